@@ -1,0 +1,79 @@
+//! What operator and gateway say to each other: ports, mounted files, the admin API's bodies.
+//!
+//! Both crates use these names; neither imports the other.
+
+use serde::{Deserialize, Serialize};
+
+/// Port of a gateway pod that an ingress routes to.
+pub const SHARED_PORT: u16 = 8080;
+/// Port of a gateway pod that serves probes, metrics, `/status` and `/drain`.
+pub const ADMIN_PORT: u16 = 9100;
+/// Where the reduced ChatRoom is mounted in a gateway pod.
+pub const MANIFEST_PATH: &str = "/etc/parlor/chatroom.yaml";
+/// Where Secrets are mounted in a gateway pod, as `<secret name>/<key>`.
+pub const SECRETS_DIR: &str = "/etc/parlor/secrets";
+/// Generated secrets, relative to [`SECRETS_DIR`]: signs identities; every gateway of a ChatRoom shares it.
+pub const SIGNING_KEY: &str = "parlor/signing-key";
+/// Generated secrets, relative to [`SECRETS_DIR`]: `Authorization: Bearer <token>` for `/drain`.
+pub const DRAIN_TOKEN: &str = "parlor/drain-token";
+/// Generated secrets, relative to [`SECRETS_DIR`]: password of the managed or external Redis, when it has one.
+pub const REDIS_PASSWORD: &str = "parlor/redis-password";
+/// Environment variable with the pod's name; its presence tells a gateway that it runs in a pod.
+pub const POD_NAME_ENV: &str = "PARLOR_POD";
+
+/// Answer of a gateway's `GET /status`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GatewayStatus {
+    /// Pod name, or host name outside a cluster.
+    pub gateway: String,
+    /// Version of the gateway's binary.
+    pub version: String,
+    /// What `/readyz` answers.
+    pub ready: bool,
+    /// Open client connections.
+    pub connections: u32,
+    /// `limits.connectionsPerGateway` as the gateway runs with it.
+    pub connections_limit: u32,
+    /// Rooms with at least one member here.
+    pub rooms: u32,
+    /// Present while the gateway empties itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub drain: Option<DrainStatus>,
+    /// How the gateway sees its bus.
+    pub bus: BusStatus,
+}
+
+/// Progress of a drain.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DrainStatus {
+    /// Milliseconds since the Unix epoch.
+    pub started_at: u64,
+    /// Connections that were open when it began.
+    pub initial: u32,
+    /// Connections that are still open.
+    pub remaining: u32,
+}
+
+/// State of a gateway's bus.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum BusStatus {
+    /// Every partition in use is read and appended to, on two copies or more.
+    Replicated,
+    /// The bus works, but a message is held by one copy only.
+    Unreplicated,
+    /// Messages live in this process.
+    Memory,
+    /// The gateway cannot reach its Redis.
+    Away,
+}
+
+/// Optional body of `POST /drain`; absent fields take the ChatRoom's `spec.drain`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct DrainRequest {
+    /// Connections a second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<u32>,
+}

@@ -1,0 +1,177 @@
+//! The bus: an ordered, replicated log of entries, split into partitions, with history, signals and presence.
+//!
+//! Decides how entries are kept and what an acknowledgement means. Knows nothing of connections or protocols.
+//! Two implementations with the same semantics: [`memory`] for one gateway, [`redis`] for a fleet.
+//! Called by the hub in `fanout` alone.
+
+pub mod memory;
+pub mod redis;
+
+use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
+
+use crate::rooms::{Entry, Epoch, Post, RoomName, Signal};
+
+/// Number of partitions; written in the data, a mismatch refuses to start.
+pub const PARTITIONS: u16 = 64;
+
+/// One of [`PARTITIONS`] streams that carry the entries of many rooms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Partition(u16);
+
+impl Partition {
+    /// The partition that carries `room`.
+    pub fn of(room: &RoomName) -> Self {
+        // FNV-1a: stable across releases and machines, because every gateway must agree on it.
+        let hash = room
+            .as_str()
+            .bytes()
+            .fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0000_0100_0000_01b3));
+        Self(((hash ^ (hash >> 32)) % u64::from(PARTITIONS)) as u16)
+    }
+
+    /// All partitions.
+    pub fn all() -> impl Iterator<Item = Self> {
+        (0..PARTITIONS).map(Self)
+    }
+
+    /// 0 to [`PARTITIONS`] - 1.
+    pub fn index(self) -> usize {
+        usize::from(self.0)
+    }
+}
+
+/// A place in a partition's stream: everything up to and with it has been read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Offset {
+    pub generation: u64,
+    pub offset: u64,
+}
+
+/// One message of a partition, addressed to its room.
+#[derive(Clone, Debug)]
+pub struct Routed {
+    pub room: RoomName,
+    pub entry: Arc<Entry>,
+}
+
+/// What a tail read brings, in stream order.
+#[derive(Clone, Debug)]
+pub enum Record {
+    Entry(Routed),
+    /// A new generation opened here. Entries of this partition above the seqs that the new branch holds were lost;
+    /// rooms learn where they stand by comparing heads ([`Bus::head`]).
+    Boundary {
+        epoch: Epoch,
+    },
+    /// The stream no longer holds what came after the position asked for: rooms must be read again from history.
+    Trimmed,
+}
+
+/// Answer of [`Bus::tail`].
+#[derive(Clone, Debug, Default)]
+pub struct Batch {
+    pub records: Vec<Record>,
+    /// Where to read on; the position asked for when nothing came.
+    pub next: Offset,
+}
+
+/// Where a room's log stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// Of the partition now.
+    pub epoch: Epoch,
+    /// Of the newest entry; 0 in a room without entries.
+    pub seq: u64,
+}
+
+/// The fate of one post in a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Appended {
+    pub seq: u64,
+    pub epoch: Epoch,
+    pub time: u64,
+    /// The key was known: `seq` is the one it got the first time.
+    pub duplicate: bool,
+}
+
+/// Why a post, or a whole group, was not acknowledged.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AppendError {
+    /// `durable` was asked for while only one copy exists.
+    #[error("only one copy of the room exists")]
+    NotDurable,
+    /// The outcome is unknown or nothing was written; the same posts may be sent again.
+    #[error("the bus is away: {0}")]
+    Away(String),
+}
+
+/// Why a read failed; always worth trying again.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the bus is away: {0}")]
+pub struct Away(pub String);
+
+/// A page of a room's history, ascending and contiguous.
+#[derive(Clone, Debug)]
+pub struct Page {
+    pub head: Head,
+    pub entries: Vec<Arc<Entry>>,
+    /// Older entries exist.
+    pub more: bool,
+}
+
+/// How the bus is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Health {
+    Replicated,
+    Unreplicated,
+    Memory,
+    Away,
+}
+
+/// A future of the bus.
+pub type Task<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// What the fan-out needs of a bus. One call a group or a read, never one a connection, so boxing costs nothing.
+pub trait Bus: Send + Sync + 'static {
+    /// Appends a group of posts of one partition, in order, and answers each one in the same order once two copies
+    /// hold it. The caller keeps one group in flight a partition and, on [`AppendError::Away`] for the group, sends
+    /// the same group again: dedupe makes that safe. The outer error concerns every post.
+    fn append<'a>(
+        &'a self,
+        partition: Partition,
+        group: &'a [Post],
+    ) -> Task<'a, Result<Vec<Result<Appended, AppendError>>, AppendError>>;
+
+    /// The end of a partition's stream, as the server that [`Bus::tail`] reads knows it.
+    fn end(&self, partition: Partition) -> Task<'_, Result<Offset, Away>>;
+
+    /// Waits up to a second for what comes after `from`, at most `limit` records. Cancel-safe.
+    fn tail(&self, partition: Partition, from: Offset, limit: u32) -> Task<'_, Result<Batch, Away>>;
+
+    /// Where a room stands; two copies hold everything up to it.
+    fn head<'a>(&'a self, room: &'a RoomName) -> Task<'a, Result<Head, Away>>;
+
+    /// The newest `limit` entries of a room below `before` (exclusive; None: the newest).
+    fn history<'a>(&'a self, room: &'a RoomName, before: Option<u64>, limit: u32) -> Task<'a, Result<Page, Away>>;
+
+    /// Tells every gateway with members in the room, this one included. May be dropped when the bus is away.
+    fn signal<'a>(&'a self, room: &'a RoomName, signal: &'a Signal) -> Task<'a, ()>;
+
+    /// The next signals of rooms in `watch`ed partitions; waits. Bounded: the oldest are dropped when not read.
+    fn signals(&self) -> Task<'_, Vec<(RoomName, Signal)>>;
+
+    /// Starts (true) or stops (false) hearing a partition's signals.
+    fn watch(&self, partition: Partition, on: bool) -> Task<'_, ()>;
+
+    /// Sets this gateway's member counts (0 removes); kept under a lease that the bus renews by itself.
+    fn count<'a>(&'a self, partition: Partition, counts: &'a [(RoomName, u32)]) -> Task<'a, Result<(), Away>>;
+
+    /// Members of a room over all gateways whose lease lives.
+    fn members<'a>(&'a self, room: &'a RoomName) -> Task<'a, Result<u64, Away>>;
+
+    /// How the bus is doing now, from what its calls have seen.
+    fn health(&self) -> Health;
+
+    /// Gives the lease back and stops background work; waits at most `limit`.
+    fn close(&self, limit: Duration) -> Task<'_, ()>;
+}

@@ -1,0 +1,1 @@
+//! The bus of a fleet: Redis streams, one partition a hash tag.

@@ -1,0 +1,91 @@
+//! How one protocol writes room entries on the wire: done once per room and encoding, never per connection.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::rooms::{Entry, Epoch, Origin, RoomName, Signal};
+
+/// Index of an encoding in the registry of the process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct EncodingId(pub u8);
+
+/// Writes entries and signals as whole WebSocket frames. Pure; called on the hub's threads.
+pub trait Encoding: Send + Sync {
+    /// Appends frames that carry `entries` (contiguous, ascending, at least one) to `out`. `epoch` is set when readers
+    /// must be told it. Calls [`ChunkWriter::own`] around what the author's connection must not see.
+    fn entries(&self, room: &RoomName, epoch: Option<Epoch>, entries: &[Arc<Entry>], out: &mut ChunkWriter);
+
+    /// Appends frames for a signal; nothing when the protocol does not show it.
+    fn signal(&self, room: &RoomName, signal: &Signal, out: &mut ChunkWriter);
+}
+
+/// Collects the frames of one chunk.
+#[derive(Debug, Default)]
+pub struct ChunkWriter {
+    bytes: Vec<u8>,
+    hidden: Vec<Hidden>,
+}
+
+/// A run of bytes that one connection does not get: what it wrote itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hidden {
+    pub start: u32,
+    pub end: u32,
+    pub from: Origin,
+}
+
+impl ChunkWriter {
+    /// One unmasked TEXT frame; `payload` is UTF-8.
+    pub fn text(&mut self, payload: &[u8]) {
+        self.frame(0x81, payload);
+    }
+
+    /// One unmasked BINARY frame.
+    pub fn binary(&mut self, payload: &[u8]) {
+        self.frame(0x82, payload);
+    }
+
+    fn frame(&mut self, first: u8, payload: &[u8]) {
+        self.bytes.push(first);
+        match payload.len() {
+            n @ 0..=125 => self.bytes.push(n as u8),
+            n @ 126..=0xffff => {
+                self.bytes.push(126);
+                self.bytes.extend_from_slice(&(n as u16).to_be_bytes());
+            }
+            n => {
+                self.bytes.push(127);
+                self.bytes.extend_from_slice(&(n as u64).to_be_bytes());
+            }
+        }
+        self.bytes.extend_from_slice(payload);
+    }
+
+    /// Frames written inside `write` are not sent to the connection `from`.
+    pub fn own(&mut self, from: Origin, write: impl FnOnce(&mut Self)) {
+        let start = self.bytes.len() as u32;
+        write(self);
+        self.hidden.push(Hidden { start, end: self.bytes.len() as u32, from });
+    }
+
+    /// True while nothing was written.
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// The finished chunk. `seqs` are the first and last entry in it; None for signals.
+    pub fn seal(self, seqs: Option<(u64, u64)>) -> Chunk {
+        Chunk { bytes: self.bytes.into(), hidden: self.hidden.into(), seqs }
+    }
+}
+
+/// Whole frames, shared by every connection that gets them.
+#[derive(Clone, Debug)]
+pub struct Chunk {
+    pub bytes: Bytes,
+    /// Ascending, not overlapping; empty for most encodings.
+    pub hidden: Arc<[Hidden]>,
+    /// First and last entry in it; None: signals, which a slow reader may miss without a gap.
+    pub seqs: Option<(u64, u64)>,
+}

@@ -1,0 +1,99 @@
+//! What reactors and the hub say to each other.
+//!
+//! Both directions keep their order, and a reactor learns of a join and of the chunks after it on the same queue: a
+//! connection's cursor therefore starts exactly where the join's answer says.
+
+use std::sync::Arc;
+
+use crate::{
+    fanout::{
+        encoding::{Chunk, EncodingId},
+        session::{Answer, Ask, Join, PostError, Posted, Presence},
+    },
+    rooms::{Epoch, Post, ProtocolId, RoomName, Signal},
+};
+
+/// A reactor thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ReactorId(pub u16);
+
+/// A connection on a reactor: the slot is reused, the generation is not, so no stranger gets an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ConnectionId {
+    pub reactor: ReactorId,
+    pub slot: u32,
+    pub generation: u32,
+}
+
+/// A room that is in use on this gateway, numbered so that the delivery path never hashes a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct RoomId(pub u32);
+
+/// From a reactor to the hub's actor of the room's partition.
+#[derive(Debug)]
+pub enum ToHub {
+    Join {
+        from: ConnectionId,
+        protocol: ProtocolId,
+        join: Join,
+    },
+    /// The connection left, or ended (`asked` false).
+    Leave {
+        from: ConnectionId,
+        room: RoomName,
+        asked: bool,
+    },
+    Post {
+        from: ConnectionId,
+        tag: u64,
+        post: Post,
+    },
+    Signal {
+        room: RoomName,
+        signal: Signal,
+    },
+    Ask {
+        from: ConnectionId,
+        ask: Ask,
+    },
+}
+
+/// From the hub to a reactor.
+#[derive(Debug)]
+pub enum ToReactor {
+    /// The end of a join. `backlog` is written after the session's effects, before any later chunk of the room.
+    Joined {
+        to: ConnectionId,
+        room: RoomId,
+        encoding: EncodingId,
+        answer: Answer,
+        backlog: Vec<Chunk>,
+    },
+    /// The end of an ask, or of a join that failed.
+    Answer {
+        to: ConnectionId,
+        answer: Answer,
+    },
+    Posted {
+        to: ConnectionId,
+        tag: u64,
+        result: Result<Posted, PostError>,
+    },
+    /// The next chunk of a room, for all its readers here with this encoding.
+    Chunk {
+        room: RoomId,
+        encoding: EncodingId,
+        chunk: Chunk,
+    },
+    /// Entries were lost or cannot be read: every reader of the room is told.
+    Gap {
+        room: RoomId,
+        epoch: Epoch,
+        from: u64,
+        to: Option<u64>,
+    },
+    Presence {
+        room: RoomId,
+        presence: Arc<Presence>,
+    },
+}

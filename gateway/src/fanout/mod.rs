@@ -1,0 +1,12 @@
+//! The delivery path: connections on reactor threads, and the hub that feeds them from the bus.
+//!
+//! ```text
+//! http ──socket──► reactor ──ToHub──► hub (one actor a partition) ──► bus
+//!                     ▲                │
+//!                     └───ToReactor────┘   sealed chunks, answers
+//! ```
+//! Decides when bytes are written and who is too slow; never looks into a payload (sessions and encodings do).
+
+pub mod encoding;
+pub mod link;
+pub mod session;

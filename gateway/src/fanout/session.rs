@@ -1,0 +1,236 @@
+//! The seam between the reactors and the protocols: bytes in, effects out, no I/O.
+//!
+//! A [`Session`] is the protocol state machine of one connection. It owns no socket, no clock and no bus: the reactor
+//! hands it an [`Input`] and carries out the [`Effect`]s it pushed, in order. Sessions are written in `protocols/`.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::{
+    bus::AppendError,
+    fanout::encoding::EncodingId,
+    rooms::{Author, Content, Entry, Epoch, Origin, Position, RoomName, Signal},
+};
+
+/// The protocol state machine of one connection. Keep it small: there is one for every idle connection.
+pub trait Session: Send {
+    /// Takes one input; effects are carried out in the order they were pushed.
+    fn handle(&mut self, input: Input<'_>, cx: &Context, out: &mut Effects);
+}
+
+/// What a session may know of the world at the time of an input.
+#[derive(Clone, Copy, Debug)]
+pub struct Context {
+    /// Milliseconds on a monotonic clock.
+    pub now: u64,
+    /// Milliseconds since the Unix epoch.
+    pub unix: u64,
+    /// Names this connection in the whole ChatRoom.
+    pub origin: Origin,
+}
+
+/// What happens to a connection.
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// The socket is there; comes once, first.
+    Open,
+    /// A whole TEXT message; valid UTF-8, within the size limit and the rate.
+    Text(&'a str),
+    /// A whole BINARY message.
+    Binary(&'a [u8]),
+    /// A message above `messagesPerSecond`; only for sessions with [`OverRate::Answer`]. `retry` in milliseconds.
+    Limited { text: &'a str, retry: u64 },
+    /// The peer answered a ws-level ping.
+    Pong,
+    /// A timer set with [`Effect::Timer`] ran out.
+    Timer(TimerId),
+    /// The answer to the pending [`Effect::Ask`]; the next message is read after it was handled.
+    Answer(Answer),
+    /// The fate of a post; posts of one connection to one room are answered in their order.
+    Posted { tag: u64, result: Result<Posted, PostError> },
+    /// Entries `from..=to` cannot be shown: trimmed, or skipped by the slow-consumer policy. `to` None: extent unknown.
+    Gap { room: RoomName, epoch: Epoch, from: u64, to: Option<u64> },
+    /// Once a second at most, and only for rooms joined with [`Join::presence`].
+    Presence { room: RoomName, presence: Arc<Presence> },
+    /// The gateway drains: part politely. The reactor closes the socket itself 5 s after this.
+    /// `after`: milliseconds until the client should reconnect, already jittered.
+    Moved { after: u64 },
+    /// The socket is gone or about to be; comes once, last. Replies go nowhere; posts and announcements still do.
+    Closed,
+}
+
+/// Chosen by the session, unique within it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct TimerId(pub u8);
+
+/// What a session wants done.
+#[derive(Debug)]
+pub enum Effect {
+    /// A TEXT message to this connection, after everything written so far.
+    Text(String),
+    /// A BINARY message to this connection.
+    Binary(Vec<u8>),
+    /// A ws-level ping.
+    Ping,
+    /// Adds this connection to a room's readers, or answers `Answer::Joined` again for one it reads already.
+    /// Pending like an ask.
+    Join(Join),
+    /// Stops reading a room; later chunks of it are not written. `asked` as in [`Signal::Left`].
+    Leave { room: RoomName, asked: bool },
+    /// Appends to a room; answered with [`Input::Posted`]. `room` need not be joined (protocols decide that).
+    Post(NewPost),
+    /// Goes beside the log, conflated.
+    Signal { room: RoomName, signal: Signal },
+    /// One at a time: reading is paused until [`Input::Answer`].
+    Ask(Ask),
+    /// (Re)starts a timer, in milliseconds from now. Kept to some 50 ms.
+    Timer(TimerId, u64),
+    /// Stops a timer.
+    Cancel(TimerId),
+    /// Counted in the refusals metric by protocol and reason.
+    Refused(&'static str),
+    /// Writes what is queued, then a close frame, then ends the socket.
+    Close { code: u16, reason: &'static str },
+    /// Ends the socket without a close frame.
+    Terminate,
+}
+
+/// Collects effects in order.
+pub type Effects = Vec<Effect>;
+
+/// Becoming a reader of a room.
+#[derive(Debug)]
+pub struct Join {
+    pub room: RoomName,
+    /// Who joins, as other people see it.
+    pub who: Author,
+    /// How this connection wants the room's entries written.
+    pub encoding: EncodingId,
+    /// None: show what comes from now on. Some: show everything after the position.
+    pub after: Option<Position>,
+    /// Whether to send [`Input::Presence`].
+    pub presence: bool,
+    /// Whether others are told ([`Signal::Joined`]).
+    pub announce: bool,
+}
+
+/// A message on its way into a room.
+#[derive(Debug)]
+pub struct NewPost {
+    /// Echoed in [`Input::Posted`].
+    pub tag: u64,
+    pub room: RoomName,
+    pub from: Author,
+    /// None: the reactor makes a unique one.
+    pub key: Option<Arc<str>>,
+    pub content: Content,
+    pub durable: bool,
+}
+
+/// A question whose answer takes time.
+#[derive(Debug)]
+pub enum Ask {
+    /// The newest `limit` entries below `before`.
+    History { room: RoomName, before: Option<u64>, limit: u32 },
+    /// Members of a room over the whole ChatRoom, all protocols.
+    Members { room: RoomName },
+}
+
+/// The answer to a join or an ask.
+#[derive(Debug)]
+pub enum Answer {
+    Joined(Joined),
+    History {
+        epoch: Epoch,
+        entries: Vec<Arc<Entry>>,
+        more: bool,
+    },
+    Members(u64),
+    /// The bus is away, or the position is ahead of what this gateway has seen for over 2 s; `retry` in milliseconds.
+    Unavailable {
+        retry: u64,
+    },
+    /// `limits.rooms` or `limits.roomsPerConnection` is reached.
+    RoomLimit,
+}
+
+/// A join that succeeded. What `after` asked for is written right after the effects of this answer.
+#[derive(Debug)]
+pub struct Joined {
+    pub room: RoomName,
+    /// The room's head: entries up to it were there before the join.
+    pub head: Position,
+    /// Members over the whole ChatRoom, this connection included.
+    pub members: u64,
+    /// True only if the join asked to resume and nothing is missing.
+    pub recovered: bool,
+    /// What is missing of what `after` asked for.
+    pub gap: Option<Gap>,
+    /// False above 50 joins a second in the room: others are not told, so the session tells the joiner itself
+    /// where its protocol has such a push.
+    pub announced: bool,
+}
+
+/// Entries that a resume cannot show; inclusive. `to` None: the position is on no known branch, nothing follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gap {
+    pub from: u64,
+    pub to: Option<u64>,
+}
+
+/// An acknowledged post.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Posted {
+    pub seq: u64,
+    pub epoch: Epoch,
+    pub time: u64,
+    pub duplicate: bool,
+}
+
+/// Why a post was not acknowledged.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PostError {
+    /// The queue to the bus is full; `retry` in milliseconds.
+    #[error("too many messages are waiting for the bus")]
+    Full { retry: u64 },
+    #[error(transparent)]
+    Append(#[from] AppendError),
+}
+
+/// Who is in a room, as far as people are told: counts always, names at most 20 of each.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Presence {
+    pub members: u64,
+    pub joined: Vec<Author>,
+    pub left: Vec<Author>,
+}
+
+/// What happens to messages above `limits.messagesPerSecond`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OverRate {
+    /// The session answers each one ([`Input::Limited`]).
+    Answer,
+    /// The socket is not read until the rate allows it.
+    StopReading,
+}
+
+/// How the reactor treats a connection; fixed at the upgrade.
+#[derive(Clone, Copy, Debug)]
+pub struct Policy {
+    /// Largest payload of a whole message in bytes; one more closes with 1009.
+    pub message_bytes: usize,
+    /// Sustained messages per second; the burst is twice that.
+    pub messages_per_second: u32,
+    pub over_rate: OverRate,
+}
+
+/// A socket that has been upgraded, on its way to a reactor.
+pub struct Accepted {
+    pub stream: std::net::TcpStream,
+    /// Bytes read already, after the upgrade request.
+    pub leftover: Bytes,
+    pub session: Box<dyn Session>,
+    pub policy: Policy,
+    pub protocol: crate::rooms::ProtocolId,
+}

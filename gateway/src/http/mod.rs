@@ -1,0 +1,1 @@
+//! The accept loop, upgrades, HTTP endpoints, the admin port and the web page.

@@ -1,0 +1,54 @@
+//! The protocols: one folder each, one line each in the registry.
+//!
+//! A protocol decides what bytes mean. It holds no socket, no Redis and no clock of its own: sessions are driven by
+//! the reactors, encodings by the hub, handshakes and HTTP endpoints by `http`.
+
+use std::sync::Arc;
+
+use crate::{
+    fanout::{
+        encoding::{Encoding, EncodingId},
+        session::{OverRate, Session},
+    },
+    rooms::ProtocolId,
+};
+
+/// One wire protocol, configured by the ChatRoom.
+pub trait Protocol: Send + Sync {
+    fn id(&self) -> ProtocolId;
+
+    /// What happens to messages above the rate.
+    fn over_rate(&self) -> OverRate;
+
+    /// Decides about an upgrade request and makes the connection's session.
+    fn accept(&self, handshake: &Handshake<'_>) -> Result<Box<dyn Session>, Refusal>;
+
+    /// The encodings its sessions join with; ids are unique in the process (the protocol's number, times 8, plus n).
+    fn encodings(&self) -> Vec<(EncodingId, Arc<dyn Encoding>)>;
+
+    /// Its HTTP endpoints, served on the shared port's root and on its own port.
+    fn routes(&self) -> axum::Router {
+        axum::Router::new()
+    }
+}
+
+/// What a protocol may know of an upgrade request.
+#[derive(Clone, Copy, Debug)]
+pub struct Handshake<'a> {
+    /// Path and query as they came, not decoded.
+    pub target: &'a str,
+    pub headers: &'a http::HeaderMap,
+    /// `route.publicURL`, else `http://` and the request's Host; without a slash at the end.
+    pub public_url: &'a str,
+    /// Milliseconds since the Unix epoch.
+    pub unix: u64,
+}
+
+/// An upgrade that is refused with a plain HTTP answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    pub status: http::StatusCode,
+    pub body: &'static str,
+    /// Label of the refusals metric.
+    pub reason: &'static str,
+}

@@ -1,0 +1,160 @@
+//! The domain as plain data: entries, positions, the room log and its window, limits.
+//!
+//! Decides what a room's log holds and what a resume is owed. Never touches a socket, Redis or a clock.
+
+use std::{borrow::Borrow, fmt, sync::Arc};
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+/// Name of a room: 1 to 128 bytes of UTF-8 without control characters. Cheap to clone.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RoomName(Arc<str>);
+
+/// Why a string is no room name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RoomNameError {
+    #[error("a room name has 1 to {max} bytes, not {0}", max = RoomName::MAX_BYTES)]
+    Length(usize),
+    #[error("a room name has no control characters")]
+    Control,
+}
+
+impl RoomName {
+    /// Longest name in bytes.
+    pub const MAX_BYTES: usize = 128;
+
+    /// Validates `name`.
+    pub fn new(name: &str) -> Result<Self, RoomNameError> {
+        if name.is_empty() || name.len() > Self::MAX_BYTES {
+            return Err(RoomNameError::Length(name.len()));
+        }
+        if name.chars().any(char::is_control) {
+            return Err(RoomNameError::Control);
+        }
+        Ok(Self(name.into()))
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Borrow<str> for RoomName {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for RoomName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Names the stretch of a partition's history in which an entry was written. Grows; clients see it in base 36.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Epoch(pub u64);
+
+/// Where a reader stands in a room: the last entry it has, and the epoch that the reader was told.
+/// `seq` 0 means "before the first entry".
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Position {
+    pub epoch: Epoch,
+    pub seq: u64,
+}
+
+/// Who wrote an entry, as every protocol can show it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Author {
+    /// Server-made id, unique in the ChatRoom.
+    pub id: Arc<str>,
+    /// Display name, 1 to 64 characters.
+    pub name: Arc<str>,
+    /// What only the author's own protocol shows (onlyone: avatar and register_time), as one JSON object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub extra: Option<Arc<str>>,
+}
+
+/// Which protocol a connection speaks. The number is written into entries: never reuse one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[repr(u8)]
+#[serde(rename_all = "lowercase")]
+pub enum ProtocolId {
+    Native = 1,
+    OnlyOne = 2,
+    Relay = 3,
+    Match = 4,
+    MultiPerson = 5,
+}
+
+/// The content of a message: what every protocol can show, and what its own protocol shows unchanged.
+#[derive(Clone, Debug)]
+pub struct Content {
+    /// One JSON object; `text` in it is what other protocols show. Native readers get it as `body`.
+    pub body: Box<RawValue>,
+    /// The sender's payload, byte for byte, for readers of the same protocol; absent where `body` is that.
+    pub verbatim: Option<Bytes>,
+}
+
+/// A message on its way into a room.
+#[derive(Clone, Debug)]
+pub struct Post {
+    pub room: RoomName,
+    pub from: Author,
+    pub protocol: ProtocolId,
+    /// Names the post for dedupe by (room, author id, key); the gateway makes one where the client gave none.
+    pub key: Arc<str>,
+    pub content: Content,
+    /// Refuse rather than accept on one copy.
+    pub durable: bool,
+    /// Which connection of this gateway posted it, for encodings that do not echo; see [`Origin`].
+    pub origin: Origin,
+}
+
+/// Names a connection in the whole ChatRoom: gateway incarnation and connection number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Origin {
+    pub gateway: u64,
+    pub connection: u64,
+}
+
+/// One message in a room's log.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// 1, 2, 3, … without holes within the room.
+    pub seq: u64,
+    pub epoch: Epoch,
+    /// Redis TIME in milliseconds since the Unix epoch; never decreases within a room.
+    pub time: u64,
+    pub from: Author,
+    pub protocol: ProtocolId,
+    pub key: Arc<str>,
+    pub content: Content,
+    pub origin: Origin,
+}
+
+/// What travels beside the log: never stored, may be conflated or dropped.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum Signal {
+    Typing {
+        from: Author,
+    },
+    Joined {
+        who: Author,
+        protocol: ProtocolId,
+        /// False when the connection was a member already and asked again.
+        first: bool,
+    },
+    Left {
+        who: Author,
+        protocol: ProtocolId,
+        /// True when the person asked to leave, false when the connection ended.
+        asked: bool,
+    },
+    /// A gateway's count of members in the room changed; sums are asked of the bus.
+    Count,
+}
