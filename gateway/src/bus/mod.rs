@@ -6,6 +6,7 @@
 
 pub mod memory;
 pub mod redis;
+mod signals;
 
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
@@ -13,6 +14,30 @@ use crate::rooms::{Entry, Epoch, Post, RoomName, Signal};
 
 /// Number of partitions; written in the data, a mismatch refuses to start.
 pub const PARTITIONS: u16 = 64;
+
+/// How long the key of a post is remembered, at least.
+pub const DEDUPE: Duration = Duration::from_secs(600);
+
+/// Longest wait of [`Bus::tail`] for something new.
+pub const TAIL_WAIT: Duration = Duration::from_secs(1);
+
+/// Bytes of entries that a partition's stream keeps for its readers (payload; at most one group more).
+pub const LOG_BYTES: usize = 8 << 20;
+
+/// Bytes of entries that one key of a room's history keeps (payload; at most one group more).
+pub const HISTORY_BYTES: usize = 16 << 20;
+
+/// Most posts in one group: 64 partitions of them at 10 KiB are what a gateway may have on its way.
+pub const GROUP_POSTS: usize = 512;
+
+/// What a bus keeps of each room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct History {
+    /// Entries kept per room, at least; 0 keeps none.
+    pub messages: u64,
+    /// Entries older than this are not shown.
+    pub age: Duration,
+}
 
 /// One of [`PARTITIONS`] streams that carry the entries of many rooms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -58,10 +83,12 @@ pub struct Routed {
 #[derive(Clone, Debug)]
 pub enum Record {
     Entry(Routed),
-    /// A new generation opened here. Entries of this partition above the seqs that the new branch holds were lost;
-    /// rooms learn where they stand by comparing heads ([`Bus::head`]).
+    /// A new generation opened here; what follows is of `epoch`.
     Boundary {
         epoch: Epoch,
+        /// The reader was shown entries that the new branch does not hold: rooms learn where they stand by comparing
+        /// heads ([`Bus::head`]). False: what was read is part of the new branch, and seqs go on.
+        lost: bool,
     },
     /// The stream no longer holds what came after the position asked for: rooms must be read again from history.
     Trimmed,

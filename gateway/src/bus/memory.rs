@@ -1,1 +1,0 @@
-//! The bus of a single gateway: the same semantics as Redis, in memory.

@@ -1,0 +1,194 @@
+//! One partition: its stream, its rooms' heads and histories, and the keys of recent posts.
+//!
+//! Decides seqs, duplicates, and what is kept. Pure: the caller passes the time and holds the lock.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+};
+
+use super::super::{
+    AppendError, Appended, Batch, DEDUPE, HISTORY_BYTES, Head, History, LOG_BYTES, Offset, Page, Record, Routed,
+};
+use crate::rooms::{Entry, Epoch, Post, RoomName};
+
+/// Rooms remembered by a partition, so a million in all at about 200 bytes each.
+const ROOMS: usize = 1 << 14;
+
+/// Bytes that an entry costs beside its payload: the structs, the names' counters, a slot in two queues.
+const OVERHEAD: usize = 256;
+
+#[derive(Debug)]
+pub(super) struct Log {
+    generation: u64,
+    offset: u64,
+    /// Contiguous in offset, up to `offset`.
+    stream: VecDeque<(Offset, usize, Record)>,
+    bytes: usize,
+    rooms: HashMap<RoomName, Room>,
+    keys: HashMap<Key, Appended>,
+    /// The keys in the order of their time.
+    ages: VecDeque<(u64, Key)>,
+    history: History,
+}
+
+type Key = (RoomName, Arc<str>, Arc<str>);
+
+#[derive(Debug, Default)]
+struct Room {
+    seq: u64,
+    used: u64,
+    entries: VecDeque<(usize, Arc<Entry>)>,
+    bytes: usize,
+}
+
+fn size(entry: &Entry) -> usize {
+    OVERHEAD + entry.content.body.get().len() + entry.content.verbatim.as_ref().map_or(0, bytes::Bytes::len)
+}
+
+impl Room {
+    fn keep(&mut self, entry: &Arc<Entry>, history: History) {
+        let size = size(entry);
+        self.bytes += size;
+        self.entries.push_back((size, Arc::clone(entry)));
+        while self.entries.len() as u64 > history.messages || self.bytes > HISTORY_BYTES {
+            self.drop_oldest();
+        }
+        self.age(entry.time, history);
+    }
+
+    fn age(&mut self, now: u64, history: History) {
+        let oldest = now.saturating_sub(history.age.as_millis() as u64);
+        while self.entries.front().is_some_and(|(_, entry)| entry.time < oldest) {
+            self.drop_oldest();
+        }
+    }
+
+    fn drop_oldest(&mut self) {
+        if let Some((size, _)) = self.entries.pop_front() {
+            self.bytes -= size;
+        }
+    }
+}
+
+impl Log {
+    pub(super) fn new(generation: u64, history: History) -> Self {
+        Self {
+            generation,
+            offset: 0,
+            stream: VecDeque::new(),
+            bytes: 0,
+            rooms: HashMap::new(),
+            keys: HashMap::new(),
+            ages: VecDeque::new(),
+            history,
+        }
+    }
+
+    pub(super) fn end(&self) -> Offset {
+        Offset { generation: self.generation, offset: self.offset }
+    }
+
+    fn epoch(&self) -> Epoch {
+        Epoch(self.generation)
+    }
+
+    pub(super) fn append(&mut self, post: &Post, now: u64) -> Result<Appended, AppendError> {
+        if post.durable {
+            return Err(AppendError::NotDurable);
+        }
+        self.forget_keys(now);
+        let key = (post.room.clone(), Arc::clone(&post.from.id), Arc::clone(&post.key));
+        if let Some(first) = self.keys.get(&key) {
+            return Ok(Appended { duplicate: true, ..*first });
+        }
+        self.make_place_for(&post.room, now)?;
+        let room = self.rooms.entry(post.room.clone()).or_default();
+        room.seq += 1;
+        room.used = now;
+        let answer = Appended { seq: room.seq, epoch: Epoch(self.generation), time: now, duplicate: false };
+        let entry = Arc::new(Entry {
+            seq: answer.seq,
+            epoch: answer.epoch,
+            time: now,
+            from: post.from.clone(),
+            protocol: post.protocol,
+            key: Arc::clone(&post.key),
+            content: post.content.clone(),
+            origin: post.origin,
+        });
+        room.keep(&entry, self.history);
+        self.push(size(&entry), Record::Entry(Routed { room: post.room.clone(), entry }));
+        self.ages.push_back((now, key.clone()));
+        self.keys.insert(key, answer);
+        Ok(answer)
+    }
+
+    fn push(&mut self, size: usize, record: Record) {
+        self.offset += 1;
+        self.bytes += size;
+        self.stream.push_back((self.end(), size, record));
+        while self.bytes > LOG_BYTES
+            && let Some((_, size, _)) = self.stream.pop_front()
+        {
+            self.bytes -= size;
+        }
+    }
+
+    fn forget_keys(&mut self, now: u64) {
+        let oldest = now.saturating_sub(DEDUPE.as_millis() as u64);
+        while self.ages.front().is_some_and(|(time, _)| *time < oldest)
+            && let Some((_, key)) = self.ages.pop_front()
+        {
+            self.keys.remove(&key);
+        }
+    }
+
+    /// At the bound of rooms, forgets those without history or recent keys. Their seqs start again, so a new generation
+    /// opens: no position of before can be taken for one of after.
+    fn make_place_for(&mut self, room: &RoomName, now: u64) -> Result<(), AppendError> {
+        if self.rooms.len() < ROOMS || self.rooms.contains_key(room) {
+            return Ok(());
+        }
+        let unused = now.saturating_sub(self.history.age.max(DEDUPE).as_millis() as u64);
+        self.rooms.retain(|_, room| room.used > unused);
+        if self.rooms.len() == ROOMS {
+            return Err(AppendError::Away("this gateway keeps no more rooms".into()));
+        }
+        self.generation = now.max(self.generation + 1);
+        self.push(OVERHEAD, Record::Boundary { epoch: self.epoch(), lost: false });
+        Ok(())
+    }
+
+    pub(super) fn read(&self, from: Offset, limit: u32) -> Batch {
+        let first = self.stream.front().map_or(self.offset + 1, |(at, ..)| at.offset);
+        let known = from.generation <= self.generation && from.offset <= self.offset;
+        if !known || from.offset + 1 < first {
+            return Batch { records: vec![Record::Trimmed], next: self.end() };
+        }
+        let skip = (from.offset + 1 - first) as usize;
+        let read = || self.stream.iter().skip(skip).take(limit as usize);
+        Batch {
+            records: read().map(|(.., record)| record.clone()).collect(),
+            next: read().last().map_or(from, |(at, ..)| *at),
+        }
+    }
+
+    pub(super) fn head(&self, room: &RoomName) -> Head {
+        Head { epoch: self.epoch(), seq: self.rooms.get(room).map_or(0, |room| room.seq) }
+    }
+
+    pub(super) fn page(&mut self, room: &RoomName, before: Option<u64>, limit: u32, now: u64) -> Page {
+        let (head, history) = (self.head(room), self.history);
+        let Some(room) = self.rooms.get_mut(room) else {
+            return Page { head, entries: Vec::new(), more: false };
+        };
+        room.age(now, history);
+        let oldest = head.seq + 1 - room.entries.len() as u64;
+        let end = before.unwrap_or(u64::MAX).clamp(oldest, head.seq + 1);
+        let start = end.saturating_sub(limit.into()).max(oldest);
+        let (skip, take) = ((start - oldest) as usize, (end - start) as usize);
+        let entries = room.entries.iter().skip(skip).take(take).map(|(_, entry)| Arc::clone(entry)).collect();
+        Page { head, entries, more: start > oldest }
+    }
+}

@@ -1,0 +1,175 @@
+//! The bus of a single gateway: the semantics of Redis, in memory.
+//!
+//! Keeps nothing across a restart: each process is a generation of its own. Called by the hub, through [`Bus`].
+
+mod log;
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use tokio::{
+    sync::watch,
+    time::{Instant, timeout_at},
+};
+
+use self::log::Log;
+use super::{
+    AppendError, Appended, Away, Batch, Bus, Head, Health, History, Offset, PARTITIONS, Page, Partition, TAIL_WAIT,
+    Task, signals::Signals,
+};
+use crate::rooms::{Post, RoomName, Signal};
+
+/// Sixty-four partitions in this process.
+#[derive(Debug)]
+pub struct Memory {
+    partitions: Vec<Lane>,
+    signals: Signals,
+    /// One bit a partition whose signals are heard.
+    watched: AtomicU64,
+    started: (u64, Instant),
+}
+
+const _: () = assert!(PARTITIONS == 64, "watched holds one bit a partition");
+
+#[derive(Debug)]
+struct Lane {
+    log: Mutex<Log>,
+    counts: Mutex<HashMap<RoomName, u32>>,
+    /// Wakes the readers of the partition.
+    end: watch::Sender<Offset>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Memory {
+    /// An empty bus whose generation is the time of this call.
+    pub fn new(history: History) -> Self {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64;
+        let lane = |_| {
+            let log = Log::new(now, history);
+            Lane { end: watch::Sender::new(log.end()), log: Mutex::new(log), counts: Mutex::default() }
+        };
+        Self {
+            partitions: Partition::all().map(lane).collect(),
+            signals: Signals::default(),
+            watched: AtomicU64::new(0),
+            started: (now, Instant::now()),
+        }
+    }
+
+    fn lane(&self, partition: Partition) -> &Lane {
+        &self.partitions[partition.index()]
+    }
+
+    /// Milliseconds since the Unix epoch; never goes back, and follows a paused clock in tests.
+    fn now(&self) -> u64 {
+        self.started.0 + self.started.1.elapsed().as_millis() as u64
+    }
+
+    async fn read(&self, partition: Partition, from: Offset, limit: u32) -> Batch {
+        let lane = self.lane(partition);
+        let mut end = lane.end.subscribe();
+        let deadline = Instant::now() + TAIL_WAIT;
+        loop {
+            end.mark_unchanged();
+            let batch = lock(&lane.log).read(from, limit);
+            if !batch.records.is_empty() || timeout_at(deadline, end.changed()).await.is_err() {
+                return batch;
+            }
+        }
+    }
+}
+
+impl Bus for Memory {
+    fn append<'a>(
+        &'a self,
+        partition: Partition,
+        group: &'a [Post],
+    ) -> Task<'a, Result<Vec<Result<Appended, AppendError>>, AppendError>> {
+        Box::pin(async move {
+            let lane = self.lane(partition);
+            let mut log = lock(&lane.log);
+            let answers = group.iter().map(|post| log.append(post, self.now())).collect();
+            lane.end.send_replace(log.end());
+            Ok(answers)
+        })
+    }
+
+    fn end(&self, partition: Partition) -> Task<'_, Result<Offset, Away>> {
+        Box::pin(async move { Ok(lock(&self.lane(partition).log).end()) })
+    }
+
+    fn tail(&self, partition: Partition, from: Offset, limit: u32) -> Task<'_, Result<Batch, Away>> {
+        Box::pin(async move { Ok(self.read(partition, from, limit).await) })
+    }
+
+    fn head<'a>(&'a self, room: &'a RoomName) -> Task<'a, Result<Head, Away>> {
+        Box::pin(async move { Ok(lock(&self.lane(Partition::of(room)).log).head(room)) })
+    }
+
+    fn history<'a>(&'a self, room: &'a RoomName, before: Option<u64>, limit: u32) -> Task<'a, Result<Page, Away>> {
+        Box::pin(async move { Ok(lock(&self.lane(Partition::of(room)).log).page(room, before, limit, self.now())) })
+    }
+
+    fn signal<'a>(&'a self, room: &'a RoomName, signal: &'a Signal) -> Task<'a, ()> {
+        Box::pin(async move {
+            if self.watched.load(Ordering::Relaxed) & (1 << Partition::of(room).index()) != 0 {
+                self.signals.push(room.clone(), signal.clone());
+            }
+        })
+    }
+
+    fn signals(&self) -> Task<'_, Vec<(RoomName, Signal)>> {
+        Box::pin(self.signals.take())
+    }
+
+    fn watch(&self, partition: Partition, on: bool) -> Task<'_, ()> {
+        Box::pin(async move {
+            let bit = 1 << partition.index();
+            if on {
+                self.watched.fetch_or(bit, Ordering::Relaxed);
+            } else {
+                self.watched.fetch_and(!bit, Ordering::Relaxed);
+            }
+        })
+    }
+
+    fn count<'a>(&'a self, partition: Partition, counts: &'a [(RoomName, u32)]) -> Task<'a, Result<(), Away>> {
+        Box::pin(async move {
+            let mut kept = lock(&self.lane(partition).counts);
+            for (room, count) in counts {
+                match count {
+                    0 => drop(kept.remove(room)),
+                    _ => drop(kept.insert(room.clone(), *count)),
+                }
+            }
+            Ok(())
+        })
+    }
+
+    fn members<'a>(&'a self, room: &'a RoomName) -> Task<'a, Result<u64, Away>> {
+        Box::pin(async move {
+            let counts = lock(&self.lane(Partition::of(room)).counts);
+            Ok(counts.get(room).copied().unwrap_or(0).into())
+        })
+    }
+
+    fn health(&self) -> Health {
+        Health::Memory
+    }
+
+    fn close(&self, _limit: Duration) -> Task<'_, ()> {
+        Box::pin(async {})
+    }
+}
+
+#[cfg(test)]
+mod tests;
