@@ -1,1 +1,3 @@
-//! Placeholder.
+//! What the scenarios in `tests/` stand on: real processes, real clients, honest checks.
+
+pub mod control_plane;

@@ -1,0 +1,38 @@
+# What a node leaves on the machine besides its own directories; each function may be run again.
+
+remove_containers() {
+  local task
+  for task in $("${CTR[@]}" tasks list --quiet 2>/dev/null); do
+    "${CTR[@]}" tasks delete --force "$task" >/dev/null 2>&1
+  done
+}
+
+remove_mounts() {
+  awk -v state="$STATE/" -v run="$RUN/" 'index($2, state) == 1 || index($2, run) == 1 {print $2}' /proc/mounts |
+    tac | xargs --no-run-if-empty umount --lazy
+}
+
+remove_network() {
+  local family table name
+  # The pods' network namespaces, by the records of the CNI plugins.
+  for name in $(sed -n 's/^.*"netns":"\([^"]*\)".*$/\1/p' /var/lib/cni/results/parlor-* 2>/dev/null | sort -u); do
+    umount --lazy "$name" 2>/dev/null
+    rm -f "$name"
+  done
+  rm -f /var/lib/cni/results/parlor-*
+  if ip link show "$BRIDGE" >/dev/null 2>&1; then
+    ip -oneline link show master "$BRIDGE" | sed 's/^[0-9]*: \([^@:]*\).*/\1/' | xargs --no-run-if-empty -n1 ip link delete
+    ip link delete "$BRIDGE"
+  fi
+  for family in ip ip6; do nft delete table $family kube-proxy 2>/dev/null; done
+  for table in filter nat mangle; do
+    iptables-save -t $table 2>/dev/null | grep -q 'CNI-\|KUBE-' || continue
+    iptables-save -t $table | grep -v 'CNI-\|KUBE-' | iptables-restore --table=$table
+  done
+  if [ -s "$STATE/sysctl" ]; then sysctl --quiet --load="$STATE/sysctl"; fi
+}
+
+remove_cgroups() {
+  find /sys/fs/cgroup/kubepods /sys/fs/cgroup/*/kubepods -depth -type d -exec rmdir {} + 2>/dev/null
+  find /var/log/containers /var/log/pods -xtype l -delete 2>/dev/null
+}

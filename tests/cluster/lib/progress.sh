@@ -1,0 +1,35 @@
+# Shows what is being done and how long it took; on a failure, what the right log says and what mends it.
+LOG=''          # of what is being done now
+MEND=''         # what to do when it fails
+trap 'failed "$BASH_COMMAND"' ERR
+
+# seconds SINCE: tenths of a second passed since SINCE, a value of EPOCHREALTIME
+seconds() {
+  local t=$(((${EPOCHREALTIME/[.,]/} - ${1/[.,]/}) / 100000))
+  printf '%d.%d s' $((t / 10)) $((t % 10))
+}
+
+say() { printf '    %s\n' "$*"; }
+
+run_stages() {
+  local name start all=$EPOCHREALTIME n=0
+  for name in "${STAGES[@]}"; do
+    start=$EPOCHREALTIME LOG='' MEND=''
+    printf '%d/%d %s\n' $((++n)) ${#STAGES[@]} "$name"
+    "${name//-/_}"
+    printf '    %s\n' "$(seconds "$start")"
+  done
+  printf 'up in %s\n' "$(seconds "$all")"
+}
+
+# failed WHAT: ends the run
+failed() {
+  trap - ERR
+  {
+    echo
+    echo "failed: $1"
+    if [ -s "$LOG" ]; then echo "the end of $LOG:"; tail -n 20 "$LOG" | cut -c1-400 | sed 's/^/  | /'; fi
+    if [ "$MEND" ]; then echo "to mend it: $MEND"; fi
+  } >&2
+  exit 1
+}

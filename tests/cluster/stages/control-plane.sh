@@ -1,0 +1,37 @@
+# etcd, the API server, the controller manager and, when there is a node, the scheduler.
+control_plane() {
+  MEND="tests/cluster/down and up again; something else may be using one of the ports 2379, 2380, 6443, 10257, 10259 of $LOOPBACK or $API"
+  start etcd etcd --name=parlor --data-dir="$STATE/etcd" --unsafe-no-fsync --log-level=warn \
+    --listen-client-urls="http://$LOOPBACK:2379" --advertise-client-urls="http://$LOOPBACK:2379" \
+    --listen-peer-urls="http://$LOOPBACK:2380" --initial-advertise-peer-urls="http://$LOOPBACK:2380" \
+    --initial-cluster="parlor=http://$LOOPBACK:2380"
+  local apiserver=(
+    --etcd-servers="http://$LOOPBACK:2379" --bind-address="$API" --advertise-address="$API"
+    --service-cluster-ip-range=$SERVICES --allow-privileged --authorization-mode=Node,RBAC
+    --enable-admission-plugins=NodeRestriction --client-ca-file="$PKI/ca.crt"
+    --tls-cert-file="$PKI/apiserver.crt" --tls-private-key-file="$PKI/apiserver.key"
+    --service-account-issuer=https://kubernetes.default.svc
+    --service-account-key-file="$PKI/sa.pub" --service-account-signing-key-file="$PKI/sa.key"
+  )
+  if [ "$ONLY" ]; then
+    # An address on loopback is no endpoint that the Service "kubernetes" may have.
+    apiserver+=(--endpoint-reconciler-type=none)
+  else
+    apiserver+=(--kubelet-preferred-address-types=InternalIP --kubelet-certificate-authority="$PKI/ca.crt"
+      --kubelet-client-certificate="$PKI/apiserver.crt" --kubelet-client-key="$PKI/apiserver.key")
+  fi
+  start kube-apiserver kube-apiserver "${apiserver[@]}"
+  await 60 kube-apiserver "API server at https://$API:6443" kubectl get --raw /readyz
+  # The default of 20 requests a second makes a few hundred pods take a minute.
+  start kube-controller-manager kube-controller-manager --kubeconfig="$STATE/controller-manager.kubeconfig" \
+    --leader-elect=false --bind-address="$LOOPBACK" --kube-api-qps=300 --kube-api-burst=600 \
+    --use-service-account-credentials --service-account-private-key-file="$PKI/sa.key" --root-ca-file="$PKI/ca.crt" \
+    --cluster-signing-cert-file="$PKI/ca.crt" --cluster-signing-key-file="$PKI/ca.key"
+  await 60 kube-controller-manager 'controller manager' kubectl get --namespace default serviceaccount default
+  [ "$ONLY" ] || start kube-scheduler kube-scheduler --kubeconfig="$STATE/scheduler.kubeconfig" \
+    --leader-elect=false --bind-address="$LOOPBACK" --kube-api-qps=300 --kube-api-burst=600
+}
+
+describe_cluster() {
+  [ ! "$ONLY" ] || printf 'export KUBECONFIG=%s PATH=%s:$PATH\n' "$KUBECONFIG" "$PROGRAMS"
+}
