@@ -83,6 +83,8 @@ pub enum ToReactor {
     Chunk {
         room: RoomId,
         encoding: EncodingId,
+        /// The epoch that readers of the room know once they have this chunk: what a reader that skips it is told.
+        epoch: Epoch,
         chunk: Chunk,
     },
     /// Entries were lost or cannot be read: every reader of the room is told.

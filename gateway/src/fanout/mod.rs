@@ -9,4 +9,5 @@
 
 pub mod encoding;
 pub mod link;
+pub mod reactor;
 pub mod session;

@@ -1,0 +1,132 @@
+//! What reactors count: plain atomics, written by one thread each, read by whoever shows metrics.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+};
+
+use crate::rooms::ProtocolId;
+
+/// Protocol numbers run from 1 to 5.
+const PROTOCOLS: usize = 6;
+
+/// The counts of one reactor. Aligned so that two reactors never share a cache line.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub(crate) struct Counters {
+    pub(crate) connections: [AtomicU64; PROTOCOLS],
+    pub(crate) messages_in: AtomicU64,
+    pub(crate) bytes_in: AtomicU64,
+    pub(crate) deliveries: AtomicU64,
+    pub(crate) bytes_out: AtomicU64,
+    pub(crate) writes: AtomicU64,
+    pub(crate) slow_disconnected: AtomicU64,
+    pub(crate) slow_skipped: AtomicU64,
+    pub(crate) parked: AtomicU64,
+    pub(crate) signals_dropped: AtomicU64,
+    pub(crate) flush_pause_micros: AtomicU64,
+    // Locked only when something is refused, never on the delivery path.
+    refusals: Mutex<BTreeMap<(ProtocolId, &'static str), u64>>,
+}
+
+impl Counters {
+    /// Adds `n` to a count that this thread alone writes: a load and a store, no locked instruction.
+    pub(crate) fn add(count: &AtomicU64, n: u64) {
+        count.store(count.load(Relaxed).wrapping_add(n), Relaxed);
+    }
+
+    pub(crate) fn opened(&self, protocol: ProtocolId) {
+        Self::add(&self.connections[protocol as usize], 1);
+    }
+
+    pub(crate) fn ended(&self, protocol: ProtocolId) {
+        Self::add(&self.connections[protocol as usize], u64::MAX);
+    }
+
+    pub(crate) fn refused(&self, protocol: ProtocolId, reason: &'static str) {
+        *self.refusals.lock().unwrap_or_else(PoisonError::into_inner).entry((protocol, reason)).or_default() += 1;
+    }
+
+    fn add_to(&self, totals: &mut Totals) {
+        for protocol in
+            [ProtocolId::Native, ProtocolId::OnlyOne, ProtocolId::Relay, ProtocolId::Match, ProtocolId::MultiPerson]
+        {
+            *totals.connections.entry(protocol).or_default() += self.connections[protocol as usize].load(Relaxed);
+        }
+        totals.messages_in += self.messages_in.load(Relaxed);
+        totals.bytes_in += self.bytes_in.load(Relaxed);
+        totals.deliveries += self.deliveries.load(Relaxed);
+        totals.bytes_out += self.bytes_out.load(Relaxed);
+        totals.writes += self.writes.load(Relaxed);
+        totals.slow_disconnected += self.slow_disconnected.load(Relaxed);
+        totals.slow_skipped += self.slow_skipped.load(Relaxed);
+        totals.parked += self.parked.load(Relaxed);
+        totals.signals_dropped += self.signals_dropped.load(Relaxed);
+        totals.flush_pause_micros = totals.flush_pause_micros.max(self.flush_pause_micros.load(Relaxed));
+        for (key, n) in self.refusals.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            *totals.refusals.entry(*key).or_default() += n;
+        }
+    }
+}
+
+/// The counts of all reactors together. All grow only, but for `connections`, `parked` and `flush_pause_micros`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Open now, by protocol; every protocol is there.
+    pub connections: BTreeMap<ProtocolId, u64>,
+    /// Whole TEXT and BINARY messages that clients sent.
+    pub messages_in: u64,
+    pub bytes_in: u64,
+    /// Room entries written to connections.
+    pub deliveries: u64,
+    pub bytes_out: u64,
+    /// System calls that wrote.
+    pub writes: u64,
+    /// Connections closed with 1013 because they fell out of a room's ring.
+    pub slow_disconnected: u64,
+    /// Times a connection was skipped to the latest entry for the same reason.
+    pub slow_skipped: u64,
+    /// What waits now because the hub's queue was full.
+    pub parked: u64,
+    /// Signals dropped because the hub's queue was full.
+    pub signals_dropped: u64,
+    /// The longest pause that a reactor keeps now between two flushes.
+    pub flush_pause_micros: u64,
+    /// By protocol and reason.
+    pub refusals: BTreeMap<(ProtocolId, &'static str), u64>,
+}
+
+impl Totals {
+    pub(crate) fn of<'a>(counters: impl IntoIterator<Item = &'a Counters>) -> Self {
+        let mut totals = Self::default();
+        for one in counters {
+            one.add_to(&mut totals);
+        }
+        totals
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_of_all_reactors_are_added_up() {
+        let (a, b) = (Counters::default(), Counters::default());
+        a.opened(ProtocolId::Native);
+        a.opened(ProtocolId::Native);
+        a.ended(ProtocolId::Native);
+        b.opened(ProtocolId::Native);
+        a.refused(ProtocolId::Relay, "rate");
+        b.refused(ProtocolId::Relay, "rate");
+        a.flush_pause_micros.store(7, Relaxed);
+        let totals = Totals::of([&a, &b]);
+        assert_eq!(totals.connections[&ProtocolId::Native], 2);
+        assert_eq!(totals.connections[&ProtocolId::Match], 0);
+        assert_eq!(totals.refusals[&(ProtocolId::Relay, "rate")], 2);
+        assert_eq!(totals.flush_pause_micros, 7);
+    }
+}
