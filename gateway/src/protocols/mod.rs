@@ -3,7 +3,17 @@
 //! A protocol decides what bytes mean. It holds no socket, no Redis and no clock of its own: sessions are driven by
 //! the reactors, encodings by the hub, handshakes and HTTP endpoints by `http`.
 
+pub mod canonical;
+mod json;
+mod jwt;
+pub mod native;
+mod registry;
+#[cfg(test)]
+pub(crate) mod script;
+
 use std::sync::Arc;
+
+pub use registry::{Settings, registry};
 
 use crate::{
     fanout::{

@@ -1,0 +1,184 @@
+//! Reading JSON as clients of many ages write it: one pass, nothing copied, the last of duplicate keys counts (as in
+//! JavaScript), unknown keys are skipped. Decides nothing about meaning; called by the sessions that speak JSON.
+
+use std::{borrow::Cow, fmt};
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor},
+};
+use serde_json::value::RawValue;
+
+/// The values of `names` in a JSON object, absent ones as None; None when `text` is no JSON object.
+pub(crate) fn fields<'a, const N: usize>(text: &'a str, names: [&str; N]) -> Option<[Option<&'a RawValue>; N]> {
+    let mut reader = serde_json::Deserializer::from_str(text);
+    let found = Fields(names).deserialize(&mut reader).ok()?;
+    reader.end().ok()?;
+    Some(found)
+}
+
+struct Fields<'n, const N: usize>([&'n str; N]);
+
+impl<'de, const N: usize> DeserializeSeed<'de> for Fields<'_, N> {
+    type Value = [Option<&'de RawValue>; N];
+
+    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<Self::Value, D::Error> {
+        reader.deserialize_map(self)
+    }
+}
+
+impl<'de, const N: usize> Visitor<'de> for Fields<'_, N> {
+    type Value = [Option<&'de RawValue>; N];
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut found = [None; N];
+        while let Some(index) = map.next_key_seed(Index(&self.0))? {
+            match index {
+                Some(index) => found[index] = Some(map.next_value()?),
+                None => {
+                    map.next_value::<IgnoredAny>()?;
+                }
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// Finds a key among names without copying it.
+struct Index<'n>(&'n [&'n str]);
+
+impl<'de> DeserializeSeed<'de> for Index<'_> {
+    type Value = Option<usize>;
+
+    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<Self::Value, D::Error> {
+        reader.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for Index<'_> {
+    type Value = Option<usize>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+
+    fn visit_str<E>(self, key: &str) -> Result<Self::Value, E> {
+        Ok(self.0.iter().position(|name| *name == key))
+    }
+}
+
+/// The value as `T`; None when it is of another type.
+pub(crate) fn read<'a, T: Deserialize<'a>>(raw: &'a RawValue) -> Option<T> {
+    serde_json::from_str(raw.get()).ok()
+}
+
+/// The value as text, when it is a JSON string.
+pub(crate) fn string(raw: &RawValue) -> Option<Cow<'_, str>> {
+    read::<Text<'_>>(raw).map(|text| text.0)
+}
+
+/// A string that borrows where nothing is escaped.
+#[derive(Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+/// `value` as compact JSON.
+pub(crate) fn write<T: serde::Serialize>(value: &T) -> String {
+    // Cannot fail: the protocols' replies are structs of strings, numbers and raw JSON.
+    serde_json::to_string(value).unwrap_or_default()
+}
+
+/// `value` as raw compact JSON.
+pub(crate) fn raw<T: serde::Serialize>(value: &T) -> Box<RawValue> {
+    serde_json::value::to_raw_value(value).unwrap_or_else(|_| RawValue::NULL.to_owned())
+}
+
+/// True when every reader can take the value: numbers in range, escapes that are Unicode, nesting within bounds.
+pub(crate) fn portable(json: &RawValue) -> bool {
+    serde_json::from_str::<Portable>(json.get()).is_ok()
+}
+
+struct Portable;
+
+impl<'de> Deserialize<'de> for Portable {
+    fn deserialize<D: Deserializer<'de>>(reader: D) -> Result<Self, D::Error> {
+        reader.deserialize_any(Self)
+    }
+}
+
+impl<'de> Visitor<'de> for Portable {
+    type Value = Self;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_unit<E>(self) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self, A::Error> {
+        while seq.next_element::<Self>()?.is_some() {}
+        Ok(self)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self, A::Error> {
+        while map.next_entry::<Self, Self>()?.is_some() {}
+        Ok(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn raw_of(text: &str) -> Box<RawValue> {
+        RawValue::from_string(text.to_owned()).unwrap()
+    }
+
+    #[test]
+    fn the_last_of_duplicate_keys_counts_and_unknown_ones_are_skipped() {
+        let [a, b, c] = fields(r#"{"a":1,"x":{"a":9},"\u0061":[2],"b":null}"#, ["a", "b", "c"]).unwrap();
+        assert_eq!(a.unwrap().get(), "[2]");
+        assert_eq!(b.unwrap().get(), "null");
+        assert!(c.is_none());
+    }
+
+    #[test]
+    fn what_is_no_object_has_no_fields() {
+        for text in ["", "5", "null", "[]", "\"a\"", "{", "{}x", "{\"a\"}", "{a:1}"] {
+            assert!(fields(text, ["a"]).is_none(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_value_that_some_reader_would_refuse_is_not_portable() {
+        assert!(portable(&raw_of(r#"{"a":[1,-2.5,true,null,"\ud83d\ude00"]}"#)));
+        assert!(!portable(&raw_of(r#"{"a":"\ud800"}"#)));
+        assert!(!portable(&raw_of(r#"{"a":1e999}"#)));
+        assert!(!portable(&raw_of(&format!("{}{}", "[".repeat(200), "]".repeat(200)))));
+    }
+}

@@ -1,0 +1,72 @@
+//! How entries look to native readers: `messages` frames with many items each, and `typing`.
+
+use std::sync::Arc;
+
+use super::{
+    identity::base36,
+    reply::{Item, Reply},
+};
+use crate::{
+    fanout::encoding::{ChunkWriter, Encoding},
+    rooms::{Entry, Epoch, RoomName, Signal},
+};
+
+/// A frame is closed once its payload has grown this large in bytes: big enough that headers cost nothing, small
+/// enough that a reader shows the first lines of a long resume early.
+const FRAME_BYTES: usize = 64 * 1024;
+
+#[derive(Debug)]
+pub(super) struct NativeEncoding;
+
+impl Encoding for NativeEncoding {
+    fn entries(&self, room: &RoomName, epoch: Option<Epoch>, entries: &[Arc<Entry>], out: &mut ChunkWriter) {
+        let mut frame = head(room, epoch);
+        let mut items = 0;
+        for entry in entries {
+            if frame.len() >= FRAME_BYTES {
+                finish(&mut frame, out);
+                frame = head(room, None);
+                items = 0;
+            }
+            if items > 0 {
+                frame.push(b',');
+            }
+            write(&mut frame, &Item::from(entry.as_ref()));
+            items += 1;
+        }
+        finish(&mut frame, out);
+    }
+
+    fn signal(&self, room: &RoomName, signal: &Signal, out: &mut ChunkWriter) {
+        match signal {
+            Signal::Typing { from } => {
+                let typing = Reply::Typing { id: None, room: room.as_str(), from: Some(from.into()) };
+                out.text(typing.text().as_bytes());
+            }
+            // Told by presence, once a second.
+            Signal::Joined { .. } | Signal::Left { .. } | Signal::Count => {}
+        }
+    }
+}
+
+fn head(room: &RoomName, epoch: Option<Epoch>) -> Vec<u8> {
+    let mut frame = Vec::with_capacity(1024);
+    frame.extend_from_slice(br#"{"op":"messages","room":"#);
+    write(&mut frame, &room.as_str());
+    if let Some(epoch) = epoch {
+        frame.extend_from_slice(br#","epoch":""#);
+        frame.extend_from_slice(base36(u128::from(epoch.0)).as_bytes());
+        frame.push(b'"');
+    }
+    frame.extend_from_slice(br#","items":["#);
+    frame
+}
+
+fn finish(frame: &mut Vec<u8>, out: &mut ChunkWriter) {
+    frame.extend_from_slice(b"]}");
+    out.text(frame);
+}
+
+fn write<T: serde::Serialize>(frame: &mut Vec<u8>, value: &T) {
+    serde_json::to_writer(frame, value).expect("writing strings and raw JSON into memory cannot fail");
+}

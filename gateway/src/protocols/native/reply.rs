@@ -1,0 +1,181 @@
+//! What the server says: every shape of the protocol's answers and pushes, in one place.
+
+use serde::{Serialize, Serializer};
+use serde_json::{Number, value::RawValue};
+
+use super::identity::base36;
+use crate::{
+    protocols::json,
+    rooms::{Author, Entry, Epoch},
+};
+
+/// One frame to a client. `id` is the request's, absent where it had none.
+#[derive(Serialize)]
+#[serde(tag = "op", rename_all = "lowercase")]
+pub(super) enum Reply<'a> {
+    Joined {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<&'a Number>,
+        room: &'a str,
+        #[serde(serialize_with = "write_epoch")]
+        epoch: Epoch,
+        seq: u64,
+        you: You<'a>,
+        members: u64,
+        recovered: bool,
+    },
+    Posted {
+        id: &'a Number,
+        room: &'a str,
+        seq: u64,
+        duplicate: bool,
+    },
+    History {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<&'a Number>,
+        room: &'a str,
+        #[serde(serialize_with = "write_epoch")]
+        epoch: Epoch,
+        items: Vec<Item<'a>>,
+        more: bool,
+    },
+    Members {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<&'a Number>,
+        room: &'a str,
+        count: u64,
+    },
+    Typing {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<&'a Number>,
+        room: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        from: Option<Person<'a>>,
+    },
+    Left {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<&'a Number>,
+        room: &'a str,
+    },
+    Presence {
+        room: &'a str,
+        members: u64,
+        joined: Vec<Person<'a>>,
+        left: Vec<Person<'a>>,
+    },
+    Gap {
+        room: &'a str,
+        #[serde(serialize_with = "write_epoch")]
+        epoch: Epoch,
+        from: u64,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        to: Option<u64>,
+    },
+    Moved {
+        after: u64,
+    },
+    Pong {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<&'a Number>,
+    },
+    Error {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<&'a Number>,
+        code: Code,
+        message: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        retry: Option<u64>,
+    },
+}
+
+impl Reply<'_> {
+    /// The frame's payload.
+    pub(super) fn text(&self) -> String {
+        json::write(self)
+    }
+}
+
+/// The client's own identity.
+#[derive(Serialize)]
+pub(super) struct You<'a> {
+    pub(super) id: &'a str,
+    pub(super) name: &'a str,
+    pub(super) token: String,
+}
+
+/// Another person.
+#[derive(Serialize)]
+pub(super) struct Person<'a> {
+    id: &'a str,
+    name: &'a str,
+}
+
+impl<'a> From<&'a Author> for Person<'a> {
+    fn from(author: &'a Author) -> Self {
+        Self { id: &author.id, name: &author.name }
+    }
+}
+
+/// People, in their order.
+pub(super) fn people(authors: &[Author]) -> Vec<Person<'_>> {
+    authors.iter().map(Person::from).collect()
+}
+
+/// One message.
+#[derive(Serialize)]
+pub(super) struct Item<'a> {
+    seq: u64,
+    time: u64,
+    from: Person<'a>,
+    body: &'a RawValue,
+}
+
+impl<'a> From<&'a Entry> for Item<'a> {
+    fn from(entry: &'a Entry) -> Self {
+        Self { seq: entry.seq, time: entry.time, from: (&entry.from).into(), body: &entry.content.body }
+    }
+}
+
+/// Why a request was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Code {
+    UnknownOp,
+    BadRequest,
+    NotJoined,
+    RateLimited,
+    TooLarge,
+    RoomLimit,
+    Unavailable,
+    NotDurable,
+    Unauthorized,
+}
+
+impl Code {
+    /// The code as written, also the label of the refusals metric.
+    pub(super) fn label(self) -> &'static str {
+        match self {
+            Self::UnknownOp => "unknown_op",
+            Self::BadRequest => "bad_request",
+            Self::NotJoined => "not_joined",
+            Self::RateLimited => "rate_limited",
+            Self::TooLarge => "too_large",
+            Self::RoomLimit => "room_limit",
+            Self::Unavailable => "unavailable",
+            Self::NotDurable => "not_durable",
+            Self::Unauthorized => "unauthorized",
+        }
+    }
+}
+
+/// Epochs are text, in base 36: clients compare them and nothing else.
+fn write_epoch<S: Serializer>(epoch: &Epoch, out: S) -> Result<S::Ok, S::Error> {
+    out.serialize_str(&base36(u128::from(epoch.0)))
+}
+
+/// Reads an epoch that a client was told.
+pub(super) fn read_epoch(text: &str) -> Option<Epoch> {
+    // from_str_radix takes a sign, an epoch has none.
+    let digits = text.bytes().all(|b| b.is_ascii_alphanumeric());
+    digits.then(|| u64::from_str_radix(text, 36).ok()).flatten().map(Epoch)
+}

@@ -1,0 +1,196 @@
+//! Reads what a client sends. Decides whether a request is well formed and within its bounds, never whether it is
+//! allowed now: that is the session's.
+
+use std::{borrow::Cow, sync::Arc};
+
+use serde_json::{Number, value::RawValue};
+
+use super::reply::{Code, read_epoch};
+use crate::{
+    protocols::json,
+    rooms::{Position, RoomName, RoomNameError},
+};
+
+/// Longest name of a person, in characters.
+const MAX_NAME_CHARS: usize = 64;
+/// Longest key of a post, in bytes.
+const MAX_KEY_BYTES: usize = 128;
+/// Items of a history page when the client does not say, and at most.
+const PAGE: (u32, u32) = (50, 100);
+
+/// One operation, with its fields read and bounded.
+#[derive(Debug)]
+pub(super) enum Op<'a> {
+    Join { room: RoomName, name: Option<Cow<'a, str>>, token: Option<Cow<'a, str>>, after: Option<Position> },
+    Post { room: RoomName, key: Option<Arc<str>>, body: &'a RawValue, durable: bool },
+    History { room: RoomName, before: Option<u64>, limit: u32 },
+    Members { room: RoomName },
+    Typing { room: RoomName },
+    Leave { room: RoomName },
+    Ping,
+}
+
+/// Why a request is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Problem {
+    pub(super) code: Code,
+    pub(super) message: &'static str,
+}
+
+impl Problem {
+    pub(super) fn new(code: Code, message: &'static str) -> Self {
+        Self { code, message }
+    }
+
+    fn bad(message: &'static str) -> Self {
+        Self::new(Code::BadRequest, message)
+    }
+}
+
+/// The request's id, as far as it could be read, and the operation or what is wrong with it.
+pub(super) fn parse(text: &str) -> (Option<Number>, Result<Op<'_>, Problem>) {
+    let Some(fields) = Fields::read(text) else {
+        return (None, Err(Problem::bad("a frame is one JSON object")));
+    };
+    let id = match fields.id.map(json::read::<Number>) {
+        None => None,
+        Some(None) => return (None, Err(Problem::bad("id is a number"))),
+        Some(id) => id,
+    };
+    (id, fields.op())
+}
+
+/// What operations have, not read yet.
+struct Fields<'a> {
+    op: Option<&'a RawValue>,
+    id: Option<&'a RawValue>,
+    room: Option<&'a RawValue>,
+    name: Option<&'a RawValue>,
+    token: Option<&'a RawValue>,
+    epoch: Option<&'a RawValue>,
+    after: Option<&'a RawValue>,
+    key: Option<&'a RawValue>,
+    body: Option<&'a RawValue>,
+    durable: Option<&'a RawValue>,
+    before: Option<&'a RawValue>,
+    limit: Option<&'a RawValue>,
+}
+
+impl<'a> Fields<'a> {
+    fn read(text: &'a str) -> Option<Self> {
+        const NAMES: [&str; 12] =
+            ["op", "id", "room", "name", "token", "epoch", "after", "key", "body", "durable", "before", "limit"];
+        // null counts as absent: some JSON writers have no other way to leave a field out.
+        let [op, id, room, name, token, epoch, after, key, body, durable, before, limit] =
+            json::fields(text, NAMES)?.map(|raw| raw.filter(|raw| raw.get() != "null"));
+        Some(Self { op, id, room, name, token, epoch, after, key, body, durable, before, limit })
+    }
+
+    fn op(&self) -> Result<Op<'a>, Problem> {
+        let op = self.op.and_then(json::string).ok_or(Problem::bad("op is missing"))?;
+        Ok(match op.as_ref() {
+            "join" => {
+                let token = string(self.token, "token is text")?;
+                Op::Join { room: self.room()?, name: self.name()?, token, after: self.after()? }
+            }
+            "post" => Op::Post {
+                room: self.room()?,
+                key: self.key()?,
+                body: self.body()?,
+                durable: self
+                    .durable
+                    .map_or(Some(false), json::read)
+                    .ok_or(Problem::bad("durable is true or false"))?,
+            },
+            "history" => Op::History {
+                room: self.room()?,
+                before: number(self.before, "before is a seq")?,
+                limit: self.limit()?,
+            },
+            "members" => Op::Members { room: self.room()? },
+            "typing" => Op::Typing { room: self.room()? },
+            "leave" => Op::Leave { room: self.room()? },
+            "ping" => Op::Ping,
+            _ => return Err(Problem::new(Code::UnknownOp, "no such op")),
+        })
+    }
+
+    fn room(&self) -> Result<RoomName, Problem> {
+        let room = string(self.room, "room is text")?.ok_or(Problem::bad("room is missing"))?;
+        RoomName::new(&room).map_err(|fault| match fault {
+            RoomNameError::Length(0) => Problem::bad("room is empty"),
+            RoomNameError::Length(_) => Problem::new(Code::TooLarge, "a room name has at most 128 bytes"),
+            RoomNameError::Control => Problem::bad("a room name has no control characters"),
+        })
+    }
+
+    fn name(&self) -> Result<Option<Cow<'a, str>>, Problem> {
+        let name = string(self.name, "name is text")?;
+        name.map(|name| check_name(&name).map(|()| name)).transpose()
+    }
+
+    fn after(&self) -> Result<Option<Position>, Problem> {
+        let epoch = string(self.epoch, "epoch is text")?;
+        let seq = number(self.after, "after is a seq")?;
+        match (epoch, seq) {
+            (None, None) => Ok(None),
+            (Some(epoch), Some(seq)) => {
+                let epoch = read_epoch(&epoch).ok_or(Problem::bad("epoch is none that a server told"))?;
+                Ok(Some(Position { epoch, seq }))
+            }
+            _ => Err(Problem::bad("to resume takes both epoch and after")),
+        }
+    }
+
+    fn key(&self) -> Result<Option<Arc<str>>, Problem> {
+        match string(self.key, "key is text")? {
+            Some(key) if key.is_empty() => Err(Problem::bad("key is empty")),
+            Some(key) if key.len() > MAX_KEY_BYTES => Err(Problem::new(Code::TooLarge, "a key has at most 128 bytes")),
+            key => Ok(key.map(|key| key.as_ref().into())),
+        }
+    }
+
+    fn body(&self) -> Result<&'a RawValue, Problem> {
+        let body = self.body.ok_or(Problem::bad("body is missing"))?;
+        if !body.get().starts_with('{') {
+            return Err(Problem::bad("body is a JSON object"));
+        }
+        if !json::portable(body) {
+            return Err(Problem::bad("body is JSON that every reader can take: Unicode, finite numbers, 127 levels"));
+        }
+        Ok(body)
+    }
+
+    fn limit(&self) -> Result<u32, Problem> {
+        let (default, most) = PAGE;
+        match number(self.limit, "limit is a number")? {
+            None => Ok(default),
+            Some(limit) => u32::try_from(limit)
+                .ok()
+                .filter(|limit| (1..=most).contains(limit))
+                .ok_or(Problem::bad("limit is 1 to 100")),
+        }
+    }
+}
+
+/// Names are shown by every protocol: bounded, and one line.
+pub(super) fn check_name(name: &str) -> Result<(), Problem> {
+    if name.trim().is_empty() {
+        return Err(Problem::bad("name is empty"));
+    }
+    if name.chars().nth(MAX_NAME_CHARS).is_some() {
+        return Err(Problem::new(Code::TooLarge, "a name has at most 64 characters"));
+    }
+    if name.contains(char::is_control) {
+        return Err(Problem::bad("a name has no control characters"));
+    }
+    Ok(())
+}
+
+fn string<'a>(raw: Option<&'a RawValue>, fault: &'static str) -> Result<Option<Cow<'a, str>>, Problem> {
+    raw.map(|raw| json::string(raw).ok_or(Problem::bad(fault))).transpose()
+}
+
+fn number(raw: Option<&RawValue>, fault: &'static str) -> Result<Option<u64>, Problem> {
+    raw.map(|raw| json::read(raw).ok_or(Problem::bad(fault))).transpose()
+}

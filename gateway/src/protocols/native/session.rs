@@ -1,0 +1,306 @@
+//! The state machine of one native connection.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use serde_json::{Number, value::RawValue};
+
+use super::{
+    ENCODING, Settings, identity,
+    reply::{Code, Item, Reply, You, people},
+    request::{self, Op, Problem},
+};
+use crate::{
+    bus::AppendError,
+    fanout::session::{
+        Answer, Ask, Context, Effect, Effects, Input, Join, Joined, NewPost, PostError, Posted, Session, TimerId,
+    },
+    rooms::{Author, Content, Entry, Epoch, Position, RoomName, Signal},
+};
+
+/// Pause between ws-level pings, in milliseconds; two unanswered ones end the connection.
+const PING_EVERY: u64 = 25_000;
+const PING: TimerId = TimerId(0);
+const UNANSWERED: u8 = 2;
+/// Posts of one connection that may wait for their acknowledgement: bounds what a flood costs while the bus is away.
+const POSTS_IN_FLIGHT: usize = 1024;
+/// Bytes of one history frame, beyond which older items are left for the next page.
+const PAGE_BYTES: usize = 1024 * 1024;
+/// When to try again where nobody knows better, in milliseconds.
+const RETRY: u64 = 1_000;
+
+pub(super) struct NativeSession {
+    settings: Arc<Settings>,
+    who: Option<Author>,
+    /// At most `limits.roomsPerConnection`, which the hub enforces.
+    rooms: Vec<RoomName>,
+    pending: Option<Pending>,
+    posts: VecDeque<Sent>,
+    next_tag: u64,
+    unanswered: u8,
+}
+
+/// The request that waits for [`Input::Answer`].
+struct Pending {
+    id: Option<Number>,
+    room: RoomName,
+}
+
+/// A post that waits for [`Input::Posted`].
+struct Sent {
+    tag: u64,
+    id: Option<Number>,
+    room: RoomName,
+}
+
+impl NativeSession {
+    pub(super) fn new(settings: Arc<Settings>) -> Self {
+        Self {
+            settings,
+            who: None,
+            rooms: Vec::new(),
+            pending: None,
+            posts: VecDeque::new(),
+            next_tag: 0,
+            unanswered: 0,
+        }
+    }
+}
+
+impl Session for NativeSession {
+    fn handle(&mut self, input: Input<'_>, cx: &Context, out: &mut Effects) {
+        match input {
+            Input::Open => out.push(Effect::Timer(PING, PING_EVERY)),
+            Input::Text(text) => self.request(text, cx, out),
+            Input::Binary(_) => refuse(None, Problem::new(Code::BadRequest, "frames are TEXT"), None, out),
+            Input::Limited { text, retry } => {
+                let (id, _) = request::parse(text);
+                refuse(id.as_ref(), Problem::new(Code::RateLimited, "too many messages a second"), Some(retry), out);
+            }
+            Input::Pong => self.unanswered = 0,
+            Input::Timer(PING) => self.ping(out),
+            Input::Timer(_) | Input::Closed => {}
+            Input::Answer(answer) => self.answer(answer, out),
+            Input::Posted { tag, result } => self.posted(tag, result, out),
+            Input::Gap { room, epoch, from, to } => {
+                say(&Reply::Gap { room: room.as_str(), epoch, from, to }, out);
+            }
+            Input::Presence { room, presence } => {
+                let (joined, left) = (people(&presence.joined), people(&presence.left));
+                say(&Reply::Presence { room: room.as_str(), members: presence.members, joined, left }, out);
+            }
+            Input::Moved { after } => say(&Reply::Moved { after }, out),
+        }
+    }
+}
+
+impl NativeSession {
+    fn ping(&mut self, out: &mut Effects) {
+        if self.unanswered >= UNANSWERED {
+            out.push(Effect::Terminate);
+            return;
+        }
+        self.unanswered += 1;
+        out.push(Effect::Ping);
+        out.push(Effect::Timer(PING, PING_EVERY));
+    }
+
+    fn request(&mut self, text: &str, cx: &Context, out: &mut Effects) {
+        let (id, op) = request::parse(text);
+        let done = op.and_then(|op| self.act(id.clone(), op, cx, out));
+        if let Err(problem) = done {
+            let retry = (problem.code == Code::Unavailable).then_some(RETRY);
+            refuse(id.as_ref(), problem, retry, out);
+        }
+    }
+
+    fn act(&mut self, id: Option<Number>, op: Op<'_>, cx: &Context, out: &mut Effects) -> Result<(), Problem> {
+        match op {
+            Op::Join { room, name, token, after } => {
+                self.open(&room)?;
+                self.identify(name.as_deref(), token.as_deref(), cx)?;
+                self.join(id, room, after, out);
+            }
+            Op::Post { room, key, body, durable } => self.post(id, room, key, body, durable, out)?,
+            Op::History { room, before, limit } => {
+                self.open(&room)?;
+                out.push(Effect::Ask(Ask::History { room: room.clone(), before, limit }));
+                self.pending = Some(Pending { id, room });
+            }
+            Op::Members { room } => {
+                self.open(&room)?;
+                out.push(Effect::Ask(Ask::Members { room: room.clone() }));
+                self.pending = Some(Pending { id, room });
+            }
+            Op::Typing { room } => {
+                let from = self.member(&room)?.clone();
+                if id.is_some() {
+                    say(&Reply::Typing { id: id.as_ref(), room: room.as_str(), from: None }, out);
+                }
+                out.push(Effect::Signal { room, signal: Signal::Typing { from } });
+            }
+            Op::Leave { room } => {
+                self.member(&room)?;
+                self.rooms.retain(|joined| *joined != room);
+                out.push(Effect::Leave { room: room.clone(), asked: true });
+                say(&Reply::Left { id: id.as_ref(), room: room.as_str() }, out);
+            }
+            Op::Ping => say(&Reply::Pong { id: id.as_ref() }, out),
+        }
+        Ok(())
+    }
+
+    /// Whether this protocol may use the room at all.
+    fn open(&self, room: &RoomName) -> Result<(), Problem> {
+        let allowed = self.settings.rooms.as_ref().is_none_or(|rooms| rooms.contains(room));
+        allowed.then_some(()).ok_or(Problem::new(Code::Unauthorized, "this room is not open here"))
+    }
+
+    /// The person, when they are in the room.
+    fn member(&self, room: &RoomName) -> Result<&Author, Problem> {
+        let missing = Problem::new(Code::NotJoined, "join the room first");
+        if !self.rooms.contains(room) {
+            return Err(missing);
+        }
+        self.who.as_ref().ok_or(missing)
+    }
+
+    /// Settles who this is at the first join, and that it stays so at the next ones.
+    fn identify(&mut self, name: Option<&str>, token: Option<&str>, cx: &Context) -> Result<(), Problem> {
+        let Settings { key, anonymous, .. } = self.settings.as_ref();
+        let known = token.and_then(|token| identity::verify(key, token, cx.unix));
+        if let Some(who) = &self.who {
+            let renamed = name.is_some_and(|name| name != who.name.as_ref());
+            let other = known.is_some_and(|(id, _)| id != who.id.as_ref());
+            let changed =
+                Problem::new(Code::BadRequest, "a connection is one person: another needs another connection");
+            return if renamed || other { Err(changed) } else { Ok(()) };
+        }
+        let (id, name) = match known {
+            // Where tokens are the only way in, they name the person; elsewhere people name themselves.
+            Some((id, own)) if !anonymous => {
+                if name.is_some_and(|name| name != own) {
+                    return Err(Problem::new(Code::Unauthorized, "the token is for another name"));
+                }
+                (id, own)
+            }
+            Some((id, own)) => (id, name.map_or(own, str::to_owned)),
+            // A token that is none (the key was replaced) makes a new person: an anonymous one loses nothing but the id.
+            None if *anonymous => {
+                let name = name.ok_or(Problem::new(Code::BadRequest, "name is missing"))?;
+                (identity::new_id(key, cx.origin), name.to_owned())
+            }
+            None => return Err(Problem::new(Code::Unauthorized, "joining takes a valid token")),
+        };
+        request::check_name(&name)?;
+        self.who = Some(Author { id: id.into(), name: name.into(), extra: None });
+        Ok(())
+    }
+
+    fn join(&mut self, id: Option<Number>, room: RoomName, after: Option<Position>, out: &mut Effects) {
+        let Some(who) = self.who.clone() else { return };
+        let join = Join { room: room.clone(), who, encoding: ENCODING, after, presence: true, announce: true };
+        out.push(Effect::Join(join));
+        self.pending = Some(Pending { id, room });
+    }
+
+    fn post(
+        &mut self,
+        id: Option<Number>,
+        room: RoomName,
+        key: Option<Arc<str>>,
+        body: &RawValue,
+        durable: bool,
+        out: &mut Effects,
+    ) -> Result<(), Problem> {
+        let from = self.member(&room)?.clone();
+        if self.posts.len() >= POSTS_IN_FLIGHT {
+            return Err(Problem::new(Code::Unavailable, "too many posts wait for their acknowledgement"));
+        }
+        let tag = self.next_tag;
+        self.next_tag += 1;
+        self.posts.push_back(Sent { tag, id, room: room.clone() });
+        let content = Content { body: body.to_owned(), verbatim: None };
+        out.push(Effect::Post(NewPost { tag, room, from, key, content, durable }));
+        Ok(())
+    }
+
+    fn posted(&mut self, tag: u64, result: Result<Posted, PostError>, out: &mut Effects) {
+        // Answers come in the order of the posts, room by room: the one looked for is at or near the front.
+        let Some(at) = self.posts.iter().position(|sent| sent.tag == tag) else { return };
+        let Some(Sent { id, room, .. }) = self.posts.remove(at) else { return };
+        match (result, &id) {
+            (Ok(Posted { seq, duplicate, .. }), Some(id)) => {
+                say(&Reply::Posted { id, room: room.as_str(), seq, duplicate }, out);
+            }
+            (Ok(_), None) => {}
+            (Err(error), id) => {
+                let (code, message, retry) = match error {
+                    PostError::Full { retry } => (Code::Unavailable, "too many messages are waiting", Some(retry)),
+                    PostError::Append(AppendError::NotDurable) => {
+                        (Code::NotDurable, "only one copy of the room exists", None)
+                    }
+                    PostError::Append(AppendError::Away(_)) => {
+                        (Code::Unavailable, "the message may not have been kept: send it again", Some(RETRY))
+                    }
+                };
+                refuse(id.as_ref(), Problem::new(code, message), retry, out);
+            }
+        }
+    }
+
+    fn answer(&mut self, answer: Answer, out: &mut Effects) {
+        let Some(Pending { id, room }) = self.pending.take() else { return };
+        let id = id.as_ref();
+        match answer {
+            Answer::Joined(joined) => self.joined(id, joined, out),
+            Answer::History { epoch, entries, more } => history(id, &room, epoch, &entries, more, out),
+            Answer::Members(count) => say(&Reply::Members { id, room: room.as_str(), count }, out),
+            Answer::Unavailable { retry } => {
+                refuse(id, Problem::new(Code::Unavailable, "the room cannot be read now"), Some(retry), out);
+            }
+            Answer::RoomLimit => refuse(id, Problem::new(Code::RoomLimit, "too many rooms"), None, out),
+        }
+    }
+
+    fn joined(&mut self, id: Option<&Number>, joined: Joined, out: &mut Effects) {
+        let Joined { room, head, members, recovered, gap, announced: _ } = joined;
+        let Some(who) = &self.who else { return };
+        let you = You { id: &who.id, name: &who.name, token: identity::token(&self.settings.key, who) };
+        let Position { epoch, seq } = head;
+        say(&Reply::Joined { id, room: room.as_str(), epoch, seq, you, members, recovered }, out);
+        if let Some(gap) = gap {
+            say(&Reply::Gap { room: room.as_str(), epoch, from: gap.from, to: gap.to }, out);
+        }
+        if !self.rooms.contains(&room) {
+            self.rooms.push(room);
+        }
+    }
+}
+
+/// The newest items that fit one frame; what was left out is on the next page.
+fn history(id: Option<&Number>, room: &RoomName, epoch: Epoch, entries: &[Arc<Entry>], more: bool, out: &mut Effects) {
+    let mut bytes = 0;
+    let fitting = entries
+        .iter()
+        .rev()
+        .take_while(|entry| {
+            // The first always fits, so that paging goes on.
+            let fits = bytes < PAGE_BYTES;
+            bytes += entry.content.body.get().len();
+            fits
+        })
+        .count();
+    let left_out = entries.len() - fitting;
+    let items = entries[left_out..].iter().map(|entry| Item::from(entry.as_ref())).collect();
+    say(&Reply::History { id, room: room.as_str(), epoch, items, more: more || left_out > 0 }, out);
+}
+
+fn say(reply: &Reply<'_>, out: &mut Effects) {
+    out.push(Effect::Text(reply.text()));
+}
+
+fn refuse(id: Option<&Number>, problem: Problem, retry: Option<u64>, out: &mut Effects) {
+    let Problem { code, message } = problem;
+    out.push(Effect::Refused(code.label()));
+    say(&Reply::Error { id, code, message, retry }, out);
+}

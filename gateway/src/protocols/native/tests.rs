@@ -1,0 +1,439 @@
+//! What a native client sends and what it gets, as tables.
+
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use super::{ENCODING, Native, Settings, encoding::NativeEncoding, identity};
+use crate::{
+    bus::AppendError,
+    fanout::session::{Answer, Gap, Input, PostError, Posted, Presence},
+    protocols::{
+        Handshake, Protocol,
+        script::{Peer, UNIX, entry, frames, joined, name, person, signal_frames, texts},
+    },
+    rooms::{Epoch, Origin, ProtocolId, Signal},
+};
+
+const KEY: &[u8] = b"signing key";
+
+fn peer_with(anonymous: bool, rooms: Option<&[&str]>) -> Peer {
+    let rooms = rooms.map(|rooms| rooms.iter().map(|room| name(room)).collect());
+    let native = Native::new(Settings { key: Arc::from(KEY), anonymous, rooms });
+    let headers = http::HeaderMap::new();
+    let handshake = Handshake { target: "/chat", headers: &headers, public_url: "http://h", unix: UNIX };
+    Peer::new(native.accept(&handshake).unwrap())
+}
+
+fn peer() -> Peer {
+    peer_with(true, None)
+}
+
+/// A peer who is ada and in room lobby.
+fn ada() -> Peer {
+    let mut peer = peer();
+    assert_eq!(
+        peer.text(r#"{"op":"join","room":"lobby","name":"ada"}"#),
+        ["join lobby as ada encoding 8 presence announce"]
+    );
+    peer.joined("lobby", 7);
+    peer
+}
+
+fn you(name: &str) -> (String, String) {
+    let id = identity::new_id(KEY, Origin { gateway: 7, connection: 1 });
+    let token = identity::token(KEY, &person(&id, name));
+    (format!(r#""you":{{"id":"{id}","name":"{name}","token":"{token}"}}"#), token)
+}
+
+fn error(id: &str, code: &str, message: &str) -> [String; 2] {
+    [format!("refused {code}"), format!(r#"{{"op":"error",{id}"code":"{code}","message":"{message}"}}"#)]
+}
+
+#[test]
+fn joining_tells_where_the_room_stands_and_who_one_is() {
+    let mut peer = peer();
+    assert_eq!(
+        peer.text(r#"{"op":"join","id":1,"room":"lobby","name":"ada","more":{"x":[]}}"#),
+        ["join lobby as ada encoding 8 presence announce"]
+    );
+    let (you, _) = you("ada");
+    assert_eq!(
+        peer.joined("lobby", 131),
+        [format!(
+            r#"{{"op":"joined","id":1,"room":"lobby","epoch":"5","seq":131,{you},"members":3,"recovered":false}}"#
+        )]
+    );
+}
+
+#[test]
+fn a_token_keeps_the_id_across_reconnects() {
+    let mut peer = peer();
+    let token = identity::token(KEY, &person("u1", "ada"));
+    let resume = format!(r#"{{"op":"join","id":1,"room":"lobby","epoch":"k3","after":118,"token":"{token}"}}"#);
+    assert_eq!(peer.text(&resume), ["join lobby as ada encoding 8 after 723:118 presence announce"]);
+    let mut answer = joined("lobby", 131);
+    answer.recovered = true;
+    assert_eq!(
+        peer.input(Input::Answer(Answer::Joined(answer))),
+        [format!(
+            r#"{{"op":"joined","id":1,"room":"lobby","epoch":"5","seq":131,"you":{{"id":"u1","name":"ada","token":"{token}"}},"members":3,"recovered":true}}"#
+        )]
+    );
+}
+
+#[test]
+fn a_gap_follows_the_join_that_could_not_recover_all() {
+    for (to, shape) in [(Some(125), r#""from":119,"to":125"#), (None, r#""from":119"#)] {
+        let mut peer = peer();
+        peer.text(r#"{"op":"join","room":"lobby","name":"ada","epoch":"k3","after":118}"#);
+        let mut answer = joined("lobby", 131);
+        answer.gap = Some(Gap { from: 119, to });
+        let lines = peer.input(Input::Answer(Answer::Joined(answer)));
+        assert_eq!(lines[1], format!(r#"{{"op":"gap","room":"lobby","epoch":"5",{shape}}}"#));
+    }
+}
+
+#[test]
+fn a_connection_is_one_person() {
+    let mut peer = ada();
+    let changed = error(r#""id":1,"#, "bad_request", "a connection is one person: another needs another connection");
+    assert_eq!(peer.text(r#"{"op":"join","id":1,"room":"b","name":"bob"}"#), changed);
+    let other = identity::token(KEY, &person("u9", "ada"));
+    assert_eq!(peer.text(&format!(r#"{{"op":"join","id":1,"room":"b","token":"{other}"}}"#)), changed);
+    assert_eq!(peer.text(r#"{"op":"join","room":"b"}"#), ["join b as ada encoding 8 presence announce"]);
+}
+
+#[test]
+fn without_anonymous_people_only_a_valid_token_lets_in() {
+    let mut peer = peer_with(false, None);
+    let refused = error("", "unauthorized", "joining takes a valid token");
+    assert_eq!(peer.text(r#"{"op":"join","room":"lobby","name":"ada"}"#), refused);
+    assert_eq!(peer.text(r#"{"op":"join","room":"lobby","name":"ada","token":"a.b.c"}"#), refused);
+    let token = identity::token(KEY, &person("u1", "ada"));
+    assert_eq!(
+        peer.text(&format!(r#"{{"op":"join","room":"lobby","name":"eve","token":"{token}"}}"#)),
+        error("", "unauthorized", "the token is for another name")
+    );
+    assert_eq!(
+        peer.text(&format!(r#"{{"op":"join","room":"lobby","token":"{token}"}}"#)),
+        ["join lobby as ada encoding 8 presence announce"]
+    );
+}
+
+#[test]
+fn a_token_of_another_key_makes_a_new_anonymous_person() {
+    let mut peer = peer();
+    let foreign = identity::token(b"old key", &person("u1", "ada"));
+    let join = format!(r#"{{"op":"join","room":"lobby","name":"ada","token":"{foreign}"}}"#);
+    assert_eq!(peer.text(&join), ["join lobby as ada encoding 8 presence announce"]);
+    assert!(peer.joined("lobby", 0)[0].contains(&you("ada").0));
+}
+
+#[test]
+fn rooms_outside_the_allow_list_are_refused() {
+    let mut peer = peer_with(true, Some(&["lobby"]));
+    let refused = error("", "unauthorized", "this room is not open here");
+    for op in
+        [r#"{"op":"join","room":"x","name":"a"}"#, r#"{"op":"history","room":"x"}"#, r#"{"op":"members","room":"x"}"#]
+    {
+        assert_eq!(peer.text(op), refused);
+    }
+}
+
+#[test]
+fn posts_are_acknowledged_with_their_seq_in_any_order_of_rooms() {
+    let mut peer = ada();
+    peer.table(&[
+        (
+            r#"{"op":"post","id":2,"room":"lobby","key":"k","body":{"text":"hello"},"durable":true}"#,
+            &[r#"post 0 lobby by ada {"text":"hello"} key k durable"#],
+        ),
+        (r#"{"op":"post","id":2.5,"room":"lobby","body":{}}"#, &["post 1 lobby by ada {}"]),
+        (r#"{"op":"post","room":"lobby","body":{ "a" : 1 }}"#, &[r#"post 2 lobby by ada { "a" : 1 }"#]),
+    ]);
+    assert_eq!(peer.posted(1, 9), [r#"{"op":"posted","id":2.5,"room":"lobby","seq":9,"duplicate":false}"#]);
+    let duplicate = Posted { seq: 8, epoch: Epoch(5), time: UNIX, duplicate: true };
+    assert_eq!(
+        peer.input(Input::Posted { tag: 0, result: Ok(duplicate) }),
+        [r#"{"op":"posted","id":2,"room":"lobby","seq":8,"duplicate":true}"#]
+    );
+    assert_eq!(peer.posted(2, 10), [""; 0]);
+    assert_eq!(peer.posted(2, 10), [""; 0], "an unknown tag says nothing");
+}
+
+#[test]
+fn a_post_that_failed_says_why_and_when_to_retry() {
+    let away = || PostError::Append(AppendError::Away("down".to_owned()));
+    let table = [
+        (PostError::Full { retry: 250 }, "unavailable", "too many messages are waiting", r#","retry":250"#),
+        (away(), "unavailable", "the message may not have been kept: send it again", r#","retry":1000"#),
+        (PostError::Append(AppendError::NotDurable), "not_durable", "only one copy of the room exists", ""),
+    ];
+    for (fault, code, message, retry) in table {
+        let mut peer = ada();
+        peer.text(r#"{"op":"post","id":2,"room":"lobby","body":{}}"#);
+        let lines = peer.input(Input::Posted { tag: 0, result: Err(fault) });
+        let told = format!(r#"{{"op":"error","id":2,"code":"{code}","message":"{message}"{retry}}}"#);
+        assert_eq!(lines, [format!("refused {code}"), told]);
+    }
+}
+
+#[test]
+fn posts_that_wait_are_bounded() {
+    let mut peer = ada();
+    for tag in 0..1024 {
+        assert_eq!(peer.text(r#"{"op":"post","room":"lobby","body":{}}"#), [format!("post {tag} lobby by ada {{}}")]);
+    }
+    assert_eq!(peer.text(r#"{"op":"post","room":"lobby","body":{}}"#)[0], "refused unavailable");
+    peer.posted(0, 8);
+    assert_eq!(peer.text(r#"{"op":"post","room":"lobby","body":{}}"#), ["post 1024 lobby by ada {}"]);
+}
+
+#[test]
+fn history_members_typing_leaving_and_pings_are_answered_with_their_id() {
+    let mut peer = ada();
+    peer.table(&[(
+        r#"{"op":"history","id":3,"room":"lobby","before":100,"limit":2}"#,
+        &["ask history lobby Some(100) 2"],
+    )]);
+    let bob = person("u2", "bob");
+    let entries = vec![
+        entry(98, &bob, ProtocolId::Native, r#"{"text":"a"}"#, None),
+        entry(99, &bob, ProtocolId::OnlyOne, r#"{"text":"b"}"#, Some(b"{}")),
+    ];
+    assert_eq!(
+        peer.input(Input::Answer(Answer::History { epoch: Epoch(36), entries, more: true })),
+        [concat!(
+            r#"{"op":"history","id":3,"room":"lobby","epoch":"10","items":["#,
+            r#"{"seq":98,"time":1700000000098,"from":{"id":"u2","name":"bob"},"body":{"text":"a"}},"#,
+            r#"{"seq":99,"time":1700000000099,"from":{"id":"u2","name":"bob"},"body":{"text":"b"}}],"more":true}"#
+        )]
+    );
+    peer.table(&[(r#"{"op":"history","room":"lobby"}"#, &["ask history lobby None 50"])]);
+    peer.input(Input::Answer(Answer::Unavailable { retry: 5 }));
+    peer.table(&[(r#"{"op":"members","id":4,"room":"lobby"}"#, &["ask members lobby"])]);
+    assert_eq!(
+        peer.input(Input::Answer(Answer::Members(42))),
+        [r#"{"op":"members","id":4,"room":"lobby","count":42}"#]
+    );
+    peer.table(&[
+        (r#"{"op":"typing","room":"lobby"}"#, &["signal lobby typing ada"]),
+        (
+            r#"{"op":"typing","id":6,"room":"lobby"}"#,
+            &[r#"{"op":"typing","id":6,"room":"lobby"}"#, "signal lobby typing ada"],
+        ),
+        (r#"{"op":"leave","id":5,"room":"lobby"}"#, &["leave lobby asked", r#"{"op":"left","id":5,"room":"lobby"}"#]),
+        (r#"{"op":"ping"}"#, &[r#"{"op":"pong"}"#]),
+        (r#"{"op":"ping","id":7}"#, &[r#"{"op":"pong","id":7}"#]),
+        (r#"{"id":null,"op":"ping"}"#, &[r#"{"op":"pong"}"#]),
+    ]);
+}
+
+#[test]
+fn a_history_frame_is_bounded_and_keeps_the_newest() {
+    let mut peer = ada();
+    peer.text(r#"{"op":"history","id":3,"room":"lobby"}"#);
+    let long = format!(r#"{{"text":"{}"}}"#, "x".repeat(600 * 1024));
+    let entries = (1..=3).map(|seq| entry(seq, &person("u", "n"), ProtocolId::Native, &long, None)).collect();
+    let lines = peer.input(Input::Answer(Answer::History { epoch: Epoch(5), entries, more: false }));
+    assert!(lines[0].contains(r#""seq":2"#) && lines[0].contains(r#""seq":3"#) && !lines[0].contains(r#""seq":1,"#));
+    assert!(lines[0].ends_with(r#""more":true}"#));
+}
+
+#[test]
+fn what_needs_a_join_is_refused_without_one() {
+    let mut peer = peer();
+    for op in ["post", "typing", "leave"] {
+        let text = format!(r#"{{"op":"{op}","id":1,"room":"lobby","body":{{}}}}"#);
+        assert_eq!(peer.text(&text), error(r#""id":1,"#, "not_joined", "join the room first"));
+    }
+    let mut peer = ada();
+    peer.text(r#"{"op":"leave","room":"lobby"}"#);
+    assert_eq!(peer.text(r#"{"op":"post","room":"lobby","body":{}}"#)[0], "refused not_joined");
+}
+
+#[test]
+fn malformed_requests_say_what_is_wrong() {
+    let mut peer = peer();
+    let long = |n: usize| "x".repeat(n);
+    let deep = format!(r#"{{"op":"post","room":"r","body":{{"a":{}{}}}}}"#, "[".repeat(200), "]".repeat(200));
+    let not_portable = "body is JSON that every reader can take: Unicode, finite numbers, 127 levels";
+    let table = [
+        ("", "", "bad_request", "a frame is one JSON object"),
+        ("[]", "", "bad_request", "a frame is one JSON object"),
+        (r#"{"op":"ping"} x"#, "", "bad_request", "a frame is one JSON object"),
+        (r#"{"id":1}"#, r#""id":1,"#, "bad_request", "op is missing"),
+        (r#"{"op":5}"#, "", "bad_request", "op is missing"),
+        (r#"{"op":"ping","id":"1"}"#, "", "bad_request", "id is a number"),
+        (r#"{"op":"dance","id":1}"#, r#""id":1,"#, "unknown_op", "no such op"),
+        (r#"{"op":"join","name":"a"}"#, "", "bad_request", "room is missing"),
+        (r#"{"op":"join","room":7,"name":"a"}"#, "", "bad_request", "room is text"),
+        (r#"{"op":"join","room":"","name":"a"}"#, "", "bad_request", "room is empty"),
+        (r#"{"op":"join","room":"a\u0007","name":"a"}"#, "", "bad_request", "a room name has no control characters"),
+        (r#"{"op":"join","room":"r"}"#, "", "bad_request", "name is missing"),
+        (r#"{"op":"join","room":"r","name":" "}"#, "", "bad_request", "name is empty"),
+        (r#"{"op":"join","room":"r","name":"a\nb"}"#, "", "bad_request", "a name has no control characters"),
+        (r#"{"op":"join","room":"r","name":"a","after":1}"#, "", "bad_request", "to resume takes both epoch and after"),
+        (r#"{"op":"join","room":"r","name":"a","after":-1,"epoch":"a"}"#, "", "bad_request", "after is a seq"),
+        (
+            r#"{"op":"join","room":"r","name":"a","after":1,"epoch":"+1"}"#,
+            "",
+            "bad_request",
+            "epoch is none that a server told",
+        ),
+        (r#"{"op":"post","room":"r"}"#, "", "bad_request", "body is missing"),
+        (r#"{"op":"post","room":"r","body":"hi"}"#, "", "bad_request", "body is a JSON object"),
+        (r#"{"op":"post","room":"r","body":{"a":"\udc00"}}"#, "", "bad_request", not_portable),
+        (deep.as_str(), "", "bad_request", not_portable),
+        (r#"{"op":"post","room":"r","body":{},"key":""}"#, "", "bad_request", "key is empty"),
+        (r#"{"op":"post","room":"r","body":{},"durable":1}"#, "", "bad_request", "durable is true or false"),
+        (r#"{"op":"history","room":"r","limit":0}"#, "", "bad_request", "limit is 1 to 100"),
+        (r#"{"op":"history","room":"r","limit":101}"#, "", "bad_request", "limit is 1 to 100"),
+        (r#"{"op":"history","room":"r","before":"9"}"#, "", "bad_request", "before is a seq"),
+    ];
+    for (text, id, code, message) in table {
+        assert_eq!(peer.text(text), error(id, code, message), "{text}");
+    }
+    let too_large = [
+        (format!(r#"{{"op":"join","room":"{}","name":"a"}}"#, long(129)), "a room name has at most 128 bytes"),
+        (format!(r#"{{"op":"join","room":"r","name":"{}"}}"#, long(65)), "a name has at most 64 characters"),
+        (format!(r#"{{"op":"post","room":"r","body":{{}},"key":"{}"}}"#, long(129)), "a key has at most 128 bytes"),
+    ];
+    for (text, message) in too_large {
+        assert_eq!(peer.text(&text), error("", "too_large", message));
+    }
+    let fits = format!(r#"{{"op":"join","room":"{}","name":"{}"}}"#, long(128), "ü".repeat(64));
+    assert!(peer.text(&fits)[0].starts_with("join "));
+}
+
+#[test]
+fn binary_frames_and_floods_are_answered_and_the_connection_stays() {
+    let mut peer = ada();
+    assert_eq!(peer.binary(b"{}"), error("", "bad_request", "frames are TEXT"));
+    assert_eq!(
+        peer.input(Input::Limited { text: r#"{"op":"ping","id":2}"#, retry: 500 }),
+        [
+            "refused rate_limited",
+            r#"{"op":"error","id":2,"code":"rate_limited","message":"too many messages a second","retry":500}"#
+        ]
+    );
+    peer.table(&[(r#"{"op":"ping"}"#, &[r#"{"op":"pong"}"#])]);
+}
+
+#[test]
+fn a_join_that_fails_says_why() {
+    let table = [
+        (Answer::RoomLimit, "room_limit", "too many rooms", ""),
+        (Answer::Unavailable { retry: 300 }, "unavailable", "the room cannot be read now", r#","retry":300"#),
+    ];
+    for (answer, code, message, retry) in table {
+        let mut peer = peer();
+        peer.text(r#"{"op":"join","id":1,"room":"lobby","name":"ada"}"#);
+        let told = format!(r#"{{"op":"error","id":1,"code":"{code}","message":"{message}"{retry}}}"#);
+        assert_eq!(peer.input(Input::Answer(answer)), [format!("refused {code}"), told]);
+        assert_eq!(peer.text(r#"{"op":"typing","room":"lobby"}"#)[0], "refused not_joined");
+    }
+}
+
+#[test]
+fn presence_gaps_and_moves_are_told() {
+    let mut peer = ada();
+    let presence = Presence { members: 43, joined: vec![person("u2", "bob")], left: vec![] };
+    assert_eq!(
+        peer.input(Input::Presence { room: name("lobby"), presence: Arc::new(presence) }),
+        [r#"{"op":"presence","room":"lobby","members":43,"joined":[{"id":"u2","name":"bob"}],"left":[]}"#]
+    );
+    let gap = Input::Gap { room: name("lobby"), epoch: Epoch(724), from: 119, to: Some(125) };
+    assert_eq!(peer.input(gap), [r#"{"op":"gap","room":"lobby","epoch":"k4","from":119,"to":125}"#]);
+    assert_eq!(peer.input(Input::Moved { after: 850 }), [r#"{"op":"moved","after":850}"#]);
+}
+
+#[test]
+fn two_unanswered_pings_end_the_connection() {
+    let mut peer = peer();
+    assert_eq!(peer.pass(24_999), [""; 0]);
+    assert_eq!(peer.pass(1), ["ping"]);
+    assert_eq!(peer.pass(25_000), ["ping"]);
+    peer.input(Input::Pong);
+    assert_eq!(peer.pass(50_000), ["ping", "ping"]);
+    assert_eq!(peer.pass(25_000), ["terminate"]);
+}
+
+#[test]
+fn a_run_of_entries_is_one_frame_that_tells_a_changed_epoch_once() {
+    let (ada, bob) = (person("u1", "ada"), person("u2", "b\"b"));
+    let run = [
+        entry(1, &ada, ProtocolId::Native, r#"{"text":"hi"}"#, None),
+        entry(2, &bob, ProtocolId::OnlyOne, r#"{"text":"picture","type":"picture","path":"/p"}"#, Some(b"{}")),
+    ];
+    let items = concat!(
+        r#""items":[{"seq":1,"time":1700000000001,"from":{"id":"u1","name":"ada"},"body":{"text":"hi"}},"#,
+        r#"{"seq":2,"time":1700000000002,"from":{"id":"u2","name":"b\"b"},"#,
+        r#""body":{"text":"picture","type":"picture","path":"/p"}}]}"#
+    );
+    let quiet = texts(frames(&NativeEncoding, "lobby", None, &run));
+    assert_eq!(quiet, [format!(r#"{{"op":"messages","room":"lobby",{items}"#)]);
+    let told = texts(frames(&NativeEncoding, "lobby", Some(723), &run));
+    assert_eq!(told, [format!(r#"{{"op":"messages","room":"lobby","epoch":"k3",{items}"#)]);
+}
+
+#[test]
+fn a_long_run_is_split_into_frames_that_are_whole_each() {
+    let body = format!(r#"{{"text":"{}"}}"#, "x".repeat(10_000));
+    let run: Vec<_> = (1..=20).map(|seq| entry(seq, &person("u", "n"), ProtocolId::Native, &body, None)).collect();
+    let frames = texts(frames(&NativeEncoding, "lobby", Some(1), &run));
+    assert_eq!(frames.len(), 3);
+    let seqs: Vec<u64> = frames
+        .iter()
+        .flat_map(|frame| {
+            let frame: serde_json::Value = serde_json::from_str(frame).unwrap();
+            frame["items"].as_array().unwrap().iter().map(|item| item["seq"].as_u64().unwrap()).collect::<Vec<_>>()
+        })
+        .collect();
+    assert_eq!(seqs, (1..=20).collect::<Vec<_>>());
+    assert_eq!(frames.iter().filter(|frame| frame.contains("epoch")).count(), 1);
+}
+
+#[test]
+fn typing_is_shown_and_coming_and_going_is_left_to_presence() {
+    let ada = person("u1", "ada");
+    let typing = texts(signal_frames(&NativeEncoding, "lobby", &Signal::Typing { from: ada.clone() }));
+    assert_eq!(typing, [r#"{"op":"typing","room":"lobby","from":{"id":"u1","name":"ada"}}"#]);
+    let came = Signal::Joined { who: ada.clone(), protocol: ProtocolId::Native, first: true };
+    let left = Signal::Left { who: ada, protocol: ProtocolId::Native, asked: true };
+    for signal in [came, left, Signal::Count] {
+        assert!(signal_frames(&NativeEncoding, "lobby", &signal).is_empty());
+    }
+}
+
+#[test]
+fn the_encoding_is_numbered_by_its_protocol() {
+    assert_eq!(ENCODING.0, 8);
+}
+
+proptest! {
+    #[test]
+    fn no_input_panics_a_session(texts in prop::collection::vec(any::<String>(), 0..4), bytes in any::<Vec<u8>>()) {
+        let mut peer = ada();
+        for text in &texts {
+            peer.text(text);
+            peer.input(Input::Limited { text, retry: 1 });
+        }
+        peer.binary(&bytes);
+    }
+
+    #[test]
+    fn no_request_of_any_shape_panics_a_session(
+        op in "join|post|history|members|typing|leave|ping",
+        field in "room|name|token|epoch|after|key|body|durable|before|limit|id",
+        value in r#"null|-?[0-9]{1,25}|"[ -~&&[^"\\]]{0,200}"|\[\]|\{\}|true|1e9|"\\u[0-9a-f]{4}""#,
+    ) {
+        let mut peer = ada();
+        for line in peer.text(&format!(r#"{{"room":"lobby","{field}":{value},"op":"{op}"}}"#)) {
+            if line.starts_with('{') {
+                serde_json::from_str::<serde_json::Value>(&line).unwrap();
+            }
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! The protocols that exist, one line each. Called once, by the wiring.
+
+use std::sync::Arc;
+
+use super::{Protocol, native};
+
+/// What the ChatRoom says of each protocol; None: not served.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    pub native: Option<native::Settings>,
+}
+
+/// The protocols that are served, in the order of their numbers.
+pub fn registry(settings: Settings) -> Vec<Arc<dyn Protocol>> {
+    let Settings { native } = settings;
+    let protocols: [Option<Arc<dyn Protocol>>; 1] = [native.map(|s| Arc::new(native::Native::new(s)) as _)];
+    protocols.into_iter().flatten().collect()
+}
