@@ -1,0 +1,135 @@
+//! The ChatRoom resource: what a person writes (`spec`) and what the operator answers (`status`).
+//!
+//! Decides names, defaults and rules; every rule that the schema can hold is here, so that the API server and
+//! `parlor-gateway` refuse the same manifests. Never reads a cluster.
+
+#![allow(unreachable_pub, reason = "the KubeSchema derive puts a pub copy of each struct into a function")]
+
+mod fleet;
+mod limits;
+mod period;
+mod protocols;
+mod redis;
+mod route;
+mod status;
+mod strings;
+mod view;
+
+pub use fleet::{Scaling, Size, Template};
+pub use limits::{Auth, Drain, History, Limits, SlowConsumer};
+pub use period::{Period, PeriodError};
+pub use protocols::{Endpoint, Match, Multiperson, Native, OnlyOne, Protocols, Relay};
+pub use redis::{ExternalRedis, ManagedRedis, MemoryRedis, Redis, RedisMode, RedisTls, Storage};
+pub use route::{GatewayRef, Route, Service, ServiceType};
+pub use status::{ChatRoomStatus, ScalingStatus};
+pub use strings::{SecretKey, SecretSource, StringMap};
+
+use kube::{CustomResource, KubeSchema};
+use serde::{Deserialize, Serialize};
+
+/// A chat service: its protocols, limits, fleet of gateways and Redis.
+#[derive(CustomResource, KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[kube(
+    group = "parlor.chat",
+    version = "v1alpha1",
+    kind = "ChatRoom",
+    plural = "chatrooms",
+    singular = "chatroom",
+    shortname = "croom",
+    category = "chat",
+    namespaced,
+    status = "ChatRoomStatus",
+    derive = "PartialEq",
+    doc = "A chat service: its protocols, limits, fleet of gateways and Redis.",
+    scale(
+        spec_replicas_path = ".spec.replicas",
+        status_replicas_path = ".status.replicas",
+        label_selector_path = ".status.selector"
+    ),
+    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
+    printcolumn(name = "Gateways", type_ = "integer", json_path = ".status.readyReplicas"),
+    printcolumn(name = "Connections", type_ = "integer", json_path = ".status.connections"),
+    printcolumn(name = "Redis", type_ = "string", json_path = ".status.conditions[?(@.type==\"RedisReady\")].reason"),
+    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    validation = Rule::new("self.metadata.name.size() <= 40")
+        .message("metadata.name must be at most 40 characters, because names of Services are made from it"),
+    validation = Rule::new("self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')")
+        .message("metadata.name must be lower case letters, digits and '-', and start with a letter")
+)]
+#[x_kube(
+    validation = Rule::new("!(has(self.replicas) && has(self.scaling))")
+        .message("spec.replicas and spec.scaling exclude each other: remove one"),
+    validation = Rule::new("!has(self.redis.memory) || (has(self.replicas) && self.replicas == 1)")
+        .message("spec.replicas must be 1 with spec.redis.memory: gateways share nothing then"),
+    validation = Rule::new("!has(self.scaling) || !has(self.scaling.connectionsPerGateway) || self.scaling.connectionsPerGateway <= self.limits.connectionsPerGateway")
+        .message("spec.scaling.connectionsPerGateway must not be above spec.limits.connectionsPerGateway"),
+    validation = Rule::new("self.drain.rate * duration(self.drain.deadline).getSeconds() >= self.limits.connectionsPerGateway")
+        .message("spec.drain.rate times spec.drain.deadline must empty a full gateway: at least spec.limits.connectionsPerGateway")
+)]
+#[serde(rename_all = "camelCase")]
+pub struct ChatRoomSpec {
+    /// The protocols to serve. Absent: all of them on their usual paths of the shared port. Present: exactly those named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protocols: Option<Protocols>,
+    /// What is kept of each room.
+    #[serde(default)]
+    pub history: History,
+    /// What a gateway accepts.
+    #[serde(default)]
+    pub limits: Limits,
+    /// Who may come in.
+    #[serde(default)]
+    pub auth: Auth,
+    /// A fixed number of gateways, as `kubectl scale` or a HorizontalPodAutoscaler sets it. Excludes `scaling`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1000))]
+    pub replicas: Option<u32>,
+    /// Scaling by connections. Absent, and without `replicas`: 2 to 10 gateways.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scaling: Option<Scaling>,
+    /// How a gateway is emptied before it goes.
+    #[serde(default)]
+    pub drain: Drain,
+    /// Where messages are kept: exactly one of `managed`, `external` and `memory`. Cannot be changed to another.
+    #[serde(default)]
+    pub redis: Redis,
+    /// How browsers get in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub route: Option<Route>,
+    /// The Services of the protocols' own ports.
+    #[serde(default)]
+    pub service: Service,
+    /// What gateway pods look like.
+    #[serde(default)]
+    pub template: Template,
+    /// Drains the fleet to zero and keeps Redis.
+    #[serde(default)]
+    pub suspend: bool,
+}
+
+impl ChatRoomSpec {
+    /// The protocols to serve, with all of them when none were named.
+    pub fn served(&self) -> Protocols {
+        self.protocols.clone().unwrap_or_else(Protocols::all)
+    }
+
+    /// How many gateways there are to be.
+    pub fn size(&self) -> Size {
+        match (self.replicas, &self.scaling) {
+            (Some(n), _) => Size::Fixed(n),
+            (None, scaling) => Size::Scaled(scaling.clone().unwrap_or_default()),
+        }
+    }
+
+    /// Connections per gateway that scaling aims at: as written, else two thirds of the limit.
+    pub fn target_connections(&self) -> u32 {
+        let limit = self.limits.connections_per_gateway;
+        self.scaling.as_ref().and_then(|s| s.connections_per_gateway).unwrap_or((limit / 3 * 2).max(1))
+    }
+
+    /// Whether relay's `/tk` hands out tokens.
+    pub fn relay_issues_tokens(&self, relay: &Relay) -> bool {
+        relay.issue_tokens.unwrap_or(self.auth.anonymous)
+    }
+}

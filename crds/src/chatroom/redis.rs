@@ -1,0 +1,178 @@
+//! Where a ChatRoom keeps its messages.
+
+use k8s_openapi::api::core::v1::ResourceRequirements;
+use kube::KubeSchema;
+use serde::{Deserialize, Serialize};
+
+use super::strings::{self, SecretKey, SecretSource};
+
+/// Exactly one of the three.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[x_kube(
+    validation = Rule::new("[has(self.managed), has(self.external), has(self.memory)].filter(x, x).size() == 1")
+        .message("spec.redis must name exactly one of managed, external and memory"),
+    validation = Rule::new("has(self.managed) == has(oldSelf.managed) && has(self.external) == has(oldSelf.external)")
+        .message("spec.redis cannot be changed to another kind: messages would be left behind; make a new ChatRoom")
+)]
+#[serde(rename_all = "camelCase")]
+pub struct Redis {
+    /// A Redis Cluster that the operator runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub managed: Option<ManagedRedis>,
+    /// A Redis 7.0 or later, cluster or single, that someone else runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external: Option<ExternalRedis>,
+    /// None: messages live in the one gateway's memory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<MemoryRedis>,
+}
+
+impl Default for Redis {
+    fn default() -> Self {
+        Self { managed: Some(ManagedRedis::default()), external: None, memory: None }
+    }
+}
+
+/// The one that was named.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum RedisMode<'a> {
+    Managed(&'a ManagedRedis),
+    External(&'a ExternalRedis),
+    Memory,
+}
+
+impl Redis {
+    /// The one that was named. A manifest that was checked names exactly one; otherwise the first of them counts.
+    pub fn mode(&self) -> RedisMode<'_> {
+        let Self { managed, external, memory: _ } = self;
+        match (managed, external) {
+            (Some(managed), _) => RedisMode::Managed(managed),
+            (None, Some(external)) => RedisMode::External(external),
+            (None, None) => RedisMode::Memory,
+        }
+    }
+}
+
+/// A Redis Cluster that the operator runs.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[x_kube(
+    validation = Rule::new("has(self.storage) == has(oldSelf.storage)")
+        .message("spec.redis.managed.storage cannot be added or removed: make a new ChatRoom")
+)]
+#[serde(rename_all = "camelCase")]
+pub struct ManagedRedis {
+    /// Primaries.
+    #[serde(default = "shards")]
+    #[schemars(range(min = 3, max = 64))]
+    #[x_kube(validation = Rule::new("self == oldSelf").message("spec.redis.managed.shards cannot be changed"))]
+    pub shards: u32,
+    /// Replicas of each primary. 0: a message is held by one copy only.
+    #[serde(default = "replicas_per_shard")]
+    #[schemars(range(min = 0, max = 3))]
+    #[x_kube(validation = Rule::new("self == oldSelf").message("spec.redis.managed.replicasPerShard cannot be changed"))]
+    pub replicas_per_shard: u32,
+    /// Image with `redis-server` 7.0 or later in its PATH.
+    #[serde(default = "image")]
+    #[schemars(length(min = 1, max = 512))]
+    pub image: String,
+    /// Of each Redis pod.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resources: Option<ResourceRequirements>,
+    /// A volume for each Redis pod. Absent: messages live as long as the pods.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storage: Option<Storage>,
+}
+
+fn shards() -> u32 {
+    3
+}
+
+fn replicas_per_shard() -> u32 {
+    1
+}
+
+fn image() -> String {
+    "redis:7.4".into()
+}
+
+impl Default for ManagedRedis {
+    fn default() -> Self {
+        Self {
+            shards: shards(),
+            replicas_per_shard: replicas_per_shard(),
+            image: image(),
+            resources: None,
+            storage: None,
+        }
+    }
+}
+
+/// A volume for each Redis pod.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[x_kube(
+    validation = Rule::new("has(self.className) == has(oldSelf.className) && (!has(self.className) || self.className == oldSelf.className)")
+        .message("spec.redis.managed.storage.className cannot be changed: make a new ChatRoom")
+)]
+#[serde(rename_all = "camelCase")]
+pub struct Storage {
+    /// Size of the volume.
+    #[serde(default = "storage_size")]
+    #[schemars(length(max = 16), regex(pattern = "^[1-9][0-9]*(Mi|Gi|Ti)$"))]
+    #[x_kube(validation = Rule::new("self == oldSelf")
+        .message("spec.redis.managed.storage.size cannot be changed: make a new ChatRoom"))]
+    pub size: String,
+    /// StorageClass. Absent: the cluster's default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "strings::object_name")]
+    pub class_name: Option<String>,
+}
+
+fn storage_size() -> String {
+    "1Gi".into()
+}
+
+impl Default for Storage {
+    fn default() -> Self {
+        Self { size: storage_size(), class_name: None }
+    }
+}
+
+/// A Redis that someone else runs.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[x_kube(
+    validation = Rule::new("has(self.keyPrefix) == has(oldSelf.keyPrefix) && (!has(self.keyPrefix) || self.keyPrefix == oldSelf.keyPrefix)")
+        .message("spec.redis.external.keyPrefix cannot be changed: messages would be left behind; make a new ChatRoom")
+)]
+#[serde(rename_all = "camelCase")]
+pub struct ExternalRedis {
+    /// Some of its servers as `host:port`; the others are found through them.
+    #[schemars(
+        length(min = 1, max = 16),
+        inner(length(min = 3, max = 260), regex(pattern = "^[A-Za-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?:[0-9]{1,5}$")),
+        extend("x-kubernetes-list-type" = "set")
+    )]
+    pub seeds: Vec<String>,
+    /// Speak TLS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<RedisTls>,
+    /// Its password.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password_secret_ref: Option<SecretKey>,
+    /// In front of every key. Absent: namespace and name of the ChatRoom.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 128), regex(pattern = "^[^{}\\s]+$"))]
+    pub key_prefix: Option<String>,
+}
+
+/// How to trust an external Redis.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RedisTls {
+    /// Root certificates in PEM. Absent: the public ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca: Option<SecretSource>,
+}
+
+/// Has no settings.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemoryRedis {}

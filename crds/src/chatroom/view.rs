@@ -1,0 +1,41 @@
+//! The part of a ChatRoom that gateways use.
+
+use kube::core::ObjectMeta;
+
+use super::{ChatRoom, ChatRoomSpec, ManagedRedis, Route};
+
+impl ChatRoom {
+    /// The ChatRoom reduced to what gateways use: two ChatRooms with the same view can share a gateway, so a change
+    /// outside it restarts no one.
+    pub fn gateway_view(&self) -> Self {
+        let ChatRoomSpec {
+            protocols,
+            history,
+            limits,
+            auth,
+            replicas: _,
+            scaling: _,
+            drain,
+            redis,
+            route,
+            service: _,
+            template: _,
+            suspend: _,
+        } = self.spec.clone();
+        let mut view = Self {
+            metadata: ObjectMeta {
+                name: self.metadata.name.clone(),
+                namespace: self.metadata.namespace.clone(),
+                ..ObjectMeta::default()
+            },
+            spec: ChatRoomSpec { protocols, history, limits, auth, drain, redis, ..ChatRoomSpec::default() },
+            status: None,
+        };
+        view.spec.redis.managed = view.spec.redis.managed.map(|_| ManagedRedis::default());
+        // A ChatRoom in memory has one gateway, and a manifest that says otherwise is refused.
+        view.spec.replicas = view.spec.redis.memory.is_some().then_some(1);
+        view.spec.route =
+            route.and_then(|r| r.public_url).map(|url| Route { public_url: Some(url), ..Route::default() });
+        view
+    }
+}

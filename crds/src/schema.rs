@@ -1,0 +1,61 @@
+//! The CustomResourceDefinition: what `chatroom.yaml` holds, and what files are checked against.
+//!
+//! Decides the form in which the types' schema is published. Called by the operator's `crd` command and by `manifest`.
+
+use std::sync::LazyLock;
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::CustomResourceExt;
+use serde_json::Value;
+
+use crate::chatroom::ChatRoom;
+
+/// The definition of ChatRoom.
+pub fn crd() -> CustomResourceDefinition {
+    let mut value = serde_json::to_value(ChatRoom::crd()).expect("a definition is plain data, which always serializes");
+    if let Some(schema) = value.pointer_mut("/spec/versions/0/schema/openAPIV3Schema") {
+        tidy(schema);
+    }
+    serde_json::from_value(value).expect("a definition stays one when formats change")
+}
+
+/// The definition as the text of `chatroom.yaml`.
+pub fn crd_yaml() -> String {
+    let yaml = serde_yaml::to_string(&crd()).expect("a definition is plain data, which always serializes");
+    format!("# Generated from the types in crds/src; change those, then run UPDATE=1 cargo test -p parlor-crds\n{yaml}")
+}
+
+/// The schema of a ChatRoom.
+pub(crate) fn schema() -> &'static Value {
+    static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
+        let crd = serde_json::to_value(crd()).expect("a definition is plain data, which always serializes");
+        crd.pointer("/spec/versions/0/schema/openAPIV3Schema").cloned().unwrap_or_default()
+    });
+    &SCHEMA
+}
+
+/// API servers warn of unsigned formats, and null should mean absent everywhere, as it does in YAML.
+fn tidy(schema: &mut Value) {
+    match schema {
+        Value::Object(map) => {
+            // A property may have one of these names too; then its value is a schema, an object.
+            if map.get("nullable").is_some_and(Value::is_boolean) {
+                map.remove("nullable");
+            }
+            if map.get("default").is_some_and(Value::is_null) {
+                map.remove("default");
+            }
+            let signed = match map.get("format").and_then(Value::as_str) {
+                Some("uint8" | "uint16" | "uint32") => Some("int32"),
+                Some("uint64" | "uint") => Some("int64"),
+                _ => None,
+            };
+            if let Some(format) = signed {
+                map.insert("format".into(), format.into());
+            }
+            map.values_mut().for_each(tidy);
+        }
+        Value::Array(items) => items.iter_mut().for_each(tidy),
+        _ => {}
+    }
+}

@@ -1,0 +1,230 @@
+//! What a gateway says to files: the examples load, and each kind of mistake is refused with the field's path.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::{fs, path::Path};
+
+use parlor_crds::{
+    ChatRoom, ChatRoomSpec, ManifestError, Period,
+    chatroom::{Protocols, RedisMode, Size},
+    load, validate, validate_update,
+};
+
+fn with_spec(spec: &str) -> String {
+    let spec: String = spec.lines().map(|l| format!("  {l}\n")).collect();
+    format!("apiVersion: parlor.chat/v1alpha1\nkind: ChatRoom\nmetadata:\n  name: a\nspec:\n{spec}")
+}
+
+fn spec(text: &str) -> ChatRoomSpec {
+    load(&with_spec(text)).unwrap().spec
+}
+
+fn refusal(text: &str) -> String {
+    load(text).unwrap_err().to_string()
+}
+
+#[test]
+fn every_example_loads() {
+    let mut seen = Vec::new();
+    for file in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("examples")).unwrap() {
+        let path = file.unwrap().path();
+        let text = fs::read_to_string(&path).unwrap();
+        let room = load(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        validate(&room).unwrap();
+        seen.push(path.file_stem().unwrap().to_str().unwrap().to_owned());
+    }
+    seen.sort();
+    assert_eq!(seen, ["external-redis", "gateway-api", "ingress", "lobby", "minimal", "scaling", "storage"]);
+}
+
+#[test]
+fn an_empty_spec_means_everything_usual() {
+    let spec = spec("{}");
+    assert_eq!(spec, ChatRoomSpec::default());
+    assert_eq!(spec.served(), Protocols::all());
+    let paths: Vec<_> = spec.served().endpoints().iter().map(|e| (e.protocol, e.path.to_owned(), e.port)).collect();
+    let all = [
+        ("native", "/chat"),
+        ("onlyone", "/onlyone"),
+        ("relay", "/room"),
+        ("match", "/ws"),
+        ("multiperson", "/multiperson"),
+    ];
+    assert_eq!(paths, all.map(|(name, path)| (name, path.to_owned(), None)));
+    assert!(matches!(spec.redis.mode(), RedisMode::Managed(m) if (m.shards, m.replicas_per_shard) == (3, 1)));
+    assert!(matches!(spec.size(), Size::Scaled(s) if (s.min, s.max) == (2, 10)));
+    assert_eq!(spec.target_connections(), 10_000);
+    assert_eq!(spec.drain.deadline, Period::from_secs(600));
+}
+
+#[test]
+fn protocols_that_are_not_named_are_not_served() {
+    let spec = spec("protocols: {native: {}, onlyone: {port: 9090}}");
+    let served = spec.served();
+    let names: Vec<_> = served.endpoints().iter().map(|e| (e.protocol, e.port)).collect();
+    assert_eq!(names, [("native", None), ("onlyone", Some(9090))]);
+}
+
+#[test]
+fn null_means_absent() {
+    assert_eq!(spec("replicas: null\nlimits: {rooms: null}\nroute: null"), ChatRoomSpec::default());
+}
+
+#[test]
+fn each_mistake_names_its_field() {
+    let table = [
+        ("colour: red", "spec.colour: unknown field"),
+        ("limits: {colour: red}", "spec.limits.colour: unknown field"),
+        ("limits: {messageBytes: 127}", "spec.limits.messageBytes: must be at least 128, not 127"),
+        ("limits: {messageBytes: 1048577}", "spec.limits.messageBytes: must be at most 1048576, not 1048577"),
+        ("limits: {messageBytes: lots}", "spec.limits.messageBytes: must be of type integer, not \"lots\""),
+        ("limits: {rooms: 1.5}", "spec.limits.rooms: must be of type integer"),
+        ("limits: {slowConsumer: Wait}", "spec.limits.slowConsumer: must be one of \"Disconnect\", \"SkipToLatest\""),
+        ("limits: []", "spec.limits: must be of type object"),
+        ("replicas: 0", "spec.replicas: must be at least 1, not 0"),
+        ("history: {age: 5 minutes}", "spec.history.age: must match"),
+        ("history: {age: 0s}", "spec.history.age: spec.history.age must be 1s to 8760h"),
+        ("drain: {deadline: 2h}", "spec.drain.deadline: spec.drain.deadline must be 1s to 1h"),
+        ("drain: {rate: 1}", "spec.drain.rate times spec.drain.deadline"),
+        ("redis: {}", "spec.redis must name exactly one of managed, external and memory"),
+        ("redis: {managed: {}, external: {seeds: ['a:1']}}", "spec.redis must name exactly one"),
+        ("redis: {managed: {shards: 2}}", "spec.redis.managed.shards: must be at least 3"),
+        ("redis: {external: {}}", "spec.redis.external.seeds: is required"),
+        ("redis: {external: {seeds: []}}", "spec.redis.external.seeds: must have at least 1 items"),
+        ("redis: {external: {seeds: ['a']}}", "spec.redis.external.seeds[0]: must"),
+        ("redis: {external: {seeds: ['a:1', 'a:1']}}", "spec.redis.external.seeds[1]: is there twice"),
+        ("redis: {memory: {}}", "spec.replicas must be 1 with spec.redis.memory"),
+        ("redis: {memory: {}}\nreplicas: 3", "spec.replicas must be 1 with spec.redis.memory"),
+        ("replicas: 3\nscaling: {}", "spec.replicas and spec.scaling exclude each other"),
+        ("scaling: {min: 5, max: 4}", "spec.scaling: spec.scaling.min must not be above spec.scaling.max"),
+        ("scaling: {scaleDownAfter: soon}", "spec.scaling.scaleDownAfter: must match"),
+        ("scaling: {connectionsPerGateway: 20000}", "spec.scaling.connectionsPerGateway must not be above"),
+        ("protocols: {}", "spec.protocols must name at least one protocol"),
+        ("protocols: {irc: {}}", "spec.protocols.irc: unknown field"),
+        ("protocols: {native: {path: chat}}", "spec.protocols.native.path: must match"),
+        ("protocols: {native: {path: /chat.html}}", "spec.protocols.native.path: must match"),
+        ("protocols: {native: {path: /msg}}", "spec.protocols.native.path: path is one that gateways use"),
+        ("protocols: {native: {path: /ws/login}}", "spec.protocols.native.path: path is one that gateways use"),
+        ("protocols: {native: {port: 80}}", "spec.protocols.native.port: must be at least 1024"),
+        ("protocols: {native: {port: 8080}}", "spec.protocols.native.port: port is one that gateways use"),
+        ("protocols: {relay: {port: 9100}}", "spec.protocols.relay.port: port is one that gateways use"),
+        (
+            "protocols: {native: {port: 9090}, onlyone: {port: 9090}}",
+            "spec.protocols: spec.protocols.native.port and spec.protocols.onlyone.port must differ",
+        ),
+        (
+            "protocols: {multiperson: {port: 7000, httpPort: 7000}}",
+            "spec.protocols.multiperson.port and spec.protocols.multiperson.httpPort must differ",
+        ),
+        (
+            "protocols: {native: {path: /a}, match: {path: /a}}",
+            "spec.protocols.native.path and spec.protocols.match.path must differ",
+        ),
+        (
+            "protocols: {native: {hosts: [a.b]}, match: {hosts: [c.d, a.b]}}",
+            "spec.protocols.native.hosts and spec.protocols.match.hosts must not share a host",
+        ),
+        ("protocols: {onlyone: {rooms: []}}", "spec.protocols.onlyone.rooms: must have at least 1"),
+        ("protocols: {match: {reconnectGrace: 2h}}", "spec.protocols.match.reconnectGrace must be at most 1h"),
+        (
+            "protocols: {onlyone: {token: {secretRef: {name: x}}}}",
+            "spec.protocols.onlyone.token.secretRef.key: is required",
+        ),
+        ("route: {hosts: [a.b]}", "spec.route.hosts needs one of"),
+        ("route: {hosts: [a_b], ingressClassName: x}", "spec.route.hosts[0]: must match"),
+        (
+            "route: {hosts: [a.b], ingressClassName: x, gateway: {name: y}}",
+            "spec.route.gateway and spec.route.ingressClassName",
+        ),
+        ("route: {hosts: [a.b], gateway: {name: y}, tlsSecretName: z}", "spec.route.tlsSecretName needs"),
+        ("route: {publicURL: 'ftp://x'}", "spec.route.publicURL: must match"),
+        ("service: {type: ExternalName}", "spec.service.type: must be one of"),
+        ("template: {nodeSelector: {a: 1}}", "spec.template.nodeSelector.a: must be of type string"),
+        ("template: {tolerations: [{colour: red}]}", "spec.template.tolerations[0].colour: unknown field"),
+    ];
+    for (spec, wanted) in table {
+        let said = refusal(&with_spec(spec));
+        assert!(said.contains(wanted), "{spec}\n  wanted: {wanted}\n  said:   {said}");
+    }
+}
+
+#[test]
+fn the_name_is_short_and_fit_for_a_service() {
+    let named = |name: &str| with_spec("{}").replace("name: a", &format!("name: {name}"));
+    assert!(load(&named(&"a".repeat(40))).is_ok());
+    assert!(refusal(&named(&"a".repeat(41))).contains("metadata.name must be at most 40 characters"));
+    assert!(refusal(&named("a.b")).contains("metadata.name must be lower case letters"));
+}
+
+#[test]
+fn a_file_that_is_something_else_says_so() {
+    assert!(refusal("kind: ChatRoom").starts_with("apiVersion: must be parlor.chat/v1alpha1, not absent"));
+    assert!(refusal("apiVersion: parlor.chat/v1alpha1\nkind: Pod").starts_with("kind: must be ChatRoom, not Pod"));
+    assert!(
+        refusal("apiVersion: parlor.chat/v1alpha1\nkind: ChatRoom\nmetadata: {name: a}")
+            .starts_with("spec: is required")
+    );
+    assert!(refusal("").starts_with("holds 0 documents"));
+    assert!(refusal("a: 1\n---\nb: 2").starts_with("holds 2 documents"));
+    assert!(refusal("a: [").starts_with("not readable as YAML"));
+    assert!(refusal(&with_spec("replicas: 1\nreplicas: 2")).contains("duplicate"));
+    assert!(matches!(load(&" ".repeat(2 << 20)), Err(ManifestError::TooLarge)));
+}
+
+#[test]
+fn what_messages_depend_on_cannot_be_changed() {
+    let room = |text: &str| load(&with_spec(text)).unwrap();
+    let table = [
+        ("{}", "redis: {external: {seeds: ['a:1']}}", "spec.redis cannot be changed to another kind"),
+        (
+            "redis: {managed: {shards: 3}}",
+            "redis: {managed: {shards: 4}}",
+            "spec.redis.managed.shards cannot be changed",
+        ),
+        ("redis: {managed: {}}", "redis: {managed: {storage: {}}}", "storage cannot be added or removed"),
+        (
+            "redis: {managed: {storage: {}}}",
+            "redis: {managed: {storage: {size: 2Gi}}}",
+            "storage.size cannot be changed",
+        ),
+        (
+            "redis: {managed: {storage: {}}}",
+            "redis: {managed: {storage: {className: fast}}}",
+            "storage.className cannot be changed",
+        ),
+        (
+            "redis: {external: {seeds: ['a:1']}}",
+            "redis: {external: {seeds: ['a:1'], keyPrefix: x}}",
+            "keyPrefix cannot be changed",
+        ),
+    ];
+    for (old, new, wanted) in table {
+        let said = validate_update(&room(new), &room(old)).unwrap_err().to_string();
+        assert!(said.contains(wanted), "{new}: {said}");
+        validate_update(&room(new), &room(new)).unwrap();
+    }
+    validate_update(&room("redis: {managed: {image: 'redis:8'}}"), &room("{}")).unwrap();
+}
+
+#[test]
+fn a_gateway_sees_nothing_of_the_fleet() {
+    let room = |text: &str| -> ChatRoom { load(&with_spec(text)).unwrap() };
+    let same = [
+        "replicas: 7",
+        "scaling: {max: 20}",
+        "template: {image: x}",
+        "suspend: true",
+        "service: {type: NodePort}",
+        "redis: {managed: {image: x}}",
+    ];
+    for text in same {
+        assert_eq!(room(text).gateway_view(), room("{}").gateway_view(), "{text}");
+    }
+    for text in ["limits: {rooms: 5}", "route: {publicURL: 'http://x'}", "protocols: {native: {}}"] {
+        assert_ne!(room(text).gateway_view(), room("{}").gateway_view(), "{text}");
+    }
+    for text in ["{}", "redis: {memory: {}}\nreplicas: 1", "redis: {external: {seeds: ['a:1']}}"] {
+        let view = room(text).gateway_view();
+        assert_eq!(load(&serde_yaml::to_string(&view).unwrap()).unwrap(), view);
+    }
+}
