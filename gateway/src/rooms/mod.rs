@@ -90,6 +90,19 @@ pub enum ProtocolId {
     MultiPerson = 5,
 }
 
+impl ProtocolId {
+    /// As manifests, metrics and logs name it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Native => "native",
+            Self::OnlyOne => "onlyone",
+            Self::Relay => "relay",
+            Self::Match => "match",
+            Self::MultiPerson => "multiperson",
+        }
+    }
+}
+
 /// The content of a message: what every protocol can show, and what its own protocol shows unchanged.
 #[derive(Clone, Debug)]
 pub struct Content {
