@@ -18,6 +18,8 @@ use kube::runtime::wait::{await_condition, conditions};
 use kube::{Api, Client, Config};
 use tokio::sync::OnceCell;
 
+use crate::programs::{exported_path, repository, up};
+
 /// How long the API server may take to serve a new resource.
 const ESTABLISHED_WITHIN: Duration = Duration::from_secs(20);
 /// Control planes that one test process has started.
@@ -29,7 +31,7 @@ pub struct ControlPlane {
     launcher: Child,
     lifeline: Option<ChildStdin>,
     state: PathBuf,
-    programs: String,
+    programs: PathBuf,
 }
 
 impl ControlPlane {
@@ -63,7 +65,7 @@ impl ControlPlane {
         let mut said = String::new();
         for line in BufReader::new(output).lines() {
             let line = line.context("read what the launcher says")?;
-            if let Some(programs) = line.strip_prefix("export KUBECONFIG=").and_then(programs) {
+            if let Some(programs) = exported_path(&line) {
                 return Ok(Self { launcher, lifeline, state, programs });
             }
             said.push_str(&line);
@@ -83,7 +85,7 @@ impl ControlPlane {
 
     /// The directory of `kubectl` and `helm`.
     pub fn programs(&self) -> &Path {
-        Path::new(&self.programs)
+        &self.programs
     }
 
     /// A client of the administrator for the calling runtime, which is the only one that may use it.
@@ -134,25 +136,10 @@ impl Drop for ControlPlane {
     }
 }
 
-/// The root of the repository that these tests were built from.
-pub fn repository() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
-
-fn up() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("cluster/up")
-}
-
 /// A loopback address that no other living process's control plane has: 127.<64 + n>.<pid in 16 bits>, where pids
 /// above 65,535 move n on by eight for each 65,536.
 fn loopback(pid: u32, nth: u8) -> String {
     let [_, high, middle, low] = pid.to_be_bytes();
     let block = 64 + (u32::from(high) * 8 + u32::from(nth % 8)) % 128;
     format!("127.{block}.{middle}.{low}")
-}
-
-/// The directory of the programs, from the launcher's last line: `<kubeconfig> PATH=<programs>:$PATH`.
-fn programs(exports: &str) -> Option<String> {
-    let (_, path) = exports.split_once(" PATH=")?;
-    Some(path.split(':').next()?.to_owned())
 }

@@ -1,3 +1,4 @@
 //! What the scenarios in `tests/` stand on: real processes, real clients, honest checks.
 
 pub mod control_plane;
+pub mod programs;

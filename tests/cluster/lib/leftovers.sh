@@ -14,12 +14,14 @@ remove_mounts() {
 
 remove_network() {
   local family table name
-  # The pods' network namespaces, by the records of the CNI plugins.
-  for name in $(sed -n 's/^.*"netns":"\([^"]*\)".*$/\1/p' /var/lib/cni/results/parlor-* 2>/dev/null | sort -u); do
+  # The pods' network namespaces and containers, by the records of the CNI plugins.
+  for name in $(sed -n 's/^.*"sandbox":"\([^"]*\)".*$/\1/p' /var/lib/cni/results/parlor-* 2>/dev/null | sort -u); do
     umount --lazy "$name" 2>/dev/null
     rm -f "$name"
   done
-  rm -f /var/lib/cni/results/parlor-*
+  for name in /var/lib/cni/results/parlor-*; do
+    rm -f "$name" "/var/lib/cni/results/cni-loopback-$(cut -d- -f2 <<<"${name##*/}")-lo"
+  done
   if ip link show "$BRIDGE" >/dev/null 2>&1; then
     ip -oneline link show master "$BRIDGE" | sed 's/^[0-9]*: \([^@:]*\).*/\1/' | xargs --no-run-if-empty -n1 ip link delete
     ip link delete "$BRIDGE"
@@ -34,5 +36,16 @@ remove_network() {
 
 remove_cgroups() {
   find /sys/fs/cgroup/kubepods /sys/fs/cgroup/*/kubepods -depth -type d -exec rmdir {} + 2>/dev/null
+}
+
+# remove_directories: the cluster's, and those at fixed places that were not there before it
+remove_directories() {
+  local made node=false
+  if [ -e "$STATE/node" ]; then node=true; fi
+  made=$(cat "$STATE/made" 2>/dev/null)
+  rm -rf --one-file-system "$STATE" "$STATE.lock"
+  $node || return 0
+  rm -rf --one-file-system "$RUN"
   find /var/log/containers /var/log/pods -xtype l -delete 2>/dev/null
+  xargs --no-run-if-empty rm -rf --one-file-system <<<"$made"
 }

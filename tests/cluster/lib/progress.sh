@@ -33,3 +33,15 @@ failed() {
   } >&2
   exit 1
 }
+
+# describe_cluster: how to reach what is there now; its first line is for the shell, and for the tests
+describe_cluster() {
+  local settings="PATH=$PROGRAMS:\$PATH"
+  [ "$ONLY" = programs ] || settings="KUBECONFIG=$KUBECONFIG $settings"
+  echo "export $settings"
+  [ "$ONLY" ] || cat <<TEXT
+kubectl apply -f crds/examples/lobby.yaml     then: kubectl get croom
+http://127.0.0.1:$INGRESS_PORT                       the ingress; the host of a ChatRoom's spec.route decides
+tests/cluster/down                            ends it and leaves nothing behind
+TEXT
+}

@@ -13,6 +13,7 @@ usage() {
   cat <<TEXT
 usage: tests/cluster/${0##*/} [option...]
   --only control-plane   etcd, API server and controller manager, without a node
+  --only programs        build kubectl, helm and all the others, start nothing
   --state DIR            what belongs to this cluster (default: /var/lib/parlor-cluster or …-control-plane)
   --address 127.X.Y.Z    loopback address of etcd and of all that only this machine may reach
   --until-eof            stay until the standard input ends, then take the cluster down
@@ -24,7 +25,7 @@ TEXT
 ONLY='' UNTIL_EOF=false PROFILE=release STATE='' LOOPBACK='' SAME=()
 while [ $# -gt 0 ]; do
   case $1 in
-    --only) [ "${2:-}" = control-plane ] || { usage >&2; exit 64; }; ONLY=$2; SAME+=("$1" "$2"); shift 2 ;;
+    --only) [[ ${2:-} =~ ^(control-plane|programs)$ ]] || { usage >&2; exit 64; }; ONLY=$2; SAME+=("$1" "$2"); shift 2 ;;
     --state) STATE=${2:?--state names a directory}; SAME+=("$1" "$2"); shift 2 ;;
     --address) LOOPBACK=${2:?--address is an IP}; SAME+=("$1" "$2"); shift 2 ;;
     --until-eof) UNTIL_EOF=true; shift ;;
@@ -35,10 +36,11 @@ while [ $# -gt 0 ]; do
 done
 
 if [ "$ONLY" ]; then
-  STATE=${STATE:-/var/lib/parlor-control-plane}
+  STATE=${STATE:-/var/lib/parlor-$ONLY}
   LOOPBACK=${LOOPBACK:-127.0.11.1}
   API=$LOOPBACK
   STAGES=(packages programs certificates control-plane)
+  if [ "$ONLY" = programs ]; then STAGES=(packages programs); fi
 else
   STATE=${STATE:-/var/lib/parlor-cluster}
   LOOPBACK=${LOOPBACK:-127.0.10.1}
@@ -50,7 +52,7 @@ CACHE=${PARLOR_CACHE:-/var/cache/parlor}
 RUN=/run/parlor-cluster                 # sockets, whose paths must be short
 PKI=$STATE/pki
 # The programs are kept by what they are made of.
-PROGRAMS=$CACHE/programs-$(cd "$here/programs" && find . -type f -print0 | sort -z | xargs -0 sha256sum | sha256sum | cut -c1-12)
+PROGRAMS=$CACHE/programs-$(cd "$here" && find programs stages/programs.sh -type f -print0 | sort -z | xargs -0 sha256sum | sha256sum | cut -c1-12)
 export KUBECONFIG=$STATE/admin.kubeconfig
 export PATH=$PROGRAMS:$PATH:/usr/sbin:/sbin
 CTR=(ctr --address "$RUN/containerd.sock" --namespace k8s.io)

@@ -31,7 +31,3 @@ control_plane() {
   [ "$ONLY" ] || start kube-scheduler kube-scheduler --kubeconfig="$STATE/scheduler.kubeconfig" \
     --leader-elect=false --bind-address="$LOOPBACK" --kube-api-qps=300 --kube-api-burst=600
 }
-
-describe_cluster() {
-  [ ! "$ONLY" ] || printf 'export KUBECONFIG=%s PATH=%s:$PATH\n' "$KUBECONFIG" "$PROGRAMS"
-}

@@ -12,20 +12,28 @@ build_programs() {
   say 'Go build of Kubernetes and what goes with it: ten minutes on two cores the first time'
   LOG=$STATE/log/programs.log
   MEND="look at $LOG; a version that the module proxy refuses has to be changed in tests/cluster/programs/go.mod"
-  local source=$CACHE/source version=k8s.io/component-base/version
+  local source=$CACHE/source resource
+  local version=k8s.io/component-base/version helm=helm.sh/helm/v3/pkg/chartutil
   export CGO_ENABLED=0 GOFLAGS=-buildvcs=false GOTOOLCHAIN=local
   rm -rf "$source"
   find "$CACHE" -maxdepth 1 -name "programs-*" -mtime +7 -exec rm -rf {} +   # of versions no longer in use
   cp -r "$here/programs" "$source"
   mkdir "$PROGRAMS"
   lego_without_providers "$source/traefik"
-  # Without a version kubelet and kubectl call themselves v0.0.0 and complain about each other.
+  # Without a version kubelet and kubectl call themselves v0.0.0 and complain about each other, and Helm takes 1.20 for
+  # the version that charts are rendered for.
   (cd "$source" && go build -trimpath -o "$PROGRAMS/" \
-    -ldflags "-s -w -X $version.gitVersion=$KUBERNETES -X $version.gitMajor=1 -X $version.gitMinor=${KUBERNETES:3:2}" \
+    -ldflags "-s -w -X $version.gitVersion=$KUBERNETES -X $version.gitMajor=1 -X $version.gitMinor=${KUBERNETES:3:2} \
+      -X $helm.k8sVersionMajor=1 -X $helm.k8sVersionMinor=${KUBERNETES:3:2}" \
     tool ./cmd/...) >"$LOG" 2>&1 8>&- 9>&-
   mv "$PROGRAMS/server" "$PROGRAMS/etcd"
   gcc -Os -static -s -o "$PROGRAMS/pause" "$source/pause/pause.c"
-  cp "$(cd "$source" && go list -m -f '{{.Dir}}' sigs.k8s.io/gateway-api)/config/crd/standard"/*.yaml "$PROGRAMS/"
+  local gateway_api
+  gateway_api=$(cd "$source" && go list -m -f '{{.Dir}}' sigs.k8s.io/gateway-api)/config/crd/standard
+  for resource in gatewayclasses gateways httproutes grpcroutes tlsroutes listenersets referencegrants backendtlspolicies; do
+    echo ---
+    cat "$gateway_api/gateway.networking.k8s.io_$resource.yaml"
+  done >"$PROGRAMS/gateway-api.yaml"
   rm -rf "$source"
   touch "$PROGRAMS/complete"
 }
