@@ -1,0 +1,199 @@
+//! The Helm chart: what it renders, what it refuses, and that a real API server takes it.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use parlor_tests::control_plane::ControlPlane;
+use parlor_tests::programs::{self, repository};
+use serde::Deserialize;
+use serde_json::Value;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+#[test]
+fn the_chart_carries_the_generated_resource() -> Result<()> {
+    let generated = fs::read_to_string(repository().join("crds/chatroom.yaml"))?;
+    let copy = chart().join("files/chatroom.yaml");
+    if std::env::var_os("UPDATE").is_some() {
+        fs::write(&copy, &generated)?;
+    }
+    let carried = fs::read_to_string(&copy)?;
+    ensure!(carried == generated, "the chart's copy is old; run UPDATE=1 cargo test -p parlor-tests --test chart");
+    Ok(())
+}
+
+#[test]
+fn helm_finds_nothing_to_complain_about() -> Result<()> {
+    let output = helm(&["lint", "--strict"], &[])?;
+    ensure!(output.status.success(), "{}", text(&output));
+    Ok(())
+}
+
+#[test]
+fn the_resource_is_kept_on_uninstall_and_left_out_on_request() -> Result<()> {
+    let crds = of_kind(&render(&[])?, "CustomResourceDefinition");
+    ensure!(crds.len() == 1, "{} resources", crds.len());
+    let kept = crds[0].pointer("/metadata/annotations/helm.sh~1resource-policy");
+    ensure!(kept == Some(&Value::from("keep")), "the policy is {kept:?}");
+    ensure!(of_kind(&render(&["crds.enabled=false"])?, "CustomResourceDefinition").is_empty());
+    Ok(())
+}
+
+#[test]
+fn no_rule_has_a_wildcard_or_lets_the_operator_raise_its_own_rights() -> Result<()> {
+    for values in [&[][..], &["watchNamespaces={red,blue}"]] {
+        let objects = render(values)?;
+        let roles = [of_kind(&objects, "ClusterRole"), of_kind(&objects, "Role")].concat();
+        for rule in roles.iter().flat_map(|role| list(role, "/rules")) {
+            for field in ["/apiGroups", "/resources", "/verbs"] {
+                for word in list(&rule, field) {
+                    let word = word.as_str().context("a word that is no string")?.to_owned();
+                    let refused = ["*", "escalate", "bind", "impersonate", "deletecollection"];
+                    ensure!(!refused.contains(&word.as_str()), "{word} in {rule}");
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn naming_namespaces_gives_rights_there_and_nowhere_else() -> Result<()> {
+    let objects = render(&["watchNamespaces={red,blue}"])?;
+    for kind in ["ClusterRole", "ClusterRoleBinding"] {
+        ensure!(of_kind(&objects, kind).is_empty(), "a {kind} is left");
+    }
+    let places = |kind| -> BTreeSet<String> {
+        of_kind(&objects, kind).iter().filter_map(|o| Some(o.pointer("/metadata/namespace")?.to_string())).collect()
+    };
+    for kind in ["Role", "RoleBinding"] {
+        ensure!(places(kind) == BTreeSet::from(["red", "blue", "parlor"].map(|n| format!("{n:?}"))), "{kind}");
+    }
+    let operator = &of_kind(&objects, "Deployment")[0];
+    let arguments = list(operator, "/spec/template/spec/containers/0/args");
+    ensure!(arguments.contains(&Value::from("--watch-namespaces=red,blue")), "{arguments:?}");
+    Ok(())
+}
+
+#[test]
+fn two_operators_have_a_disruption_budget_and_one_has_none() -> Result<()> {
+    ensure!(of_kind(&render(&[])?, "PodDisruptionBudget").is_empty());
+    ensure!(of_kind(&render(&["replicas=2"])?, "PodDisruptionBudget").len() == 1);
+    Ok(())
+}
+
+#[test]
+fn no_container_has_a_cpu_limit_or_a_secret_among_its_arguments() -> Result<()> {
+    for pod in pods(&render(&[])?) {
+        for container in list(&pod, "/containers") {
+            ensure!(container.pointer("/resources/limits").is_none(), "{container}");
+            let arguments = list(&container, "/args").iter().map(Value::to_string).collect::<String>();
+            ensure!(!arguments.contains("token") && !arguments.contains("password"), "{arguments}");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn wrong_values_are_refused_with_their_path() -> Result<()> {
+    for (value, path) in [
+        ("replicas=0", "/replicas"),
+        ("replicas=many", "/replicas"),
+        ("replica=2", "'replica'"),
+        ("port=80", "/port"),
+        ("watchNamespaces={Red}", "/watchNamespaces/0"),
+        ("watchNamespaces=red", "/watchNamespaces"),
+        ("crds.enabled=perhaps", "/crds/enabled"),
+        ("image.pullPolicy=Sometimes", "/image/pullPolicy"),
+        ("image.tag=a b", "/image/tag"),
+        ("gateway.image.repository=", "/gateway/image/repository"),
+        ("resources.requests.cpu=fast", "/resources/requests/cpu"),
+        ("test.path=chat", "/test/path"),
+    ] {
+        let output = helm_template(&[value])?;
+        ensure!(!output.status.success(), "{value} was taken");
+        ensure!(text(&output).contains(path), "{value} is refused without {path}: {}", text(&output));
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_restricted_namespace_admits_its_pods_and_uninstalling_keeps_the_resource() -> Result<()> {
+    let plane = ControlPlane::start().await?;
+    let namespace = plane.namespace("restricted").await?;
+    let kubectl = |arguments: &[&str]| run(&plane, "kubectl", arguments);
+    kubectl(&["label", "namespace", &namespace, "pod-security.kubernetes.io/enforce=restricted"])?;
+    let chart = chart();
+    let chart = chart.to_str().context("a path that is no UTF-8")?;
+    run(&plane, "helm", &["install", "--namespace", &namespace, "parlor", chart])?;
+    let start = Instant::now();
+    while kubectl(&["get", "pods", "--namespace", &namespace, "--output", "name"])?.is_empty() {
+        let events = kubectl(&["get", "events", "--namespace", &namespace])?;
+        ensure!(start.elapsed() < PATIENCE, "no pod of the operator:\n{events}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    kubectl(&["wait", "--for=condition=Established", "--timeout=20s", "crd/chatrooms.parlor.chat"])?;
+    run(&plane, "helm", &["uninstall", "--namespace", &namespace, "parlor"])?;
+    kubectl(&["get", "crd/chatrooms.parlor.chat"])?;
+    Ok(())
+}
+
+fn chart() -> PathBuf {
+    repository().join("charts/parlor")
+}
+
+/// The objects that the chart makes with these values, its test's pod included.
+fn render(values: &[&str]) -> Result<Vec<Value>> {
+    let output = helm_template(values)?;
+    ensure!(output.status.success(), "{}", text(&output));
+    let rendered = String::from_utf8(output.stdout)?;
+    let objects = serde_yaml::Deserializer::from_str(&rendered).map(Value::deserialize);
+    let objects = objects.collect::<Result<Vec<_>, _>>().context("parse what helm rendered")?;
+    Ok(objects.into_iter().filter(|object| !object.is_null()).collect())
+}
+
+fn helm_template(values: &[&str]) -> Result<Output> {
+    helm(&["template", "parlor", "--namespace=parlor"], values)
+}
+
+fn helm(command: &[&str], values: &[&str]) -> Result<Output> {
+    let mut helm = Command::new(programs::directory()?.join("helm"));
+    helm.args(command).arg(chart());
+    for value in values {
+        helm.args(["--set", value]);
+    }
+    helm.output().context("run helm")
+}
+
+/// Runs a program against the control plane and returns what it prints.
+fn run(plane: &ControlPlane, program: &str, arguments: &[&str]) -> Result<String> {
+    let output = Command::new(plane.programs().join(program))
+        .args(arguments)
+        .env("KUBECONFIG", plane.kubeconfig())
+        .output()
+        .with_context(|| format!("run {program}"))?;
+    ensure!(output.status.success(), "{program} {arguments:?}: {}", text(&output));
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+fn of_kind(objects: &[Value], kind: &str) -> Vec<Value> {
+    objects.iter().filter(|object| object["kind"] == kind).cloned().collect()
+}
+
+/// The specifications of all pods, whether by themselves or in a Deployment.
+fn pods(objects: &[Value]) -> Vec<Value> {
+    let of_deployments = of_kind(objects, "Deployment").into_iter().map(|d| d["spec"]["template"]["spec"].clone());
+    of_deployments.chain(of_kind(objects, "Pod").into_iter().map(|p| p["spec"].clone())).collect()
+}
+
+fn list(object: &Value, path: &str) -> Vec<Value> {
+    object.pointer(path).and_then(Value::as_array).cloned().unwrap_or_default()
+}
+
+fn text(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
