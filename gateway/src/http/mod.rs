@@ -1,1 +1,3 @@
 //! The accept loop, upgrades, HTTP endpoints, the admin port and the web page.
+
+pub mod web;

@@ -1,0 +1,166 @@
+/**
+ * Draws a log into a scrolling list. Decides which rows are in the page (a bounded stretch around what is visible),
+ * and keeps the reader's place while rows come and go on both sides. Never decides what a row says.
+ *
+ * @typedef {import("./log.js").Log} Log
+ * @typedef {import("./log.js").Row} Row
+ */
+import { draw, look } from "./row.js";
+
+/** Rows in the page at most: some ten screens, which the browser lays out in a few milliseconds. */
+const DRAWN = 240;
+/** Rows that are added when an edge comes near. */
+const STEP = 80;
+/** How near, in pixels. */
+const NEAR = 600;
+/** This close to the end, in pixels, new messages pull the view along. */
+const END = 48;
+
+export class Feed {
+  /** @type {Log | undefined} */
+  #log;
+  /** @type {Row[]} */
+  #drawn = [];
+  /** @type {Map<number, { how: string, element: HTMLElement }>} by row id */
+  #elements = new Map();
+  /** Whether the last row that is drawn was the log's last when it was drawn. */
+  #drawnToEnd = true;
+  #frame = 0;
+  /** Whether the end of the log is in view, so that the view follows it. */
+  atEnd = true;
+
+  /**
+   * @param {HTMLElement} scroller @param {HTMLElement} list
+   * @param {Parameters<typeof draw>[2] & { moved(): void }} on
+   */
+  constructor(scroller, list, on) {
+    this.scroller = scroller;
+    this.list = list;
+    this.on = on;
+    scroller.addEventListener("scroll", () => this.#scrolled(), { passive: true });
+    new ResizeObserver(() => this.atEnd && this.#toBottom()).observe(scroller);
+  }
+
+  /** Shows another log, from its end. @param {Log} log */
+  show(log) {
+    this.#log = log;
+    this.#drawn = [];
+    this.#elements.clear();
+    this.list.replaceChildren();
+    this.toEnd();
+  }
+
+  /** Something in the log changed; drawn before the next frame, however many changes there were. */
+  changed() {
+    if (this.#frame) return;
+    // A hidden page gets no frames, and must not fall behind while it has none.
+    if (document.hidden) return this.#settle();
+    this.#frame = requestAnimationFrame(() => this.#settle());
+  }
+
+  toEnd() {
+    this.atEnd = true;
+    this.#settle();
+    this.on.moved();
+  }
+
+  #settle() {
+    cancelAnimationFrame(this.#frame);
+    this.#frame = 0;
+    const log = this.#log;
+    if (!log) return;
+    if (this.atEnd) {
+      this.#render(log, log.length - DRAWN / 2, log.length);
+      this.#toBottom();
+    } else {
+      const [start, end] = this.#range(log);
+      const { scrollTop, scrollHeight } = this.scroller;
+      if (end - start <= DRAWN) this.#render(log, start, Math.max(end, start + DRAWN / 2));
+      else if (scrollTop < scrollHeight / 2) this.#render(log, start, start + DRAWN);
+      else this.#render(log, end - DRAWN, end);
+    }
+    this.#edges();
+  }
+
+  /** Where the rows that are drawn stand in the log now. @param {Log} log @returns {[number, number]} */
+  #range(log) {
+    const start = this.#drawn.map((row) => log.indexOf(row)).find((index) => index >= 0) ?? 0;
+    const end = this.#drawn.map((row) => log.indexOf(row)).findLast((index) => index >= 0) ?? 0;
+    return [start, end + 1];
+  }
+
+  /** Draws rows `start` to `end`; the first row in view keeps its place on the screen. @param {Log} log @param {number} start @param {number} end */
+  #render(log, start, end) {
+    start = Math.max(0, start);
+    end = Math.min(log.length, end);
+    const rows = [];
+    for (let index = start; index < end; index++) rows.push(log.at(index));
+    const anchor = this.#anchor(new Set(rows.map(({ id }) => id)));
+    const kept = new Map();
+    let above = start > 0 ? log.at(start - 1) : undefined;
+    let said = log.saidBefore(start);
+    for (const row of rows) {
+      const how = look(row, above, said);
+      const known = this.#elements.get(row.id);
+      kept.set(row.id, known?.how === how ? known : { how, element: draw(row, how, this.on) });
+      above = row;
+      if (row.kind === "message") said = row;
+    }
+    // What stays is never taken out and put back, so that it keeps focus and selection.
+    for (const [id, { element }] of this.#elements) if (kept.get(id)?.element !== element) element.remove();
+    let place = this.list.firstElementChild;
+    for (const { element } of kept.values()) {
+      if (element === place) place = element.nextElementSibling;
+      else this.list.insertBefore(element, place);
+    }
+    this.#elements = kept;
+    this.#drawn = rows;
+    this.#drawnToEnd = end === log.length;
+    if (anchor) this.#restore(anchor);
+  }
+
+  /** The first row in view that stays, and where on the screen it is. @param {Set<number>} staying */
+  #anchor(staying) {
+    const { scrollTop } = this.scroller;
+    for (const { id } of this.#drawn) {
+      const element = this.#elements.get(id)?.element;
+      if (!element || !staying.has(id) || element.offsetTop + element.offsetHeight <= scrollTop) continue;
+      return { id, offset: element.offsetTop - scrollTop };
+    }
+  }
+
+  /** @param {{ id: number, offset: number }} anchor */
+  #restore({ id, offset }) {
+    const element = this.#elements.get(id)?.element;
+    if (element) this.scroller.scrollTop = element.offsetTop - offset;
+  }
+
+  #toBottom() {
+    this.scroller.scrollTop = this.scroller.scrollHeight;
+  }
+
+  #scrolled() {
+    const { scrollTop, scrollHeight, clientHeight } = this.scroller;
+    const was = this.atEnd;
+    this.atEnd = scrollHeight - scrollTop - clientHeight < END && this.#drawnToEnd;
+    if (this.atEnd !== was) this.on.moved();
+    this.#edges();
+  }
+
+  /** Draws more where an edge of what is drawn comes near, and asks for older messages at the section's start. */
+  #edges() {
+    const log = this.#log;
+    if (!log || this.scroller.clientHeight === 0) return;
+    const { scrollTop, scrollHeight, clientHeight } = this.scroller;
+    const [start, end] = this.#range(log);
+    if (scrollTop < NEAR && start > 0) {
+      const from = Math.max(0, start - STEP);
+      this.#render(log, from, Math.min(end, from + DRAWN));
+    } else if (scrollHeight - scrollTop - clientHeight < NEAR && end < log.length) {
+      const to = Math.min(log.length, end + STEP);
+      this.#render(log, Math.max(start, to - DRAWN), to);
+    }
+    const older = this.#elements.get(log.older.id)?.element;
+    if (older && log.older.state === "more" && older.offsetTop + older.offsetHeight > this.scroller.scrollTop - NEAR) this.on.older();
+  }
+}

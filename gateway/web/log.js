@@ -1,0 +1,176 @@
+/**
+ * What a room's window shows, as plain rows. Decides the order of messages, gaps, notes and posts under way, and
+ * where older messages go. Never touches the page; the feed draws it.
+ *
+ * After a gap of unknown extent the log starts a new section: what is above it belongs to a past the server no longer
+ * knows, so older messages are only ever added at the top of the newest section.
+ *
+ * @typedef {import("/parlor.js").Message} Message
+ * @typedef {import("/parlor.js").Missing} Missing
+ * @typedef {{ id: number, kind: "older", state: "more" | "busy" | "failed" | "start" | "trimmed" | "full" }} Older
+ * @typedef {{ id: number, kind: "message", seq?: number, time: number, from: { id?: string, name: string },
+ *   body: Record<string, any>, mine: boolean, key?: string, state: "sent" | "sending" | "failed", why?: string }} Said
+ * @typedef {{ id: number, kind: "gap", from: number, to?: number }} Gap
+ * @typedef {{ id: number, kind: "note", joined: string[], left: string[] }} Note
+ * @typedef {Older | Said | Gap | Note} Row
+ */
+
+/** Rows kept for one room; beyond it the oldest go, to be paged in again. A row costs about half a kilobyte. */
+const ROWS = 20_000;
+/** How many rows go at once, so that it does not happen for every message. */
+const DROP = 2_000;
+/** Names that one note spells out. */
+const NAMES = 8;
+
+let nextId = 1;
+
+export class Log {
+  /** @type {Row[]} */
+  #rows = [older()];
+  /** @type {Said[]} posts of ours that are not among the rows yet */
+  #pending = [];
+  /** Where the newest section starts: its `older` row. */
+  #section = 0;
+
+  get length() {
+    return this.#rows.length + this.#pending.length;
+  }
+
+  /** @param {number} index @returns {Row} */
+  at(index) {
+    return this.#rows[index] ?? this.#pending[index - this.#rows.length];
+  }
+
+  /** @param {Row} row */
+  indexOf(row) {
+    const index = this.#rows.indexOf(row);
+    if (index >= 0) return index;
+    const pending = this.#pending.indexOf(/** @type {Said} */ (row));
+    return pending < 0 ? -1 : this.#rows.length + pending;
+  }
+
+  /** The last message above row `index`. @param {number} index */
+  saidBefore(index) {
+    while (--index >= 0) {
+      const row = this.at(index);
+      if (row.kind === "message") return row;
+    }
+  }
+
+  /** The row above which older messages are put. */
+  get older() {
+    return /** @type {Older} */ (this.#rows[this.#section]);
+  }
+
+  /** Exclusive upper bound of the page of history to ask for next; none before anything is shown. */
+  get before() {
+    return this.#first()?.seq;
+  }
+
+  /** Whether any of our posts is not acknowledged. */
+  get unsent() {
+    return this.#pending.some(({ state }) => state !== "sent");
+  }
+
+  /** @param {Message[]} items in order and new @param {(id: string) => boolean} mine */
+  append(items, mine) {
+    for (const item of items) {
+      this.#pending = this.#pending.filter(({ key, seq }) => seq !== item.seq && (!item.key || key !== item.key));
+      this.#rows.push(said(item, mine));
+    }
+    this.#trim();
+  }
+
+  /** @param {Message[]} items ascending @param {boolean} more @param {(id: string) => boolean} mine */
+  prepend(items, more, mine) {
+    const first = this.#first()?.seq ?? Infinity;
+    const fresh = items.filter(({ seq }) => seq < first).map((item) => said(item, mine));
+    this.#rows.splice(this.#section + 1, 0, ...fresh);
+    const oldest = this.#first()?.seq ?? 1;
+    if (this.#rows.length >= ROWS) this.older.state = "full";
+    else if (more) this.older.state = "more";
+    else this.older.state = oldest <= 1 ? "start" : "trimmed";
+  }
+
+  /** @param {Missing} missing */
+  gap({ from, to }) {
+    const lost = (/** @type {Said} */ { seq }) => seq !== undefined && (to === undefined || seq <= to);
+    this.#rows.push(...this.#pending.filter(lost), { id: nextId++, kind: "gap", from, to });
+    this.#pending = this.#pending.filter((row) => !lost(row));
+    if (to !== undefined) return;
+    this.#section = this.#rows.push(older()) - 1;
+  }
+
+  /** People came or went; joins the last note where nothing was said since. @param {string[]} joined @param {string[]} left */
+  note(joined, left) {
+    const end = this.#rows.at(-1);
+    if (end?.kind !== "note") return void this.#rows.push({ id: nextId++, kind: "note", joined, left });
+    // Who left and came back, or the other way round, is as before.
+    const both = { joined: [...end.joined, ...joined], left: [...end.left, ...left] };
+    this.#rows[this.#rows.length - 1] = {
+      id: nextId++,
+      kind: "note",
+      joined: both.joined.filter((name) => !both.left.includes(name)).slice(-NAMES),
+      left: both.left.filter((name) => !both.joined.includes(name)).slice(-NAMES),
+    };
+    const note = /** @type {Note} */ (this.#rows.at(-1));
+    if (note.joined.length + note.left.length === 0) this.#rows.pop();
+  }
+
+  /** @param {string} key @param {Record<string, any>} body @param {{ id?: string, name: string }} from @param {number} time */
+  sending(key, body, from, time) {
+    this.#pending.push({ id: nextId++, kind: "message", time, from, body, mine: true, key, state: "sending" });
+  }
+
+  /** @param {string} key @param {number} seq */
+  sent(key, seq) {
+    const shown = this.#rows.some((row, index) => index > this.#section && row.kind === "message" && row.seq === seq);
+    if (shown) this.#pending = this.#pending.filter((row) => row.key !== key);
+    else this.#change(key, { seq, state: "sent" });
+  }
+
+  /** @param {string} key @param {string} why */
+  failed(key, why) {
+    this.#change(key, { state: "failed", why });
+  }
+
+  /** Takes a post that failed out again. @param {string} key */
+  remove(key) {
+    this.#pending = this.#pending.filter((row) => row.key !== key);
+  }
+
+  /** @param {string} key @param {Partial<Said>} change */
+  #change(key, change) {
+    this.#pending = this.#pending.map((row) => (row.key === key ? { ...row, ...change, id: nextId++ } : row));
+  }
+
+  #first() {
+    for (let index = this.#section + 1; index < this.#rows.length; index++) {
+      const row = this.#rows[index];
+      if (row.kind === "message" && row.seq !== undefined) return row;
+    }
+  }
+
+  #trim() {
+    if (this.#rows.length <= ROWS + DROP) return;
+    const keep = this.#rows.slice(this.#rows.length - ROWS);
+    const older = this.older;
+    const kept = keep.indexOf(older);
+    this.#section = Math.max(0, kept);
+    if (kept < 0) {
+      older.state = "more";
+      keep.unshift(older);
+    }
+    this.#rows = keep;
+  }
+}
+
+/** @returns {Older} */
+function older() {
+  return { id: nextId++, kind: "older", state: "more" };
+}
+
+/** @param {Message} item @param {(id: string) => boolean} mine @returns {Said} */
+function said({ seq, time, from, body, key }, mine) {
+  return { id: nextId++, kind: "message", seq, time, from, body, mine: mine(from.id), key, state: "sent" };
+}
