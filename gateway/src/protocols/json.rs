@@ -9,6 +9,9 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
+/// Deepest nesting that is passed on: what common JSON readers take, so that no client breaks another.
+const MAX_DEPTH: usize = 128;
+
 /// The values of `names` in a JSON object, absent ones as None; None when `text` is no JSON object.
 pub(crate) fn fields<'a, const N: usize>(text: &'a str, names: [&str; N]) -> Option<[Option<&'a RawValue>; N]> {
     let mut reader = serde_json::Deserializer::from_str(text);
@@ -96,6 +99,25 @@ pub(crate) fn raw<T: serde::Serialize>(value: &T) -> Box<RawValue> {
     serde_json::value::to_raw_value(value).unwrap_or_else(|_| RawValue::NULL.to_owned())
 }
 
+/// True when brackets nest at most 128 deep.
+pub(crate) fn shallow(json: &str) -> bool {
+    let (mut depth, mut quoted, mut escaped) = (0_usize, false, false);
+    for byte in json.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            b'{' | b'[' if !quoted => depth += 1,
+            b'}' | b']' if !quoted => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > MAX_DEPTH {
+            return false;
+        }
+    }
+    true
+}
+
 /// True when every reader can take the value: numbers in range, escapes that are Unicode, nesting within bounds.
 pub(crate) fn portable(json: &RawValue) -> bool {
     serde_json::from_str::<Portable>(json.get()).is_ok()
@@ -172,6 +194,13 @@ mod tests {
         for text in ["", "5", "null", "[]", "\"a\"", "{", "{}x", "{\"a\"}", "{a:1}"] {
             assert!(fields(text, ["a"]).is_none(), "{text}");
         }
+    }
+
+    #[test]
+    fn deep_nesting_is_seen_outside_strings_only() {
+        assert!(shallow(&format!("{}{}", "[".repeat(128), "]".repeat(128))));
+        assert!(!shallow(&format!("{}{}", "[".repeat(129), "]".repeat(129))));
+        assert!(shallow(&format!(r#""\"{}""#, "[".repeat(500))));
     }
 
     #[test]

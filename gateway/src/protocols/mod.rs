@@ -7,6 +7,7 @@ pub mod canonical;
 mod json;
 mod jwt;
 pub mod native;
+pub mod onlyone;
 mod registry;
 #[cfg(test)]
 pub(crate) mod script;
@@ -54,7 +55,7 @@ pub struct Handshake<'a> {
     pub unix: u64,
 }
 
-/// An upgrade that is refused with a plain HTTP answer.
+/// An upgrade that is refused with a plain HTTP answer: `Connection: close`, `Content-Type: text/html`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     pub status: http::StatusCode,

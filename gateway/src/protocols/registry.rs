@@ -2,17 +2,21 @@
 
 use std::sync::Arc;
 
-use super::{Protocol, native};
+use super::{Protocol, native, onlyone};
 
 /// What the ChatRoom says of each protocol; None: not served.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
     pub native: Option<native::Settings>,
+    pub onlyone: Option<onlyone::Settings>,
 }
 
 /// The protocols that are served, in the order of their numbers.
 pub fn registry(settings: Settings) -> Vec<Arc<dyn Protocol>> {
-    let Settings { native } = settings;
-    let protocols: [Option<Arc<dyn Protocol>>; 1] = [native.map(|s| Arc::new(native::Native::new(s)) as _)];
+    let Settings { native, onlyone } = settings;
+    let protocols: [Option<Arc<dyn Protocol>>; _] = [
+        native.map(|s| Arc::new(native::Native::new(s)) as _),
+        onlyone.map(|s| Arc::new(onlyone::OnlyOne::new(s)) as _),
+    ];
     protocols.into_iter().flatten().collect()
 }

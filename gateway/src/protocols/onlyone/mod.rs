@@ -1,0 +1,85 @@
+//! `onlyone`: the protocol of OnlyOne's web client: requests, responses and pushes as TEXT JSON.
+//!
+//! Decides what its routes mean ([`session`]), how entries look ([`encoding`]), and who may connect ([`token`]). Never
+//! does I/O; what `getRoomInfo` tells of the process is sampled elsewhere ([`Vitals`]).
+
+mod avatar;
+mod encoding;
+mod envelope;
+mod identity;
+mod names;
+mod session;
+#[cfg(test)]
+mod tests;
+mod token;
+mod vitals;
+
+use std::sync::Arc;
+
+pub use token::{TokenKey, TokenKeyError};
+pub use vitals::Vitals;
+
+use crate::{
+    fanout::{
+        encoding::{Encoding, EncodingId},
+        session::{OverRate, Session},
+    },
+    protocols::{Handshake, Protocol, Refusal},
+    rooms::{ProtocolId, RoomName},
+};
+
+/// How entries look to OnlyOne readers.
+pub const ENCODING: EncodingId = EncodingId(ProtocolId::OnlyOne as u8 * 8);
+
+/// What the ChatRoom decides about this protocol.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The rooms that exist; `getRoomList` tells them in this order.
+    pub rooms: Vec<RoomName>,
+    /// None: any client may connect.
+    pub token_key: Option<TokenKey>,
+    /// Empty: any page may connect.
+    pub allowed_origins: Vec<String>,
+    /// Start of the avatars' URLs of people of other protocols, without a slash at the end; empty makes them relative.
+    pub public_url: String,
+    pub vitals: Arc<Vitals>,
+}
+
+/// The protocol as configured.
+#[derive(Clone, Debug)]
+pub struct OnlyOne {
+    settings: Arc<Settings>,
+}
+
+impl OnlyOne {
+    /// The protocol with `settings`.
+    pub fn new(settings: Settings) -> Self {
+        Self { settings: Arc::new(settings) }
+    }
+}
+
+impl Protocol for OnlyOne {
+    fn id(&self) -> ProtocolId {
+        ProtocolId::OnlyOne
+    }
+
+    fn over_rate(&self) -> OverRate {
+        OverRate::StopReading
+    }
+
+    fn accept(&self, handshake: &Handshake<'_>) -> Result<Box<dyn Session>, Refusal> {
+        token::check_origin(&self.settings.allowed_origins, handshake.headers)?;
+        if let Some(key) = &self.settings.token_key {
+            token::check_token(key, handshake.target)?;
+        }
+        Ok(Box::new(session::OnlyOneSession::new(self.settings.clone(), handshake.public_url)))
+    }
+
+    fn encodings(&self) -> Vec<(EncodingId, Arc<dyn Encoding>)> {
+        vec![(ENCODING, Arc::new(encoding::OnlyOneEncoding { base: self.settings.public_url.clone() }))]
+    }
+
+    fn routes(&self) -> axum::Router {
+        avatar::routes()
+    }
+}
