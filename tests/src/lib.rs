@@ -1,4 +1,7 @@
 //! What the scenarios in `tests/` stand on: real processes, real clients, honest checks.
 
+pub mod client;
 pub mod control_plane;
+pub mod gateway;
+pub mod mistakes;
 pub mod programs;
