@@ -18,7 +18,7 @@ use parlor_crds::contract::GatewayStatus;
 use rustix::process::{Pid, Signal, kill_process};
 
 use self::log::Log;
-use crate::control_plane::repository;
+use crate::programs::repository;
 
 /// A gateway says where it listens within this time, and is ready soon after.
 const STARTED_WITHIN: Duration = Duration::from_secs(20);
