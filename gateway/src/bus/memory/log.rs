@@ -170,7 +170,7 @@ impl Log {
         let read = || self.stream.iter().skip(skip).take(limit as usize);
         Batch {
             records: read().map(|(.., record)| record.clone()).collect(),
-            next: read().last().map_or(from, |(at, ..)| *at),
+            next: read().next_back().map_or(from, |(at, ..)| *at),
         }
     }
 

@@ -1,1 +1,227 @@
-//! The bus of a fleet: Redis streams, one partition a hash tag.
+//! The bus of a fleet: Redis streams, one partition a hash tag, in a Redis Cluster or a single Redis.
+//!
+//! Decides how entries are written, read, replicated and survived. Called by the hub, through [`Bus`].
+
+mod append;
+mod cluster;
+mod entry;
+mod history;
+mod node;
+mod presence;
+mod record;
+mod replication;
+mod script;
+mod signals;
+mod tags;
+mod tail;
+pub mod topology;
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use fred::types::config::{TlsConfig, TlsConnector};
+use rustls::{
+    ClientConfig, RootCertStore,
+    pki_types::{CertificateDer, pem::PemObject},
+};
+use tokio::{task::JoinSet, time::timeout};
+
+pub use self::node::Server;
+use self::{
+    append::Appending, cluster::Cluster, node::Access, presence::Presence, replication::Replication,
+    signals::Signalling, tags::Keys, tail::Reading,
+};
+use super::{AppendError, Appended, Away, Batch, Bus, Head, Health, History, Offset, Page, Partition, Task};
+use crate::rooms::{Post, RoomName, Signal};
+
+/// Where Redis is and how to speak to it.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// `host:port`, at least one; a cluster names its other servers itself.
+    pub seeds: Vec<String>,
+    pub username: Option<String>,
+    /// The password itself, as read from its file.
+    pub password: Option<String>,
+    pub tls: Option<Tls>,
+    /// Begins every key; without braces.
+    pub prefix: String,
+    pub history: History,
+    /// Names this gateway's incarnation in the counts of members; unique in the ChatRoom.
+    pub gateway: String,
+}
+
+/// How servers prove who they are.
+#[derive(Clone, Debug, Default)]
+pub struct Tls {
+    /// PEM file of the authorities to trust; absent: those of the system.
+    pub roots: Option<PathBuf>,
+}
+
+/// Why the bus could not start.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StartError {
+    /// The settings will not do.
+    #[error("cannot use the redis settings: {0}")]
+    Settings(String),
+    /// The data is of another release or another number of partitions; trying again does not help.
+    #[error("cannot use the data in redis: {0}")]
+    Unfit(String),
+    /// Worth trying again.
+    #[error("cannot reach redis: {0}")]
+    Away(String),
+}
+
+/// The bus on Redis.
+#[derive(Debug)]
+pub struct Redis {
+    history: History,
+    appending: Appending,
+    reading: Reading,
+    signalling: Arc<Signalling>,
+    presence: Arc<Presence>,
+    replication: Arc<Replication>,
+    tasks: Mutex<JoinSet<()>>,
+}
+
+fn tls(tls: &Tls) -> Result<TlsConfig, StartError> {
+    let refused = |error: &dyn std::fmt::Display| StartError::Settings(format!("cannot read the tls roots: {error}"));
+    let Some(path) = &tls.roots else {
+        return Ok(TlsConnector::default_rustls().map_err(|error| refused(&error))?.into());
+    };
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_file_iter(path).map_err(|error| refused(&error))? {
+        let certificate = certificate.map_err(|error| refused(&error))?;
+        roots.add(certificate).map_err(|error| refused(&error))?;
+    }
+    let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+    Ok(TlsConnector::from(config).into())
+}
+
+fn seeds(settings: &Settings) -> Result<Vec<Server>, StartError> {
+    if settings.prefix.contains(['{', '}']) {
+        return Err(StartError::Settings("the key prefix holds a brace".into()));
+    }
+    let parse =
+        |seed: &String| Server::parse(seed).ok_or_else(|| StartError::Settings(format!("{seed:?} is not host:port")));
+    settings.seeds.iter().map(parse).collect()
+}
+
+impl From<node::Fault> for StartError {
+    fn from(fault: node::Fault) -> Self {
+        match fault {
+            node::Fault::Unfit(reason) => Self::Unfit(reason),
+            other => Self::Away(other.to_string()),
+        }
+    }
+}
+
+impl Redis {
+    /// Connects, checks that the data is fit for this release, and starts the background work. Needs a tokio runtime
+    /// and, for TLS, rustls' crypto provider installed.
+    pub async fn connect(settings: Settings) -> Result<Self, StartError> {
+        let seeds = seeds(&settings)?;
+        let Settings { seeds: _, username, password, tls: secured, prefix, history, gateway } = settings;
+        let access = Access { username, password, tls: secured.as_ref().map(tls).transpose()? };
+        let cluster = Arc::new(Cluster::discover(seeds, access).await?);
+        let keys = Keys::new(&prefix);
+        let replication = Arc::new(Replication::new(Arc::clone(&cluster)));
+        replication.look().await;
+        let redis = Self {
+            history,
+            appending: Appending::new(Arc::clone(&cluster), Arc::clone(&replication), keys.clone(), history),
+            reading: Reading::new(Arc::clone(&cluster), Arc::clone(&replication), keys.clone()),
+            signalling: Arc::new(Signalling::new(Arc::clone(&cluster), keys.clone())),
+            presence: Arc::new(Presence::new(cluster, keys, gateway)),
+            replication,
+            tasks: Mutex::default(),
+        };
+        redis.check().await?;
+        redis.start();
+        Ok(redis)
+    }
+
+    async fn check(&self) -> Result<(), StartError> {
+        for partition in Partition::all() {
+            self.appending.check(partition).await?;
+        }
+        Ok(())
+    }
+
+    fn start(&self) {
+        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        let (replication, presence) = (Arc::clone(&self.replication), Arc::clone(&self.presence));
+        let (publishing, hearing) = (Arc::clone(&self.signalling), Arc::clone(&self.signalling));
+        tasks.spawn(async move { replication.watch().await });
+        tasks.spawn(async move { presence.renew().await });
+        tasks.spawn(async move { publishing.publish().await });
+        tasks.spawn(async move { hearing.hear().await });
+    }
+}
+
+impl Bus for Redis {
+    fn append<'a>(
+        &'a self,
+        partition: Partition,
+        group: &'a [Post],
+    ) -> Task<'a, Result<Vec<Result<Appended, AppendError>>, AppendError>> {
+        Box::pin(self.appending.append(partition, group))
+    }
+
+    fn end(&self, partition: Partition) -> Task<'_, Result<Offset, Away>> {
+        Box::pin(self.reading.end(partition))
+    }
+
+    fn tail(&self, partition: Partition, from: Offset, limit: u32) -> Task<'_, Result<Batch, Away>> {
+        Box::pin(self.reading.tail(partition, from, limit))
+    }
+
+    fn head<'a>(&'a self, room: &'a RoomName) -> Task<'a, Result<Head, Away>> {
+        Box::pin(self.reading.room(room))
+    }
+
+    fn history<'a>(&'a self, room: &'a RoomName, before: Option<u64>, limit: u32) -> Task<'a, Result<Page, Away>> {
+        Box::pin(self.reading.page(room, before, limit, self.history))
+    }
+
+    fn signal<'a>(&'a self, room: &'a RoomName, signal: &'a Signal) -> Task<'a, ()> {
+        Box::pin(async move { self.signalling.say(room, signal) })
+    }
+
+    fn signals(&self) -> Task<'_, Vec<(RoomName, Signal)>> {
+        Box::pin(self.signalling.heard.take())
+    }
+
+    fn watch(&self, partition: Partition, on: bool) -> Task<'_, ()> {
+        Box::pin(self.signalling.watch(partition, on))
+    }
+
+    fn count<'a>(&'a self, partition: Partition, counts: &'a [(RoomName, u32)]) -> Task<'a, Result<(), Away>> {
+        Box::pin(self.presence.count(partition, counts))
+    }
+
+    fn members<'a>(&'a self, room: &'a RoomName) -> Task<'a, Result<u64, Away>> {
+        Box::pin(self.presence.members(room))
+    }
+
+    fn health(&self) -> Health {
+        self.replication.health()
+    }
+
+    fn close(&self, limit: Duration) -> Task<'_, ()> {
+        Box::pin(async move {
+            let mut tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
+            let all = async {
+                tasks.shutdown().await;
+                self.presence.close().await;
+                self.appending.close().await;
+                self.reading.close().await;
+            };
+            if timeout(limit, all).await.is_err() {
+                tracing::debug!("the bus was left before it had closed");
+            }
+        })
+    }
+}

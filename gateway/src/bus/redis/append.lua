@@ -1,0 +1,125 @@
+-- Appends a group of posts of one partition. All checks come before the first write, and dedupe is written last,
+-- because Redis does not roll a failed script back.
+-- KEYS: meta, log, heads, keys0, keys1, and the history segments of the rooms (named in ARGV too).
+-- ARGV: format, partitions, dedupe window ms, history messages, history age ms, log bytes, segment bytes, rooms R,
+--       then R x (name, segment, key), then for each post (room 1..R, fingerprint, bytes).
+-- Answers {'OK', generation, time, {seq or 'seq generation time' of a duplicate, ...}}, or without having written
+-- {'ADOPT'}, {'FORMAT', found}, {'PARTITIONS', found}, {'SEGMENT', room 1..R, segment}.
+local meta = redis.call('HMGET', KEYS[1], 'format', 'partitions', 'run', 'generation', 'offset', 'time', 'window', 'bytes', 'first')
+if not meta[1] then return {'ADOPT'} end
+if meta[1] ~= ARGV[1] then return {'FORMAT', meta[1]} end
+if meta[2] ~= ARGV[2] then return {'PARTITIONS', meta[2]} end
+local run = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
+if run ~= meta[3] then return {'ADOPT'} end
+
+local generation, offset = meta[4], tonumber(meta[5])
+local clock = redis.call('TIME')
+local time = math.max(clock[1] * 1000 + math.floor(clock[2] / 1000), tonumber(meta[6]))
+local window, messages, age = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+local log_bytes, segment_bytes, rooms = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
+local function text(n) return string.format('%.0f', n) end
+
+local names, at = {}, 8
+for room = 1, rooms do names[room] = ARGV[at + 1]; at = at + 3 end
+local heads = redis.call('HMGET', KEYS[3], unpack(names))
+local state = {}
+for room = 1, rooms do
+  local seq, segment, bytes, expiry = 0, 0, 0, 0
+  if heads[room] then
+    seq, segment, bytes, expiry = string.match(heads[room], '(%d+) (%d+) (%d+) (%d+)')
+    seq, segment, bytes, expiry = tonumber(seq), tonumber(segment), tonumber(bytes), tonumber(expiry)
+  end
+  if time >= expiry then bytes = 0 end
+  if bytes > segment_bytes then segment, bytes, expiry = segment + 1, 0, 0 end
+  if tonumber(ARGV[8 + room * 3 - 1]) ~= segment then return {'SEGMENT', room, segment} end
+  state[room] = {seq = seq, from = seq, segment = segment, bytes = bytes, expiry = expiry, key = ARGV[8 + room * 3]}
+end
+
+local prints = {}
+for post = at + 1, #ARGV, 3 do prints[#prints + 1] = ARGV[post + 1] end
+local turn = math.floor(time / window)
+local last = tonumber(meta[7])
+local current, previous = KEYS[4 + turn % 2], KEYS[4 + (turn + 1) % 2]
+local recent, older = {}, {}
+if turn == last then
+  recent, older = redis.call('HMGET', current, unpack(prints)), redis.call('HMGET', previous, unpack(prints))
+elseif turn == last + 1 then
+  older = redis.call('HMGET', previous, unpack(prints))
+end
+
+-- From here on it writes. Both hashes always hold a field: in a slot that moves, a missing key would stop the script.
+if turn ~= last then
+  redis.call('UNLINK', current)
+  redis.call('HSET', current, '', '0')
+  if turn > last + 1 then
+    redis.call('UNLINK', previous)
+    redis.call('HSET', previous, '', '0')
+  end
+end
+
+local bytes, first = tonumber(meta[8]), tonumber(meta[9])
+local answers, fresh, known = {}, {}, {}
+for post = 1, #prints do
+  local print, base = prints[post], at + (post - 1) * 3
+  local before = recent[post] or older[post] or known[print]
+  if before then
+    answers[post] = before
+  else
+    local room, stored = state[tonumber(ARGV[base + 1])], ARGV[base + 3]
+    local name = names[tonumber(ARGV[base + 1])]
+    room.seq, offset = room.seq + 1, offset + 1
+    redis.call('XADD', KEYS[2], generation .. '-' .. text(offset), 'r', name, 's', text(room.seq), 't', text(time), 'b', text(bytes), 'e', stored)
+    if messages > 0 then
+      redis.call('XADD', room.key, text(room.seq) .. '-' .. generation, 't', text(time), 'e', stored)
+      room.bytes = room.bytes + #stored + 32
+    end
+    bytes = bytes + #stored + #name + 32
+    known[print] = text(room.seq) .. ' ' .. generation .. ' ' .. text(time)
+    fresh[#fresh + 1], fresh[#fresh + 2] = print, known[print]
+    answers[post] = room.seq
+  end
+end
+
+-- The log: 'first' is the count of bytes before its first entry.
+while bytes - first > log_bytes do
+  local length = redis.call('XLEN', KEYS[2])
+  if length <= 1 then break end
+  redis.call('XTRIM', KEYS[2], 'MAXLEN', '=', math.min(length - 1, math.floor(length * 7 / 8)))
+  local fields = redis.call('XRANGE', KEYS[2], '-', '+', 'COUNT', 1)[1][2]
+  for field = 1, #fields, 2 do
+    if fields[field] == 'b' then first = tonumber(fields[field + 1]) end
+  end
+end
+
+-- Histories: a segment lives as long as its youngest entry may be shown, and a quarter more; every 128 entries those
+-- beyond number and age go.
+local changed = {}
+for index = 1, rooms do
+  local room = state[index]
+  if room.seq > room.from then
+    if messages > 0 and time + age > room.expiry then
+      room.expiry = time + math.floor(age * 5 / 4)
+      redis.call('PEXPIREAT', room.key, text(room.expiry))
+    end
+    if messages > 0 and math.floor(room.seq / 128) > math.floor(room.from / 128) then
+      local before = redis.call('XLEN', room.key)
+      if room.seq > messages then redis.call('XTRIM', room.key, 'MINID', '=', text(room.seq - messages + 1)) end
+      for _ = 1, 4 do
+        local old = nil
+        for _, item in ipairs(redis.call('XRANGE', room.key, '-', '+', 'COUNT', 64)) do
+          if tonumber(item[2][2]) < time - age then old = tonumber(string.match(item[1], '^%d+')) end
+        end
+        if not old then break end
+        redis.call('XTRIM', room.key, 'MINID', '=', text(old + 1))
+      end
+      room.bytes = math.floor(room.bytes * redis.call('XLEN', room.key) / math.max(before, 1))
+    end
+    changed[#changed + 1] = names[index]
+    changed[#changed + 1] = text(room.seq) .. ' ' .. room.segment .. ' ' .. text(room.bytes) .. ' ' .. text(room.expiry)
+  end
+end
+if #changed > 0 then redis.call('HSET', KEYS[3], unpack(changed)) end
+-- Written even when all posts were duplicates, so that WAIT covers those too.
+redis.call('HSET', KEYS[1], 'offset', text(offset), 'time', text(time), 'window', text(turn), 'bytes', text(bytes), 'first', text(first))
+if #fresh > 0 then redis.call('HSET', current, unpack(fresh)) end
+return {'OK', generation, text(time), answers}

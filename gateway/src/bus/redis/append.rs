@@ -1,0 +1,223 @@
+//! Appending: one script call and its WAIT a group, again by key until the outcome is known.
+//!
+//! Decides what counts as acknowledged: two copies hold it, said on the connection that ran the script; or one, while a
+//! majority says that there is no other. Everything else is tried again until the call's time is over.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use tokio::{
+    sync::Mutex,
+    time::{Instant, sleep},
+};
+
+use super::{
+    super::{AppendError, Appended, History, PARTITIONS, Partition},
+    cluster::Cluster,
+    node::{Command, Fault, Node, Server, number},
+    replication::Replication,
+    script::{self, Answer, Group},
+    tags::Keys,
+};
+use crate::rooms::{Post, RoomName};
+
+/// How long a call tries: a failover with a node timeout of 3 s takes about 5; the caller sends the group again.
+const TRYING: Duration = Duration::from_secs(6);
+
+/// How long a server may take for a group: the script and a WAIT.
+const ANSWER: Duration = Duration::from_secs(2);
+
+/// How long one WAIT waits, in milliseconds: long enough for a busy replica, short enough to look around meanwhile.
+const WAIT_MS: u32 = 500;
+
+const FIRST_PAUSE: Duration = Duration::from_millis(5);
+const LONGEST_PAUSE: Duration = Duration::from_millis(200);
+
+/// Rooms whose history has more than one segment, remembered per partition; forgetting costs one round trip.
+const SEGMENTS: usize = 4096;
+
+/// A partition's own connection, so that a WAIT blocks nobody else.
+#[derive(Debug, Default)]
+struct Lane {
+    node: Option<Node>,
+    /// The server that a moving slot's keys have gone ahead to.
+    ask: Option<Server>,
+    /// Highest generation seen here.
+    seen: u64,
+    segments: HashMap<RoomName, u32>,
+}
+
+/// The writing half of the bus.
+#[derive(Debug)]
+pub(super) struct Appending {
+    cluster: Arc<Cluster>,
+    replication: Arc<Replication>,
+    keys: Keys,
+    history: History,
+    lanes: Vec<Mutex<Lane>>,
+}
+
+impl Appending {
+    pub(super) fn new(cluster: Arc<Cluster>, replication: Arc<Replication>, keys: Keys, history: History) -> Self {
+        let lanes = (0..PARTITIONS).map(|_| Mutex::default()).collect();
+        Self { cluster, replication, keys, history, lanes }
+    }
+
+    /// Appends a group; see [`super::super::Bus::append`].
+    pub(super) async fn append(
+        &self,
+        partition: Partition,
+        posts: &[Post],
+    ) -> Result<Vec<Result<Appended, AppendError>>, AppendError> {
+        let one_copy = self.cluster.primary(partition).is_ok_and(|p| self.replication.unreplicated(&p.server));
+        let refused = |post: &Post| one_copy && post.durable;
+        let group = Group::new(posts.iter().filter(|post| !refused(post)));
+        let written = if group.rooms.is_empty() { Vec::new() } else { self.write(partition, &group).await? };
+        let mut written = written.into_iter();
+        let next = |post| if refused(post) { None } else { written.next() };
+        Ok(posts.iter().map(next).map(|answer| answer.ok_or(AppendError::NotDurable)).collect())
+    }
+
+    async fn write(&self, partition: Partition, group: &Group<'_>) -> Result<Vec<Appended>, AppendError> {
+        let deadline = Instant::now() + TRYING;
+        let mut lane = self.lanes[partition.index()].lock().await;
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let fault = match self.attempt(&mut lane, partition, group).await {
+                Ok(written) => return Ok(written),
+                Err(fault) => fault,
+            };
+            tracing::debug!(partition = partition.index(), %fault, "a group was not acknowledged");
+            if Instant::now() + pause > deadline || matches!(fault, Fault::Unfit(_)) {
+                return Err(AppendError::Away(fault.to_string()));
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+            self.recover(&mut lane, fault).await;
+        }
+    }
+
+    /// Makes ready for another attempt: most faults mean that the slot's server is another one now.
+    async fn recover(&self, lane: &mut Lane, fault: Fault) {
+        match fault {
+            Fault::TryAgain | Fault::NoScript | Fault::Unfit(_) => return,
+            Fault::Ask(text) => {
+                lane.ask = text.rsplit(' ').next().and_then(Server::parse);
+                lane.node = None;
+                return;
+            }
+            Fault::Moved(_) | Fault::Refused(_) | Fault::Gone(_) => {
+                lane.ask = None;
+                lane.node = None;
+            }
+        }
+        if let Err(fault) = self.cluster.refresh().await {
+            tracing::debug!(%fault, "the topology is not to be had");
+        }
+    }
+
+    async fn attempt(&self, lane: &mut Lane, partition: Partition, group: &Group<'_>) -> Result<Vec<Appended>, Fault> {
+        let server = match &lane.ask {
+            Some(target) => target.clone(),
+            None => self.cluster.primary(partition)?.server,
+        };
+        if lane.node.as_ref().is_none_or(|node| node.server != server || !node.alive()) {
+            lane.node = None;
+            lane.node = Some(Node::open(&server, self.cluster.access()).await?);
+        }
+        // At most: adopt, load the scripts, one new segment a room, and the group itself.
+        for _ in 0..group.rooms.len() + 3 {
+            let one_copy = self.replication.unreplicated(&server);
+            let Some(node) = lane.node.as_ref() else { break };
+            match self.send(lane, node, partition, group, one_copy).await {
+                Ok((Answer::Written(written), copied)) => {
+                    if !copied {
+                        self.wait(node).await?;
+                    }
+                    lane.seen = written.iter().map(|answer| answer.epoch.0).max().unwrap_or(0).max(lane.seen);
+                    return Ok(written);
+                }
+                Ok((Answer::Adopt, _)) => {
+                    let command = script::adopt(&self.keys, partition, lane.seen);
+                    let answers = node.all(asking(lane.ask.is_some(), command), ANSWER).await?;
+                    let generation = script::adopted(last(answers)?)?;
+                    tracing::info!(partition = partition.index(), generation, %server, "a generation is open");
+                    lane.seen = generation.max(lane.seen);
+                }
+                Ok((Answer::Segment { room, segment }, _)) => {
+                    if lane.segments.len() >= SEGMENTS {
+                        lane.segments.clear();
+                    }
+                    let room = group.rooms.get(room).ok_or_else(|| Fault::Refused("no such room".into()))?;
+                    lane.segments.insert((*room).clone(), segment);
+                }
+                Err(Fault::NoScript) => {
+                    node.call(Command::new("SCRIPT").arg("LOAD").arg(script::APPEND), ANSWER).await?;
+                }
+                Err(fault) => return Err(fault),
+            }
+        }
+        Err(Fault::Refused("the script does not come to an end".into()))
+    }
+
+    /// Sends the group with its WAIT behind it; true when two copies hold it, or one must do.
+    async fn send(
+        &self,
+        lane: &Lane,
+        node: &Node,
+        partition: Partition,
+        group: &Group<'_>,
+        one_copy: bool,
+    ) -> Result<(Answer, bool), Fault> {
+        let segment = |room: &RoomName| lane.segments.get(room).copied().unwrap_or(0);
+        let command = group.append(&self.keys, partition, self.history, lane.ask.is_some(), segment);
+        let mut commands = asking(lane.ask.is_some(), command);
+        let script = commands.len() - 1;
+        if !one_copy {
+            commands.push(wait());
+        }
+        let mut answers = node.all(commands, ANSWER).await?;
+        let copied = if one_copy { true } else { answers.pop().transpose()?.as_ref().and_then(number) > Some(0) };
+        answers.truncate(script + 1);
+        Ok((script::answer(last(answers)?)?, copied))
+    }
+
+    /// Waits on for the copy of what this connection has written.
+    async fn wait(&self, node: &Node) -> Result<(), Fault> {
+        let deadline = Instant::now() + TRYING / 2;
+        while !self.replication.unreplicated(&node.server) {
+            if number(&node.call(wait(), ANSWER).await?) > Some(0) {
+                return Ok(());
+            }
+            if Instant::now() > deadline {
+                return Err(Fault::Gone("no replica has copied the group".into()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Opens the generation of a partition if none is open, or says why the data cannot be used.
+    pub(super) async fn check(&self, partition: Partition) -> Result<(), Fault> {
+        let server = self.cluster.primary(partition)?.server;
+        let command = script::adopt(&self.keys, partition, 0);
+        script::adopted(self.cluster.call(&server, command, ANSWER).await?).map(|_| ())
+    }
+
+    /// Ends all connections.
+    pub(super) async fn close(&self) {
+        for lane in &self.lanes {
+            lane.lock().await.node = None;
+        }
+    }
+}
+
+fn wait() -> Command {
+    Command::new("WAIT").arg(1_u32).arg(WAIT_MS)
+}
+
+fn asking(asking: bool, command: Command) -> Vec<Command> {
+    if asking { vec![Command::new("ASKING"), command] } else { vec![command] }
+}
+
+fn last(mut answers: Vec<Result<fred::types::Value, Fault>>) -> Result<fred::types::Value, Fault> {
+    answers.pop().unwrap_or_else(|| Err(Fault::Gone("no answer".into())))
+}

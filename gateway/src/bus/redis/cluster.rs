@@ -1,0 +1,189 @@
+//! What this gateway knows of the Redis servers: who holds which slot, and one shared connection to each.
+//!
+//! Decides whom to believe about the topology. Never sends a command of the bus itself.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use futures::future::join_all;
+use tokio::{sync::Mutex as AsyncMutex, time::Instant};
+
+use super::{
+    super::Partition,
+    node::{Access, Command, Fault, Node, Server},
+    tags,
+    topology::{Member, Topology},
+};
+
+/// Longest wait for a server's view; a frozen one must not hold up the others.
+const VIEW: Duration = Duration::from_secs(1);
+
+/// The topology is not asked for more often than this, whatever fails.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Most servers asked for their view at once.
+const ASKED: usize = 16;
+
+/// Shared connections are for short commands: reads, topology, presence.
+type Shared = Arc<AsyncMutex<Option<Arc<Node>>>>;
+
+/// The servers of one ChatRoom.
+#[derive(Debug)]
+pub(super) struct Cluster {
+    access: Access,
+    seeds: Vec<Server>,
+    topology: Mutex<Arc<Topology>>,
+    refreshed: AsyncMutex<Option<Instant>>,
+    shared: Mutex<HashMap<Server, Shared>>,
+}
+
+/// A view that was answered, or the word that there is no cluster.
+async fn view(node: &Node) -> Result<Topology, Fault> {
+    match node.call(Command::new("CLUSTER").arg("NODES"), VIEW).await {
+        Ok(value) => Topology::parse(value.as_str().as_deref().unwrap_or_default(), &node.server)
+            .map_err(|error| Fault::Refused(error.to_string())),
+        Err(Fault::Refused(text) | Fault::Gone(text)) if text.contains("cluster support disabled") => {
+            Ok(Topology::alone(node.server.clone()))
+        }
+        Err(fault) => Err(fault),
+    }
+}
+
+impl Cluster {
+    /// Asks the seeds who is there.
+    pub(super) async fn discover(seeds: Vec<Server>, access: Access) -> Result<Self, Fault> {
+        let cluster = Self {
+            access,
+            seeds,
+            topology: Mutex::default(),
+            refreshed: AsyncMutex::default(),
+            shared: Mutex::default(),
+        };
+        cluster.refresh().await?;
+        Ok(cluster)
+    }
+
+    pub(super) fn access(&self) -> &Access {
+        &self.access
+    }
+
+    pub(super) fn topology(&self) -> Arc<Topology> {
+        Arc::clone(&self.topology.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// One Redis by configuration: no replica is expected and none is waited for.
+    pub(super) fn alone(&self) -> bool {
+        self.topology().members.iter().all(|member| member.id.is_empty())
+    }
+
+    /// The primary of a partition, as last known.
+    pub(super) fn primary(&self, partition: Partition) -> Result<Member, Fault> {
+        let topology = self.topology();
+        let primary = topology.primary(tags::slot(partition)).cloned();
+        primary.ok_or_else(|| Fault::Refused("no server holds the partition's slot".into()))
+    }
+
+    /// Asks known servers and seeds again; keeps the view with the newest claim.
+    pub(super) async fn refresh(&self) -> Result<(), Fault> {
+        let called = Instant::now();
+        let mut refreshed = self.refreshed.lock().await;
+        if let Some(last) = *refreshed {
+            if last > called {
+                return Ok(());
+            }
+            tokio::time::sleep_until(last + PAUSE).await;
+        }
+        let views = join_all(self.known().iter().map(|server| self.ask(server))).await;
+        *refreshed = Some(Instant::now());
+        let mut fault = Fault::Gone("no seed is named".into());
+        let mut newest: Option<Topology> = None;
+        for view in views {
+            match view {
+                Ok(view) if newest.as_ref().is_none_or(|known| known.epoch() < view.epoch()) => newest = Some(view),
+                Ok(_) => {}
+                Err(error) => fault = error,
+            }
+        }
+        let newest = newest.ok_or(fault)?;
+        let mut known = self.topology.lock().unwrap_or_else(PoisonError::into_inner);
+        if newest.epoch() >= known.epoch() {
+            *known = Arc::new(newest);
+        }
+        Ok(())
+    }
+
+    fn known(&self) -> Vec<Server> {
+        let topology = self.topology();
+        let members = topology.members.iter().filter(|member| !member.failed).map(|member| member.server.clone());
+        let mut known: Vec<_> = members.collect();
+        // Seeds come last: names that may lead to any server, needed when all addresses have changed.
+        known.extend(self.seeds.iter().filter(|seed| !topology.members.iter().any(|m| m.server == **seed)).cloned());
+        known.truncate(ASKED);
+        known
+    }
+
+    /// What one server says about the cluster.
+    pub(super) async fn ask(&self, server: &Server) -> Result<Topology, Fault> {
+        let node = self.node(server).await?;
+        let answer = view(&node).await;
+        self.note(&node, answer)
+    }
+
+    /// The shared connection to a server; READONLY, so that replicas answer reads.
+    pub(super) async fn node(&self, server: &Server) -> Result<Arc<Node>, Fault> {
+        let shared = {
+            let mut all = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+            let topology = self.topology();
+            if !all.contains_key(server) {
+                all.retain(|known, _| topology.members.iter().any(|member| member.server == *known));
+            }
+            Arc::clone(all.entry(server.clone()).or_default())
+        };
+        let mut shared = shared.lock().await;
+        if let Some(node) = shared.as_ref().filter(|node| node.alive()) {
+            return Ok(Arc::clone(node));
+        }
+        *shared = None;
+        let node = Arc::new(self.open(server).await?);
+        Ok(Arc::clone(shared.insert(node)))
+    }
+
+    /// A connection of the caller's own, READONLY.
+    pub(super) async fn open(&self, server: &Server) -> Result<Node, Fault> {
+        let node = Node::open(server, &self.access).await?;
+        match node.call(Command::new("READONLY"), VIEW).await {
+            // A single Redis knows no READONLY and needs none.
+            Ok(_) | Err(Fault::Refused(_)) => Ok(node),
+            Err(fault) => Err(fault),
+        }
+    }
+
+    /// Passes an answer on; a connection that did not answer is not used again.
+    pub(super) fn note<T>(&self, node: &Arc<Node>, answer: Result<T, Fault>) -> Result<T, Fault> {
+        if let Err(Fault::Gone(_)) = answer {
+            let mut all = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+            let same = |shared: &Shared| {
+                shared.try_lock().is_ok_and(|shared| shared.as_ref().is_some_and(|known| Arc::ptr_eq(known, node)))
+            };
+            if all.get(&node.server).is_some_and(same) {
+                all.remove(&node.server);
+            }
+        }
+        answer
+    }
+
+    /// One short command at a server.
+    pub(super) async fn call(
+        &self,
+        server: &Server,
+        command: Command,
+        limit: Duration,
+    ) -> Result<fred::types::Value, Fault> {
+        let node = self.node(server).await?;
+        let answer = node.call(command, limit).await;
+        self.note(&node, answer)
+    }
+}

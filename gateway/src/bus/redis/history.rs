@@ -1,0 +1,114 @@
+//! Heads and histories of rooms, read where the partition's stream is read.
+//!
+//! Decides how a page is put together from segments. Never writes: the append script keeps histories in bounds.
+
+use std::{sync::Arc, time::SystemTime};
+
+use fred::types::Value;
+
+use super::{
+    super::{Away, Head, History, Page, Partition},
+    node::{Command, Fault, list, number},
+    record,
+    tail::Reading,
+};
+use crate::rooms::{Entry, Epoch, RoomName};
+
+/// A room's line in the partition's heads.
+#[derive(Clone, Copy, Debug, Default)]
+struct Line {
+    head: Head,
+    segment: u32,
+}
+
+impl Default for Head {
+    fn default() -> Self {
+        Self { epoch: Epoch(0), seq: 0 }
+    }
+}
+
+/// `seq segment bytes expiry` beside the partition's generation.
+fn line(room: &Value, generation: &Value) -> Line {
+    let text = room.as_str();
+    let mut parts = text.as_deref().unwrap_or_default().split(' ');
+    let seq = parts.next().and_then(|seq| seq.parse().ok()).unwrap_or(0);
+    let segment = parts.next().and_then(|segment| segment.parse().ok()).unwrap_or(0);
+    Line { head: Head { epoch: Epoch(number(generation).unwrap_or(0)), seq }, segment }
+}
+
+/// The newest entries of one segment below `before`.
+fn newest(key: String, before: Option<u64>, limit: u32) -> Command {
+    let end = before.map_or_else(|| "+".into(), |before| format!("({before}-0"));
+    Command::new("XREVRANGE").arg(key).arg(end).arg("-").arg("COUNT").arg(limit)
+}
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis() as u64
+}
+
+/// The page of `entries` (newest first, one more than `limit` where there are older ones).
+fn page(head: Head, mut entries: Vec<Arc<Entry>>, limit: usize, oldest: u64) -> Page {
+    let whole = entries.len() <= limit;
+    entries.truncate(limit);
+    let shown = entries.iter().take_while(|entry| entry.time >= oldest).count();
+    let more = !whole && shown == entries.len();
+    entries.truncate(shown);
+    entries.reverse();
+    // Entries may have come between the two reads.
+    let seq = entries.last().map_or(head.seq, |newest| newest.seq.max(head.seq));
+    Page { head: Head { seq, ..head }, entries, more }
+}
+
+impl Reading {
+    /// Where a room stands; see [`super::super::Bus::head`].
+    pub(super) async fn room(&self, room: &RoomName) -> Result<Head, Away> {
+        let partition = Partition::of(room);
+        let answers = self.ask(partition, self.line(room, partition).into()).await?;
+        Ok(line(answers.first().unwrap_or(&Value::Null), answers.get(1).unwrap_or(&Value::Null)).head)
+    }
+
+    fn line(&self, room: &RoomName, partition: Partition) -> [Command; 2] {
+        let room = Command::new("HGET").arg(self.keys.heads(partition)).arg(room.as_str().to_owned());
+        [room, Command::new("HGET").arg(self.keys.meta(partition)).arg("generation")]
+    }
+
+    /// A page of a room's history; see [`super::super::Bus::history`].
+    pub(super) async fn page(
+        &self,
+        room: &RoomName,
+        before: Option<u64>,
+        limit: u32,
+        history: History,
+    ) -> Result<Page, Away> {
+        let partition = Partition::of(room);
+        let [head, generation] = self.line(room, partition);
+        // Most rooms have one segment: the line and the page come in one round trip.
+        let wanted = limit + 1;
+        let first = newest(self.keys.history(room, 0), before, wanted);
+        let mut answers = self.ask(partition, vec![head, generation, first]).await?.into_iter();
+        let mut next = || answers.next().unwrap_or(Value::Null);
+        let line = line(&next(), &next());
+        let mut entries = if line.segment == 0 { read(next())? } else { Vec::new() };
+        let (mut segment, mut before) = (line.segment, before);
+        while segment > 0 && entries.len() < wanted as usize {
+            before = entries.last().map(|oldest: &Arc<Entry>| oldest.seq).or(before);
+            let older = newest(self.keys.history(room, segment), before, wanted - entries.len() as u32);
+            let answers = self.ask(partition, vec![older]).await?;
+            entries.extend(read(answers.into_iter().next().unwrap_or(Value::Null))?);
+            segment -= 1;
+        }
+        if line.segment > 0 && entries.len() < wanted as usize {
+            before = entries.last().map(|oldest| oldest.seq).or(before);
+            let older = newest(self.keys.history(room, 0), before, wanted - entries.len() as u32);
+            let answers = self.ask(partition, vec![older]).await?;
+            entries.extend(read(answers.into_iter().next().unwrap_or(Value::Null))?);
+        }
+        let oldest = now().saturating_sub(history.age.as_millis() as u64);
+        Ok(page(line.head, entries, limit as usize, oldest))
+    }
+}
+
+fn read(answer: Value) -> Result<Vec<Arc<Entry>>, Fault> {
+    // An absent key is an empty history.
+    record::history(Value::Array(list(answer))).map_err(|error| Fault::Unfit(error.to_string()))
+}

@@ -1,0 +1,178 @@
+//! Members of rooms over all gateways: each writes its own counts under a lease, readers add them up.
+//!
+//! Decides nothing about who is a member. A gateway that dies takes its counts with it when its lease ends.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, SystemTime},
+};
+
+use fred::types::Value;
+use futures::future::join_all;
+use tokio::time::sleep;
+
+use super::{
+    super::{Away, PARTITIONS, Partition},
+    cluster::Cluster,
+    node::{Command, Fault, list, number},
+    tags::Keys,
+};
+use crate::rooms::RoomName;
+
+/// How long counts live without a sign of their gateway.
+const LEASE: Duration = Duration::from_secs(5);
+
+/// Three renewals a lease: one may be lost.
+const RENEWAL: Duration = Duration::from_millis(1500);
+
+/// Gateways stay listed this long; the lease is on their counts, the list is only where to look.
+const LISTED: Duration = Duration::from_secs(60);
+
+const ANSWER: Duration = Duration::from_secs(2);
+
+/// Rooms in one command, so that none blocks Redis for long.
+const CHUNK: usize = 500;
+
+type Counts = HashMap<RoomName, u32>;
+
+/// The counts of this gateway and how to read those of all.
+#[derive(Debug)]
+pub(super) struct Presence {
+    cluster: Arc<Cluster>,
+    keys: Keys,
+    gateway: String,
+    counts: Vec<Mutex<Counts>>,
+}
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis() as u64
+}
+
+impl Presence {
+    pub(super) fn new(cluster: Arc<Cluster>, keys: Keys, gateway: String) -> Self {
+        Self { cluster, keys, gateway, counts: (0..PARTITIONS).map(|_| Mutex::default()).collect() }
+    }
+
+    fn counts(&self, partition: Partition) -> MutexGuard<'_, Counts> {
+        self.counts[partition.index()].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn ask(&self, partition: Partition, commands: Vec<Command>) -> Result<Vec<Value>, Fault> {
+        let primary = self.cluster.primary(partition)?.server;
+        let node = self.cluster.node(&primary).await?;
+        let answers = node.all(commands, ANSWER).await;
+        self.cluster.note(&node, answers)?.into_iter().collect()
+    }
+
+    /// Asks again at the server that holds the partition now, where the first answer was that it moved.
+    async fn ask_twice(&self, partition: Partition, commands: Vec<Command>) -> Result<Vec<Value>, Fault> {
+        match self.ask(partition, commands.clone()).await {
+            Ok(answers) => Ok(answers),
+            Err(_) => {
+                self.cluster.refresh().await?;
+                self.ask(partition, commands).await
+            }
+        }
+    }
+
+    /// Sets counts and writes them; see [`super::super::Bus::count`]. What cannot be written now is written by the
+    /// next renewal.
+    pub(super) async fn count(&self, partition: Partition, counts: &[(RoomName, u32)]) -> Result<(), Away> {
+        {
+            let mut kept = self.counts(partition);
+            for (room, count) in counts {
+                match count {
+                    0 => drop(kept.remove(room)),
+                    _ => drop(kept.insert(room.clone(), *count)),
+                }
+            }
+        }
+        let commands = counts.chunks(CHUNK).flat_map(|chunk| self.write(partition, chunk)).collect::<Vec<_>>();
+        self.ask_twice(partition, commands.into_iter().chain(self.lease(partition)).collect()).await?;
+        Ok(())
+    }
+
+    fn write(&self, partition: Partition, counts: &[(RoomName, u32)]) -> Vec<Command> {
+        let key = self.keys.counts(partition, &self.gateway);
+        let (gone, here): (Vec<_>, Vec<_>) = counts.iter().partition(|(_, count)| *count == 0);
+        let mut commands = Vec::new();
+        if !here.is_empty() {
+            let pairs = here.into_iter().flat_map(|(room, count)| [room.to_string(), count.to_string()]);
+            commands.push(Command::new("HSET").arg(key.clone()).args(pairs));
+        }
+        if !gone.is_empty() {
+            commands.push(Command::new("HDEL").arg(key).args(gone.into_iter().map(|(room, _)| room.to_string())));
+        }
+        commands
+    }
+
+    fn lease(&self, partition: Partition) -> [Command; 3] {
+        let (counts, list) = (self.keys.counts(partition, &self.gateway), self.keys.gateways(partition));
+        let old = now().saturating_sub(LISTED.as_millis() as u64);
+        [
+            Command::new("ZADD").arg(list.clone()).arg(now().to_string()).arg(self.gateway.clone()),
+            Command::new("ZREMRANGEBYSCORE").arg(list).arg("-inf").arg(old.to_string()),
+            Command::new("PEXPIRE").arg(counts).arg(LEASE.as_millis() as u32),
+        ]
+    }
+
+    /// Members of a room over all gateways; see [`super::super::Bus::members`].
+    pub(super) async fn members(&self, room: &RoomName) -> Result<u64, Away> {
+        let partition = Partition::of(room);
+        let range = Command::new("ZRANGE").arg(self.keys.gateways(partition)).arg(0_u32).arg(-1_i32);
+        let gateways = self.ask_twice(partition, vec![range]).await?;
+        let gateways = gateways.into_iter().next().map(list).unwrap_or_default();
+        let count = |gateway: &Value| {
+            let gateway = gateway.as_str()?;
+            Some(Command::new("HGET").arg(self.keys.counts(partition, &gateway)).arg(room.to_string()))
+        };
+        let commands: Vec<_> = gateways.iter().filter_map(count).collect();
+        if commands.is_empty() {
+            return Ok(0);
+        }
+        Ok(self.ask_twice(partition, commands).await?.iter().filter_map(number).sum())
+    }
+
+    /// Renews the leases of the partitions in use, for ever.
+    pub(super) async fn renew(&self) {
+        loop {
+            join_all(Partition::all().map(|partition| self.renew_one(partition))).await;
+            sleep(RENEWAL).await;
+        }
+    }
+
+    async fn renew_one(&self, partition: Partition) {
+        if self.counts(partition).is_empty() {
+            return;
+        }
+        let renewed = match self.ask_twice(partition, self.lease(partition).into()).await {
+            // The key is gone: the lease ended, or a failover lost it.
+            Ok(answers) if answers.last().and_then(number) == Some(0) => self.rewrite(partition).await,
+            Ok(_) => Ok(()),
+            Err(fault) => Err(fault),
+        };
+        if let Err(fault) = renewed {
+            tracing::debug!(partition = partition.index(), %fault, "a lease was not renewed");
+        }
+    }
+
+    async fn rewrite(&self, partition: Partition) -> Result<(), Fault> {
+        let counts: Vec<_> = self.counts(partition).iter().map(|(room, count)| (room.clone(), *count)).collect();
+        let commands = counts.chunks(CHUNK).flat_map(|chunk| self.write(partition, chunk)).collect::<Vec<_>>();
+        self.ask_twice(partition, commands.into_iter().chain(self.lease(partition)).collect()).await.map(|_| ())
+    }
+
+    /// Takes back what this gateway counted.
+    pub(super) async fn close(&self) {
+        let take_back = |partition: Partition| async move {
+            let counted = !std::mem::take(&mut *self.counts(partition)).is_empty();
+            let key = self.keys.counts(partition, &self.gateway);
+            let list = Command::new("ZREM").arg(self.keys.gateways(partition)).arg(self.gateway.clone());
+            if counted && let Err(fault) = self.ask(partition, vec![Command::new("UNLINK").arg(key), list]).await {
+                tracing::debug!(partition = partition.index(), %fault, "a lease ends by itself");
+            }
+        };
+        join_all(Partition::all().map(take_back)).await;
+    }
+}

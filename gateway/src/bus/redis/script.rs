@@ -1,0 +1,171 @@
+//! The scripts: what goes into them and what comes out.
+//!
+//! Decides nothing; lays out arguments and reads answers. Pure.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use fred::types::Value;
+
+use super::{
+    super::{Appended, DEDUPE, HISTORY_BYTES, History, LOG_BYTES, PARTITIONS, Partition},
+    entry,
+    node::{Command, Fault, list, number},
+    tags::Keys,
+};
+use crate::rooms::{Epoch, Post, RoomName};
+
+pub(super) const APPEND: &str = include_str!("append.lua");
+pub(super) const ADOPT: &str = include_str!("adopt.lua");
+
+/// Format of the metadata; a partition with another is refused.
+const FORMAT: u64 = 1;
+
+/// What the append script said.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Answer {
+    Written(Vec<Appended>),
+    /// No generation is open in this process.
+    Adopt,
+    /// A room's history goes on in another segment than was named.
+    Segment {
+        room: usize,
+        segment: u32,
+    },
+}
+
+/// A group laid out for the script.
+#[derive(Clone, Debug)]
+pub(super) struct Group<'a> {
+    pub(super) rooms: Vec<&'a RoomName>,
+    posts: Vec<(usize, Bytes, Bytes)>,
+}
+
+impl<'a> Group<'a> {
+    pub(super) fn new(posts: impl IntoIterator<Item = &'a Post>) -> Self {
+        let mut group = Self { rooms: Vec::new(), posts: Vec::new() };
+        let mut known = HashMap::new();
+        for post in posts {
+            let room = *known.entry(&post.room).or_insert_with(|| {
+                group.rooms.push(&post.room);
+                group.rooms.len()
+            });
+            group.posts.push((room, entry::fingerprint(post), entry::encode(post)));
+        }
+        group
+    }
+
+    /// The call of the append script. `segment` tells where a room's history goes on.
+    pub(super) fn append(
+        &self,
+        keys: &Keys,
+        partition: Partition,
+        history: History,
+        asking: bool,
+        segment: impl Fn(&RoomName) -> u32,
+    ) -> Command {
+        let segments: Vec<_> = self.rooms.iter().map(|room| segment(room)).collect();
+        let histories: Vec<_> =
+            self.rooms.iter().zip(&segments).map(|(room, segment)| keys.history(room, *segment)).collect();
+        // A server that a slot moves to refuses a call that names keys it has not, and a new room's history is one.
+        let named = if asking { &[][..] } else { &histories[..] };
+        let mut command = Command::new("EVALSHA")
+            .arg(sha(APPEND))
+            .arg((5 + named.len()) as u32)
+            .args(partition_keys(keys, partition))
+            .args(named.iter().cloned())
+            .args(settings(history).map(|number| number.to_string()))
+            .arg(self.rooms.len() as u32);
+        for ((room, segment), key) in self.rooms.iter().zip(&segments).zip(histories) {
+            command = command.arg(room.as_str().to_owned()).arg(*segment).arg(key);
+        }
+        for (room, print, stored) in &self.posts {
+            command = command.arg(*room as u32).arg(print.clone()).arg(stored.clone());
+        }
+        command
+    }
+}
+
+fn settings(history: History) -> [u64; 7] {
+    [
+        FORMAT,
+        PARTITIONS.into(),
+        DEDUPE.as_millis() as u64,
+        history.messages,
+        history.age.as_millis() as u64,
+        LOG_BYTES as u64,
+        HISTORY_BYTES as u64,
+    ]
+}
+
+fn partition_keys(keys: &Keys, partition: Partition) -> [String; 5] {
+    [
+        keys.meta(partition),
+        keys.log(partition),
+        keys.heads(partition),
+        keys.dedupe(partition, 0),
+        keys.dedupe(partition, 1),
+    ]
+}
+
+/// The call of the adopt script; `seen` is the highest generation that the caller knows.
+pub(super) fn adopt(keys: &Keys, partition: Partition, seen: u64) -> Command {
+    Command::new("EVAL")
+        .arg(ADOPT)
+        .arg(5_u32)
+        .args(partition_keys(keys, partition))
+        .args([FORMAT, PARTITIONS.into(), seen, DEDUPE.as_millis() as u64].map(|number| number.to_string()))
+}
+
+/// The name under which Redis keeps a script.
+fn sha(script: &str) -> String {
+    fred::util::sha1_hash(script)
+}
+
+fn refused(word: &str, found: Option<&Value>) -> Fault {
+    let found = found.and_then(|found| found.as_str().map(|text| text.to_string())).unwrap_or_default();
+    match word {
+        "FORMAT" => Fault::Unfit(format!("the data is of format {found}, this release reads {FORMAT}")),
+        "PARTITIONS" => Fault::Unfit(format!("the data has {found} partitions, this release {PARTITIONS}")),
+        _ => Fault::Refused(format!("a script answered {word:?}")),
+    }
+}
+
+fn appended(value: &Value, epoch: u64, time: u64) -> Option<Appended> {
+    if let Value::Integer(seq) = value {
+        return Some(Appended { seq: u64::try_from(*seq).ok()?, epoch: Epoch(epoch), time, duplicate: false });
+    }
+    let text = value.as_str()?;
+    let mut parts = text.split(' ').map(str::parse);
+    let mut next = || parts.next()?.ok();
+    Some(Appended { seq: next()?, epoch: Epoch(next()?), time: next()?, duplicate: true })
+}
+
+/// Reads an answer of the append script.
+pub(super) fn answer(value: Value) -> Result<Answer, Fault> {
+    let values = list(value);
+    let word = values.first().and_then(|word| word.as_str().map(|text| text.to_string())).unwrap_or_default();
+    let at = |index: usize| values.get(index).and_then(number);
+    let read = match word.as_str() {
+        "OK" => at(1).zip(at(2)).zip(values.get(3)).and_then(|((epoch, time), answers)| {
+            let answers = list(answers.clone());
+            answers.iter().map(|answer| appended(answer, epoch, time)).collect::<Option<_>>().map(Answer::Written)
+        }),
+        "ADOPT" => Some(Answer::Adopt),
+        "SEGMENT" => at(1).zip(at(2)).and_then(|(room, segment)| {
+            Some(Answer::Segment { room: (room as usize).checked_sub(1)?, segment: segment.try_into().ok()? })
+        }),
+        _ => None,
+    };
+    read.ok_or_else(|| refused(&word, values.get(1)))
+}
+
+/// Reads an answer of the adopt script: the generation that is open.
+pub(super) fn adopted(value: Value) -> Result<u64, Fault> {
+    let values = list(value);
+    let word = values.first().and_then(|word| word.as_str().map(|text| text.to_string())).unwrap_or_default();
+    match values.get(1).and_then(number) {
+        Some(generation) if word == "OK" => Ok(generation),
+        _ => Err(refused(&word, values.get(1))),
+    }
+}

@@ -1,0 +1,191 @@
+//! Signals between gateways: published at any server, heard by all.
+//!
+//! Decides nothing about their meaning. Both directions are bounded and conflated; what Redis drops is gone.
+
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use fred::{
+    interfaces::{EventInterface, PubsubInterface},
+    types::Message,
+};
+use serde::{Deserialize, Serialize};
+use tokio::{
+    sync::{broadcast::error::RecvError, watch},
+    time::{sleep, timeout},
+};
+
+use super::{
+    super::{Partition, signals::Signals},
+    cluster::Cluster,
+    node::{Command, Fault, Node},
+    tags::Keys,
+};
+use crate::rooms::{RoomName, Signal};
+
+/// Pause after the connection was lost.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// How long subscribing may take, and how often the connection is proved.
+const ANSWER: Duration = Duration::from_secs(2);
+
+/// Signals published in one go.
+const BURST: usize = 256;
+
+/// A signal on the wire. Unknown kinds of a newer release are skipped.
+#[derive(Debug, Serialize, Deserialize)]
+struct Wire<'a> {
+    room: std::borrow::Cow<'a, str>,
+    signal: Signal,
+}
+
+/// Both directions of signals.
+#[derive(Debug)]
+pub(super) struct Signalling {
+    cluster: Arc<Cluster>,
+    keys: Keys,
+    pub(super) heard: Signals,
+    said: Signals,
+    watched: watch::Sender<HashSet<Partition>>,
+    /// Channels that the current connection is subscribed to.
+    subscribed: Mutex<HashSet<Partition>>,
+}
+
+impl Signalling {
+    pub(super) fn new(cluster: Arc<Cluster>, keys: Keys) -> Self {
+        let (heard, said, watched) = Default::default();
+        Self { cluster, keys, heard, said, watched, subscribed: Mutex::default() }
+    }
+
+    /// Queues a signal for publishing.
+    pub(super) fn say(&self, room: &RoomName, signal: &Signal) {
+        self.said.push(room.clone(), signal.clone());
+    }
+
+    /// Hears a partition or no longer; returns when the server has been told, or after two seconds.
+    pub(super) async fn watch(&self, partition: Partition, on: bool) {
+        self.watched
+            .send_if_modified(|watched| if on { watched.insert(partition) } else { watched.remove(&partition) });
+        let told = async {
+            while on && !self.subscribed.lock().unwrap_or_else(PoisonError::into_inner).contains(&partition) {
+                sleep(Duration::from_millis(2)).await;
+            }
+        };
+        // Signals may be lost anyway; a slow server must not hold up a join.
+        if timeout(ANSWER, told).await.is_err() {
+            tracing::debug!(partition = partition.index(), "signals are not heard yet");
+        }
+    }
+
+    /// Publishes what was said, for ever.
+    pub(super) async fn publish(&self) {
+        loop {
+            let said = self.said.take().await;
+            for burst in said.chunks(BURST) {
+                if let Err(fault) = self.send(burst).await {
+                    tracing::debug!(%fault, "signals were dropped");
+                }
+            }
+        }
+    }
+
+    async fn send(&self, burst: &[(RoomName, Signal)]) -> Result<(), Fault> {
+        let command = |(room, signal): &(RoomName, Signal)| {
+            let wire = Wire { room: room.as_str().into(), signal: signal.clone() };
+            let text = serde_json::to_string(&wire).unwrap_or_default();
+            Command::new("PUBLISH").arg(self.keys.signals(Partition::of(room))).arg(text)
+        };
+        let topology = self.cluster.topology();
+        let mut fault = Fault::Refused("no server is known".into());
+        for member in topology.voters() {
+            let sent = async {
+                let node = self.cluster.node(&member.server).await?;
+                let answers = node.all(burst.iter().map(command).collect(), ANSWER).await;
+                self.cluster.note(&node, answers)
+            };
+            match sent.await {
+                Ok(_) => return Ok(()),
+                Err(error) => fault = error,
+            }
+        }
+        Err(fault)
+    }
+
+    /// Hears the watched partitions, for ever; opens another connection when one is lost.
+    pub(super) async fn hear(&self) {
+        for turn in 0_usize.. {
+            let topology = self.cluster.topology();
+            let servers: Vec<_> = topology.members.iter().filter(|m| !m.failed && !m.suspected).collect();
+            if let Some(member) = servers.get(turn % servers.len().max(1))
+                && let Err(fault) = self.hear_at(&member.server).await
+            {
+                tracing::debug!(%fault, "signals are not heard");
+            }
+            self.subscribed.lock().unwrap_or_else(PoisonError::into_inner).clear();
+            sleep(PAUSE).await;
+        }
+    }
+
+    async fn hear_at(&self, server: &super::node::Server) -> Result<(), Fault> {
+        let node = Node::open(server, self.cluster.access()).await?;
+        let mut messages = node.client().message_rx();
+        let mut watched = self.watched.subscribe();
+        watched.mark_changed();
+        let mut proof = tokio::time::interval(ANSWER);
+        loop {
+            tokio::select! {
+                message = messages.recv() => match message {
+                    Ok(message) => self.take(&message),
+                    Err(RecvError::Lagged(number)) => tracing::debug!(number, "signals were dropped"),
+                    Err(RecvError::Closed) => return Ok(()),
+                },
+                changed = watched.changed() => {
+                    if changed.is_err() {
+                        return Ok(());
+                    }
+                    let wanted = watched.borrow_and_update().clone();
+                    self.subscribe(&node, wanted).await?;
+                }
+                _ = proof.tick() => {
+                    node.call(Command::new("PING"), ANSWER).await?;
+                }
+            }
+        }
+    }
+
+    async fn subscribe(&self, node: &Node, wanted: HashSet<Partition>) -> Result<(), Fault> {
+        let known = self.subscribed.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let channels = |partitions: Vec<&Partition>| -> Vec<String> {
+            partitions.into_iter().map(|partition| self.keys.signals(*partition)).collect()
+        };
+        let (more, less) =
+            (channels(wanted.difference(&known).collect()), channels(known.difference(&wanted).collect()));
+        let client = node.client();
+        let told = async {
+            if !more.is_empty() {
+                client.subscribe(more).await?;
+            }
+            if !less.is_empty() {
+                client.unsubscribe(less).await?;
+            }
+            Ok::<(), fred::error::Error>(())
+        };
+        match timeout(ANSWER, told).await {
+            Ok(Ok(())) => *self.subscribed.lock().unwrap_or_else(PoisonError::into_inner) = wanted,
+            Ok(Err(error)) => return Err(Fault::Gone(error.to_string())),
+            Err(_) => return Err(Fault::Gone("a server does not answer".into())),
+        }
+        Ok(())
+    }
+
+    fn take(&self, message: &Message) {
+        let text = message.value.as_str();
+        let Ok(wire) = serde_json::from_str::<Wire<'_>>(text.as_deref().unwrap_or_default()) else { return };
+        if let Ok(room) = RoomName::new(&wire.room) {
+            self.heard.push(room, wire.signal);
+        }
+    }
+}

@@ -1,2 +1,0 @@
-//! The pipeline.
-pub mod build;
