@@ -9,5 +9,6 @@
 
 pub mod encoding;
 pub mod link;
+pub mod poster;
 pub mod reactor;
 pub mod session;

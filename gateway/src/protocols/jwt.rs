@@ -16,7 +16,7 @@ pub(crate) enum TokenError {
     Segments,
     #[error("token is malformed")]
     Malformed,
-    #[error("signing method is not available")]
+    #[error("signing method (alg) is unavailable.")]
     Method,
     #[error("signature is invalid")]
     Signature,

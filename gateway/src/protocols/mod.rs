@@ -9,6 +9,7 @@ mod jwt;
 pub mod native;
 pub mod onlyone;
 mod registry;
+pub mod relay;
 #[cfg(test)]
 pub(crate) mod script;
 

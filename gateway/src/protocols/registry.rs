@@ -2,21 +2,23 @@
 
 use std::sync::Arc;
 
-use super::{Protocol, native, onlyone};
+use super::{Protocol, native, onlyone, relay};
 
 /// What the ChatRoom says of each protocol; None: not served.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
     pub native: Option<native::Settings>,
     pub onlyone: Option<onlyone::Settings>,
+    pub relay: Option<relay::Settings>,
 }
 
 /// The protocols that are served, in the order of their numbers.
 pub fn registry(settings: Settings) -> Vec<Arc<dyn Protocol>> {
-    let Settings { native, onlyone } = settings;
+    let Settings { native, onlyone, relay } = settings;
     let protocols: [Option<Arc<dyn Protocol>>; _] = [
         native.map(|s| Arc::new(native::Native::new(s)) as _),
         onlyone.map(|s| Arc::new(onlyone::OnlyOne::new(s)) as _),
+        relay.map(|s| Arc::new(relay::Relay::new(s)) as _),
     ];
     protocols.into_iter().flatten().collect()
 }
