@@ -80,6 +80,14 @@ fn naming_namespaces_gives_rights_there_and_nowhere_else() -> Result<()> {
 }
 
 #[test]
+fn the_operators_pods_have_the_name_that_network_policies_of_chatrooms_let_through() -> Result<()> {
+    let operator = &of_kind(&render(&[])?, "Deployment")[0];
+    let name = operator.pointer("/spec/template/metadata/labels/app.kubernetes.io~1name");
+    ensure!(name == Some(&Value::from("parlor-operator")), "{name:?}");
+    Ok(())
+}
+
+#[test]
 fn two_operators_have_a_disruption_budget_and_one_has_none() -> Result<()> {
     ensure!(of_kind(&render(&[])?, "PodDisruptionBudget").is_empty());
     ensure!(of_kind(&render(&["replicas=2"])?, "PodDisruptionBudget").len() == 1);

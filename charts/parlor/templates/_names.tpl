@@ -3,10 +3,9 @@
 {{ .Release.Name | trunc 50 | trimSuffix "-" }}-operator
 {{- end }}
 
-{{- /* Labels that select the operator's pods. */}}
+{{- /* Labels that select the operator's pods; the NetworkPolicies of every ChatRoom let pods of this name through. */}}
 {{- define "parlor.selector" -}}
-app.kubernetes.io/name: parlor
-app.kubernetes.io/component: operator
+app.kubernetes.io/name: parlor-operator
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end }}
 

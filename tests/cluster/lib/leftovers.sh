@@ -26,6 +26,7 @@ remove_network() {
     ip -oneline link show master "$BRIDGE" | sed 's/^[0-9]*: \([^@:]*\).*/\1/' | xargs --no-run-if-empty -n1 ip link delete
     ip link delete "$BRIDGE"
   fi
+  nft delete table ip parlor-policies 2>/dev/null
   for family in ip ip6; do nft delete table $family kube-proxy 2>/dev/null; done
   for table in filter nat mangle; do
     iptables-save -t $table 2>/dev/null | grep -q 'CNI-\|KUBE-' || continue

@@ -1,4 +1,4 @@
-# What every cluster has besides Kubernetes itself: DNS, an ingress controller, volumes.
+# What every cluster has besides Kubernetes itself: DNS, an ingress controller, volumes, NetworkPolicies.
 addons() {
   MEND="kubectl --namespace kube-system describe pods; the pods' logs are in $STATE/log/pods"
   program_image coredns
@@ -10,5 +10,6 @@ addons() {
   kubectl apply --server-side --filename "$here/addons/dns.yaml" --filename "$here/addons/ingress.yaml" \
     --filename "$here/addons/storage.yaml" >>"$LOG" 2>&1
   start volumes volumes --kubeconfig="$KUBECONFIG" --directory="$STATE/volumes"
+  start policies policies --kubeconfig="$KUBECONFIG"
   await 90 - 'CoreDNS and Traefik' kubectl --namespace kube-system wait --for=condition=Available deployment --all --timeout=2s
 }
