@@ -16,6 +16,8 @@ pub const SECRETS_DIR: &str = "/etc/parlor/secrets";
 pub const SIGNING_KEY: &str = "parlor/signing-key";
 /// Generated secrets, relative to [`SECRETS_DIR`]: `Authorization: Bearer <token>` for `/drain`.
 pub const DRAIN_TOKEN: &str = "parlor/drain-token";
+/// Generated secrets, relative to [`SECRETS_DIR`]: key of relay's tokens when the ChatRoom names none.
+pub const RELAY_TOKEN_KEY: &str = "parlor/relay-token-key";
 /// Generated secrets, relative to [`SECRETS_DIR`]: password of the managed or external Redis, when it has one.
 pub const REDIS_PASSWORD: &str = "parlor/redis-password";
 /// Environment variable with the pod's name; its presence tells a gateway that it runs in a pod.

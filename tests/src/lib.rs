@@ -1,5 +1,8 @@
 //! What the scenarios in `tests/` stand on: real processes, real clients, honest checks.
 
+pub mod client;
 pub mod control_plane;
+pub mod gateway;
+pub mod mistakes;
 pub mod programs;
 pub mod redis;

@@ -1,4 +1,5 @@
 # Shows what is being done and how long it took; on a failure, what the right log says and what mends it.
+STAGE=''        # of the run
 LOG=''          # of what is being done now
 MEND=''         # what to do when it fails
 trap 'failed "$BASH_COMMAND"' ERR
@@ -12,11 +13,11 @@ seconds() {
 say() { printf '    %s\n' "$*"; }
 
 run_stages() {
-  local name start all=$EPOCHREALTIME n=0
-  for name in "${STAGES[@]}"; do
+  local start all=$EPOCHREALTIME n=0
+  for STAGE in "${STAGES[@]}"; do
     start=$EPOCHREALTIME LOG='' MEND=''
-    printf '%d/%d %s\n' $((++n)) ${#STAGES[@]} "$name"
-    "${name//-/_}"
+    printf '%d/%d %s\n' $((++n)) ${#STAGES[@]} "$STAGE"
+    "${STAGE//-/_}"
     printf '    %s\n' "$(seconds "$start")"
   done
   printf 'up in %s\n' "$(seconds "$all")"
@@ -25,9 +26,10 @@ run_stages() {
 # failed WHAT: ends the run
 failed() {
   trap - ERR
+  [ $BASH_SUBSHELL = 0 ] || exit 1                    # the shell around it reports, and not into a log
   {
     echo
-    echo "failed: $1"
+    echo "failed: $STAGE: ${1:0:200}"
     if [ -s "$LOG" ]; then echo "the end of $LOG:"; tail -n 20 "$LOG" | cut -c1-400 | sed 's/^/  | /'; fi
     if [ "$MEND" ]; then echo "to mend it: $MEND"; fi
   } >&2

@@ -1,10 +1,11 @@
 # etcd, the API server, the controller manager and, when there is a node, the scheduler.
 control_plane() {
-  MEND="tests/cluster/down and up again; something else may be using one of the ports 2379, 2380, 6443, 10257, 10259 of $LOOPBACK or $API"
+  MEND="tests/cluster/down and up again; end what else uses its port, or give another --address"
   start etcd etcd --name=parlor --data-dir="$STATE/etcd" --unsafe-no-fsync --log-level=warn \
     --listen-client-urls="http://$LOOPBACK:2379" --advertise-client-urls="http://$LOOPBACK:2379" \
     --listen-peer-urls="http://$LOOPBACK:2380" --initial-advertise-peer-urls="http://$LOOPBACK:2380" \
     --initial-cluster="parlor=http://$LOOPBACK:2380"
+  await 20 etcd etcd curl --silent --fail "http://$LOOPBACK:2379/health"
   local apiserver=(
     --etcd-servers="http://$LOOPBACK:2379" --bind-address="$API" --advertise-address="$API"
     --service-cluster-ip-range=$SERVICES --allow-privileged --authorization-mode=Node,RBAC

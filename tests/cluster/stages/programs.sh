@@ -11,7 +11,7 @@ programs() {
 build_programs() {
   say 'Go build of Kubernetes and what goes with it: ten minutes on two cores the first time'
   LOG=$STATE/log/programs.log
-  MEND="look at $LOG; a version that the module proxy refuses has to be changed in tests/cluster/programs/go.mod"
+  MEND="a version that the module proxy refuses has to be changed in tests/cluster/programs/go.mod"
   local source=$CACHE/source resource
   local version=k8s.io/component-base/version helm=helm.sh/helm/v3/pkg/chartutil
   export CGO_ENABLED=0 GOFLAGS=-buildvcs=false GOTOOLCHAIN=local

@@ -1,0 +1,40 @@
+//! ConfigMaps: the ChatRoom as gateways read it, and the configuration of Redis.
+
+use super::BuildError;
+use super::meta::{self, Component};
+use crate::redis::settings;
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::ResourceExt;
+use parlor_crds::ChatRoom;
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+
+/// Key of the ChatRoom in its ConfigMap, the last part of the path that gateways read.
+pub const MANIFEST: &str = "chatroom.yaml";
+
+/// The ChatRoom reduced to what gateways use, immutable and named by its content: gateways that run with an older one
+/// find theirs again when their container restarts.
+pub fn gateway(room: &ChatRoom) -> Result<ConfigMap, BuildError> {
+    let manifest = serde_yaml::to_string(&room.gateway_view()).map_err(BuildError::Manifest)?;
+    let name = format!("{}-gateway-{}", room.name_any(), digest(&manifest));
+    Ok(ConfigMap {
+        metadata: meta::owned(room, Component::Gateway, name),
+        data: Some(BTreeMap::from([(MANIFEST.into(), manifest)])),
+        immutable: Some(true),
+        ..ConfigMap::default()
+    })
+}
+
+/// The configuration of the managed Redis.
+pub fn redis(room: &ChatRoom) -> ConfigMap {
+    ConfigMap {
+        metadata: meta::owned(room, Component::Redis, meta::redis_name(room)),
+        data: Some(BTreeMap::from([(settings::FILE.into(), settings::CONF.into())])),
+        ..ConfigMap::default()
+    }
+}
+
+/// 10 hexadecimal digits of the text's SHA-256: enough to tell the few texts of one ChatRoom apart.
+pub fn digest(text: &str) -> String {
+    Sha256::digest(text).iter().take(5).map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,98 @@
+//! Names, labels and owner references of everything that is made for a ChatRoom.
+//!
+//! Decides what selects what; the label values of a ChatRoom never change, so selectors may be built from them.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta, OwnerReference};
+use kube::{Resource, ResourceExt};
+use parlor_crds::ChatRoom;
+use std::collections::BTreeMap;
+
+/// Name of the ChatRoom that an object was made for.
+pub const INSTANCE: &str = "app.kubernetes.io/instance";
+/// `gateway` or `redis`.
+pub const COMPONENT: &str = "app.kubernetes.io/component";
+/// Set on everything that the operator makes; its watches select by it.
+pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+/// Value of [`MANAGED_BY`].
+pub const OPERATOR: &str = "parlor-operator";
+/// Hash of the template that a gateway runs with.
+pub const TEMPLATE: &str = "parlor.chat/template";
+/// When a gateway was told to empty itself, RFC 3339.
+pub const DRAINING_SINCE: &str = "parlor.chat/draining-since";
+/// What a ReplicaSet looks at to choose among pods that are alike otherwise.
+pub const DELETION_COST: &str = "controller.kubernetes.io/pod-deletion-cost";
+
+/// What a pod does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Component {
+    /// Holds sockets.
+    Gateway,
+    /// Holds messages.
+    Redis,
+}
+
+impl Component {
+    /// Value of [`COMPONENT`].
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Gateway => "gateway",
+            Self::Redis => "redis",
+        }
+    }
+}
+
+/// Labels that select the pods of one component of the ChatRoom.
+pub fn selector_labels(room: &ChatRoom, component: Component) -> BTreeMap<String, String> {
+    labels(&[("app.kubernetes.io/name", "parlor"), (INSTANCE, &room.name_any()), (COMPONENT, component.name())])
+}
+
+/// Selects the pods of one component of the ChatRoom.
+pub fn selector(room: &ChatRoom, component: Component) -> LabelSelector {
+    LabelSelector { match_labels: Some(selector_labels(room, component)), ..LabelSelector::default() }
+}
+
+/// The gateways' selector as `/scale` wants it.
+pub fn selector_text(room: &ChatRoom) -> String {
+    let pairs = selector_labels(room, Component::Gateway);
+    pairs.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(",")
+}
+
+/// Metadata of an object of the ChatRoom: it goes when the ChatRoom goes.
+pub fn owned(room: &ChatRoom, component: Component, name: impl Into<String>) -> ObjectMeta {
+    let mut labels = selector_labels(room, component);
+    labels.insert(MANAGED_BY.into(), OPERATOR.into());
+    ObjectMeta {
+        name: Some(name.into()),
+        namespace: room.namespace(),
+        labels: Some(labels),
+        owner_references: Some(vec![owner(room)]),
+        ..ObjectMeta::default()
+    }
+}
+
+/// The reference by which the garbage collector knows the ChatRoom. It does not hold up the ChatRoom's own deletion.
+fn owner(room: &ChatRoom) -> OwnerReference {
+    OwnerReference {
+        api_version: ChatRoom::api_version(&()).into_owned(),
+        kind: ChatRoom::kind(&()).into_owned(),
+        name: room.name_any(),
+        uid: room.uid().unwrap_or_default(),
+        controller: Some(true),
+        block_owner_deletion: None,
+    }
+}
+
+/// A map from pairs.
+pub fn labels(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+    pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+}
+
+/// Name of the Secret with what the operator generated.
+pub fn secret_name(room: &ChatRoom) -> String {
+    format!("{}-keys", room.name_any())
+}
+
+/// Name of the Redis StatefulSet, its Service and its ConfigMap.
+pub fn redis_name(room: &ChatRoom) -> String {
+    format!("{}-redis", room.name_any())
+}

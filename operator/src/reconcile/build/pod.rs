@@ -1,0 +1,51 @@
+//! What pods of gateways and of Redis have in common: restricted security and spreading over nodes.
+
+use super::meta::{self, Component};
+use k8s_openapi::api::core::v1::{
+    Capabilities, EnvVar, EnvVarSource, ObjectFieldSelector, PodSecurityContext, SeccompProfile, SecurityContext,
+    TopologySpreadConstraint,
+};
+use parlor_crds::ChatRoom;
+
+/// Security of a pod whose processes and files belong to `user`.
+pub fn pod_security(user: i64) -> PodSecurityContext {
+    PodSecurityContext {
+        run_as_non_root: Some(true),
+        run_as_user: Some(user),
+        run_as_group: Some(user),
+        fs_group: Some(user),
+        seccomp_profile: Some(SeccompProfile { type_: "RuntimeDefault".into(), localhost_profile: None }),
+        ..PodSecurityContext::default()
+    }
+}
+
+/// Security of a container that writes to its volumes alone.
+pub fn container_security() -> SecurityContext {
+    SecurityContext {
+        allow_privilege_escalation: Some(false),
+        read_only_root_filesystem: Some(true),
+        capabilities: Some(Capabilities { drop: Some(vec!["ALL".into()]), add: None }),
+        ..SecurityContext::default()
+    }
+}
+
+/// Pods spread over nodes, as far as there are any.
+pub fn spread(room: &ChatRoom, component: Component) -> TopologySpreadConstraint {
+    TopologySpreadConstraint {
+        max_skew: 1,
+        topology_key: "kubernetes.io/hostname".into(),
+        when_unsatisfiable: "ScheduleAnyway".into(),
+        label_selector: Some(meta::selector(room, component)),
+        ..TopologySpreadConstraint::default()
+    }
+}
+
+/// An environment variable with a fact about the pod.
+pub fn env_from_pod(name: &str, field: &str) -> EnvVar {
+    let field_ref = ObjectFieldSelector { field_path: field.into(), api_version: None };
+    EnvVar {
+        name: name.into(),
+        value_from: Some(EnvVarSource { field_ref: Some(field_ref), ..EnvVarSource::default() }),
+        ..EnvVar::default()
+    }
+}

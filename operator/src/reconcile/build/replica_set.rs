@@ -1,0 +1,200 @@
+//! ReplicaSets of gateways: one for each template that a ChatRoom has had, named by the template's hash.
+//!
+//! Decides what a gateway pod looks like. How many there are of each is `decide`'s business: the number is no part of this.
+
+use super::meta::{self, Component};
+use super::{BuildError, Defaults, config_map, pod, secret};
+use crate::redis::client;
+use k8s_openapi::api::apps::v1::{ReplicaSet, ReplicaSetSpec};
+use k8s_openapi::api::core::v1::{
+    ConfigMapProjection, Container, ContainerPort, HTTPGetAction, KeyToPath, LocalObjectReference, PodSpec,
+    PodTemplateSpec, Probe, ProjectedVolumeSource, SecretProjection, Volume, VolumeMount, VolumeProjection,
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use kube::ResourceExt;
+use parlor_crds::ChatRoom;
+use parlor_crds::chatroom::{RedisMode, SecretKey};
+use parlor_crds::contract;
+
+/// User and group of the gateway's image.
+const USER: i64 = 65_532;
+/// Longest drain (1 h) at the longest, and half an hour to spare; constant, so that changing the deadline restarts no one.
+const GRACE_SECONDS: i64 = 5_400;
+
+/// The ReplicaSet of the ChatRoom's present template, without a number of replicas.
+pub fn replica_set(room: &ChatRoom, defaults: &Defaults, config: &str) -> Result<ReplicaSet, BuildError> {
+    let mut template = pod_template(room, defaults, config);
+    let text = serde_json::to_string(&template).map_err(BuildError::Template)?;
+    let hash = config_map::digest(&text);
+    let mut labels = meta::selector_labels(room, Component::Gateway);
+    labels.insert(meta::TEMPLATE.into(), hash.clone());
+    if let Some(metadata) = &mut template.metadata {
+        metadata.labels.get_or_insert_default().insert(meta::TEMPLATE.into(), hash.clone());
+    }
+    let mut metadata = meta::owned(room, Component::Gateway, format!("{}-{hash}", room.name_any()));
+    metadata.labels.get_or_insert_default().insert(meta::TEMPLATE.into(), hash);
+    Ok(ReplicaSet {
+        metadata,
+        spec: ReplicaSetSpec {
+            selector: LabelSelector { match_labels: Some(labels), ..LabelSelector::default() },
+            template: Some(template),
+            ..ReplicaSetSpec::default()
+        },
+        status: None,
+    })
+}
+
+fn pod_template(room: &ChatRoom, defaults: &Defaults, config: &str) -> PodTemplateSpec {
+    let wanted = &room.spec.template;
+    let mut labels = meta::selector_labels(room, Component::Gateway);
+    labels.insert(meta::MANAGED_BY.into(), meta::OPERATOR.into());
+    let annotations = (!wanted.pod_annotations.is_empty()).then(|| wanted.pod_annotations.clone());
+    let spread = match wanted.topology_spread_constraints.as_slice() {
+        [] => vec![pod::spread(room, Component::Gateway)],
+        given => given.to_vec(),
+    };
+    PodTemplateSpec {
+        metadata: Some(ObjectMeta { labels: Some(labels), annotations, ..ObjectMeta::default() }),
+        spec: Some(PodSpec {
+            service_account_name: Some(room.name_any()),
+            automount_service_account_token: Some(false),
+            enable_service_links: Some(false),
+            security_context: Some(pod::pod_security(USER)),
+            termination_grace_period_seconds: Some(GRACE_SECONDS),
+            containers: vec![container(room, defaults)],
+            volumes: Some(vec![volume(room, config)]),
+            node_selector: (!wanted.node_selector.is_empty()).then(|| wanted.node_selector.clone()),
+            tolerations: present(&wanted.tolerations),
+            affinity: wanted.affinity.clone(),
+            topology_spread_constraints: Some(spread),
+            image_pull_secrets: present::<LocalObjectReference>(&wanted.image_pull_secrets),
+            ..PodSpec::default()
+        }),
+    }
+}
+
+fn container(room: &ChatRoom, defaults: &Defaults) -> Container {
+    let wanted = &room.spec.template;
+    Container {
+        name: "gateway".into(),
+        image: Some(wanted.image.clone().unwrap_or_else(|| defaults.gateway_image.clone())),
+        image_pull_policy: Some("IfNotPresent".into()),
+        args: Some(args(room)),
+        env: Some(vec![pod::env_from_pod(contract::POD_NAME_ENV, "metadata.name")]),
+        ports: Some(ports(room)),
+        resources: wanted.resources.clone(),
+        // A draining gateway must leave its Services at once: one failure is enough.
+        readiness_probe: Some(probe("/readyz", 2, 1)),
+        liveness_probe: Some(probe("/livez", 10, 3)),
+        security_context: Some(pod::container_security()),
+        volume_mounts: Some(vec![mount()]),
+        ..Container::default()
+    }
+}
+
+fn args(room: &ChatRoom) -> Vec<String> {
+    let admin = format!("0.0.0.0:{}", contract::ADMIN_PORT);
+    let mut args = vec![contract::MANIFEST_PATH, "--secrets", contract::SECRETS_DIR, "--admin", &admin]
+        .into_iter()
+        .map(str::to_owned)
+        .collect::<Vec<_>>();
+    let seeds = match room.spec.redis.mode() {
+        RedisMode::Memory => return args,
+        RedisMode::External(external) => external.seeds.join(","),
+        RedisMode::Managed(_) => format!("{}:{}", meta::redis_name(room), client::PORT),
+    };
+    args.extend(["--redis".to_owned(), seeds]);
+    args
+}
+
+fn ports(room: &ChatRoom) -> Vec<ContainerPort> {
+    let port = |name: String, number: u16| ContainerPort {
+        name: Some(name),
+        container_port: i32::from(number),
+        protocol: Some("TCP".into()),
+        ..ContainerPort::default()
+    };
+    let mut ports = vec![port("http".into(), contract::SHARED_PORT), port("admin".into(), contract::ADMIN_PORT)];
+    for endpoint in room.spec.served().endpoints() {
+        ports.extend(endpoint.port.map(|number| port(endpoint.protocol.into(), number)));
+        ports.extend(endpoint.http_port.map(|number| port(format!("{}-web", endpoint.protocol), number)));
+    }
+    ports
+}
+
+fn probe(path: &str, period: i32, failures: i32) -> Probe {
+    let port = IntOrString::Int(i32::from(contract::ADMIN_PORT));
+    Probe {
+        http_get: Some(HTTPGetAction { path: Some(path.into()), port, ..HTTPGetAction::default() }),
+        period_seconds: Some(period),
+        timeout_seconds: Some(2),
+        failure_threshold: Some(failures),
+        ..Probe::default()
+    }
+}
+
+/// Directory of the manifest, which holds the directory of the secrets too.
+const DIR: &str = "/etc/parlor";
+
+fn mount() -> VolumeMount {
+    let mount_path = DIR.to_owned();
+    VolumeMount { name: "parlor".into(), mount_path, read_only: Some(true), ..VolumeMount::default() }
+}
+
+/// The manifest, the generated secrets, and every Secret that the ChatRoom names as `<name>/<key>`: one volume, because a
+/// second could not be mounted inside the first, which is read-only.
+fn volume(room: &ChatRoom, config: &str) -> Volume {
+    let keys = [
+        (secret::SIGNING_KEY, contract::SIGNING_KEY),
+        (secret::DRAIN_TOKEN, contract::DRAIN_TOKEN),
+        (secret::RELAY_TOKEN_KEY, contract::RELAY_TOKEN_KEY),
+    ];
+    let generated = keys.map(|(key, path)| secret_file(&meta::secret_name(room), key, path));
+    let named = named_secrets(room).into_iter().map(|named| secret_file(&named.name, &named.key, &named.path()));
+    let password = redis_password(room).map(|named| secret_file(&named.name, &named.key, contract::REDIS_PASSWORD));
+    let mut sources = vec![manifest_file(config)];
+    for source in generated.into_iter().chain(named).chain(password) {
+        if !sources.contains(&source) {
+            sources.push(source);
+        }
+    }
+    let projected =
+        ProjectedVolumeSource { sources: Some(sources), default_mode: Some(0o440), ..ProjectedVolumeSource::default() };
+    Volume { name: "parlor".into(), projected: Some(projected), ..Volume::default() }
+}
+
+fn manifest_file(config: &str) -> VolumeProjection {
+    let items = Some(vec![file(config_map::MANIFEST, contract::MANIFEST_PATH)]);
+    let config_map = ConfigMapProjection { name: config.into(), items, optional: None };
+    VolumeProjection { config_map: Some(config_map), ..VolumeProjection::default() }
+}
+
+fn secret_file(secret: &str, key: &str, path: &str) -> VolumeProjection {
+    let items = Some(vec![file(key, &format!("{}/{path}", contract::SECRETS_DIR))]);
+    let secret = SecretProjection { name: secret.into(), items, optional: None };
+    VolumeProjection { secret: Some(secret), ..VolumeProjection::default() }
+}
+
+/// A key at an absolute path below [`DIR`].
+fn file(key: &str, path: &str) -> KeyToPath {
+    let path = path.strip_prefix(DIR).unwrap_or(path).trim_start_matches('/').to_owned();
+    KeyToPath { key: key.into(), path, ..KeyToPath::default() }
+}
+
+fn redis_password(room: &ChatRoom) -> Option<&SecretKey> {
+    room.spec.redis.external.as_ref()?.password_secret_ref.as_ref()
+}
+
+fn named_secrets(room: &ChatRoom) -> Vec<SecretKey> {
+    let served = room.spec.served();
+    let token = served.onlyone.and_then(|onlyone| onlyone.token);
+    let token_key = served.relay.and_then(|relay| relay.token_key);
+    let tls = room.spec.redis.external.as_ref().and_then(|external| external.tls.as_ref()?.ca.clone());
+    let refs = [token, token_key, tls].into_iter().flatten().map(|source| source.secret_ref);
+    refs.chain(redis_password(room).cloned()).collect()
+}
+
+fn present<T: Clone>(items: &[T]) -> Option<Vec<T>> {
+    (!items.is_empty()).then(|| items.to_vec())
+}

@@ -1,0 +1,81 @@
+//! Services: the shared port, each protocol's own port, and the names of the Redis servers.
+
+use super::meta::{self, Component};
+use crate::redis::client;
+use k8s_openapi::api::core::v1::{Service, ServicePort, ServiceSpec};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use kube::ResourceExt;
+use parlor_crds::ChatRoom;
+use parlor_crds::chatroom::{Endpoint, ServiceType};
+use parlor_crds::contract::SHARED_PORT;
+
+/// Tells proxies that the port speaks WebSocket without TLS.
+const WEBSOCKET: &str = "kubernetes.io/ws";
+
+/// The shared port, under the ChatRoom's name; routes point here.
+pub fn shared(room: &ChatRoom) -> Service {
+    let ports = vec![port("http", SHARED_PORT)];
+    let spec = spec(room, Component::Gateway, ports);
+    Service { metadata: meta::owned(room, Component::Gateway, room.name_any()), spec: Some(spec), ..Service::default() }
+}
+
+/// The own ports of each protocol that has some, under `<ChatRoom>-<protocol>`.
+pub fn protocols(room: &ChatRoom) -> Vec<Service> {
+    let served = room.spec.served();
+    served.endpoints().iter().filter_map(|endpoint| own_ports(room, endpoint)).collect()
+}
+
+fn own_ports(room: &ChatRoom, endpoint: &Endpoint<'_>) -> Option<Service> {
+    let web = endpoint.http_port.map(|number| port("web", number));
+    let ports: Vec<ServicePort> = endpoint.port.map(|number| port("ws", number)).into_iter().chain(web).collect();
+    if ports.is_empty() {
+        return None;
+    }
+    let mut metadata = meta::owned(room, Component::Gateway, format!("{}-{}", room.name_any(), endpoint.protocol));
+    let wanted = &room.spec.service;
+    metadata.annotations = (!wanted.annotations.is_empty()).then(|| wanted.annotations.clone());
+    let mut spec = spec(room, Component::Gateway, ports);
+    spec.type_ = Some(
+        match wanted.type_ {
+            ServiceType::ClusterIP => "ClusterIP",
+            ServiceType::NodePort => "NodePort",
+            ServiceType::LoadBalancer => "LoadBalancer",
+        }
+        .into(),
+    );
+    Some(Service { metadata, spec: Some(spec), ..Service::default() })
+}
+
+/// The Redis servers by name, ready or not: they have to find each other before any is ready.
+pub fn redis(room: &ChatRoom) -> Service {
+    let mut redis = port("redis", client::PORT);
+    redis.app_protocol = None;
+    let mut spec = spec(room, Component::Redis, vec![redis]);
+    spec.cluster_ip = Some("None".into());
+    spec.publish_not_ready_addresses = Some(true);
+    Service {
+        metadata: meta::owned(room, Component::Redis, meta::redis_name(room)),
+        spec: Some(spec),
+        ..Service::default()
+    }
+}
+
+fn spec(room: &ChatRoom, component: Component, ports: Vec<ServicePort>) -> ServiceSpec {
+    ServiceSpec {
+        type_: Some("ClusterIP".into()),
+        selector: Some(meta::selector_labels(room, component)),
+        ports: Some(ports),
+        ..ServiceSpec::default()
+    }
+}
+
+fn port(name: &str, number: u16) -> ServicePort {
+    ServicePort {
+        name: Some(name.into()),
+        port: i32::from(number),
+        target_port: Some(IntOrString::Int(i32::from(number))),
+        protocol: Some("TCP".into()),
+        app_protocol: (name != "web").then(|| WEBSOCKET.into()),
+        ..ServicePort::default()
+    }
+}

@@ -1,0 +1,149 @@
+//! The StatefulSet of the managed Redis Cluster.
+//!
+//! Its pods change only when the operator says so, one at a time (update strategy OnDelete): a replica first, a primary after
+//! its replica has taken over.
+
+use super::meta::{self, Component};
+use super::pod;
+use crate::redis::{client, settings};
+use k8s_openapi::api::apps::v1::{
+    StatefulSet, StatefulSetPersistentVolumeClaimRetentionPolicy, StatefulSetSpec, StatefulSetUpdateStrategy,
+};
+use k8s_openapi::api::core::v1::{
+    ConfigMapVolumeSource, Container, ContainerPort, EmptyDirVolumeSource, PersistentVolumeClaim,
+    PersistentVolumeClaimSpec, PodSpec, PodTemplateSpec, Probe, TCPSocketAction, Volume, VolumeMount,
+    VolumeResourceRequirements,
+};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use kube::ResourceExt;
+use parlor_crds::ChatRoom;
+use parlor_crds::chatroom::{ManagedRedis, Storage};
+use std::collections::BTreeMap;
+
+/// User and group of the official Redis image.
+const USER: i64 = 999;
+const DATA: &str = "/data";
+const CONFIG: &str = "/etc/redis";
+
+/// All servers of the cluster, primaries and replicas alike: which is which may change at any time.
+pub fn redis(room: &ChatRoom, managed: &ManagedRedis) -> StatefulSet {
+    let servers = managed.shards * (1 + managed.replicas_per_shard);
+    let retain = Some("Retain".to_owned());
+    StatefulSet {
+        metadata: meta::owned(room, Component::Redis, meta::redis_name(room)),
+        spec: StatefulSetSpec {
+            replicas: i32::try_from(servers).ok(),
+            service_name: Some(meta::redis_name(room)),
+            selector: meta::selector(room, Component::Redis),
+            pod_management_policy: Some("Parallel".into()),
+            update_strategy: Some(StatefulSetUpdateStrategy { type_: Some("OnDelete".into()), rolling_update: None }),
+            persistent_volume_claim_retention_policy: managed.storage.as_ref().map(|_| {
+                StatefulSetPersistentVolumeClaimRetentionPolicy { when_deleted: retain.clone(), when_scaled: retain }
+            }),
+            volume_claim_templates: managed.storage.as_ref().map(|storage| vec![claim(storage)]),
+            template: pod_template(room, managed),
+            ..StatefulSetSpec::default()
+        },
+        status: None,
+    }
+}
+
+fn pod_template(room: &ChatRoom, managed: &ManagedRedis) -> PodTemplateSpec {
+    let mut labels = meta::selector_labels(room, Component::Redis);
+    labels.insert(meta::MANAGED_BY.into(), meta::OPERATOR.into());
+    let config = ConfigMapVolumeSource { name: meta::redis_name(room), ..ConfigMapVolumeSource::default() };
+    let mut volumes = vec![Volume { name: "config".into(), config_map: Some(config), ..Volume::default() }];
+    if managed.storage.is_none() {
+        let empty_dir = Some(EmptyDirVolumeSource::default());
+        volumes.push(Volume { name: "data".into(), empty_dir, ..Volume::default() });
+    }
+    PodTemplateSpec {
+        metadata: Some(ObjectMeta { labels: Some(labels), ..ObjectMeta::default() }),
+        spec: Some(PodSpec {
+            service_account_name: Some(room.name_any()),
+            automount_service_account_token: Some(false),
+            enable_service_links: Some(false),
+            security_context: Some(pod::pod_security(USER)),
+            containers: vec![container(room, managed)],
+            volumes: Some(volumes),
+            topology_spread_constraints: Some(vec![pod::spread(room, Component::Redis)]),
+            ..PodSpec::default()
+        }),
+    }
+}
+
+fn container(room: &ChatRoom, managed: &ManagedRedis) -> Container {
+    Container {
+        name: "redis".into(),
+        image: Some(managed.image.clone()),
+        image_pull_policy: Some("IfNotPresent".into()),
+        command: Some(vec!["redis-server".into()]),
+        args: Some(args(room)),
+        env: Some(vec![pod::env_from_pod("POD_NAME", "metadata.name"), pod::env_from_pod("POD_IP", "status.podIP")]),
+        ports: Some(vec![port("redis", client::PORT), port("bus", client::PORT + 10_000)]),
+        resources: managed.resources.clone(),
+        readiness_probe: Some(probe(2, 3)),
+        liveness_probe: Some(probe(10, 6)),
+        security_context: Some(pod::container_security()),
+        volume_mounts: Some(vec![mount("config", CONFIG, true), mount("data", DATA, false)]),
+        ..Container::default()
+    }
+}
+
+/// The name that a pod's server announces, by which the operator knows that an address still belongs to it.
+pub fn server_name(room: &ChatRoom, pod: &str) -> String {
+    format!("{pod}.{}.{}", meta::redis_name(room), room.namespace().unwrap_or_default())
+}
+
+fn args(room: &ChatRoom) -> Vec<String> {
+    let config = format!("{CONFIG}/{}", settings::FILE);
+    let name = server_name(room, "$(POD_NAME)");
+    [&config, "--dir", DATA, "--cluster-announce-ip", "$(POD_IP)", "--cluster-announce-hostname", &name]
+        .map(str::to_owned)
+        .to_vec()
+}
+
+fn claim(storage: &Storage) -> PersistentVolumeClaim {
+    let size = BTreeMap::from([("storage".to_owned(), Quantity(storage.size.clone()))]);
+    PersistentVolumeClaim {
+        metadata: ObjectMeta { name: Some("data".into()), ..ObjectMeta::default() },
+        spec: Some(PersistentVolumeClaimSpec {
+            access_modes: Some(vec!["ReadWriteOnce".into()]),
+            storage_class_name: storage.class_name.clone(),
+            resources: Some(VolumeResourceRequirements { requests: Some(size), limits: None }),
+            ..PersistentVolumeClaimSpec::default()
+        }),
+        status: None,
+    }
+}
+
+fn port(name: &str, number: u16) -> ContainerPort {
+    ContainerPort {
+        name: Some(name.into()),
+        container_port: i32::from(number),
+        protocol: Some("TCP".into()),
+        ..ContainerPort::default()
+    }
+}
+
+/// Whether the process listens. What it says of its cluster is read by the operator, which can tell waiting from broken.
+fn probe(period: i32, failures: i32) -> Probe {
+    let port = IntOrString::Int(i32::from(client::PORT));
+    Probe {
+        tcp_socket: Some(TCPSocketAction { port, host: None }),
+        period_seconds: Some(period),
+        failure_threshold: Some(failures),
+        ..Probe::default()
+    }
+}
+
+fn mount(name: &str, path: &str, read_only: bool) -> VolumeMount {
+    VolumeMount {
+        name: name.into(),
+        mount_path: path.into(),
+        read_only: read_only.then_some(true),
+        ..VolumeMount::default()
+    }
+}

@@ -1,0 +1,189 @@
+//! The planner and its client against real `redis-server` processes, each on a loopback address of its own.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests, which clippy does not take for tests")]
+
+use parlor_operator::redis::client;
+use parlor_operator::redis::plan::{Member, Shape, Step, next_step};
+use parlor_operator::redis::settings;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+const SHAPE: Shape = Shape { shards: 3, replicas: 1 };
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Servers that play pods: killed with the test, their data in one directory.
+struct Pods {
+    network: u8,
+    root: PathBuf,
+    pods: Vec<Pod>,
+}
+
+struct Pod {
+    ip: String,
+    process: Child,
+}
+
+impl Pods {
+    /// `network` tells the tests of this file apart: they run side by side.
+    fn start(network: u8) -> Self {
+        let root = std::env::temp_dir().join(format!("parlor-redis-{}-{network}", std::process::id()));
+        std::fs::create_dir_all(&root).unwrap();
+        std::fs::write(root.join(settings::FILE), settings::CONF).unwrap();
+        let mut pods = Self { network, root, pods: Vec::new() };
+        for at in 0..SHAPE.servers() {
+            let pod = pods.launch(at, 0);
+            pods.pods.push(pod);
+        }
+        pods
+    }
+
+    fn launch(&self, at: usize, generation: usize) -> Pod {
+        let ip = format!("127.{}.{generation}.{}", self.network, at + 1);
+        let data = self.data(at);
+        std::fs::create_dir_all(&data).unwrap();
+        let process = Command::new("redis-server")
+            .arg(self.root.join(settings::FILE))
+            .args(["--bind", &ip, "--cluster-announce-ip", &ip, "--dir"])
+            .arg(&data)
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("redis-server is needed: apt-get install redis-server");
+        Pod { ip, process }
+    }
+
+    fn data(&self, at: usize) -> PathBuf {
+        self.root.join(at.to_string())
+    }
+
+    fn kill(&mut self, at: usize) {
+        self.pods[at].process.kill().unwrap();
+        self.pods[at].process.wait().unwrap();
+    }
+
+    /// Kills the pod and starts it at another address, with its volume or with an empty one.
+    fn replace(&mut self, at: usize, generation: usize, keep_volume: bool) {
+        self.kill(at);
+        if !keep_volume {
+            std::fs::remove_dir_all(self.data(at)).unwrap();
+        }
+        self.pods[at] = self.launch(at, generation);
+    }
+
+    async fn members(&self) -> Vec<Member> {
+        let asked = self.pods.iter().enumerate().map(|(at, pod)| async move {
+            let view = client::view(&pod.ip).await.ok();
+            Member { pod: format!("redis-{at}"), ip: pod.ip.clone(), host: format!("host-{}", at / 2), view }
+        });
+        futures::future::join_all(asked).await
+    }
+
+    /// Reconciles as the operator does until the cluster is settled; returns the reasons of the steps that ran.
+    async fn reconcile(&self) -> Vec<String> {
+        let (started, mut waiting, mut steps) = (Instant::now(), (Instant::now(), String::new()), Vec::new());
+        loop {
+            assert!(
+                started.elapsed() < PATIENCE,
+                "not settled after {PATIENCE:?}; steps: {steps:#?}, waiting: {waiting:?}"
+            );
+            match next_step(SHAPE, &self.members().await, waiting.0.elapsed()) {
+                Step::Settled => return steps,
+                Step::Wait(what) if what == waiting.1 => {}
+                Step::Wait(what) => waiting = (Instant::now(), what),
+                Step::Run { why, orders } => {
+                    for order in &orders {
+                        if let Err(error) = client::carry_out(order).await {
+                            steps.push(error.to_string());
+                        }
+                    }
+                    steps.push(why);
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(250)).await;
+        }
+    }
+
+    async fn primary(&self) -> usize {
+        let members = self.members().await;
+        members.iter().position(|m| m.view.as_ref().is_some_and(|v| !v.myself().slots.is_empty())).unwrap()
+    }
+}
+
+impl Drop for Pods {
+    fn drop(&mut self) {
+        (0..self.pods.len()).for_each(|at| self.kill(at));
+        remove(&self.root);
+    }
+}
+
+fn remove(root: &Path) {
+    if let Err(error) = std::fs::remove_dir_all(root) {
+        eprintln!("left {} behind: {error}", root.display());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_forms_and_stays_as_it_is() {
+    let pods = Pods::start(81);
+    let steps = pods.reconcile().await;
+    assert!(!steps.is_empty());
+    assert_eq!(pods.reconcile().await, Vec::<String>::new(), "a settled cluster needs no step");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_whose_pods_all_came_back_elsewhere_heals_with_its_data() {
+    let mut pods = Pods::start(82);
+    pods.reconcile().await;
+    let before: Vec<String> = ids(&pods.members().await);
+    for at in 0..SHAPE.servers() {
+        pods.kill(at);
+    }
+    for at in 0..SHAPE.servers() {
+        pods.pods[at] = pods.launch(at, 1);
+    }
+    pods.reconcile().await;
+    assert_eq!(ids(&pods.members().await), before, "the same servers, at new addresses");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_primary_that_lost_its_volume_is_succeeded_by_its_replica_and_joins_as_one() {
+    let mut pods = Pods::start(83);
+    pods.reconcile().await;
+    let primary = pods.primary().await;
+    pods.replace(primary, 1, false);
+    pods.reconcile().await;
+    let members = pods.members().await;
+    let me = members[primary].view.as_ref().unwrap().myself();
+    assert!(me.slots.is_empty() && me.primary.is_some(), "{me:?}");
+    assert!(
+        members.iter().all(|m| m.view.as_ref().unwrap().nodes.len() == SHAPE.servers()),
+        "the dead server is forgotten"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_that_lost_every_volume_forms_anew() {
+    let mut pods = Pods::start(84);
+    pods.reconcile().await;
+    for at in 0..SHAPE.servers() {
+        pods.replace(at, 1, false);
+    }
+    pods.reconcile().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_majority_of_primaries_that_lost_their_volumes_is_taken_over() {
+    let mut pods = Pods::start(85);
+    pods.reconcile().await;
+    let members = pods.members().await;
+    let primaries: Vec<usize> =
+        (0..members.len()).filter(|at| !members[*at].view.as_ref().unwrap().myself().slots.is_empty()).collect();
+    pods.replace(primaries[0], 1, false);
+    pods.replace(primaries[1], 1, false);
+    let steps = pods.reconcile().await;
+    assert!(steps.iter().any(|step| step.contains("promote")), "{steps:?}");
+}
+
+fn ids(members: &[Member]) -> Vec<String> {
+    members.iter().map(|member| member.view.as_ref().unwrap().myself().id.clone()).collect()
+}
