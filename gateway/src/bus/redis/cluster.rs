@@ -8,8 +8,11 @@ use std::{
     time::Duration,
 };
 
-use futures::future::join_all;
-use tokio::{sync::Mutex as AsyncMutex, time::Instant};
+use futures::{StreamExt, stream::FuturesUnordered};
+use tokio::{
+    sync::Mutex as AsyncMutex,
+    time::{Instant, timeout_at},
+};
 
 use super::{
     super::Partition,
@@ -18,8 +21,11 @@ use super::{
     topology::{Member, Topology},
 };
 
-/// Longest wait for a server's view; a frozen one must not hold up the others.
+/// Longest wait for a server's view.
 const VIEW: Duration = Duration::from_secs(1);
+
+/// How long the others have once one has answered: a frozen server costs no more than this.
+const GRACE: Duration = Duration::from_millis(100);
 
 /// The topology is not asked for more often than this, whatever fails.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -96,23 +102,35 @@ impl Cluster {
             }
             tokio::time::sleep_until(last + PAUSE).await;
         }
-        let views = join_all(self.known().iter().map(|server| self.ask(server))).await;
+        let answer = self.views().await;
         *refreshed = Some(Instant::now());
-        let mut fault = Fault::Gone("no seed is named".into());
-        let mut newest: Option<Topology> = None;
-        for view in views {
-            match view {
-                Ok(view) if newest.as_ref().is_none_or(|known| known.epoch() < view.epoch()) => newest = Some(view),
-                Ok(_) => {}
-                Err(error) => fault = error,
-            }
-        }
-        let newest = newest.ok_or(fault)?;
+        let newest = answer?;
         let mut known = self.topology.lock().unwrap_or_else(PoisonError::into_inner);
         if newest.epoch() >= known.epoch() {
             *known = Arc::new(newest);
         }
         Ok(())
+    }
+
+    /// The view with the newest claim of those that come soon after the first.
+    async fn views(&self) -> Result<Topology, Fault> {
+        let servers = self.known();
+        let mut views: FuturesUnordered<_> = servers.iter().map(|server| self.ask(server)).collect();
+        let mut fault = Fault::Gone("no seed is named".into());
+        let mut newest: Option<Topology> = None;
+        let mut deadline = Instant::now() + 3 * VIEW;
+        while let Ok(Some(view)) = timeout_at(deadline, views.next()).await {
+            match view {
+                Ok(view) => {
+                    deadline = deadline.min(Instant::now() + GRACE);
+                    if newest.as_ref().is_none_or(|known| known.epoch() < view.epoch()) {
+                        newest = Some(view);
+                    }
+                }
+                Err(error) => fault = error,
+            }
+        }
+        newest.ok_or(fault)
     }
 
     fn known(&self) -> Vec<Server> {

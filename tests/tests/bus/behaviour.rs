@@ -1,5 +1,4 @@
-//! The bus: one suite of behaviours over memory, a single Redis and a Redis Cluster, then what only a cluster can
-//! survive.
+//! What every bus does: one suite, run over all of them.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -10,44 +9,13 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use futures::future::try_join_all;
 use parlor_gateway::{
-    bus::{
-        AppendError, Appended, Batch, Bus, Health, History, Offset, Partition, Record,
-        memory::Memory,
-        redis::{Redis, Settings},
-    },
-    rooms::{Author, Content, Entry, Origin, Post, ProtocolId, RoomName, Signal},
+    bus::{AppendError, Appended, Batch, Health, Offset, Partition, Record, memory::Memory},
+    rooms::{Entry, Post, RoomName, Signal},
 };
 use parlor_tests::redis::{RedisCluster, RedisNode};
-use serde_json::value::RawValue;
 use tokio::time::{sleep, timeout};
 
-const HISTORY: History = History { messages: 300, age: Duration::from_secs(3600) };
-
-type Gateway = Arc<dyn Bus>;
-
-fn room(name: &str) -> RoomName {
-    RoomName::new(name).expect("the test names a valid room")
-}
-
-fn post(room: &RoomName, author: &str, key: &str, text: &str) -> Post {
-    Post {
-        room: room.clone(),
-        from: Author { id: author.into(), name: "ada".into(), extra: Some("{\"a\":1}".into()) },
-        protocol: ProtocolId::OnlyOne,
-        key: key.into(),
-        content: Content {
-            body: RawValue::from_string(format!("{{\"text\":\"{text}\"}}")).expect("the test writes JSON"),
-            verbatim: Some(vec![0, 13, 10, 255].into()),
-        },
-        durable: false,
-        origin: Origin { gateway: 1, connection: 2 },
-    }
-}
-
-async fn say(bus: &Gateway, room: &RoomName, author: &str, key: &str) -> Result<Appended> {
-    let group = [post(room, author, key, key)];
-    Ok(bus.append(Partition::of(room), &group).await?.remove(0)?)
-}
+use super::{Gateway, HISTORY, connect, post, room, say};
 
 /// Reads on from `from` until `enough`, over calls that bring nothing or fail.
 async fn follow(
@@ -284,22 +252,6 @@ async fn behaves_as_a_bus(a: Gateway, b: Gateway) -> Result<()> {
     a_reader_that_fell_out_of_the_stream_is_told(a, b).await.context("trimmed")?;
     signals_reach_every_gateway_that_watches(a, b).await.context("signals")?;
     members_are_counted(a, b).await.context("members")
-}
-
-fn settings(seeds: Vec<String>, gateway: &str) -> Settings {
-    Settings {
-        seeds,
-        username: None,
-        password: None,
-        tls: None,
-        prefix: "ns/chat".into(),
-        history: HISTORY,
-        gateway: gateway.into(),
-    }
-}
-
-async fn connect(seeds: Vec<String>, gateway: &str) -> Result<Gateway> {
-    Ok(Arc::new(Redis::connect(settings(seeds, gateway)).await?))
 }
 
 #[tokio::test]

@@ -1,0 +1,267 @@
+//! The bus while its Redis Cluster loses, freezes and changes servers: nothing that was acknowledged is lost, doubled
+//! or out of order, and what readers were shown stays true.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, ensure};
+use parlor_gateway::{
+    bus::{AppendError, Appended, Health, Offset, Partition, Record},
+    rooms::{Epoch, Post, RoomName},
+};
+use parlor_tests::redis::{RedisCluster, eventually};
+use tokio::{task::JoinHandle, time::sleep};
+
+use super::{Gateway, connect, post};
+
+/// A room whose partition lies in the first shard's third of the slots, which the tests hit.
+fn hit_room(n: usize) -> RoomName {
+    let first_third = |room: &RoomName| Partition::of(room).index() < 21;
+    let names = (0..).map(|n: usize| RoomName::new(&format!("room-{n}")).expect("a valid name"));
+    names.filter(first_third).nth(n).expect("names do not end")
+}
+
+/// One writer and one reader of a room, and what they were told.
+struct Witness {
+    room: RoomName,
+    writer: JoinHandle<(BTreeMap<String, Appended>, Duration)>,
+    reader: JoinHandle<Result<Vec<Record>>>,
+    done: Arc<AtomicBool>,
+    head: Arc<AtomicU64>,
+}
+
+/// Posts groups of three under keys of their own, the same group again until it is acknowledged.
+async fn write(bus: Gateway, room: RoomName, done: Arc<AtomicBool>) -> (BTreeMap<String, Appended>, Duration) {
+    let (mut acknowledged, mut longest) = (BTreeMap::new(), Duration::ZERO);
+    for group in 0.. {
+        if done.load(Ordering::Relaxed) {
+            break;
+        }
+        let posts: Vec<_> = (0..3).map(|n| post(&room, "u1", &format!("{group}-{n}"), "x")).collect();
+        let start = Instant::now();
+        let answers = loop {
+            if let Ok(answers) = bus.append(Partition::of(&room), &posts).await
+                && let Ok(answers) = answers.into_iter().collect::<Result<Vec<_>, _>>()
+            {
+                break answers;
+            }
+        };
+        longest = longest.max(start.elapsed());
+        acknowledged.extend(posts.iter().zip(answers).map(|(post, answer)| (post.key.to_string(), answer)));
+        sleep(Duration::from_millis(2)).await;
+    }
+    (acknowledged, longest)
+}
+
+async fn read(
+    bus: Gateway,
+    room: RoomName,
+    from: Offset,
+    done: Arc<AtomicBool>,
+    head: Arc<AtomicU64>,
+) -> Result<Vec<Record>> {
+    let (mut at, mut records, mut seen) = (from, Vec::new(), 0);
+    let mut finished: Option<Instant> = None;
+    loop {
+        match bus.tail(Partition::of(&room), at, 1000).await {
+            Ok(batch) => {
+                at = batch.next;
+                records.extend(batch.records);
+            }
+            Err(_) => sleep(Duration::from_millis(20)).await,
+        }
+        if let Some(Record::Entry(newest)) =
+            records.iter().rfind(|record| matches!(record, Record::Entry(r) if r.room == room))
+        {
+            seen = newest.entry.seq;
+        }
+        if done.load(Ordering::Relaxed) && head.load(Ordering::Relaxed) > 0 {
+            let since = *finished.get_or_insert_with(Instant::now);
+            if seen >= head.load(Ordering::Relaxed) {
+                return Ok(records);
+            }
+            ensure!(
+                since.elapsed() < Duration::from_secs(20),
+                "{room}: read up to {seen} of {}",
+                head.load(Ordering::Relaxed)
+            );
+        }
+    }
+}
+
+impl Witness {
+    async fn start(writer: &Gateway, reader: &Gateway, room: RoomName) -> Result<Self> {
+        let from = reader.end(Partition::of(&room)).await?;
+        let (done, head) = <(Arc<AtomicBool>, Arc<AtomicU64>)>::default();
+        Ok(Self {
+            writer: tokio::spawn(write(Arc::clone(writer), room.clone(), Arc::clone(&done))),
+            reader: tokio::spawn(read(Arc::clone(reader), room.clone(), from, Arc::clone(&done), Arc::clone(&head))),
+            room,
+            done,
+            head,
+        })
+    }
+
+    /// Stops, and checks that what was read is what was acknowledged. Answers the epochs that were seen and the longest
+    /// wait for an acknowledgement.
+    async fn verdict(self, bus: &Gateway) -> Result<(Vec<Epoch>, Duration)> {
+        self.done.store(true, Ordering::Relaxed);
+        let (acknowledged, longest) = self.writer.await?;
+        let newest = acknowledged.values().map(|answer| answer.seq).max().context("nothing was acknowledged")?;
+        self.head.store(newest, Ordering::Relaxed);
+        let records = self.reader.await??;
+        let (mut epochs, mut seqs, mut next) = (Vec::new(), HashMap::new(), 1);
+        for record in &records {
+            match record {
+                Record::Boundary { epoch, lost } => {
+                    ensure!(!lost, "{}: something that was shown is gone", self.room);
+                    epochs.push(*epoch);
+                }
+                Record::Trimmed => anyhow::bail!("{}: a hole in the stream", self.room),
+                Record::Entry(routed) if routed.room == self.room => {
+                    ensure!(routed.entry.seq == next, "{}: {} instead of {next}", self.room, routed.entry.seq);
+                    next += 1;
+                    let first = seqs.insert(routed.entry.key.to_string(), (routed.entry.seq, routed.entry.epoch));
+                    ensure!(first.is_none(), "{}: {} was written twice", self.room, routed.entry.key);
+                }
+                Record::Entry(_) => {}
+            }
+        }
+        for (key, answer) in &acknowledged {
+            let read = seqs.get(key).with_context(|| format!("{}: {key} was acknowledged and is lost", self.room))?;
+            ensure!(*read == (answer.seq, answer.epoch), "{}: {key} is {read:?}, was {answer:?}", self.room);
+        }
+        let page = bus.history(&self.room, None, 50).await?;
+        ensure!(page.head.seq >= newest && page.entries.len() == 50);
+        ensure!(page.entries.windows(2).all(|pair| pair[0].seq + 1 == pair[1].seq));
+        Ok((epochs, longest))
+    }
+}
+
+async fn witnesses(writer: &Gateway, reader: &Gateway) -> Result<Vec<Witness>> {
+    let mut witnesses = Vec::new();
+    for n in 0..4 {
+        witnesses.push(Witness::start(writer, reader, hit_room(n)).await?);
+    }
+    sleep(Duration::from_millis(500)).await;
+    Ok(witnesses)
+}
+
+async fn verdicts(witnesses: Vec<Witness>, bus: &Gateway) -> Result<(usize, Duration)> {
+    let (mut fewest, mut longest) = (usize::MAX, Duration::ZERO);
+    for witness in witnesses {
+        let (epochs, waited) = witness.verdict(bus).await?;
+        ensure!(epochs.is_sorted());
+        fewest = fewest.min(epochs.len());
+        longest = longest.max(waited);
+    }
+    println!("at least {fewest} new generations, longest wait {longest:?}");
+    Ok((fewest, longest))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_acknowledged_is_lost_when_a_primary_is_killed() -> Result<()> {
+    let mut cluster = RedisCluster::start(3, 1)?;
+    let (a, b) = (connect(cluster.seeds(), "a").await?, connect(cluster.seeds(), "b").await?);
+    let witnesses = witnesses(&a, &b).await?;
+    let killed = cluster.primary(0)?;
+    cluster.nodes[killed].kill()?;
+    sleep(Duration::from_secs(8)).await;
+    // Back without its data: it copies from the server that took over.
+    cluster.nodes[killed].restart()?;
+    sleep(Duration::from_secs(3)).await;
+    let (epochs, waited) = verdicts(witnesses, &a).await?;
+    ensure!(epochs >= 1, "the failover opened no generation");
+    ensure!(waited < Duration::from_secs(8), "{waited:?}");
+    eventually("that both copies are there", || a.health() == Health::Replicated)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_frozen_primary_takes_when_it_thaws_was_never_acknowledged() -> Result<()> {
+    let mut cluster = RedisCluster::start(3, 1)?;
+    let (a, b) = (connect(cluster.seeds(), "a").await?, connect(cluster.seeds(), "b").await?);
+    let witnesses = witnesses(&a, &b).await?;
+    let frozen = cluster.primary(0)?;
+    cluster.nodes[frozen].pause()?;
+    sleep(Duration::from_secs(8)).await;
+    cluster.nodes[frozen].resume()?;
+    sleep(Duration::from_secs(3)).await;
+    let (epochs, _) = verdicts(witnesses, &b).await?;
+    ensure!(epochs >= 1, "the failover opened no generation");
+    eventually("that both copies are there", || a.health() == Health::Replicated)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_planned_failover_loses_nothing_and_is_short() -> Result<()> {
+    let cluster = RedisCluster::start(3, 1)?;
+    let (a, b) = (connect(cluster.seeds(), "a").await?, connect(cluster.seeds(), "b").await?);
+    let witnesses = witnesses(&a, &b).await?;
+    for _ in 0..2 {
+        cluster.failover(cluster.replica(cluster.primary(0)?)?)?;
+        sleep(Duration::from_secs(2)).await;
+        cluster.healthy()?;
+    }
+    let (epochs, waited) = verdicts(witnesses, &a).await?;
+    ensure!(epochs >= 2, "{epochs} generations for two failovers");
+    ensure!(waited < Duration::from_secs(3), "{waited:?}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_shard_without_its_replica_goes_on_and_says_so() -> Result<()> {
+    let mut cluster = RedisCluster::start(3, 1)?;
+    let (a, b) = (connect(cluster.seeds(), "a").await?, connect(cluster.seeds(), "b").await?);
+    let witnesses = witnesses(&a, &b).await?;
+    let killed = cluster.replica(cluster.primary(0)?)?;
+    cluster.nodes[killed].kill()?;
+    eventually("that one copy is reported", || a.health() == Health::Unreplicated)?;
+    let durable = Post { durable: true, ..post(&hit_room(0), "u1", "durable", "x") };
+    let answers = a.append(Partition::of(&durable.room), std::slice::from_ref(&durable)).await?;
+    ensure!(answers == [Err(AppendError::NotDurable)], "{answers:?}");
+    cluster.nodes[killed].restart()?;
+    cluster.healthy()?;
+    eventually("that both copies are there", || a.health() == Health::Replicated)?;
+    let answers = a.append(Partition::of(&durable.room), std::slice::from_ref(&durable)).await?;
+    ensure!(matches!(answers[..], [Ok(_)]), "{answers:?}");
+    sleep(Duration::from_secs(2)).await;
+    let (epochs, waited) = verdicts(witnesses, &b).await?;
+    ensure!((epochs, waited < Duration::from_secs(8)) == (0, true), "{epochs} generations, {waited:?}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn readers_are_told_when_all_copies_are_gone() -> Result<()> {
+    let mut cluster = RedisCluster::start(3, 1)?;
+    let bus = connect(cluster.seeds(), "a").await?;
+    let room = hit_room(0);
+    let partition = Partition::of(&room);
+    let first = bus.append(partition, &[post(&room, "u1", "1", "x"), post(&room, "u1", "2", "x")]).await?.remove(0)?;
+    let at = bus.end(partition).await?;
+    let primary = cluster.primary(0)?;
+    let replica = cluster.replica(primary)?;
+    cluster.nodes[replica].kill()?;
+    cluster.nodes[primary].restart()?;
+    cluster.nodes[replica].restart()?;
+    cluster.healthy()?;
+    let again = loop {
+        if let Ok(mut answers) = bus.append(partition, &[post(&room, "u1", "3", "x")]).await {
+            break answers.remove(0)?;
+        }
+    };
+    ensure!(again.seq == 1 && again.epoch > first.epoch, "{again:?}");
+    let boundary = loop {
+        match bus.tail(partition, at, 10).await {
+            Ok(batch) if !batch.records.is_empty() => break batch.records[0].clone(),
+            _ => sleep(Duration::from_millis(50)).await,
+        }
+    };
+    ensure!(matches!(boundary, Record::Boundary { lost: true, .. }), "{boundary:?}");
+    ensure!(bus.head(&room).await?.seq == 1);
+    Ok(())
+}

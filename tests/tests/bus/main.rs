@@ -1,0 +1,62 @@
+//! The bus over memory, a single Redis and a Redis Cluster: what all three do alike, what is in the data, and what only
+//! a cluster can survive.
+
+mod behaviour;
+mod data;
+mod failover;
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::Result;
+use parlor_gateway::{
+    bus::{
+        Appended, Bus, History, Partition,
+        redis::{Redis, Settings},
+    },
+    rooms::{Author, Content, Origin, Post, ProtocolId, RoomName},
+};
+use serde_json::value::RawValue;
+
+const HISTORY: History = History { messages: 300, age: Duration::from_secs(3600) };
+
+type Gateway = Arc<dyn Bus>;
+
+fn room(name: &str) -> RoomName {
+    RoomName::new(name).expect("the test names a valid room")
+}
+
+fn post(room: &RoomName, author: &str, key: &str, text: &str) -> Post {
+    Post {
+        room: room.clone(),
+        from: Author { id: author.into(), name: "ada".into(), extra: Some("{\"a\":1}".into()) },
+        protocol: ProtocolId::OnlyOne,
+        key: key.into(),
+        content: Content {
+            body: RawValue::from_string(format!("{{\"text\":\"{text}\"}}")).expect("the test writes JSON"),
+            verbatim: Some(vec![0, 13, 10, 255].into()),
+        },
+        durable: false,
+        origin: Origin { gateway: 1, connection: 2 },
+    }
+}
+
+async fn say(bus: &Gateway, room: &RoomName, author: &str, key: &str) -> Result<Appended> {
+    let group = [post(room, author, key, key)];
+    Ok(bus.append(Partition::of(room), &group).await?.remove(0)?)
+}
+
+fn settings(seeds: Vec<String>, gateway: &str) -> Settings {
+    Settings {
+        seeds,
+        username: None,
+        password: None,
+        tls: None,
+        prefix: "ns/chat".into(),
+        history: HISTORY,
+        gateway: gateway.into(),
+    }
+}
+
+async fn connect(seeds: Vec<String>, gateway: &str) -> Result<Gateway> {
+    Ok(Arc::new(Redis::connect(settings(seeds, gateway)).await?))
+}
