@@ -1,5 +1,6 @@
 //! What the scenarios in `tests/` stand on: real processes, real clients, honest checks.
 
+pub mod audit;
 pub mod client;
 pub mod control_plane;
 pub mod gateway;

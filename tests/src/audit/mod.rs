@@ -1,0 +1,56 @@
+//! The auditor: publishes numbered messages through many connections, follows the room as a real client does, and
+//! judges what every member was shown.
+//!
+//! [`run`] drives [`native`] and [`onlyone`] members and returns a [`Report`]; [`verdict`] judges and is pure.
+
+mod clock;
+mod native;
+mod onlyone;
+mod report;
+mod run;
+pub mod tag;
+pub mod trace;
+pub mod verdict;
+#[cfg(test)]
+mod verdict_tests;
+
+use std::time::Duration;
+
+pub use report::Report;
+pub use run::run;
+
+/// What to do.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// URLs of native endpoints; members spread over them, and reconnect to the next one.
+    pub native: Vec<String>,
+    /// URLs of OnlyOne endpoints; half of the members use them, if there are any.
+    pub onlyone: Vec<String>,
+    /// Rooms, by name.
+    pub rooms: Vec<String>,
+    /// Members of each room; each is a connection that posts and reads.
+    pub members: u32,
+    /// Posts a second over all members.
+    pub rate: f64,
+    /// How long to post.
+    pub duration: Duration,
+    /// About this many bytes of text a post.
+    pub bytes: usize,
+    /// How long stragglers are waited for at the end.
+    pub patience: Duration,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self {
+            native: Vec::new(),
+            onlyone: Vec::new(),
+            rooms: vec!["audit".into()],
+            members: 20,
+            rate: 50.0,
+            duration: Duration::from_secs(10),
+            bytes: 100,
+            patience: Duration::from_secs(20),
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! What an audit found, for people and for tests.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+
+use super::verdict::{Kind, Verdict};
+
+/// Faults that are written out; their number is given in any case.
+const WRITTEN: usize = 20;
+
+/// What an audit found.
+#[derive(Clone, Debug)]
+pub struct Report {
+    pub verdict: Verdict,
+    /// Microseconds from when a message was due to when a member was shown it.
+    pub latency: Histogram<u64>,
+    pub reconnects: u64,
+    pub elapsed: Duration,
+}
+
+impl Report {
+    /// That quantile of the latency, in milliseconds.
+    pub fn milliseconds(&self, quantile: f64) -> f64 {
+        self.latency.value_at_quantile(quantile) as f64 / 1000.0
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { verdict, reconnects, elapsed, .. } = self;
+        let Verdict { faults, shown, acknowledged, unconfirmed, gaps, excused, connections } = verdict;
+        writeln!(f, "acknowledged {acknowledged}, unconfirmed {unconfirmed}, shown {shown}, in {elapsed:.1?}")?;
+        writeln!(f, "connections {connections}, reconnects {reconnects}")?;
+        for kind in [Kind::Lost, Kind::Doubled, Kind::OutOfOrder, Kind::Misplaced, Kind::Clash, Kind::Invented] {
+            writeln!(f, "{:<13} {}", format!("{kind:?}"), verdict.count(kind))?;
+        }
+        writeln!(f, "gaps          {gaps}, excusing {excused} messages")?;
+        let quantiles = [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999), ("max", 1.0)];
+        let quantiles = quantiles.map(|(name, q)| format!("{name} {:.1}", self.milliseconds(q)));
+        writeln!(f, "latency in ms {}", quantiles.join(", "))?;
+        let mut members: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+        faults.iter().for_each(|fault| *members.entry((&fault.room, &fault.member)).or_default() += 1);
+        for fault in faults.iter().take(WRITTEN) {
+            writeln!(f, "  {fault}")?;
+        }
+        if faults.len() > WRITTEN {
+            writeln!(f, "  and {} more, of {} members", faults.len() - WRITTEN, members.len())?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,223 @@
+//! One run: starts the members, ends it in order, gathers what they saw.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use hdrhistogram::Histogram;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::clock::{Clock, Timetable};
+use super::tag::Tag;
+use super::trace::{Key, MemberTrace, RoomTrace, Trace};
+use super::{Plan, Report, native, onlyone, verdict};
+
+/// Connecting is spread over this long for each thousand members, so that the storm is no part of the measurement.
+const RAMP_PER_THOUSAND: Duration = Duration::from_secs(2);
+
+/// What happens now; members watch it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Phase {
+    Connecting,
+    Posting,
+    /// No new posts; what is on its way is finished, and everybody catches up.
+    Settling,
+    Over,
+}
+
+/// What all members share.
+pub(super) struct Shared {
+    /// Tells this run's messages from others.
+    pub(super) run: String,
+    pub(super) bytes: usize,
+    pub(super) phase: watch::Receiver<Phase>,
+    /// Set when posting begins.
+    clock: Mutex<Clock>,
+    rooms: Vec<Room>,
+    latency: Mutex<Histogram<u64>>,
+    pub(super) reconnects: AtomicU64,
+}
+
+/// What the members of one room share.
+struct Room {
+    name: String,
+    acknowledged: Mutex<HashMap<Key, u64>>,
+    /// Posts on their way.
+    pending: AtomicU64,
+    /// The highest seq that a sender was told.
+    head: AtomicU64,
+}
+
+/// One member's identity in the run.
+#[derive(Clone)]
+pub(super) struct Member {
+    pub(super) shared: Arc<Shared>,
+    pub(super) room: usize,
+    /// Unique in the run; the sender of its messages.
+    pub(super) number: u32,
+    pub(super) urls: Arc<[String]>,
+    pub(super) timetable: Timetable,
+}
+
+/// What a member brings back.
+pub(super) struct Outcome {
+    pub(super) room: usize,
+    pub(super) sender: u32,
+    pub(super) tried: u32,
+    pub(super) trace: MemberTrace,
+}
+
+impl Shared {
+    pub(super) fn clock(&self) -> Clock {
+        *lock(&self.clock)
+    }
+
+    /// Notes that a message of this run was shown now.
+    pub(super) fn shown(&self, tag: Tag) {
+        let late = self.clock().now().saturating_sub(tag.due).max(1);
+        lock(&self.latency).saturating_record(late);
+    }
+}
+
+impl Member {
+    pub(super) fn room_name(&self) -> &str {
+        &self.shared.rooms[self.room].name
+    }
+
+    pub(super) fn name(&self) -> String {
+        format!("m{}", self.number)
+    }
+
+    pub(super) fn key(&self, n: u32) -> String {
+        format!("{}-{}-{n}", self.shared.run, self.number)
+    }
+
+    pub(super) fn posting(&self) {
+        self.shared.rooms[self.room].pending.fetch_add(1, Ordering::SeqCst);
+    }
+
+    pub(super) fn settled(&self) {
+        self.shared.rooms[self.room].pending.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    pub(super) fn acknowledged(&self, n: u32, seq: u64) {
+        let room = &self.shared.rooms[self.room];
+        lock(&room.acknowledged).insert((self.number, n), seq);
+        room.head.fetch_max(seq, Ordering::SeqCst);
+    }
+
+    /// True once a member at `position` has seen everything that it will ever be shown.
+    pub(super) fn is_done(&self, position: u64) -> bool {
+        let room = &self.shared.rooms[self.room];
+        *self.shared.phase.borrow() >= Phase::Settling
+            && room.pending.load(Ordering::SeqCst) == 0
+            && position >= room.head.load(Ordering::SeqCst)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Carries the plan out. Fails only if it cannot be carried out at all; what went wrong is in the report.
+pub async fn run(plan: &Plan) -> Result<Report> {
+    ensure!(!plan.native.is_empty(), "an audit needs a native URL: only native members know every message's place");
+    ensure!(!plan.rooms.is_empty() && plan.members > 0, "an audit needs a room and a member");
+    let (phase, watched) = watch::channel(Phase::Connecting);
+    let shared = Arc::new(Shared {
+        run: format!("audit-{:08x}", rand::random::<u32>()),
+        bytes: plan.bytes,
+        phase: watched,
+        clock: Mutex::new(Clock::start()),
+        rooms: plan.rooms.iter().map(|name| Room::new(name)).collect(),
+        latency: Mutex::new(Histogram::new(3).context("make a histogram")?),
+        reconnects: AtomicU64::new(0),
+    });
+    let began = Instant::now();
+    let mut tasks = start(plan, &shared).await;
+    *lock(&shared.clock) = Clock::start();
+    phase.send_replace(Phase::Posting);
+    tokio::time::sleep(plan.duration).await;
+    phase.send_replace(Phase::Settling);
+    let mut outcomes = Vec::new();
+    let gathering = async {
+        while let Some(outcome) = tasks.join_next().await {
+            outcomes.push(outcome.context("a member's task ended")?);
+        }
+        anyhow::Ok(())
+    };
+    // Members that are behind at the end are told to stop; what they lack is in the verdict.
+    let in_time = tokio::time::timeout(plan.patience, gathering).await;
+    phase.send_replace(Phase::Over);
+    in_time.unwrap_or(Ok(()))?;
+    while let Some(outcome) = tasks.join_next().await {
+        outcomes.push(outcome.context("a member's task ended")?);
+    }
+    let trace = trace(&shared, outcomes);
+    let latency = lock(&shared.latency).clone();
+    let reconnects = shared.reconnects.load(Ordering::SeqCst);
+    Ok(Report { verdict: verdict::judge(&trace), latency, reconnects, elapsed: began.elapsed() })
+}
+
+impl Room {
+    fn new(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            acknowledged: Mutex::default(),
+            pending: AtomicU64::new(0),
+            head: AtomicU64::new(0),
+        }
+    }
+}
+
+/// Starts all members and waits until they have connected, or for a while.
+async fn start(plan: &Plan, shared: &Arc<Shared>) -> JoinSet<Outcome> {
+    let (native, onlyone): (Arc<[String]>, Arc<[String]>) = (plan.native.clone().into(), plan.onlyone.clone().into());
+    let total = plan.members * plan.rooms.len() as u32;
+    let pause = RAMP_PER_THOUSAND / 1000;
+    let (ready, mut connected) = tokio::sync::mpsc::channel(total as usize);
+    let mut tasks = JoinSet::new();
+    for number in 0..total {
+        let room = (number % plan.rooms.len() as u32) as usize;
+        let timetable = Timetable::of(number, total, plan.rate, plan.duration);
+        let speaks_onlyone = !onlyone.is_empty() && (number / plan.rooms.len() as u32) % 2 == 1;
+        let urls = Arc::clone(if speaks_onlyone { &onlyone } else { &native });
+        let member = Member { shared: Arc::clone(shared), room, number, urls, timetable };
+        if speaks_onlyone {
+            tasks.spawn(onlyone::member(member, ready.clone()));
+        } else {
+            tasks.spawn(native::member(member, ready.clone()));
+        }
+        tokio::time::sleep(pause).await;
+    }
+    drop(ready);
+    let all = async {
+        for _ in 0..total {
+            connected.recv().await;
+        }
+    };
+    // Who has not connected by then is late for its posts, which the latency shows.
+    tokio::time::timeout(plan.patience, all).await.unwrap_or(());
+    tasks
+}
+
+fn trace(shared: &Shared, outcomes: Vec<Outcome>) -> Trace {
+    let mut rooms: Vec<RoomTrace> = shared
+        .rooms
+        .iter()
+        .map(|room| RoomTrace {
+            room: room.name.clone(),
+            acknowledged: lock(&room.acknowledged).clone(),
+            ..RoomTrace::default()
+        })
+        .collect();
+    for Outcome { room, sender, tried, trace } in outcomes {
+        rooms[room].tried.insert(sender, tried);
+        rooms[room].members.push(trace);
+    }
+    rooms.iter_mut().for_each(onlyone::acknowledge_echoes);
+    Trace { rooms }
+}
