@@ -2,6 +2,12 @@
 //!
 //! Decides what a room's log holds and what a resume is owed. Never touches a socket, Redis or a clock.
 
+pub mod follow;
+pub mod log;
+pub mod membership;
+pub mod pace;
+pub mod resume;
+
 use std::{borrow::Borrow, fmt, sync::Arc};
 
 use bytes::Bytes;
@@ -112,6 +118,16 @@ pub struct Content {
     pub verbatim: Option<Bytes>,
 }
 
+impl Content {
+    /// Bytes of both forms.
+    pub fn size(&self) -> usize {
+        self.body.get().len() + self.verbatim.as_ref().map_or(0, Bytes::len)
+    }
+}
+
+/// Bytes that a post or an entry costs beside its content, about: the struct, names, keys and counters.
+const OVERHEAD: usize = 256;
+
 /// A message on its way into a room.
 #[derive(Clone, Debug)]
 pub struct Post {
@@ -125,6 +141,13 @@ pub struct Post {
     pub durable: bool,
     /// Which connection of this gateway posted it, for encodings that do not echo; see [`Origin`].
     pub origin: Origin,
+}
+
+impl Post {
+    /// Bytes in memory, about; what queues are bounded by.
+    pub fn size(&self) -> usize {
+        OVERHEAD + self.content.size()
+    }
 }
 
 /// Names a connection in the whole ChatRoom: gateway incarnation and connection number.
@@ -149,6 +172,13 @@ pub struct Entry {
     pub origin: Origin,
 }
 
+impl Entry {
+    /// Bytes in memory, about; what windows are bounded by.
+    pub fn size(&self) -> usize {
+        OVERHEAD + self.content.size()
+    }
+}
+
 /// What travels beside the log: never stored, may be conflated or dropped.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
@@ -171,3 +201,6 @@ pub enum Signal {
     /// A gateway's count of members in the room changed; sums are asked of the bus.
     Count,
 }
+
+#[cfg(test)]
+mod model;

@@ -1,0 +1,125 @@
+//! How a log follows its room, and what its readers are told on the way.
+//!
+//! Decides which entries readers see next, and when they are told of a gap. The tail brings entries one by one; the
+//! history is read when the tail has left a hole, jumped or parted from what was shown. Pure; called by the hub.
+
+use std::sync::Arc;
+
+use super::{
+    Entry, Epoch, Position,
+    log::{Append, Log, Span, Window},
+};
+
+/// What was read of a room's history: its head then, and the newest entries up to it, ascending and contiguous.
+#[derive(Clone, Debug)]
+pub struct Reading {
+    pub head: Position,
+    pub entries: Vec<Arc<Entry>>,
+    /// Nothing older exists.
+    pub complete: bool,
+}
+
+/// What readers are told, in order.
+#[derive(Clone, Debug)]
+pub enum News {
+    /// The next entry.
+    Entry(Arc<Entry>),
+    /// These entries cannot be shown; the next one comes after them.
+    Missing { epoch: Epoch, span: Span },
+    /// These entries were shown on a branch that is lost; the next one has the first of their seqs.
+    Lost { epoch: Epoch, span: Span },
+}
+
+/// Whether the history must be read before the log can go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Follow {
+    Taken,
+    Known,
+    /// The entry was not taken, because others are missing before it.
+    Reread,
+}
+
+impl Log {
+    /// A log of what was read.
+    pub fn of(window: Window, reading: Reading) -> Self {
+        let mut log = Self::new(window, reading.head);
+        log.prepend(&clipped(&reading), reading.complete);
+        log
+    }
+
+    /// Takes an entry of the tail.
+    pub fn follow(&mut self, entry: &Arc<Entry>, news: &mut Vec<News>) -> Follow {
+        match self.append(entry) {
+            Append::Appended | Append::NewEpoch { lost: None } => {}
+            Append::NewEpoch { lost: Some(span) } => news.push(News::Lost { epoch: entry.epoch, span }),
+            Append::Duplicate => return Follow::Known,
+            Append::Stale | Append::Hole { .. } => return Follow::Reread,
+        }
+        news.push(News::Entry(Arc::clone(entry)));
+        Follow::Taken
+    }
+
+    /// Takes what was read of the history, which knows better than the tail.
+    pub fn merge(&mut self, reading: &Reading, news: &mut Vec<News>) {
+        let epoch = reading.head.epoch;
+        if epoch < self.head().epoch {
+            return;
+        }
+        news.extend(self.doubt(reading));
+        news.extend(self.step_back(reading).map(|span| News::Lost { epoch, span }));
+        for entry in clipped(reading) {
+            news.extend(self.part(&entry).map(|span| News::Lost { epoch, span }));
+            news.extend(self.skip_to(entry.seq).map(|span| News::Missing { epoch, span }));
+            if entry.seq == self.head().seq + 1 {
+                self.push(&entry);
+                news.push(News::Entry(entry));
+            }
+        }
+        news.extend(self.skip_to(reading.head.seq + 1).map(|span| News::Missing { epoch, span }));
+        self.confirm(epoch);
+    }
+
+    /// When generations passed unseen and the history no longer reaches back to where branches parted, all that is held
+    /// may be lost: it is given up, because claiming too much of a gap is honest and claiming too little is not.
+    fn doubt(&mut self, reading: &Reading) -> Option<News> {
+        let (head, first) = (self.head(), self.first());
+        let oldest = reading.entries.first();
+        let shared = |entry: &Arc<Entry>| self.get(entry.seq).is_some_and(|held| held.epoch == entry.epoch);
+        let goes_on = oldest.zip(self.get(head.seq)).is_some_and(|(entry, held)| entry.epoch == held.epoch);
+        let covered = oldest.is_some_and(|entry| entry.seq <= first) || reading.entries.iter().any(shared);
+        if reading.head.epoch == head.epoch || covered || goes_on || first > head.seq {
+            return None;
+        }
+        self.truncate(first - 1);
+        let epoch = reading.head.epoch;
+        let missing = self.skip_to(oldest.map_or(reading.head.seq + 1, |entry| entry.seq));
+        Some(match missing {
+            Some(span) => News::Missing { epoch, span },
+            None => News::Lost { epoch, span: Span { first, last: head.seq } },
+        })
+    }
+
+    /// Cuts the log to the head of a branch that is shorter. When that is below all that is held, nothing proves what was
+    /// shown before: all that was read counts as new.
+    fn step_back(&mut self, reading: &Reading) -> Option<Span> {
+        let mut lost = self.check(reading.head)?;
+        let proven = self.first() <= self.head().seq;
+        if let Some(oldest) = reading.entries.first().filter(|entry| !proven && entry.seq < lost.first) {
+            self.truncate(oldest.seq - 1);
+            lost.first = oldest.seq;
+        }
+        Some(lost)
+    }
+
+    /// Forgets what is held from the entry's seq on when it was written on another branch.
+    fn part(&mut self, entry: &Entry) -> Option<Span> {
+        let span = Span { first: entry.seq, last: self.head().seq };
+        let parted = self.get(entry.seq).is_some_and(|held| held.epoch != entry.epoch);
+        parted.then(|| self.truncate(entry.seq - 1)).map(|()| span)
+    }
+}
+
+/// The entries up to the head: what lies above it is not known to be on two copies.
+fn clipped(reading: &Reading) -> Vec<Arc<Entry>> {
+    reading.entries.iter().filter(|entry| entry.seq <= reading.head.seq).cloned().collect()
+}
