@@ -87,7 +87,8 @@ pub enum ToReactor {
         epoch: Epoch,
         chunk: Chunk,
     },
-    /// Entries were lost or cannot be read: every reader of the room is told.
+    /// Entries were lost or cannot be read: every reader of the room is told. `to` as in
+    /// [`crate::fanout::session::Input::Gap`].
     Gap {
         room: RoomId,
         epoch: Epoch,

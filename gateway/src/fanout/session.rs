@@ -49,7 +49,8 @@ pub enum Input<'a> {
     Answer(Answer),
     /// The fate of a post; posts of one connection to one room are answered in their order.
     Posted { tag: u64, result: Result<Posted, PostError> },
-    /// Entries `from..=to` cannot be shown: trimmed, or skipped by the slow-consumer policy. `to` None: extent unknown.
+    /// Entries `from..=to` cannot be shown: trimmed, or skipped by the slow-consumer policy; the next one comes after
+    /// `to`. `to` None: what was shown from `from` on is lost with its epoch; the next one may have the seq `from` again.
     Gap { room: RoomName, epoch: Epoch, from: u64, to: Option<u64> },
     /// Once a second at most, and only for rooms joined with [`Join::presence`].
     Presence { room: RoomName, presence: Arc<Presence> },

@@ -203,4 +203,4 @@ pub enum Signal {
 }
 
 #[cfg(test)]
-mod model;
+pub(crate) mod model;

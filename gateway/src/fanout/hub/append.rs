@@ -1,0 +1,197 @@
+//! Posts on their way to the bus: gathered while the previous group is in flight, one group in flight.
+//!
+//! Decides what goes into a group, how long a group is retried (as a whole, which dedupe makes safe), and when a post
+//! is refused. Called by the actor after each round.
+
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+
+use tokio::{
+    sync::oneshot,
+    time::{Instant, sleep, timeout_at},
+};
+
+use super::{
+    Command,
+    actor::{Actor, Done},
+    backoff::Backoff,
+    counters::{add, tick},
+};
+use crate::{
+    bus::{AppendError, Appended, Bus, GROUP_POSTS, Partition},
+    fanout::{
+        link::{ConnectionId, ToReactor},
+        session::{PostError, Posted},
+    },
+    rooms::Post,
+};
+
+/// Bytes of a group, except that one post always goes: a script call stays under some milliseconds.
+const GROUP_BYTES: usize = 1 << 20;
+/// Posts that wait, a partition: some 100 ms of what a shard takes.
+const QUEUE: usize = 4096;
+/// Bytes that wait, a partition: at most half a gibibyte over all 64.
+const QUEUE_BYTES: usize = 8 << 20;
+/// How long a post waits for the bus before it fails: longer than a failover takes, shorter than people wait.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// A group gets at least this long, however old its posts are.
+const ATTEMPT: Duration = Duration::from_secs(1);
+/// Milliseconds after which a refused post is worth another try.
+pub(super) const RETRY: u64 = 1000;
+
+type Answers = Result<Vec<Result<Appended, AppendError>>, AppendError>;
+
+/// Who is told the fate of a post.
+#[derive(Debug)]
+pub(super) enum Reply {
+    Connection { to: ConnectionId, tag: u64 },
+    Caller(oneshot::Sender<Result<Posted, PostError>>),
+}
+
+#[derive(Debug)]
+struct Queued {
+    reply: Reply,
+    post: Post,
+    since: Instant,
+}
+
+/// The posts of a partition that are not acknowledged yet.
+#[derive(Debug, Default)]
+pub(super) struct Appender {
+    queue: VecDeque<Queued>,
+    bytes: usize,
+    flying: bool,
+}
+
+/// A group whose fate is known.
+#[derive(Debug)]
+pub(super) struct Flown {
+    replies: Vec<Reply>,
+    answers: Answers,
+}
+
+impl Appender {
+    /// True when every post was answered.
+    pub(super) fn is_empty(&self) -> bool {
+        self.queue.is_empty() && !self.flying
+    }
+
+    fn offer(&mut self, reply: Reply, post: Post) -> Result<(), Reply> {
+        let size = post.size();
+        if self.queue.len() >= QUEUE || self.bytes + size > QUEUE_BYTES {
+            return Err(reply);
+        }
+        self.bytes += size;
+        self.queue.push_back(Queued { reply, post, since: Instant::now() });
+        Ok(())
+    }
+
+    /// The next group with its deadline, unless one is in flight.
+    fn group(&mut self) -> Option<(Vec<Reply>, Vec<Post>, Instant)> {
+        let oldest = self.queue.front().filter(|_| !self.flying)?.since;
+        let (mut replies, mut posts, mut bytes) = (Vec::new(), Vec::new(), 0);
+        while let Some(queued) = self.queue.front() {
+            let size = queued.post.size();
+            if posts.len() == GROUP_POSTS || (bytes + size > GROUP_BYTES && !posts.is_empty()) {
+                break;
+            }
+            bytes += size;
+            if let Some(Queued { reply, post, .. }) = self.queue.pop_front() {
+                replies.push(reply);
+                posts.push(post);
+            }
+        }
+        self.bytes -= bytes;
+        self.flying = true;
+        Some((replies, posts, (oldest + PATIENCE).max(Instant::now() + ATTEMPT)))
+    }
+
+    /// Takes out the posts whose patience is over.
+    fn overdue(&mut self) -> Vec<Reply> {
+        let now = Instant::now();
+        let late = self.queue.iter().take_while(|queued| queued.since + PATIENCE <= now).count();
+        let late: Vec<_> = self.queue.drain(..late).collect();
+        self.bytes -= late.iter().map(|queued| queued.post.size()).sum::<usize>();
+        late.into_iter().map(|queued| queued.reply).collect()
+    }
+}
+
+/// Sends a group until it is answered or its deadline has passed.
+async fn fly(bus: Arc<dyn Bus>, partition: Partition, posts: Vec<Post>, deadline: Instant) -> Answers {
+    let mut backoff = Backoff::default();
+    loop {
+        let reason = match timeout_at(deadline, bus.append(partition, &posts)).await {
+            Ok(Err(AppendError::Away(reason))) => reason,
+            Ok(answers) => return answers,
+            Err(_) => "no answer in time".into(),
+        };
+        let pause = backoff.failed();
+        if Instant::now() + pause >= deadline {
+            return Err(AppendError::Away(reason));
+        }
+        sleep(pause).await;
+    }
+}
+
+impl Actor {
+    pub(super) fn post(&mut self, reply: Reply, post: Post) {
+        if let Err(reply) = self.appender.offer(reply, post) {
+            tick(&self.shared.counters.posts_full);
+            self.posted(reply, Err(PostError::Full { retry: RETRY }));
+        }
+    }
+
+    /// Starts the next group if none is in flight.
+    pub(super) fn append_next(&mut self) {
+        let Some((replies, posts, deadline)) = self.appender.group() else { return };
+        let (bus, partition) = (Arc::clone(&self.bus), self.partition);
+        tick(&self.shared.counters.groups);
+        self.work.push(Box::pin(async move {
+            let answers = fly(bus, partition, posts, deadline).await;
+            Done::Appended(Flown { replies, answers })
+        }));
+    }
+
+    pub(super) fn appended(&mut self, Flown { replies, answers }: Flown) {
+        self.appender.flying = false;
+        match answers {
+            Ok(answers) => {
+                for (reply, answer) in replies.into_iter().zip(answers) {
+                    self.posted(reply, answer.map(Posted::from).map_err(PostError::from));
+                }
+            }
+            Err(error) => {
+                tracing::warn!(partition = self.partition.index(), %error, "a group of posts has failed");
+                tick(&self.shared.counters.away);
+                for reply in replies.into_iter().chain(self.appender.overdue()) {
+                    self.posted(reply, Err(PostError::Append(error.clone())));
+                }
+            }
+        }
+    }
+
+    fn posted(&mut self, reply: Reply, result: Result<Posted, PostError>) {
+        match &result {
+            Ok(_) => add(&self.shared.counters.posts, 1),
+            Err(PostError::Append(_)) => add(&self.shared.counters.posts_failed, 1),
+            Err(PostError::Full { .. }) => {}
+        }
+        match reply {
+            Reply::Connection { to, tag } => self.delivery.push(to.reactor, ToReactor::Posted { to, tag, result }),
+            // The caller may have gone; the post stands.
+            Reply::Caller(caller) => drop(caller.send(result)),
+        }
+    }
+
+    /// Ends the partition: posts that are queued get their answers, others are no longer taken.
+    pub(super) fn refuse(&mut self, command: Command) {
+        if let Command::Post { post: _, reply } = command {
+            self.posted(Reply::Caller(reply), Err(PostError::Append(AppendError::Away("the gateway stops".into()))));
+        }
+    }
+}
+
+impl From<Appended> for Posted {
+    fn from(Appended { seq, epoch, time, duplicate }: Appended) -> Self {
+        Self { seq, epoch, time, duplicate }
+    }
+}

@@ -1,0 +1,150 @@
+//! What goes to the reactors: batches in order, one a reactor and round, and the encodings that fill them.
+//!
+//! Waits when a reactor's inbox is full, and with it the actor and its tail: nothing is dropped here.
+
+use std::{mem, sync::Arc};
+
+use super::counters::{Counters, tick};
+use crate::{
+    fanout::{
+        encoding::{Chunk, ChunkWriter, Encoding, EncodingId},
+        link::{ConnectionId, ReactorId, RoomId, ToReactor},
+        reactor::ReactorSender,
+        session::Answer,
+    },
+    rooms::{Entry, Epoch, RoomName, Signal},
+};
+
+/// Where members sit: grouped by encoding first, so that each is encoded once on a walk over a room's seats.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Seat {
+    pub(super) encoding: EncodingId,
+    pub(super) reactor: ReactorId,
+    /// Whether its members asked for presence.
+    pub(super) presence: bool,
+}
+
+/// The encodings of the process by id.
+pub(super) struct Encodings(Vec<Option<Arc<dyn Encoding>>>);
+
+impl Encodings {
+    pub(super) fn new(list: Vec<(EncodingId, Arc<dyn Encoding>)>) -> Self {
+        let mut by_id: Vec<Option<Arc<dyn Encoding>>> = Vec::new();
+        for (EncodingId(id), encoding) in list {
+            let at = usize::from(id);
+            by_id.resize(by_id.len().max(at + 1), None);
+            by_id[at] = Some(encoding);
+        }
+        Self(by_id)
+    }
+
+    fn get(&self, EncodingId(id): EncodingId) -> Option<&dyn Encoding> {
+        self.0.get(usize::from(id))?.as_deref()
+    }
+}
+
+/// Batches on their way to the reactors.
+pub(super) struct Delivery {
+    reactors: Vec<ReactorSender>,
+    batches: Vec<Vec<ToReactor>>,
+    encodings: Arc<Encodings>,
+    counters: Arc<Counters>,
+}
+
+impl Delivery {
+    pub(super) fn new(reactors: Vec<ReactorSender>, encodings: Arc<Encodings>, counters: Arc<Counters>) -> Self {
+        let batches = reactors.iter().map(|_| Vec::new()).collect();
+        Self { reactors, batches, encodings, counters }
+    }
+
+    /// Queues a message for a reactor.
+    pub(super) fn push(&mut self, ReactorId(reactor): ReactorId, message: ToReactor) {
+        if let Some(batch) = self.batches.get_mut(usize::from(reactor)) {
+            batch.push(message);
+        }
+    }
+
+    /// Queues an answer for a connection.
+    pub(super) fn answer(&mut self, to: ConnectionId, answer: Answer) {
+        self.push(to.reactor, ToReactor::Answer { to, answer });
+    }
+
+    /// Entries as one chunk; None when the encoding shows none of them.
+    pub(super) fn encode(
+        &self,
+        encoding: EncodingId,
+        room: &RoomName,
+        epoch: Option<Epoch>,
+        entries: &[Arc<Entry>],
+    ) -> Option<Chunk> {
+        let seqs = (entries.first()?.seq, entries.last()?.seq);
+        let mut out = ChunkWriter::default();
+        self.encodings.get(encoding)?.entries(room, epoch, entries, &mut out);
+        tick(&self.counters.encoded);
+        (!out.is_empty()).then(|| out.seal(Some(seqs)))
+    }
+
+    /// A signal as one chunk; None when the encoding does not show it.
+    pub(super) fn encode_signal(&self, encoding: EncodingId, room: &RoomName, signal: &Signal) -> Option<Chunk> {
+        let mut out = ChunkWriter::default();
+        self.encodings.get(encoding)?.signal(room, signal, &mut out);
+        (!out.is_empty()).then(|| out.seal(None))
+    }
+
+    /// Queues a chunk for each reactor with members of an encoding; `write` is called once an encoding.
+    pub(super) fn chunks(
+        &mut self,
+        room: RoomId,
+        epoch: Epoch,
+        seats: impl Iterator<Item = Seat>,
+        write: impl Fn(&Self, EncodingId) -> Option<Chunk>,
+    ) {
+        let mut sealed: Option<(EncodingId, Option<Chunk>)> = None;
+        let mut last = None;
+        for Seat { encoding, reactor, .. } in seats {
+            if last.replace((encoding, reactor)) == Some((encoding, reactor)) {
+                continue;
+            }
+            if sealed.as_ref().is_none_or(|(sealed, _)| *sealed != encoding) {
+                sealed = Some((encoding, write(self, encoding)));
+            }
+            if let Some((_, Some(chunk))) = &sealed {
+                let chunk = chunk.clone();
+                self.push(reactor, ToReactor::Chunk { room, encoding, epoch, chunk });
+            }
+        }
+    }
+
+    /// Queues a message for every reactor among `seats`.
+    pub(super) fn each(&mut self, seats: impl Iterator<Item = Seat>, message: impl Fn() -> ToReactor) {
+        let mut reactors: Vec<_> = seats.map(|seat| seat.reactor).collect();
+        reactors.sort_unstable();
+        reactors.dedup();
+        reactors.into_iter().for_each(|reactor| self.push(reactor, message()));
+    }
+
+    /// Counts a gap told to readers.
+    pub(super) fn told_gap(&self) {
+        tick(&self.counters.gaps);
+    }
+
+    /// Counts a join that was answered.
+    pub(super) fn joined(&self, recovered: bool, gap: bool) {
+        tick(&self.counters.joins);
+        if recovered {
+            tick(&self.counters.resumed);
+        }
+        if gap {
+            tick(&self.counters.gaps);
+        }
+    }
+
+    /// Hands the batches over, in order; waits while an inbox is full. A reactor that has ended takes nothing any more.
+    pub(super) async fn flush(&mut self) {
+        for (reactor, batch) in self.reactors.iter().zip(&mut self.batches) {
+            if !batch.is_empty() && reactor.send(mem::take(batch)).await.is_err() {
+                tracing::debug!(reactor = reactor.id().0, "a batch came after the reactor's end");
+            }
+        }
+    }
+}

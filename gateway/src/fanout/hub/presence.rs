@@ -1,0 +1,112 @@
+//! What people in a room are told of each other's coming and going.
+//!
+//! Decides when: at most once a second and room, only for rooms with members that asked for it, and only when the
+//! number changed or somebody came or went. Names are those that were announced, at most twenty of each.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::Instant;
+
+use super::{actor::Actor, delivery::Seat, room::Room, timers::Due};
+use crate::{
+    fanout::{link::ToReactor, session},
+    rooms::{Author, RoomName, Signal},
+};
+
+/// Names of each kind in one telling.
+const NAMES: usize = 20;
+/// The least time between two tellings.
+const PAUSE: Duration = Duration::from_secs(1);
+/// From the first change to the telling: counts of all gateways are written by then.
+const GATHER: Duration = Duration::from_millis(300);
+/// Rooms, a partition and second, whose sum is read though nobody told of a change: a gateway that died does not.
+const POLLED: usize = 8;
+
+/// What is to be told.
+#[derive(Debug, Default)]
+pub(super) struct Presence {
+    /// Something may have changed, and its time has come.
+    ripe: bool,
+    joined: Vec<Author>,
+    left: Vec<Author>,
+    /// The number told last, and when.
+    told: Option<(u64, Instant)>,
+}
+
+impl Presence {
+    fn hear(&mut self, signal: &Signal) {
+        match signal {
+            Signal::Joined { who, first: true, .. } => note(who, &mut self.joined, &mut self.left),
+            Signal::Left { who, .. } => note(who, &mut self.left, &mut self.joined),
+            Signal::Joined { .. } | Signal::Typing { .. } | Signal::Count => {}
+        }
+    }
+}
+
+/// Who comes back within a second has not been away.
+fn note(who: &Author, to: &mut Vec<Author>, other: &mut Vec<Author>) {
+    if let Some(at) = other.iter().position(|author| author.id == who.id) {
+        other.remove(at);
+    } else if to.len() < NAMES {
+        to.push(who.clone());
+    }
+}
+
+impl Room {
+    /// Seats whose members asked for presence.
+    fn watchers(&self) -> impl Iterator<Item = Seat> {
+        self.members.seats().filter(|seat| seat.presence)
+    }
+}
+
+impl Actor {
+    /// Notes a signal that may change who is in the room.
+    pub(super) fn note_presence(&mut self, name: &RoomName, signal: &Signal) {
+        if matches!(signal, Signal::Typing { .. }) {
+            return;
+        }
+        self.sums.outdate(name);
+        let Some(room) = self.rooms.get_mut(name).filter(|room| room.watchers().next().is_some()) else { return };
+        room.presence.hear(signal);
+        let now = Instant::now();
+        let at = room.presence.told.map_or(now, |(_, told)| told + PAUSE).max(now + GATHER);
+        self.timers.set(at, Due::Presence, name);
+    }
+
+    pub(super) fn presence_due(&mut self, name: &RoomName) {
+        let Some(room) = self.rooms.get_mut(name) else { return };
+        room.presence.ripe = true;
+        if self.fresh_sum(name).is_some() { self.tell_presence(name) } else { self.want_sum(name) }
+    }
+
+    /// Tells what has changed, if it is time and the sum is fresh.
+    pub(super) fn tell_presence(&mut self, name: &RoomName) {
+        let Some(others) = self.fresh_sum(name) else { return };
+        let Some(room) = self.rooms.get_mut(name).filter(|room| room.presence.ripe) else { return };
+        let members = others + room.members.len() as u64;
+        room.presence.ripe = false;
+        let joined = std::mem::take(&mut room.presence.joined);
+        let left = std::mem::take(&mut room.presence.left);
+        let same = room.presence.told.is_some_and(|(told, _)| told == members);
+        if same && joined.is_empty() && left.is_empty() {
+            return;
+        }
+        room.presence.told = Some((members, Instant::now()));
+        let (id, presence) = (room.id, Arc::new(session::Presence { members, joined, left }));
+        let message = || ToReactor::Presence { room: id, presence: Arc::clone(&presence) };
+        self.delivery.each(room.watchers(), message);
+    }
+
+    /// Reads the sums that were not read for longest: a dead gateway's members are gone with its lease, unannounced.
+    pub(super) fn poll_presence(&mut self, now: Instant) {
+        let watched = self.rooms.values().filter(|room| room.watchers().next().is_some());
+        let stale = |at: Option<Instant>| at.is_none_or(|at| now - at >= PAUSE);
+        let mut names: Vec<_> = watched.map(|room| (self.sums.age(&room.name), &room.name)).collect();
+        names.retain(|(at, _)| stale(*at));
+        names.sort_unstable();
+        let names: Vec<_> = names.into_iter().take(POLLED).map(|(_, name)| name.clone()).collect();
+        for name in names {
+            self.timers.set(now, Due::Presence, &name);
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! The hub over the memory bus, with scripted reactors and a clock that stands still until everybody waits.
+
+mod delivery;
+mod people;
+mod resume;
+mod world;
