@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::rooms::{Entry, Epoch, Origin, RoomName, Signal};
+use crate::{
+    fanout::codec,
+    rooms::{Entry, Epoch, Origin, RoomName, Signal},
+};
 
 /// Index of an encoding in the registry of the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -38,28 +41,12 @@ pub struct Hidden {
 impl ChunkWriter {
     /// One unmasked TEXT frame; `payload` is UTF-8.
     pub fn text(&mut self, payload: &[u8]) {
-        self.frame(0x81, payload);
+        codec::frame(&mut self.bytes, codec::TEXT, payload);
     }
 
     /// One unmasked BINARY frame.
     pub fn binary(&mut self, payload: &[u8]) {
-        self.frame(0x82, payload);
-    }
-
-    fn frame(&mut self, first: u8, payload: &[u8]) {
-        self.bytes.push(first);
-        match payload.len() {
-            n @ 0..=125 => self.bytes.push(n as u8),
-            n @ 126..=0xffff => {
-                self.bytes.push(126);
-                self.bytes.extend_from_slice(&(n as u16).to_be_bytes());
-            }
-            n => {
-                self.bytes.push(127);
-                self.bytes.extend_from_slice(&(n as u64).to_be_bytes());
-            }
-        }
-        self.bytes.extend_from_slice(payload);
+        codec::frame(&mut self.bytes, codec::BINARY, payload);
     }
 
     /// Frames written inside `write` are not sent to the connection `from`.

@@ -1,21 +1,54 @@
 //! The loop of one reactor thread.
+//!
+//! Decides in what order a turn does its work, how much of each, and when the next flush may begin.
 
-use std::{io, sync::Arc};
-
-use super::{Handle, HubQueue, Inbox, ReactorSender, Settings, counters::Counters};
-use super::{
-    inbox::{self, Wake},
-    orders::Orders,
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
 };
-use crate::fanout::{link::ReactorId, session::Accepted};
-use std::sync::atomic::AtomicUsize;
+
+use mio::{Events, Poll, Token, Waker};
 use tokio::sync::mpsc;
 
-const WAKE: mio::Token = mio::Token(usize::MAX);
+use super::{
+    ADOPTED, Handle, HubQueue, INBOX_BATCHES, Inbox, ReactorSender, Settings,
+    counters::Counters,
+    inbox::{self, Wake},
+    orders::Orders,
+    turn::Reactor,
+    wheel::TICK,
+};
+use crate::fanout::{link::ReactorId, session::Accepted};
 
-/// A reactor before its thread starts, and while it runs.
-pub(crate) struct EventLoop {
-    poll: mio::Poll,
+const WAKE: Token = Token(usize::MAX);
+
+/// Batches of the hub taken between two flushes; what is left waits, and its senders with it.
+const BATCHES: usize = 64;
+
+/// Sockets adopted in a turn: each may cost a session's first writes.
+const ADOPTIONS: usize = 64;
+
+/// Writes in a turn, some milliseconds, before sockets are read again.
+const WRITES: usize = 1024;
+
+/// The longest pause between two flushes.
+const LONGEST_PAUSE: Duration = Duration::from_millis(20);
+
+/// The pause is this multiple of what the last flush cost: a fifth of a thread goes into flushing before the pause
+/// has reached its longest, and what arrives meanwhile shares a write.
+const PAUSE: u32 = 4;
+
+/// Shorter pauses are not kept: epoll waits whole milliseconds.
+const SHORTEST_PAUSE: Duration = Duration::from_micros(250);
+
+/// A reactor's ends of what the other threads hold.
+pub(super) struct EventLoop {
+    id: ReactorId,
+    poll: Poll,
     inbox: Inbox,
     adopted: mpsc::Receiver<Box<Accepted>>,
     wake: Arc<Wake>,
@@ -26,34 +59,122 @@ pub(crate) struct EventLoop {
 }
 
 impl EventLoop {
-    pub(crate) fn new(
+    pub(super) fn new(
         id: ReactorId,
         settings: Settings,
         orders: &Arc<Orders>,
     ) -> io::Result<(Self, ReactorSender, Handle)> {
-        let poll = mio::Poll::new()?;
-        let waker = mio::Waker::new(poll.registry(), WAKE)?;
+        let poll = Poll::new()?;
+        let waker = Waker::new(poll.registry(), WAKE)?;
         let wake = Arc::new(Wake::new(move || {
             if let Err(error) = waker.wake() {
                 tracing::error!(%error, "failed to wake a reactor");
             }
         }));
-        let (sender, inbox) = inbox::connect(id, super::INBOX_BATCHES, Arc::clone(&wake));
-        let (adopt, adopted) = mpsc::channel(super::ADOPTED);
+        let (sender, inbox) = inbox::connect(id, INBOX_BATCHES, Arc::clone(&wake));
+        let (adopt, adopted) = mpsc::channel(ADOPTED);
         let (load, counters) = (Arc::new(AtomicUsize::new(0)), Arc::new(Counters::default()));
-        let handle =
-            Handle { adopt, wake: Arc::clone(&wake), load: Arc::clone(&load), counters: Arc::clone(&counters) };
-        Ok((Self { poll, inbox, adopted, wake, orders: Arc::clone(orders), counters, load, settings }, sender, handle))
+        let handle = Handle { adopt, wake: Arc::clone(&wake), load: load.clone(), counters: counters.clone() };
+        let orders = Arc::clone(orders);
+        Ok((Self { id, poll, inbox, adopted, wake, orders, counters, load, settings }, sender, handle))
     }
 
-    pub(crate) fn run(mut self, _hub: Arc<dyn HubQueue>) -> io::Result<()> {
-        let mut events = mio::Events::with_capacity(1024);
-        while !self.orders.shutting_down() {
-            let idle = self.wake.may_sleep(|| self.inbox.is_empty() && self.adopted.is_empty());
-            let _ = (idle, &self.counters, &self.load, &self.settings);
-            self.poll.poll(&mut events, None)?;
-            self.wake.awake();
+    /// Runs until the reactors are shut down.
+    pub(super) fn run(self, hub: Arc<dyn HubQueue>) -> io::Result<()> {
+        let Self { id, mut poll, mut inbox, mut adopted, wake, orders, counters, load, settings } = self;
+        let registry = poll.registry().try_clone()?;
+        let mut reactor = Reactor::new(id, settings, registry, hub, orders.clone(), counters.clone(), load);
+        let mut events = Events::with_capacity(1024);
+        let mut pace = Pace::default();
+        loop {
+            let wait = reactor.due_in(pace.wait(reactor.wants_flush()));
+            // While a flush is due its time ends the wait: no need to be woken for what it will pick up anyway.
+            let quiet = || inbox.is_empty() && adopted.is_empty() && !orders.shutting_down();
+            let asleep = wait.is_none_or(|wait| !wait.is_zero()) && (reactor.wants_flush() || wake.may_sleep(quiet));
+            match poll.poll(&mut events, if asleep { wait } else { Some(Duration::ZERO) }) {
+                Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
+                _ => wake.awake(),
+            }
+            reactor.begin_turn();
+            if orders.shutting_down() {
+                reactor.end_all();
+                return Ok(());
+            }
+            for event in events.iter().filter(|event| event.token() != WAKE) {
+                reactor.socket_event(event);
+            }
+            for _ in 0..ADOPTIONS {
+                let Ok(accepted) = adopted.try_recv() else { break };
+                reactor.adopt(*accepted);
+            }
+            reactor.read_sockets();
+            if !reactor.wants_flush() || pace.may_flush() {
+                // Never within a flush: it would chase an end that moves.
+                if !pace.flushing {
+                    take_batches(&mut inbox, &mut reactor, settings.ring_bytes / 4);
+                }
+                pace.flush(&mut reactor);
+                counters.flush_pause_micros.store(pace.pause.as_micros() as u64, Relaxed);
+            }
+            reactor.end_turn();
         }
-        Ok(())
     }
+}
+
+fn take_batches(inbox: &mut Inbox, reactor: &mut Reactor, bytes: usize) {
+    let mut taken = 0;
+    for _ in 0..BATCHES {
+        let Some(batch) = inbox.try_recv() else { return };
+        taken += batch.into_iter().map(|message| reactor.hub_message(message)).sum::<usize>();
+        if taken > bytes {
+            return;
+        }
+    }
+}
+
+/// When the reactor may flush.
+struct Pace {
+    /// A flush has begun and was interrupted.
+    flushing: bool,
+    /// What it has cost so far.
+    cost: Duration,
+    pause: Duration,
+    next: Instant,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self { flushing: false, cost: Duration::ZERO, pause: Duration::ZERO, next: Instant::now() }
+    }
+}
+
+impl Pace {
+    /// How long a flush that is `wanted` has to wait; None when none is.
+    fn wait(&self, wanted: bool) -> Option<Duration> {
+        wanted.then(|| if self.flushing { Duration::ZERO } else { self.next.saturating_duration_since(Instant::now()) })
+    }
+
+    fn may_flush(&self) -> bool {
+        self.wait(true) == Some(Duration::ZERO)
+    }
+
+    fn flush(&mut self, reactor: &mut Reactor) {
+        if !reactor.wants_flush() || !self.may_flush() {
+            return;
+        }
+        let start = Instant::now();
+        self.flushing = !reactor.flush(WRITES);
+        let end = Instant::now();
+        self.cost += end - start;
+        if !self.flushing {
+            let pause = (self.cost * PAUSE).min(LONGEST_PAUSE);
+            self.pause = if pause < SHORTEST_PAUSE { Duration::ZERO } else { pause };
+            (self.next, self.cost) = (end + self.pause, Duration::ZERO);
+        }
+    }
+}
+
+/// The wait until the next tick of the clock at `millis`.
+pub(super) fn until_tick(millis: u64) -> Duration {
+    Duration::from_millis(TICK - millis % TICK)
 }

@@ -6,12 +6,24 @@
 //! A reactor is one thread with an epoll, a slab of connections, a timer wheel and one read buffer; nothing is shared
 //! between reactors but the bytes of sealed chunks.
 
-#[cfg_attr(not(test), expect(dead_code, reason = "the loop that counts lands next"))]
+mod arrivals;
+mod connection;
 mod counters;
+mod effects;
+mod ending;
 mod event_loop;
+mod feed;
+mod flush;
 mod inbox;
-#[cfg_attr(not(test), expect(dead_code, reason = "the loop that drains lands next"))]
 mod orders;
+mod parked;
+mod rate;
+mod reading;
+#[cfg(test)]
+mod tests;
+mod timers;
+mod turn;
+mod wheel;
 
 use std::{
     io,
@@ -203,6 +215,7 @@ impl Reactors {
     /// `Input::Moved` and cut 5 s later.
     pub fn drain(&self, rate: u32) {
         self.orders.drain(rate, Instant::now());
+        self.wake_all();
     }
 
     /// Asks no further client to leave.
@@ -219,14 +232,18 @@ impl Reactors {
     /// milliseconds; later calls return at once.
     pub fn shutdown(&self) {
         self.orders.shut_down();
-        for handle in &self.handles {
-            handle.wake.queued();
-        }
+        self.wake_all();
         let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         for thread in threads {
             if thread.join().is_err() {
                 tracing::error!("a reactor had panicked");
             }
+        }
+    }
+
+    fn wake_all(&self) {
+        for handle in &self.handles {
+            handle.wake.queued();
         }
     }
 }

@@ -32,9 +32,13 @@ impl Orders {
         }
     }
 
-    /// Milliseconds since the reactors were made: the clock that sessions see.
-    pub(crate) fn millis(&self, now: Instant) -> u64 {
-        now.saturating_duration_since(self.base).as_millis() as u64
+    /// Microseconds since the reactors were made: the clock that sessions see.
+    pub(crate) fn micros(&self, now: Instant) -> u64 {
+        now.saturating_duration_since(self.base).as_micros() as u64
+    }
+
+    fn millis(&self, now: Instant) -> u64 {
+        self.micros(now) / 1000
     }
 
     /// Starts draining, or goes on at another rate. The same rate again changes nothing.
@@ -48,6 +52,10 @@ impl Orders {
 
     pub(crate) fn undrain(&self) {
         self.rate.store(0, SeqCst);
+    }
+
+    pub(crate) fn draining(&self) -> bool {
+        self.rate.load(SeqCst) > 0
     }
 
     /// How many of `wanted` connections may be moved at `now` (milliseconds of this clock).

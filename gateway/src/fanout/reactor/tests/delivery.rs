@@ -1,0 +1,284 @@
+use std::time::Duration;
+
+use super::rig::*;
+use crate::{
+    fanout::{
+        encoding::{Chunk, ChunkWriter},
+        reactor::{Settings, SlowConsumer},
+    },
+    rooms::Origin,
+};
+
+#[test]
+fn what_a_client_says_reaches_its_session_and_replies_come_back_in_order() {
+    let mut rig = Rig::start(settings());
+    let mut client = rig.connect(policy());
+    for n in 0..200 {
+        client.say(&format!("hello{n}"));
+    }
+    for n in 0..200 {
+        assert_eq!(client.hear(), format!("hello{n}"));
+    }
+    client.socket.send(tungstenite::Message::binary(vec![1, 2])).unwrap();
+    assert_eq!(client.hear(), "b\"\\x01\\x02\"");
+    rig.reactors.shutdown();
+}
+
+#[test]
+fn a_reader_gets_answer_backlog_and_chunks_in_that_order() {
+    let mut rig = Rig::start(settings());
+    let mut client = rig.connect(policy());
+    rig.join(&mut client, "lobby", 1, vec![entry(4, "four"), entry(5, "five")]);
+    rig.publish(1, &entry(6, "six"));
+    rig.publish(1, &entry(7, "seven"));
+    for expected in ["four", "five", "six", "seven"] {
+        assert_eq!(client.hear(), expected);
+    }
+    rig.reactors.shutdown();
+}
+
+#[test]
+fn joining_again_neither_repeats_nor_loses_a_chunk() {
+    let mut rig = Rig::start(settings());
+    let mut client = rig.connect(policy());
+    rig.join(&mut client, "lobby", 1, vec![]);
+    let id = client.id.unwrap();
+    client.say("join lobby");
+    rig.next();
+    // All in one batch, so that the chunks before the answer are not written yet when it comes.
+    rig.push(id.reactor, vec![chunk_of(1, entry(6, "six")), chunk_of(1, entry(7, "seven"))]);
+    rig.answer_join(id, "lobby", 1, vec![entry(6, "again six")]);
+    rig.publish(1, &entry(8, "eight"));
+    for expected in ["six", "seven", "joined lobby 5", "again six", "eight"] {
+        assert_eq!(client.hear(), expected);
+    }
+    rig.reactors.shutdown();
+}
+
+#[test]
+fn who_has_left_gets_nothing_more() {
+    let mut rig = Rig::start(settings());
+    let mut client = rig.connect(policy());
+    rig.join(&mut client, "lobby", 1, vec![]);
+    client.say("leave lobby");
+    rig.next();
+    rig.publish(1, &entry(6, "six"));
+    client.say("still here");
+    assert_eq!(client.hear(), "still here");
+    rig.reactors.shutdown();
+}
+
+#[test]
+fn an_author_does_not_see_what_is_hidden_from_it() {
+    let mut rig = Rig::start(settings());
+    let (mut ada, mut bob) = (rig.connect(policy()), rig.connect(policy()));
+    rig.join(&mut ada, "lobby", 1, vec![]);
+    rig.join(&mut bob, "lobby", 1, vec![]);
+    ada.say("post lobby");
+    let crate::fanout::link::ToHub::Post { post, .. } = rig.next() else { panic!("a post") };
+    let mut writer = ChunkWriter::default();
+    writer.text(b"before");
+    writer.own(post.origin, |writer| writer.text(b"ada's"));
+    writer.own(Origin { gateway: 1, connection: 2 }, |writer| writer.text(b"a stranger's"));
+    writer.text(b"after");
+    rig.publish(1, &writer.seal(Some((6, 9))));
+    let mut only = ChunkWriter::default();
+    only.own(post.origin, |writer| writer.text(b"ada's again"));
+    rig.publish(1, &only.seal(Some((10, 10))));
+    rig.publish(1, &entry(11, "end"));
+    for expected in ["before", "a stranger's", "after", "end"] {
+        assert_eq!(ada.hear(), expected);
+    }
+    for expected in ["before", "ada's", "a stranger's", "after", "ada's again", "end"] {
+        assert_eq!(bob.hear(), expected);
+    }
+    rig.reactors.shutdown();
+}
+
+/// A chunk of 64 KiB in frames of 1 KiB that say which they are.
+fn bulk(seq: u64) -> Chunk {
+    let mut writer = ChunkWriter::default();
+    for part in 0..64 {
+        writer.text(format!("{seq}.{part} {}", "x".repeat(1000)).as_bytes());
+    }
+    writer.seal(Some((seq, seq)))
+}
+
+fn hear_bulk(client: &mut super::rig::Client, seq: u64) {
+    for part in 0..64 {
+        let heard = client.hear();
+        assert!(heard.starts_with(&format!("{seq}.{part} ")), "{seq}.{part}, not {}", &heard[..20.min(heard.len())]);
+    }
+}
+
+#[test]
+fn a_slow_reader_gets_everything_in_whole_frames_and_its_replies_in_between() {
+    let mut rig = Rig::start(settings());
+    let (mut slow, mut quick) = (rig.connect(policy()), rig.connect(policy()));
+    rig.join(&mut slow, "lobby", 1, vec![]);
+    rig.join(&mut quick, "lobby", 1, vec![]);
+    // 7 MiB: more than the sockets hold, less than the ring.
+    let quick = std::thread::spawn(move || {
+        for seq in 6..118 {
+            hear_bulk(&mut quick, seq);
+        }
+        quick
+    });
+    for seq in 6..118 {
+        rig.publish(1, &bulk(seq));
+    }
+    let quick = quick.join().unwrap();
+    slow.say("a reply");
+    std::thread::sleep(Duration::from_millis(50));
+    let (mut next, mut replied) = ((6, 0), false);
+    while next < (118, 0) {
+        let heard = slow.hear();
+        if heard == "a reply" {
+            replied = true;
+            continue;
+        }
+        let (seq, part) = next;
+        assert!(heard.starts_with(&format!("{seq}.{part} ")), "{next:?}");
+        next = if part == 63 { (seq + 1, 0) } else { (seq, part + 1) };
+    }
+    assert!(replied || slow.hear() == "a reply");
+    let totals = rig.reactors.totals();
+    assert_eq!((totals.slow_disconnected, totals.deliveries), (0, 2 * 112));
+    drop(quick);
+    rig.reactors.shutdown();
+}
+
+fn narrow(slow_consumer: SlowConsumer) -> Settings {
+    Settings { slow_consumer, ring_bytes: 1 << 20, ..settings() }
+}
+
+#[test]
+fn a_reader_that_falls_out_of_the_ring_is_closed_with_1013() {
+    let mut rig = Rig::start(narrow(SlowConsumer::Disconnect));
+    let mut slow = rig.connect(policy());
+    rig.join(&mut slow, "lobby", 1, vec![]);
+    for seq in 6..400 {
+        rig.publish(1, &bulk(seq));
+    }
+    eventually("the slow reader is cut", || rig.reactors.totals().slow_disconnected == 1);
+    let crate::fanout::link::ToHub::Leave { asked: false, .. } = rig.next() else { panic!("it left") };
+    assert_eq!(slow.events.recv_timeout(PATIENCE).unwrap(), "closed");
+    let mut last = String::new();
+    for _ in 0..400 * 64 {
+        last = slow.hear();
+        if last.starts_with('(') {
+            break;
+        }
+    }
+    assert_eq!(last, "(1013 slow_consumer)");
+    rig.reactors.shutdown();
+}
+
+#[test]
+fn a_reader_that_falls_out_of_the_ring_may_skip_to_the_latest_and_is_told_what_it_missed() {
+    let mut rig = Rig::start(narrow(SlowConsumer::SkipToLatest));
+    let mut slow = rig.connect(policy());
+    rig.join(&mut slow, "lobby", 1, vec![]);
+    for seq in 6..400 {
+        rig.publish(1, &bulk(seq));
+    }
+    eventually("it skips", || rig.reactors.totals().slow_skipped > 0);
+    let (mut expected, mut gaps) = (6, 0);
+    while expected < 400 {
+        let heard = slow.hear();
+        if let Some(gap) = heard.strip_prefix("gap lobby ") {
+            let (from, to) = gap.split_once(' ').unwrap();
+            assert_eq!(from, expected.to_string(), "the gap begins where the messages end");
+            expected = to.trim_start_matches("Some(").trim_end_matches(')').parse::<u64>().unwrap() + 1;
+            gaps += 1;
+        } else if heard.contains(".63 ") {
+            assert!(heard.starts_with(&format!("{expected}.")), "{expected}, not {}", &heard[..10]);
+            expected += 1;
+        }
+    }
+    assert_eq!(gaps, rig.reactors.totals().slow_skipped);
+    rig.reactors.shutdown();
+}
+
+#[test]
+fn a_gap_is_told_after_what_came_before_it() {
+    let mut rig = Rig::start(settings());
+    let mut client = rig.connect(policy());
+    rig.join(&mut client, "lobby", 1, vec![]);
+    let gap = crate::fanout::link::ToReactor::Gap {
+        room: crate::fanout::link::RoomId(1),
+        epoch: crate::rooms::Epoch(3),
+        from: 7,
+        to: Some(9),
+    };
+    let reactor = client.id.unwrap().reactor;
+    rig.push(reactor, vec![chunk_of(1, entry(6, "six")), gap, chunk_of(1, entry(10, "ten"))]);
+    for expected in ["six", "gap lobby 7 Some(9)", "ten"] {
+        assert_eq!(client.hear(), expected);
+    }
+    rig.reactors.shutdown();
+}
+
+#[test]
+fn presence_reaches_those_who_asked_for_it() {
+    let mut rig = Rig::start(settings());
+    let mut client = rig.connect(policy());
+    rig.join(&mut client, "lobby", 1, vec![]);
+    let presence = crate::fanout::session::Presence { members: 42, ..Default::default() };
+    let message = crate::fanout::link::ToReactor::Presence {
+        room: crate::fanout::link::RoomId(1),
+        presence: std::sync::Arc::new(presence),
+    };
+    rig.push(client.id.unwrap().reactor, vec![message]);
+    assert_eq!(client.hear(), "present 42");
+    rig.reactors.shutdown();
+}
+
+#[test]
+fn a_thousand_readers_get_ten_thousand_entries_once_and_in_order() {
+    const READERS: usize = 1000;
+    const ENTRIES: u64 = 10_000;
+    let mut rig = Rig::start(Settings { threads: 2, ..settings() });
+    let mut clients = Vec::new();
+    for _ in 0..READERS {
+        let mut client = rig.connect(policy());
+        rig.join(&mut client, "lobby", 1, vec![]);
+        clients.push(client);
+    }
+    let mut expected = Vec::new();
+    for seq in 0..ENTRIES {
+        let mut writer = ChunkWriter::default();
+        writer.text(&seq.to_be_bytes()[..0]);
+        writer.binary(&seq.to_be_bytes());
+        expected.extend_from_slice(&writer.seal(None).bytes);
+    }
+    let publisher = std::thread::spawn(move || {
+        for first in (0..ENTRIES).step_by(10) {
+            let mut writer = ChunkWriter::default();
+            for seq in first..first + 10 {
+                writer.text(&[]);
+                writer.binary(&seq.to_be_bytes());
+            }
+            rig.publish(1, &writer.seal(Some((first, first + 9))));
+        }
+        rig
+    });
+    // One thread reads them in turn: raw bytes, which must be those of all chunks.
+    let mut heard = vec![0_usize; READERS];
+    let mut buffer = vec![0; 16 << 10];
+    for share in 1..=10 {
+        for (client, heard) in clients.iter_mut().zip(&mut heard) {
+            let upto = expected.len() * share / 10;
+            while *heard < upto {
+                let most = buffer.len().min(upto - *heard);
+                let n = std::io::Read::read(client.socket.get_mut(), &mut buffer[..most]).unwrap();
+                assert_ne!(n, 0, "closed");
+                assert_eq!(buffer[..n], expected[*heard..*heard + n]);
+                *heard += n;
+            }
+        }
+    }
+    let rig = publisher.join().unwrap();
+    eventually("all is counted", || rig.reactors.totals().deliveries == READERS as u64 * ENTRIES);
+    rig.reactors.shutdown();
+}

@@ -1,0 +1,172 @@
+use std::{
+    net::Shutdown,
+    sync::atomic::Ordering::SeqCst,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+
+use super::rig::*;
+use crate::fanout::{
+    link::{ToHub, ToReactor},
+    reactor::Settings,
+    session::{Answer, OverRate, Policy},
+};
+
+#[test]
+fn bytes_that_came_with_the_upgrade_are_read_first() {
+    let mut rig = Rig::start(settings());
+    // "hi", masked with zeros.
+    let mut client = rig.connect_with(policy(), Bytes::from_static(&[0x81, 0x82, 0, 0, 0, 0, b'h', b'i']));
+    client.say("there");
+    assert_eq!((client.hear(), client.hear()), ("hi".to_owned(), "there".to_owned()));
+    rig.reactors.shutdown();
+}
+
+#[test]
+fn nothing_is_read_while_an_answer_is_pending() {
+    let mut rig = Rig::start(settings());
+    let mut client = rig.connect(policy());
+    client.say("members lobby");
+    client.say("after");
+    client.say("members lobby");
+    let ToHub::Ask { from, .. } = rig.next() else { panic!("an ask") };
+    assert!(client.hears_nothing(Duration::from_millis(50)));
+    assert!(rig.is_silent(Duration::from_millis(50)));
+    rig.push(from.reactor, vec![ToReactor::Answer { to: from, answer: Answer::Members(3) }]);
+    assert_eq!((client.hear(), client.hear()), ("members 3".to_owned(), "after".to_owned()));
+    assert!(matches!(rig.next(), ToHub::Ask { .. }));
+    rig.reactors.shutdown();
+}
+
+#[test]
+fn a_reused_slot_gets_no_answer_of_the_one_before() {
+    let mut rig = Rig::start(settings());
+    let mut first = rig.connect(policy());
+    first.say("members lobby");
+    let ToHub::Ask { from: gone, .. } = rig.next() else { panic!("an ask") };
+    first.socket.get_ref().shutdown(Shutdown::Both).unwrap();
+    drop(first);
+    rig.push(gone.reactor, vec![ToReactor::Answer { to: gone, answer: Answer::Members(1) }]);
+    eventually("the first is gone", || rig.reactors.connections() == 0);
+    let mut second = rig.connect(policy());
+    second.say("members lobby");
+    let ToHub::Ask { from, .. } = rig.next() else { panic!("an ask") };
+    assert_eq!((from.slot, from.generation), (gone.slot, gone.generation + 1));
+    for (to, members) in [(gone, 666), (from, 2)] {
+        rig.push(to.reactor, vec![ToReactor::Answer { to, answer: Answer::Members(members) }]);
+    }
+    assert_eq!(second.hear(), "members 2");
+    rig.reactors.shutdown();
+}
+
+#[test]
+fn whoever_goes_leaves_its_rooms_and_the_one_it_was_joining() {
+    let mut rig = Rig::start(settings());
+    let mut client = rig.connect(policy());
+    rig.join(&mut client, "lobby", 1, vec![]);
+    client.say("join attic");
+    let ToHub::Join { from, .. } = rig.next() else { panic!("a join") };
+    client.say("close is not read any more");
+    drop(client.socket);
+    // Reading is paused: the end is seen once the answer is there, or when writing fails.
+    rig.push(from.reactor, vec![ToReactor::Answer { to: from, answer: Answer::RoomLimit }]);
+    let ToHub::Leave { room, asked: false, .. } = rig.next() else { panic!("it left") };
+    assert_eq!(room.as_str(), "lobby");
+    assert_eq!(client.events.recv_timeout(PATIENCE).unwrap(), "closed");
+    eventually("it is gone", || rig.reactors.connections() == 0);
+    rig.reactors.shutdown();
+}
+
+#[test]
+fn close_frames_are_answered_and_sessions_can_close() {
+    let mut rig = Rig::start(settings());
+    let (mut leaving, mut refused, mut cut) = (rig.connect(policy()), rig.connect(policy()), rig.connect(policy()));
+    let frame = tungstenite::protocol::CloseFrame { code: 4001.into(), reason: "bye".into() };
+    leaving.socket.close(Some(frame)).unwrap();
+    assert_eq!(leaving.hear(), "(4001 )");
+    refused.say("one");
+    refused.say("close");
+    assert_eq!((refused.hear(), refused.hear()), ("one".to_owned(), "(1008 asked)".to_owned()));
+    cut.say("terminate");
+    assert!(cut.hear().contains("reset without closing"));
+    drop((leaving, refused, cut));
+    eventually("all are gone", || rig.reactors.connections() == 0);
+    rig.reactors.shutdown();
+}
+
+#[test]
+fn timers_run_out_once_unless_stopped_and_pings_are_answered() {
+    let mut rig = Rig::start(settings());
+    let mut client = rig.connect(policy());
+    let start = Instant::now();
+    client.say("timer 100");
+    assert_eq!(client.hear(), "timer");
+    assert!((100..1000).contains(&start.elapsed().as_millis()), "{:?}", start.elapsed());
+    client.say("timer 50");
+    client.say("cancel");
+    assert!(client.hears_nothing(Duration::from_millis(150)));
+    client.socket.send(tungstenite::Message::Ping(Bytes::from_static(b"x"))).unwrap();
+    assert_eq!(client.hear(), "(pong b\"x\")");
+    client.say("ping");
+    assert_eq!(client.hear(), "(ping)");
+    client.socket.flush().unwrap();
+    assert_eq!(client.hear(), "pong");
+    rig.reactors.shutdown();
+}
+
+#[test]
+fn timers_stand_still_while_an_answer_is_pending() {
+    let mut rig = Rig::start(settings());
+    let mut client = rig.connect(policy());
+    client.say("timer 100");
+    client.say("members lobby");
+    let ToHub::Ask { from, .. } = rig.next() else { panic!("an ask") };
+    assert!(client.hears_nothing(Duration::from_millis(300)));
+    rig.push(from.reactor, vec![ToReactor::Answer { to: from, answer: Answer::Members(3) }]);
+    assert_eq!((client.hear(), client.hear()), ("members 3".to_owned(), "timer".to_owned()));
+    rig.reactors.shutdown();
+}
+
+#[test]
+fn draining_keeps_its_rate_and_stops_when_asked() {
+    let mut rig = Rig::start(Settings { threads: 2, ..settings() });
+    let mut clients: Vec<_> = (0..60).map(|_| rig.connect(policy())).collect();
+    let start = Instant::now();
+    rig.reactors.drain(100);
+    std::thread::sleep(Duration::from_millis(300));
+    rig.reactors.undrain();
+    let most = start.elapsed().as_millis() as usize / 10 + 1;
+    std::thread::sleep(Duration::from_millis(100));
+    let moved = clients.iter_mut().filter_map(|client| (!client.hears_nothing(Duration::from_millis(1))).then_some(()));
+    let moved = moved.count();
+    assert!((20..=most).contains(&moved), "{moved} of at most {most}");
+    assert_eq!(rig.reactors.connections(), 60, "they have five seconds");
+    rig.reactors.shutdown();
+}
+
+#[test]
+fn shutdown_tells_every_client_and_every_room() {
+    let mut rig = Rig::start(Settings { threads: 2, ..settings() });
+    let mut client = rig.connect(policy());
+    rig.join(&mut client, "lobby", 1, vec![]);
+    rig.reactors.shutdown();
+    assert_eq!(client.hear(), "(1012 going_away)");
+    assert!(matches!(rig.next(), ToHub::Leave { asked: false, .. }));
+    assert_eq!(rig.reactors.connections(), 0);
+}
+
+#[test]
+fn leaves_are_not_lost_while_the_hub_is_full() {
+    let mut rig = Rig::start(settings());
+    let mut client = rig.connect(Policy { over_rate: OverRate::Answer, ..policy() });
+    rig.join(&mut client, "lobby", 1, vec![]);
+    rig.full.store(true, SeqCst);
+    drop(client);
+    eventually("it is gone", || rig.reactors.connections() == 0);
+    eventually("its leave waits", || rig.reactors.totals().parked == 1);
+    rig.full.store(false, SeqCst);
+    assert!(matches!(rig.next(), ToHub::Leave { asked: false, .. }));
+    eventually("nothing waits", || rig.reactors.totals().parked == 0);
+    rig.reactors.shutdown();
+}
