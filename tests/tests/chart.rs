@@ -7,6 +7,7 @@ use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use parlor_crds::contract::SHARED_PORT;
 use parlor_tests::control_plane::ControlPlane;
 use parlor_tests::programs::{self, repository};
 use serde::Deserialize;
@@ -84,6 +85,16 @@ fn the_operators_pods_have_the_name_that_network_policies_of_chatrooms_let_throu
     let operator = &of_kind(&render(&[])?, "Deployment")[0];
     let name = operator.pointer("/spec/template/metadata/labels/app.kubernetes.io~1name");
     ensure!(name == Some(&Value::from("parlor-operator")), "{name:?}");
+    Ok(())
+}
+
+#[test]
+fn its_test_talks_to_the_shared_port_of_the_named_chatroom() -> Result<()> {
+    let values = ["test.chatRoom=hall", "test.namespace=town", "test.path=/talk"];
+    let pod = &of_kind(&render(&values)?, "Pod")[0];
+    let url = format!("ws://hall.town.svc:{SHARED_PORT}/talk");
+    let arguments = list(pod, "/spec/containers/0/args");
+    ensure!(arguments == ["probe", &url], "{arguments:?}");
     Ok(())
 }
 

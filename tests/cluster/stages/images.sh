@@ -3,13 +3,14 @@ images() {
   redis_image
   MEND='cargo build by hand shows more; Rust comes from https://rustup.rs'
   LOG=$STATE/log/cargo.log
-  local target output
+  local target output flags=()
   target=$(rustc -vV | sed -n 's/^host: //p')
   output=$REPOSITORY/target/$target/$PROFILE
-  say "cargo build of the $PROFILE binaries"
+  [ $PROFILE = debug ] || flags=(--release)
+  say "cargo build, $PROFILE profile"
   (
     cd "$REPOSITORY"
-    RUSTFLAGS='-C target-feature=+crt-static' cargo build --locked --target "$target" $([ $PROFILE = debug ] || echo --release) \
+    RUSTFLAGS='-C target-feature=+crt-static' cargo build --locked --target "$target" "${flags[@]}" \
       --package parlor-gateway --package parlor-operator
   ) >"$LOG" 2>&1 9>&-
   TAG=$(cat "$output/parlor-gateway" "$output/parlor-operator" | sha256sum | cut -c1-12)
