@@ -29,7 +29,10 @@ mod tail;
 mod timers;
 
 use std::{
-    sync::{Arc, atomic::AtomicUsize},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -88,7 +91,7 @@ impl Default for Settings {
 #[derive(Clone, Debug)]
 pub struct Hub {
     mailboxes: Arc<[mpsc::Sender<Command>]>,
-    counters: Arc<Counters>,
+    shared: Arc<Shared>,
     tasks: TaskTracker,
     stop: CancellationToken,
     failed: CancellationToken,
@@ -153,7 +156,7 @@ impl Hub {
         let mailboxes: Arc<[_]> = Partition::all().map(start).collect();
         tasks.spawn(watched(signals::listen(bus, Arc::clone(&mailboxes), stop.clone()), &stop, &failed));
         tasks.close();
-        Self { mailboxes, counters, tasks, stop, failed }
+        Self { mailboxes, shared, tasks, stop, failed }
     }
 
     /// Hands a message to the actor of its room's partition, or gives it back when that actor's mailbox is full.
@@ -177,7 +180,12 @@ impl Hub {
 
     /// What the hub has done so far.
     pub fn totals(&self) -> Totals {
-        self.counters.totals()
+        self.shared.counters.totals()
+    }
+
+    /// Rooms with members on this gateway.
+    pub fn rooms(&self) -> usize {
+        self.shared.rooms.load(Relaxed)
     }
 
     /// Waits until an actor has ended without being asked to: the process cannot go on then.

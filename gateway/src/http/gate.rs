@@ -1,0 +1,67 @@
+//! Whether a gateway takes one more connection.
+//!
+//! A full gateway stays ready: it refuses upgrades with 503, and the client tries again elsewhere.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+/// Counts upgrades on their way to a reactor, so that a burst of them cannot pass the limit together.
+#[derive(Clone, Debug)]
+pub struct Gate {
+    limit: usize,
+    pending: Arc<AtomicUsize>,
+}
+
+/// Room for one connection; given back when dropped, by which time a reactor counts the connection.
+#[derive(Debug)]
+pub struct Place(Arc<AtomicUsize>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+impl Gate {
+    /// Lets `limit` connections in.
+    pub fn new(limit: usize) -> Self {
+        Self { limit, pending: Arc::default() }
+    }
+
+    /// The limit it was made with.
+    pub fn limit(&self) -> usize {
+        self.limit
+    }
+
+    /// A place beside the `open` connections, or None when the gateway is full.
+    pub fn enter(&self, open: usize) -> Option<Place> {
+        let place = Place(Arc::clone(&self.pending));
+        let before = self.pending.fetch_add(1, Ordering::AcqRel);
+        (open.saturating_add(before) < self.limit).then_some(place)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_and_pending_upgrades_together_stay_within_the_limit() {
+        let gate = Gate::new(3);
+        let first = gate.enter(1).expect("one is open");
+        let second = gate.enter(1).expect("one is open, one pending");
+        assert!(gate.enter(1).is_none(), "one is open, two pending");
+        drop((first, second));
+        assert!(gate.enter(2).is_some());
+        assert!(gate.enter(3).is_none());
+    }
+
+    #[test]
+    fn a_refused_upgrade_holds_no_place() {
+        let gate = Gate::new(1);
+        assert!(gate.enter(1).is_none());
+        assert!(gate.enter(0).is_some());
+    }
+}

@@ -1,0 +1,112 @@
+//! Accept loops: one a listener, HTTP/1 with a header timeout and a bounded number of peers.
+//!
+//! Decides how many peers may be talking HTTP at once and what happens when descriptors run out. What is served is
+//! the caller's [`Site`].
+
+use std::{
+    convert::Infallible,
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::{body::Body, response::Response};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// Peers that may be in HTTP at once, over all listeners; each costs some 20 KB until its upgrade or its end.
+const HTTP_PEERS: usize = 4096;
+/// A peer that has not sent its request's head by then is dropped.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// Largest head of a request in bytes.
+const HEAD_BYTES: usize = 16 * 1024;
+/// Pause after an accept that failed for want of descriptors or memory.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Answers the requests that one listener takes.
+pub trait Site: Send + Sync + 'static {
+    fn call(&self, request: http::Request<Incoming>) -> impl Future<Output = Response<Body>> + Send;
+}
+
+/// What all listeners share.
+#[derive(Clone)]
+pub struct Acceptor {
+    peers: Arc<Semaphore>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+    pauses: Arc<AtomicU64>,
+}
+
+impl Acceptor {
+    /// Stops accepting, and drops what is still in HTTP, when `stop` is cancelled.
+    pub fn new(stop: CancellationToken) -> Self {
+        Self { peers: Arc::new(Semaphore::new(HTTP_PEERS)), tasks: TaskTracker::new(), stop, pauses: Arc::default() }
+    }
+
+    /// How often accepting paused because the process or the machine ran out of something.
+    pub fn pauses(&self) -> u64 {
+        self.pauses.load(Ordering::Relaxed)
+    }
+
+    /// Accepts on `listener` until stopped.
+    pub async fn serve<S: Site>(self, listener: TcpListener, site: Arc<S>) {
+        let stop = self.stop.clone();
+        stop.run_until_cancelled(self.accept(listener, site)).await;
+    }
+
+    async fn accept<S: Site>(&self, listener: TcpListener, site: Arc<S>) {
+        // A permit is taken before accepting, so that peers beyond the bound wait in the kernel's backlog.
+        while let Ok(permit) = Arc::clone(&self.peers).acquire_owned().await {
+            match listener.accept().await {
+                Ok((stream, _)) => {
+                    let (stop, site) = (self.stop.clone(), Arc::clone(&site));
+                    self.tasks.spawn(async move {
+                        stop.run_until_cancelled(serve_peer(stream, site)).await;
+                        drop(permit);
+                    });
+                }
+                Err(error) if is_the_peers_fault(&error) => {}
+                Err(error) => {
+                    self.pauses.fetch_add(1, Ordering::Relaxed);
+                    tracing::warn!(%error, "accepting paused");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+}
+
+async fn serve_peer<S: Site>(stream: TcpStream, site: Arc<S>) {
+    // Without it the answer to an upgrade may wait for an acknowledgement that the peer delays.
+    if stream.set_nodelay(true).is_err() {
+        return;
+    }
+    let service = service_fn(move |request| {
+        let site = Arc::clone(&site);
+        async move { Ok::<_, Infallible>(site.call(request).await) }
+    });
+    let served = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT)
+        .max_buf_size(HEAD_BYTES)
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades()
+        .await;
+    if let Err(error) = served {
+        tracing::debug!(%error, "a peer's HTTP ended");
+    }
+}
+
+/// The peer went away between the kernel's accept and ours; says nothing about this process.
+fn is_the_peers_fault(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}

@@ -1,0 +1,183 @@
+//! What Prometheus reads: the counts of reactors, hub and handshakes under the names `parlor_…`.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric, text},
+    metrics::{counter::ConstCounter, gauge::ConstGauge},
+    registry::{Registry, Unit},
+};
+
+use crate::{
+    bus::{Bus, Health},
+    fanout::{hub::Hub, reactor::Reactors},
+    http::listen::Acceptor,
+    rooms::ProtocolId,
+};
+
+/// Upgrades that were refused, by protocol and reason.
+#[derive(Clone, Debug, Default)]
+pub struct Refusals(Arc<Mutex<BTreeMap<(ProtocolId, &'static str), u64>>>);
+
+impl Refusals {
+    /// Counts one.
+    pub fn count(&self, protocol: ProtocolId, reason: &'static str) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner).entry((protocol, reason)).or_default() += 1;
+    }
+
+    fn all(&self) -> BTreeMap<(ProtocolId, &'static str), u64> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Where the numbers come from.
+#[derive(Clone)]
+pub struct Sources {
+    pub reactors: Arc<Reactors>,
+    pub hub: Hub,
+    pub bus: Arc<dyn Bus>,
+    pub acceptor: Acceptor,
+    pub refusals: Refusals,
+}
+
+impl fmt::Debug for Sources {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Sources")
+    }
+}
+
+/// The metrics of this process.
+#[derive(Clone)]
+pub struct Metrics(Arc<Registry>);
+
+impl Metrics {
+    /// Registers `sources`.
+    pub fn new(sources: Sources) -> Self {
+        let mut registry = Registry::with_prefix("parlor");
+        registry.register_collector(Box::new(sources));
+        Self(Arc::new(registry))
+    }
+
+    /// All metrics in the OpenMetrics text format.
+    pub fn render(&self) -> Result<String, fmt::Error> {
+        let mut text = String::new();
+        text::encode(&mut text, &self.0)?;
+        Ok(text)
+    }
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ByProtocol {
+    protocol: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ByReason {
+    protocol: &'static str,
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ByAction {
+    action: &'static str,
+}
+
+impl Collector for Sources {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let totals = self.reactors.totals();
+        let mut page = Page(&mut encoder);
+
+        let connections = totals.connections.iter().map(|(p, n)| (ByProtocol { protocol: p.name() }, *n));
+        page.gauges("connections", "Open client connections", connections)?;
+        page.gauge("rooms", "Rooms with members here", self.hub.rooms() as f64)?;
+        let health = self.bus.health();
+        page.gauge("bus_up", "1 while the bus answers", f64::from(health != Health::Away))?;
+        let copies = matches!(health, Health::Replicated);
+        page.gauge("bus_replicated", "1 while two copies hold what is acknowledged", f64::from(copies))?;
+        let pause = totals.flush_pause_micros as f64 / 1e6;
+        page.timed("flush_pause", "Longest pause that a reactor keeps between flushes now", pause)?;
+        page.gauge("parked", "What waits because the hub's queue is full", totals.parked as f64)?;
+
+        page.counter("messages_received", "Messages that clients sent", totals.messages_in)?;
+        page.counter("received_bytes", "Bytes that clients sent", totals.bytes_in)?;
+        page.counter("deliveries", "Room entries written to connections", totals.deliveries)?;
+        page.counter("sent_bytes", "Bytes written to connections", totals.bytes_out)?;
+        page.counter("writes", "System calls that wrote", totals.writes)?;
+        page.counter("signals_dropped", "Signals dropped because the hub's queue was full", totals.signals_dropped)?;
+        page.counter("accept_pauses", "Times accepting paused for want of resources", self.acceptor.pauses())?;
+        let hub = self.hub.totals();
+        page.counter("posts", "Posts acknowledged by the bus, duplicates included", hub.posts)?;
+        page.counter("posts_full", "Posts refused because the queue to the bus was full", hub.posts_full)?;
+        page.counter("posts_failed", "Posts that the bus did not take", hub.posts_failed)?;
+        page.counter("groups", "Groups of posts sent to the bus, retries not counted", hub.groups)?;
+        page.counter("entries", "Entries read from the bus", hub.entries)?;
+        page.counter("encoded_chunks", "Chunks encoded, those for resumes included", hub.encoded)?;
+        page.counter("joins", "Joins answered", hub.joins)?;
+        page.counter("resumes", "Joins that resumed without a gap", hub.resumed)?;
+        page.counter("gaps", "Gaps told to readers", hub.gaps)?;
+        page.counter("history_reads", "Reads of the bus's history", hub.reads)?;
+        page.counter("bus_failures", "Calls of the bus that failed", hub.away)?;
+        let slow = [("disconnected", totals.slow_disconnected), ("skipped", totals.slow_skipped)];
+        let slow = slow.map(|(action, n)| (ByAction { action }, n));
+        page.counters("slow_consumers", "Connections that fell out of a room's ring", slow)?;
+
+        let mut refusals = totals.refusals;
+        for (key, n) in self.refusals.all() {
+            *refusals.entry(key).or_default() += n;
+        }
+        let refusals = refusals.iter().map(|((p, reason), n)| (ByReason { protocol: p.name(), reason }, *n));
+        page.counters("refusals", "What was refused, by protocol and reason", refusals)
+    }
+}
+
+struct Page<'a, 'e>(&'a mut DescriptorEncoder<'e>);
+
+impl Page<'_, '_> {
+    fn gauge(&mut self, name: &str, help: &str, value: f64) -> fmt::Result {
+        let gauge = ConstGauge::new(value);
+        gauge.encode(self.0.encode_descriptor(name, help, None, gauge.metric_type())?)
+    }
+
+    fn timed(&mut self, name: &str, help: &str, seconds: f64) -> fmt::Result {
+        let gauge = ConstGauge::new(seconds);
+        gauge.encode(self.0.encode_descriptor(name, help, Some(&Unit::Seconds), gauge.metric_type())?)
+    }
+
+    fn counter(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
+        let counter = ConstCounter::new(value);
+        counter.encode(self.0.encode_descriptor(name, help, None, counter.metric_type())?)
+    }
+
+    fn gauges<L: EncodeLabelSet>(
+        &mut self,
+        name: &str,
+        help: &str,
+        values: impl IntoIterator<Item = (L, u64)>,
+    ) -> fmt::Result {
+        let kind = ConstGauge::new(0_f64).metric_type();
+        let mut metric = self.0.encode_descriptor(name, help, None, kind)?;
+        for (labels, value) in values {
+            ConstGauge::new(value as f64).encode(metric.encode_family(&labels)?)?;
+        }
+        Ok(())
+    }
+
+    fn counters<L: EncodeLabelSet>(
+        &mut self,
+        name: &str,
+        help: &str,
+        values: impl IntoIterator<Item = (L, u64)>,
+    ) -> fmt::Result {
+        let kind = ConstCounter::new(0_u64).metric_type();
+        let mut metric = self.0.encode_descriptor(name, help, None, kind)?;
+        for (labels, value) in values {
+            ConstCounter::new(value).encode(metric.encode_family(&labels)?)?;
+        }
+        Ok(())
+    }
+}

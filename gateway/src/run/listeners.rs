@@ -1,0 +1,58 @@
+//! Opens the listeners and says where they are.
+
+use std::{io, net::SocketAddr, sync::Arc};
+
+use axum::Router;
+use tokio::net::TcpListener;
+
+use crate::{
+    http::{
+        site::{Public, upgrade_required},
+        upgrade::{Scope, Upgrades},
+    },
+    run::{RunError, place::Place},
+};
+
+/// The addresses from the command line.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Listeners {
+    pub(super) shared: SocketAddr,
+    pub(super) admin: SocketAddr,
+}
+
+impl Listeners {
+    /// Binds the shared port, and each protocol's own ports on the same address. An own port that is taken is an error
+    /// in a pod; elsewhere a warning, so that two gateways can run on one machine.
+    pub(super) async fn open(
+        self,
+        place: &Place,
+        page: Router,
+        upgrades: &Arc<Upgrades>,
+        own_ports: Vec<Vec<u16>>,
+    ) -> Result<Vec<(Public, TcpListener)>, RunError> {
+        let public = |scope, router| Public { upgrades: Arc::clone(upgrades), scope, router };
+        let mut open = vec![(public(Scope::Shared, page), bind("shared", "http", self.shared).await?)];
+        for (index, ports) in own_ports.into_iter().enumerate() {
+            let protocol = &upgrades.served[index].protocol;
+            for port in ports {
+                match bind(protocol.id().name(), "ws", SocketAddr::new(self.shared.ip(), port)).await {
+                    Ok(listener) => {
+                        let router = protocol.routes().fallback(upgrade_required);
+                        open.push((public(Scope::Own(index), router), listener));
+                    }
+                    Err(error) if place.is_pod() => return Err(error),
+                    Err(error) => tracing::warn!("{error}"),
+                }
+            }
+        }
+        Ok(open)
+    }
+}
+
+/// Binds and prints one listener.
+pub(super) async fn bind(what: &'static str, scheme: &str, address: SocketAddr) -> Result<TcpListener, RunError> {
+    let failed = |source: io::Error| RunError::Listen { what, address, source };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    println!("listening: {what} {scheme}://{}", listener.local_addr().map_err(failed)?);
+    Ok(listener)
+}

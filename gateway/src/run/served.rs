@@ -1,0 +1,143 @@
+//! From `spec.protocols` to the protocols as they are served.
+
+use std::{collections::HashSet, sync::Arc};
+
+use axum::routing::get;
+use parlor_crds::{
+    ChatRoom,
+    chatroom::{Endpoint, Protocols},
+    contract,
+};
+
+use crate::{
+    bus::Bus,
+    fanout::{poster::Poster, session::Policy},
+    http::{
+        site::upgrade_required,
+        upgrade::Served,
+        web::{self, PageSettings},
+    },
+    protocols::{
+        self, Protocol, native,
+        onlyone::{self, TokenKey, Vitals},
+        relay,
+    },
+    rooms::RoomName,
+    run::{RunError, secrets::Secrets},
+};
+
+/// The room that the page opens where the ChatRoom names none.
+const FIRST_ROOM: &str = "lobby";
+
+/// A protocol, where it is found on the shared port, and its own ports.
+pub(super) struct Configured {
+    pub(super) served: Served,
+    pub(super) own_ports: Vec<u16>,
+}
+
+/// The protocols that the ChatRoom serves.
+pub(super) fn protocols(
+    room: &ChatRoom,
+    secrets: &Secrets,
+    vitals: &Arc<Vitals>,
+    bus: &Arc<dyn Bus>,
+) -> Result<Vec<Configured>, RunError> {
+    let spec = room.spec.served();
+    let protocols = build(room, &spec, secrets, vitals, bus)?;
+    let configured = spec.endpoints().into_iter().filter_map(|endpoint| {
+        let protocol = protocols.iter().find(|protocol| protocol.id().name() == endpoint.protocol)?;
+        Some(configure(room, &endpoint, Arc::clone(protocol)))
+    });
+    Ok(configured.collect())
+}
+
+fn configure(room: &ChatRoom, endpoint: &Endpoint<'_>, protocol: Arc<dyn Protocol>) -> Configured {
+    let limits = &room.spec.limits;
+    let policy = Policy {
+        message_bytes: endpoint.message_bytes.unwrap_or(limits.message_bytes) as usize,
+        messages_per_second: limits.messages_per_second,
+        over_rate: protocol.over_rate(),
+    };
+    Configured {
+        served: Served { protocol, path: endpoint.path.to_owned(), hosts: endpoint.hosts.to_vec(), policy },
+        own_ports: endpoint.port.into_iter().chain(endpoint.http_port).collect(),
+    }
+}
+
+fn build(
+    room: &ChatRoom,
+    spec: &Protocols,
+    secrets: &Secrets,
+    vitals: &Arc<Vitals>,
+    bus: &Arc<dyn Bus>,
+) -> Result<Vec<Arc<dyn Protocol>>, RunError> {
+    let Protocols { native, onlyone, relay, r#match: _, multiperson: _ } = spec;
+    let mut settings = protocols::Settings::default();
+    if let Some(native) = native {
+        let key = secrets.generated(contract::SIGNING_KEY)?.unwrap_or_else(made_up_key);
+        settings.native =
+            Some(native::Settings { key, anonymous: room.spec.auth.anonymous, rooms: allowed(&native.rooms) });
+    }
+    if let Some(onlyone) = onlyone {
+        let token = onlyone.token.as_ref().map(|token| secrets.get("spec.protocols.onlyone.token", &token.secret_ref));
+        let public_url = room.spec.route.as_ref().and_then(|route| route.public_url.clone());
+        settings.onlyone = Some(onlyone::Settings {
+            rooms: rooms(&onlyone.rooms).collect(),
+            token_key: token.transpose()?.map(|key| TokenKey::try_from(&*key)).transpose()?,
+            allowed_origins: onlyone.allowed_origins.clone(),
+            public_url: public_url.unwrap_or_default(),
+            vitals: Arc::clone(vitals),
+        });
+    }
+    if let Some(relay) = relay {
+        let key = match &relay.token_key {
+            Some(source) => Some(secrets.get("spec.protocols.relay.tokenKey", &source.secret_ref)?),
+            None => secrets.generated(contract::RELAY_TOKEN_KEY)?,
+        };
+        settings.relay = Some(relay::Settings {
+            key: key.unwrap_or_else(made_up_key),
+            issue_tokens: room.spec.relay_issues_tokens(relay),
+            require_membership: relay.require_membership,
+            rooms: allowed(&relay.rooms),
+            message_bytes: relay.message_bytes.unwrap_or(room.spec.limits.message_bytes) as usize,
+            poster: Poster::new(Arc::clone(bus)),
+        });
+    }
+    Ok(protocols::registry(settings))
+}
+
+/// On a laptop a key lives as long as the process; identities and tokens of before are then made anew.
+fn made_up_key() -> Arc<[u8]> {
+    rand::random::<[u8; 32]>().into()
+}
+
+/// An allow-list; None: any room.
+fn allowed(names: &[String]) -> Option<HashSet<RoomName>> {
+    (!names.is_empty()).then(|| rooms(names).collect())
+}
+
+/// Names that the schema has checked but for the length in bytes, where a longer one names no room that can be.
+fn rooms(names: &[String]) -> impl Iterator<Item = RoomName> {
+    names.iter().filter_map(|name| RoomName::new(name).ok())
+}
+
+/// What the shared port answers besides upgrades: the protocols' HTTP endpoints, and the page when there is a protocol
+/// for it to speak.
+pub(super) fn page(room: &ChatRoom, protocols: &[Configured]) -> axum::Router {
+    let served = room.spec.served();
+    let with_native = served.native.is_some();
+    let router = protocols.iter().fold(axum::Router::new(), |router, configured| {
+        let Served { protocol, path, .. } = &configured.served;
+        router.merge(protocol.routes()).route(path, get(upgrade_required))
+    });
+    let native = served.native.unwrap_or_default();
+    let shared = served.onlyone.map(|onlyone| onlyone.rooms).unwrap_or_default();
+    let rooms = if native.rooms.is_empty() { shared } else { native.rooms };
+    router.merge(web::routes(&PageSettings {
+        title: room.metadata.name.clone().unwrap_or_default(),
+        native: with_native.then_some(native.path),
+        room: rooms.first().cloned().unwrap_or_else(|| FIRST_ROOM.to_owned()),
+        rooms,
+        message_bytes: native.message_bytes.unwrap_or(room.spec.limits.message_bytes),
+    }))
+}
