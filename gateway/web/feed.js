@@ -119,20 +119,23 @@ export class Feed {
     if (anchor) this.#restore(anchor);
   }
 
-  /** The first row in view that stays, and where on the screen it is. @param {Set<number>} staying */
+  /**
+   * The first row in view that stays, and where on the screen its lower edge is: the upper one moves when the row
+   * loses its heading to a row above. Never the row below which older ones are put. @param {Set<number>} staying
+   */
   #anchor(staying) {
     const { scrollTop } = this.scroller;
-    for (const { id } of this.#drawn) {
+    for (const { id, kind } of this.#drawn) {
       const element = this.#elements.get(id)?.element;
-      if (!element || !staying.has(id) || element.offsetTop + element.offsetHeight <= scrollTop) continue;
-      return { id, offset: element.offsetTop - scrollTop };
+      if (!element || kind === "older" || !staying.has(id) || bottom(element) <= scrollTop) continue;
+      return { id, offset: bottom(element) - scrollTop };
     }
   }
 
   /** @param {{ id: number, offset: number }} anchor */
   #restore({ id, offset }) {
     const element = this.#elements.get(id)?.element;
-    if (element) this.scroller.scrollTop = element.offsetTop - offset;
+    if (element) this.scroller.scrollTop = bottom(element) - offset;
   }
 
   #toBottom() {
@@ -161,6 +164,11 @@ export class Feed {
       this.#render(log, Math.max(start, to - DRAWN), to);
     }
     const older = this.#elements.get(log.older.id)?.element;
-    if (older && log.older.state === "more" && older.offsetTop + older.offsetHeight > this.scroller.scrollTop - NEAR) this.on.older();
+    if (older && log.older.state === "more" && bottom(older) > this.scroller.scrollTop - NEAR) this.on.older();
   }
+}
+
+/** @param {HTMLElement} element */
+function bottom(element) {
+  return element.offsetTop + element.offsetHeight;
 }

@@ -27,6 +27,7 @@ async function settings() {
 function welcome(config, problem = "") {
   el("welcome").hidden = false;
   el("app").hidden = true;
+  el("seat").disabled = false;
   el("name").value = last().name ?? "";
   el("first-room").value = wanted() ?? config.room;
   el("enter-error").textContent = problem;

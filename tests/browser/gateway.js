@@ -1,0 +1,123 @@
+/**
+ * Real processes for the page's tests: a gateway, and a Redis for those that need one. The gateway's binary is
+ * PARLOR_GATEWAY, else the debug build of this workspace. A process that does not start fails the test, with its output.
+ */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { access, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+
+const BINARY = process.env.PARLOR_GATEWAY ?? fileURLToPath(new URL("../../target/debug/parlor-gateway", import.meta.url));
+const STARTED_WITHIN_MS = 20_000;
+/** Lines of output that are kept for an error message. */
+const LINES = 60;
+
+/** A ChatRoom whose limits leave a test's pace alone. */
+const MANIFEST = `
+apiVersion: parlor.chat/v1alpha1
+kind: ChatRoom
+metadata: {name: lobby}
+spec:
+  protocols:
+    native: {path: /chat}
+    onlyone: {path: /onlyone, rooms: [onlyOne, support]}
+  limits: {messagesPerSecond: 10000}
+  history: {messages: 10000}
+  replicas: 1
+`;
+
+class Process {
+  /** @param {string} program @param {string[]} args */
+  constructor(program, args) {
+    this.lines = [];
+    this.child = spawn(program, args, { stdio: ["ignore", "pipe", "pipe"] });
+    this.ended = once(this.child, "close").catch((error) => this.lines.push(String(error)));
+    for (const pipe of [this.child.stdout, this.child.stderr]) {
+      createInterface({ input: pipe }).on("line", (line) => {
+        this.lines.push(line);
+        if (this.lines.length > LINES) this.lines.shift();
+      });
+    }
+  }
+
+  /** What `find` makes of a line of output, as soon as there is one. @template T @param {(line: string) => T | undefined} find */
+  async says(find) {
+    const deadline = Date.now() + STARTED_WITHIN_MS;
+    for (;;) {
+      const found = this.lines.map(find).find((value) => value !== undefined);
+      if (found !== undefined) return found;
+      if (this.child.exitCode !== null || Date.now() > deadline) {
+        throw new Error(`${this.child.spawnfile} did not start:\n${this.lines.join("\n")}`);
+      }
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  }
+
+  /** @param {NodeJS.Signals} [signal] */
+  async end(signal = "SIGKILL") {
+    this.child.kill(signal);
+    await this.ended;
+  }
+}
+
+export class Gateway {
+  /** Starts one; the same port can be asked for again. @param {{ port?: number, redis?: string }} [options] */
+  static async start({ port = 0, redis } = {}) {
+    await access(BINARY).catch(() => {
+      throw new Error(`${BINARY} is missing: cargo build -p parlor-gateway, or set PARLOR_GATEWAY`);
+    });
+    const gateway = new Gateway();
+    gateway.redis = redis;
+    gateway.directory = await mkdtemp(join(tmpdir(), "parlor-page-"));
+    const file = join(gateway.directory, "chatroom.yaml");
+    await writeFile(file, MANIFEST + (redis ? "  redis: {managed: {}}\n" : "  redis: {memory: {}}\n"));
+    const args = [file, "--listen", `127.0.0.1:${port}`, "--admin", "127.0.0.1:0", ...(redis ? ["--redis", redis] : [])];
+    gateway.process = new Process(BINARY, args);
+    gateway.port = await gateway.process.says((line) => {
+      const address = /\bshared\b/.test(line) && /127\.0\.0\.1:(\d+)/.exec(line);
+      return address ? Number(address[1]) : undefined;
+    });
+    gateway.url = `http://127.0.0.1:${gateway.port}/`;
+    return gateway;
+  }
+
+  async stop() {
+    await this.process.end();
+    await rm(this.directory, { recursive: true });
+  }
+
+  /** Kills it and starts it again on the same port; `between` happens while there is none. @param {() => Promise<void>} [between] */
+  async restart(between = async () => {}) {
+    await this.stop();
+    await between();
+    return Object.assign(this, await Gateway.start({ port: this.port, redis: this.redis }));
+  }
+}
+
+export class Redis {
+  static async start() {
+    const redis = new Redis();
+    const port = await freePort();
+    redis.address = `127.0.0.1:${port}`;
+    redis.process = new Process("redis-server", ["--port", String(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
+    await redis.process.says((line) => (/Ready to accept connections/.test(line) ? true : undefined));
+    return redis;
+  }
+
+  stop() {
+    return this.process.end();
+  }
+}
+
+async function freePort() {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = /** @type {import("node:net").AddressInfo} */ (server.address());
+  server.close();
+  await once(server, "close");
+  return port;
+}
