@@ -317,4 +317,29 @@ impl RedisCluster {
         node.call(&["CLUSTER", "FAILOVER"])?;
         eventually("that the replica is the primary", || node.says("replication", "role:master"))
     }
+
+    /// Moves the keys of a slot to another primary, and stops before the slot itself is handed over.
+    pub fn move_keys(&self, slot: u16, to: usize) -> Result<()> {
+        let from = self.primary(slot)?;
+        let (source, target, slot) = (&self.nodes[from], &self.nodes[to], slot.to_string());
+        target.call(&["CLUSTER", "SETSLOT", &slot, "IMPORTING", &source.id()?])?;
+        source.call(&["CLUSTER", "SETSLOT", &slot, "MIGRATING", &target.id()?])?;
+        let port = target.port.to_string();
+        loop {
+            let Reply::List(keys) = source.call(&["CLUSTER", "GETKEYSINSLOT", &slot, "1"])? else { break };
+            let Some(key) = keys.first() else { break };
+            source.call(&["MIGRATE", "127.0.0.1", &port, key.text(), "0", "5000"])?;
+        }
+        Ok(())
+    }
+
+    /// Hands a slot over whose keys have moved.
+    pub fn move_slot(&self, slot: u16, to: usize) -> Result<()> {
+        let (from, id) = (self.primary(slot)?, self.nodes[to].id()?);
+        let slot_text = slot.to_string();
+        for index in [to, from] {
+            self.nodes[index].call(&["CLUSTER", "SETSLOT", &slot_text, "NODE", &id])?;
+        }
+        eventually("that the slot has moved", || self.primary(slot).is_ok_and(|primary| primary == to))
+    }
 }

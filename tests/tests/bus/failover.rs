@@ -12,7 +12,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use parlor_gateway::{
-    bus::{AppendError, Appended, Health, Offset, Partition, Record},
+    bus::{AppendError, Appended, Health, Offset, Partition, Record, redis::slot},
     rooms::{Epoch, Post, RoomName},
 };
 use parlor_tests::redis::{RedisCluster, eventually};
@@ -263,5 +263,25 @@ async fn readers_are_told_when_all_copies_are_gone() -> Result<()> {
     };
     ensure!(matches!(boundary, Record::Boundary { lost: true, .. }), "{boundary:?}");
     ensure!(bus.head(&room).await?.seq == 1);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slot_that_moves_takes_its_rooms_along() -> Result<()> {
+    let cluster = RedisCluster::start(2, 1)?;
+    let (a, b) = (connect(cluster.seeds(), "a").await?, connect(cluster.seeds(), "b").await?);
+    let witness = Witness::start(&a, &b, hit_room(0)).await?;
+    sleep(Duration::from_millis(500)).await;
+    let slot = slot(Partition::of(&witness.room));
+    let target = cluster.primary(16383)?;
+    cluster.move_keys(slot, target)?;
+    // As when an operator died half-way: the keys are there, the slot is not.
+    sleep(Duration::from_secs(2)).await;
+    let during = a.append(Partition::of(&witness.room), &[post(&witness.room, "u1", "during", "x")]).await?;
+    ensure!(matches!(during[..], [Ok(_)]), "{during:?}");
+    cluster.move_slot(slot, target)?;
+    sleep(Duration::from_secs(2)).await;
+    let (epochs, waited) = verdicts(vec![witness], &a).await?;
+    ensure!(epochs == 1 && waited < Duration::from_secs(3), "{epochs} generations, {waited:?}");
     Ok(())
 }

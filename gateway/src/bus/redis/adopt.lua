@@ -15,11 +15,14 @@ local generation = math.max(tonumber(meta[4] or '0') + 1, tonumber(ARGV[3]) + 1,
 local base, bytes = tonumber(meta[5] or '0'), tonumber(meta[7] or '0')
 local time = math.max(now, tonumber(meta[6] or '0'))
 if not meta[1] then
-  redis.call('UNLINK', KEYS[2], KEYS[3], KEYS[4], KEYS[5])
   redis.call('HSET', KEYS[1], 'format', ARGV[1], 'partitions', ARGV[2], 'window', text(math.floor(time / tonumber(ARGV[4]))), 'bytes', '0', 'first', '0')
   -- An empty field stands for no room and no post, and keeps the key alive.
-  for key = 3, 5 do redis.call('HSET', KEYS[key], '', '0') end
+  redis.call('UNLINK', KEYS[2])
+  for key = 3, 5 do
+    redis.call('UNLINK', KEYS[key])
+    redis.call('HSET', KEYS[key], '', '0')
+  end
 end
-redis.call('XADD', KEYS[2], text(generation) .. '-' .. text(base + 1), 'x', text(base), 'b', text(bytes))
+redis.call('XADD', KEYS[2], text(generation) .. '-' .. text(base + 1), 'x', text(base), 'm', '0 ' .. text(time) .. ' ' .. text(bytes))
 redis.call('HSET', KEYS[1], 'run', run, 'generation', text(generation), 'offset', text(base + 1), 'time', text(time))
 return {'OK', text(generation), text(base + 1)}

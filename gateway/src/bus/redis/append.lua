@@ -59,25 +59,32 @@ end
 
 local bytes, first = tonumber(meta[8]), tonumber(meta[9])
 local answers, fresh, known = {}, {}, {}
+-- Numbers in .. keep 14 digits, enough for seqs and offsets; one conversion a message of the time would be felt.
+local stamp, id = text(time), generation .. '-'
+local suffix = ' ' .. generation .. ' ' .. stamp
+local call, base = redis.call, at
 for post = 1, #prints do
-  local print, base = prints[post], at + (post - 1) * 3
+  local print = prints[post]
   local before = recent[post] or older[post] or known[print]
   if before then
     answers[post] = before
   else
-    local room, stored = state[tonumber(ARGV[base + 1])], ARGV[base + 3]
-    local name = names[tonumber(ARGV[base + 1])]
-    room.seq, offset = room.seq + 1, offset + 1
-    redis.call('XADD', KEYS[2], generation .. '-' .. text(offset), 'r', name, 's', text(room.seq), 't', text(time), 'b', text(bytes), 'e', stored)
+    local index, stored = tonumber(ARGV[base + 1]), ARGV[base + 3]
+    local room, name = state[index], names[index]
+    local seq = room.seq + 1
+    room.seq, offset = seq, offset + 1
+    call('XADD', KEYS[2], id .. offset, 'r', name, 'm', seq .. ' ' .. stamp .. ' ' .. bytes, 'e', stored)
     if messages > 0 then
-      redis.call('XADD', room.key, text(room.seq) .. '-' .. generation, 't', text(time), 'e', stored)
+      call('XADD', room.key, seq .. '-' .. generation, 't', stamp, 'e', stored)
       room.bytes = room.bytes + #stored + 32
     end
     bytes = bytes + #stored + #name + 32
-    known[print] = text(room.seq) .. ' ' .. generation .. ' ' .. text(time)
-    fresh[#fresh + 1], fresh[#fresh + 2] = print, known[print]
-    answers[post] = room.seq
+    local answer = seq .. suffix
+    known[print] = answer
+    fresh[#fresh + 1], fresh[#fresh + 2] = print, answer
+    answers[post] = seq
   end
+  base = base + 3
 end
 
 -- The log: 'first' is the count of bytes before its first entry.
@@ -87,7 +94,7 @@ while bytes - first > log_bytes do
   redis.call('XTRIM', KEYS[2], 'MAXLEN', '=', math.min(length - 1, math.floor(length * 7 / 8)))
   local fields = redis.call('XRANGE', KEYS[2], '-', '+', 'COUNT', 1)[1][2]
   for field = 1, #fields, 2 do
-    if fields[field] == 'b' then first = tonumber(fields[field + 1]) end
+    if fields[field] == 'm' then first = tonumber(string.match(fields[field + 1], '%S+$')) end
   end
 end
 
@@ -120,6 +127,6 @@ for index = 1, rooms do
 end
 if #changed > 0 then redis.call('HSET', KEYS[3], unpack(changed)) end
 -- Written even when all posts were duplicates, so that WAIT covers those too.
-redis.call('HSET', KEYS[1], 'offset', text(offset), 'time', text(time), 'window', text(turn), 'bytes', text(bytes), 'first', text(first))
+redis.call('HSET', KEYS[1], 'offset', text(offset), 'time', stamp, 'window', text(turn), 'bytes', text(bytes), 'first', text(first))
 if #fresh > 0 then redis.call('HSET', current, unpack(fresh)) end
-return {'OK', generation, text(time), answers}
+return {'OK', generation, stamp, answers}

@@ -99,7 +99,7 @@ impl Appending {
     /// Makes ready for another attempt: most faults mean that the slot's server is another one now.
     async fn recover(&self, lane: &mut Lane, fault: Fault) {
         match fault {
-            Fault::TryAgain | Fault::NoScript | Fault::Unfit(_) => return,
+            Fault::TryAgain | Fault::NoScript | Fault::Absent | Fault::Unfit(_) => return,
             Fault::Ask(text) => {
                 lane.ask = text.rsplit(' ').next().and_then(Server::parse);
                 lane.node = None;

@@ -7,7 +7,7 @@ use std::{sync::Arc, time::SystemTime};
 use fred::types::Value;
 
 use super::{
-    super::{Away, Head, History, Page, Partition},
+    super::{Head, History, Page, Partition},
     node::{Command, Fault, list, number},
     record,
     tail::Reading,
@@ -15,25 +15,20 @@ use super::{
 use crate::rooms::{Entry, Epoch, RoomName};
 
 /// A room's line in the partition's heads.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Line {
     head: Head,
     segment: u32,
 }
 
-impl Default for Head {
-    fn default() -> Self {
-        Self { epoch: Epoch(0), seq: 0 }
-    }
-}
-
 /// `seq segment bytes expiry` beside the partition's generation.
-fn line(room: &Value, generation: &Value) -> Line {
+fn line(room: &Value, generation: &Value) -> Result<Line, Fault> {
+    let epoch = Epoch(number(generation).ok_or(Fault::Absent)?);
     let text = room.as_str();
     let mut parts = text.as_deref().unwrap_or_default().split(' ');
     let seq = parts.next().and_then(|seq| seq.parse().ok()).unwrap_or(0);
     let segment = parts.next().and_then(|segment| segment.parse().ok()).unwrap_or(0);
-    Line { head: Head { epoch: Epoch(number(generation).unwrap_or(0)), seq }, segment }
+    Ok(Line { head: Head { epoch, seq }, segment })
 }
 
 /// The newest entries of one segment below `before`.
@@ -61,10 +56,10 @@ fn page(head: Head, mut entries: Vec<Arc<Entry>>, limit: usize, oldest: u64) -> 
 
 impl Reading {
     /// Where a room stands; see [`super::super::Bus::head`].
-    pub(super) async fn room(&self, room: &RoomName) -> Result<Head, Away> {
+    pub(super) async fn room(&self, room: &RoomName) -> Result<Head, Fault> {
         let partition = Partition::of(room);
         let answers = self.ask(partition, self.line(room, partition).into()).await?;
-        Ok(line(answers.first().unwrap_or(&Value::Null), answers.get(1).unwrap_or(&Value::Null)).head)
+        Ok(line(answers.first().unwrap_or(&Value::Null), answers.get(1).unwrap_or(&Value::Null))?.head)
     }
 
     fn line(&self, room: &RoomName, partition: Partition) -> [Command; 2] {
@@ -79,7 +74,7 @@ impl Reading {
         before: Option<u64>,
         limit: u32,
         history: History,
-    ) -> Result<Page, Away> {
+    ) -> Result<Page, Fault> {
         let partition = Partition::of(room);
         let [head, generation] = self.line(room, partition);
         // Most rooms have one segment: the line and the page come in one round trip.
@@ -87,7 +82,7 @@ impl Reading {
         let first = newest(self.keys.history(room, 0), before, wanted);
         let mut answers = self.ask(partition, vec![head, generation, first]).await?.into_iter();
         let mut next = || answers.next().unwrap_or(Value::Null);
-        let line = line(&next(), &next());
+        let line = line(&next(), &next())?;
         let mut entries = if line.segment == 0 { read(next())? } else { Vec::new() };
         let (mut segment, mut before) = (line.segment, before);
         while segment > 0 && entries.len() < wanted as usize {

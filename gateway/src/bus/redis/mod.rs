@@ -29,11 +29,11 @@ use rustls::{
 };
 use tokio::{task::JoinSet, time::timeout};
 
-pub use self::node::Server;
 use self::{
     append::Appending, cluster::Cluster, node::Access, presence::Presence, replication::Replication,
     signals::Signalling, tags::Keys, tail::Reading,
 };
+pub use self::{node::Server, tags::slot};
 use super::{AppendError, Appended, Away, Batch, Bus, Head, Health, History, Offset, Page, Partition, Task};
 use crate::rooms::{Post, RoomName, Signal};
 
@@ -150,6 +150,16 @@ impl Redis {
         Ok(())
     }
 
+    /// True when a read found no data and a generation was opened for it, so that readers of what was lost are told:
+    /// then it is worth reading again.
+    async fn opened<T: Sync>(&self, partition: Partition, read: &Result<T, node::Fault>) -> Result<bool, Away> {
+        if !matches!(read, Err(node::Fault::Absent)) {
+            return Ok(false);
+        }
+        self.appending.check(partition).await?;
+        Ok(true)
+    }
+
     fn start(&self) {
         let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
         let (replication, presence) = (Arc::clone(&self.replication), Arc::clone(&self.presence));
@@ -171,19 +181,43 @@ impl Bus for Redis {
     }
 
     fn end(&self, partition: Partition) -> Task<'_, Result<Offset, Away>> {
-        Box::pin(self.reading.end(partition))
+        Box::pin(async move {
+            let mut read = self.reading.end(partition).await;
+            if self.opened(partition, &read).await? {
+                read = self.reading.end(partition).await;
+            }
+            Ok(read?)
+        })
     }
 
     fn tail(&self, partition: Partition, from: Offset, limit: u32) -> Task<'_, Result<Batch, Away>> {
-        Box::pin(self.reading.tail(partition, from, limit))
+        Box::pin(async move {
+            let mut read = self.reading.tail(partition, from, limit).await;
+            if self.opened(partition, &read).await? {
+                read = self.reading.tail(partition, from, limit).await;
+            }
+            Ok(read?)
+        })
     }
 
     fn head<'a>(&'a self, room: &'a RoomName) -> Task<'a, Result<Head, Away>> {
-        Box::pin(self.reading.room(room))
+        Box::pin(async move {
+            let mut read = self.reading.room(room).await;
+            if self.opened(Partition::of(room), &read).await? {
+                read = self.reading.room(room).await;
+            }
+            Ok(read?)
+        })
     }
 
     fn history<'a>(&'a self, room: &'a RoomName, before: Option<u64>, limit: u32) -> Task<'a, Result<Page, Away>> {
-        Box::pin(self.reading.page(room, before, limit, self.history))
+        Box::pin(async move {
+            let mut read = self.reading.page(room, before, limit, self.history).await;
+            if self.opened(Partition::of(room), &read).await? {
+                read = self.reading.page(room, before, limit, self.history).await;
+            }
+            Ok(read?)
+        })
     }
 
     fn signal<'a>(&'a self, room: &'a RoomName, signal: &'a Signal) -> Task<'a, ()> {

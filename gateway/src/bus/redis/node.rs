@@ -71,6 +71,9 @@ pub(super) enum Fault {
     /// The server will not do this now: loading, cluster down, a replica.
     #[error("the server refuses: {0}")]
     Refused(String),
+    /// The partition has no generation here: its data is gone, or has just moved.
+    #[error("the partition has no data here")]
+    Absent,
     /// The data is not for this release; trying again does not help.
     #[error("{0}")]
     Unfit(String),

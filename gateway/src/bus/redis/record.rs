@@ -46,8 +46,11 @@ fn item(generation: u64, fields: &[Value]) -> Result<Item, Unreadable> {
     }
     let get = |name| field(fields, name).ok_or(Unreadable::Damaged);
     let room = get("r")?.as_str().and_then(|name| RoomName::new(&name).ok()).ok_or(Unreadable::Damaged)?;
-    let seq = number(&get("s")?).ok_or(Unreadable::Damaged)?;
-    let time = number(&get("t")?).ok_or(Unreadable::Damaged)?;
+    // `seq time bytes-before`: one field costs less than three.
+    let mark = get("m")?;
+    let mark = mark.as_str().ok_or(Unreadable::Damaged)?;
+    let mut numbers = mark.split(' ').map_while(|number| number.parse().ok());
+    let (seq, time) = numbers.next().zip(numbers.next()).ok_or(Unreadable::Damaged)?;
     let stored = bytes(get("e")?).ok_or(Unreadable::Damaged)?;
     let entry = entry::decode(stored, Place { seq, epoch: Epoch(generation), time })?;
     Ok(Item::Entry(Routed { room, entry: Arc::new(entry) }))
@@ -97,14 +100,11 @@ pub(super) fn batch(answer: Value, from: Offset) -> Result<Batch, Unreadable> {
     Ok(batch)
 }
 
-/// Generation and offset of a partition from its metadata; the start where there is none yet.
+/// Generation and offset of a partition from its metadata.
 pub(super) fn head(value: Value) -> Result<Offset, Fault> {
     let mut values = list(value).into_iter();
-    let mut next = || values.next().as_ref().and_then(number);
-    Ok(match (next(), next()) {
-        (Some(generation), Some(offset)) => Offset { generation, offset },
-        _ => Offset::default(),
-    })
+    let mut next = || values.next().as_ref().and_then(number).ok_or(Fault::Absent);
+    Ok(Offset { generation: next()?, offset: next()? })
 }
 
 /// The entries of a history segment, as XREVRANGE gives them: newest first, ids `<seq>-<generation>`.

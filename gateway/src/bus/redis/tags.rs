@@ -17,8 +17,8 @@ const TAGS: [&str; 64] = [
     "bnh", "iaf", "kuq", "hsg", "coh", "qkn", "jtq", "irg", "fbe", "eds", "gpd", "dvr", "gce", "des", "fqd", "ewr",
 ];
 
-/// The slot of a partition.
-pub(super) fn slot(partition: Partition) -> u16 {
+/// The slot of a Redis Cluster that a partition lives in.
+pub fn slot(partition: Partition) -> u16 {
     fred::util::redis_keyslot(TAGS[partition.index()].as_bytes())
 }
 

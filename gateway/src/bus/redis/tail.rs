@@ -11,7 +11,7 @@ use tokio::{
 };
 
 use super::{
-    super::{Away, Batch, Offset, PARTITIONS, Partition, Record, TAIL_WAIT},
+    super::{Batch, Offset, PARTITIONS, Partition, Record, TAIL_WAIT},
     cluster::Cluster,
     node::{Command, Fault, Node, Server},
     record,
@@ -35,6 +35,8 @@ struct Reader {
     /// The primary's head and when it was seen.
     ahead: Option<(Offset, Instant)>,
     compared: Option<Instant>,
+    /// A call was dropped before its answer came; the next one comes behind it.
+    unanswered: bool,
     /// Replica that was left because it lay behind; others come first.
     shunned: Option<Server>,
 }
@@ -130,7 +132,7 @@ impl Reading {
     }
 
     /// Follows a partition's stream; see [`super::super::Bus::tail`].
-    pub(super) async fn tail(&self, partition: Partition, from: Offset, limit: u32) -> Result<Batch, Away> {
+    pub(super) async fn tail(&self, partition: Partition, from: Offset, limit: u32) -> Result<Batch, Fault> {
         let mut reader = self.readers[partition.index()].lock().await;
         let read = self.read(&mut reader, partition, from, limit).await;
         if let Err(fault) = &read {
@@ -141,7 +143,7 @@ impl Reading {
                 tracing::debug!(%fault, "the topology is not to be had");
             }
         }
-        Ok(read?)
+        read
     }
 
     fn give_up(&self, reader: &mut Reader, partition: Partition, shunned: Option<Server>) {
@@ -165,10 +167,13 @@ impl Reading {
             .arg("STREAMS")
             .arg(self.keys.log(partition))
             .arg(record::id(from));
-        let value = node.call(read, ANSWER).await?;
+        let limit = if reader.unanswered { ANSWER + TAIL_WAIT } else { ANSWER };
+        reader.unanswered = true;
+        let value = node.call(read, limit).await?;
+        reader.unanswered = false;
         let batch = record::batch(value, from).map_err(|error| Fault::Unfit(error.to_string()))?;
         if batch.records.is_empty() {
-            self.compare(reader, partition, from).await;
+            self.compare(reader, partition, from).await?;
             return Ok(batch);
         }
         reader.ahead = None;
@@ -181,9 +186,9 @@ impl Reading {
     }
 
     /// Once a second: does the reader lie behind the primary without moving? Then its replica is left.
-    async fn compare(&self, reader: &mut Reader, partition: Partition, at: Offset) {
+    async fn compare(&self, reader: &mut Reader, partition: Partition, at: Offset) -> Result<(), Fault> {
         if reader.compared.is_some_and(|last| last.elapsed() < BEHIND) {
-            return;
+            return Ok(());
         }
         reader.compared = Some(Instant::now());
         if let Some((head, seen)) = reader.ahead
@@ -193,10 +198,15 @@ impl Reading {
             let shunned = reader.node.as_ref().map(|node| node.server.clone());
             tracing::debug!(partition = partition.index(), ?shunned, "a replica lies behind");
             self.give_up(reader, partition, shunned);
-            return;
+            return Ok(());
         }
-        let Ok(Ok(head)) = timeout(READ, self.head(partition)).await else { return };
-        reader.ahead = (at < head).then_some((head, Instant::now()));
+        match timeout(READ, self.head(partition)).await {
+            Ok(Ok(head)) => reader.ahead = (at < head).then_some((head, Instant::now())),
+            Ok(Err(Fault::Absent)) => return Err(Fault::Absent),
+            // A primary that does not answer is no reason to leave its replica.
+            Ok(Err(_)) | Err(_) => {}
+        }
+        Ok(())
     }
 
     async fn head(&self, partition: Partition) -> Result<Offset, Fault> {
@@ -206,10 +216,10 @@ impl Reading {
     }
 
     /// The end of the stream where it is read; see [`super::super::Bus::end`].
-    pub(super) async fn end(&self, partition: Partition) -> Result<Offset, Away> {
+    pub(super) async fn end(&self, partition: Partition) -> Result<Offset, Fault> {
         let command = Command::new("HMGET").arg(self.keys.meta(partition)).arg("generation").arg("offset");
         let answers = self.ask(partition, vec![command]).await?;
-        Ok(record::head(answers.into_iter().next().unwrap_or(fred::types::Value::Null))?)
+        record::head(answers.into_iter().next().unwrap_or(fred::types::Value::Null))
     }
 
     /// Ends all connections.
