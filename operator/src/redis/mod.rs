@@ -14,3 +14,4 @@ pub mod plan;
 pub mod roles;
 pub mod settings;
 pub mod slots;
+pub mod upgrade;

@@ -83,6 +83,8 @@ pub enum Command {
     Replicate(String),
     /// Drop a server that is gone for good.
     Forget(String),
+    /// Become primary in agreement with the old one, losing nothing.
+    HandOver,
     /// Become primary by vote, whatever the state of the link to the old one.
     Force,
     /// Become primary without a vote, because no majority is left to vote.
@@ -97,6 +99,7 @@ impl Command {
             Self::Meet(ip) => words(&["MEET", ip, "6379"]),
             Self::Replicate(id) => words(&["REPLICATE", id]),
             Self::Forget(id) => words(&["FORGET", id]),
+            Self::HandOver => words(&["FAILOVER"]),
             Self::Force => words(&["FAILOVER", "FORCE"]),
             Self::Takeover => words(&["FAILOVER", "TAKEOVER"]),
             Self::AddSlots(slots) => {

@@ -19,9 +19,11 @@ use k8s_openapi::api::apps::v1::{ReplicaSet, StatefulSet};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use parlor_crds::ChatRoom;
 use parlor_crds::chatroom::RedisMode;
 use serde_json::Value;
+use std::collections::BTreeSet;
 
 /// What the operator was started with and objects depend on.
 #[derive(Clone, Debug)]
@@ -79,6 +81,33 @@ pub struct RedisObjects {
     pub disruption_budget: PodDisruptionBudget,
     /// Who may connect.
     pub network_policy: NetworkPolicy,
+}
+
+impl Objects {
+    /// `Kind/name` of every object that `Observed::others` may hold.
+    pub fn names(&self) -> BTreeSet<String> {
+        let mut names = BTreeSet::new();
+        let mut add = |kind: &str, metadata: &ObjectMeta| {
+            names.insert(format!("{kind}/{}", metadata.name.as_deref().unwrap_or_default()));
+        };
+        add("ServiceAccount", &self.service_account.metadata);
+        add("ConfigMap", &self.manifest.metadata);
+        self.services.iter().for_each(|service| add("Service", &service.metadata));
+        add("PodDisruptionBudget", &self.disruption_budget.metadata);
+        add("NetworkPolicy", &self.network_policy.metadata);
+        self.ingress.iter().for_each(|ingress| add("Ingress", &ingress.metadata));
+        if let Some(route) = &self.http_route {
+            let name = route["metadata"]["name"].as_str().unwrap_or_default();
+            add("HTTPRoute", &ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() });
+        }
+        if let Some(redis) = &self.redis {
+            add("ConfigMap", &redis.config_map.metadata);
+            add("Service", &redis.service.metadata);
+            add("PodDisruptionBudget", &redis.disruption_budget.metadata);
+            add("NetworkPolicy", &redis.network_policy.metadata);
+        }
+        names
+    }
 }
 
 /// Builds everything for the ChatRoom. `secret` is the generated Secret as it exists; `fresh` are random keys for what it lacks.

@@ -32,6 +32,12 @@ pub fn secret(room: &ChatRoom, observed: Option<&Secret>, fresh: &[String; 3]) -
     }
 }
 
+/// Whether nothing has to be generated any more.
+pub fn is_complete(secret: &Secret) -> bool {
+    let has = |key: &str| secret.data.as_ref().and_then(|data| data.get(key)).is_some_and(|value| !value.0.is_empty());
+    KEYS.iter().all(|key| has(key))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,0 +1,95 @@
+//! The command line.
+
+use clap::{Parser, Subcommand};
+use std::net::SocketAddr;
+
+/// Turns ChatRooms into gateways, a Redis Cluster and a way in.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "parlor-operator", version)]
+pub struct Args {
+    /// What to do; `run` when absent.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// Settings of `run` and `explain`.
+    #[command(flatten)]
+    pub settings: Settings,
+}
+
+/// What to do.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// Reconcile ChatRooms until told to stop.
+    Run,
+    /// Print the CustomResourceDefinition of ChatRoom.
+    Crd,
+    /// Say why a ChatRoom has as many gateways as it has, and what it is waiting for.
+    Explain {
+        /// NAMESPACE/NAME of the ChatRoom.
+        room: RoomName,
+    },
+}
+
+/// Settings, by flag or environment.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Settings {
+    /// Namespaces to watch, separated by commas; all when absent.
+    #[arg(long, global = true, env = "PARLOR_WATCH_NAMESPACES", value_delimiter = ',')]
+    pub watch_namespaces: Vec<String>,
+    /// Image of gateways whose ChatRoom names none.
+    #[arg(long, global = true, env = "PARLOR_GATEWAY_IMAGE", default_value = concat!("parlor-gateway:", env!("CARGO_PKG_VERSION")))]
+    pub gateway_image: String,
+    /// Address of /metrics, /livez and /readyz.
+    #[arg(long, global = true, env = "PARLOR_LISTEN", default_value = "127.0.0.1:9101")]
+    pub listen: SocketAddr,
+    /// Namespace of the lease that decides who leads.
+    #[arg(long, global = true, env = "PARLOR_LEASE_NAMESPACE", default_value = "default")]
+    pub lease_namespace: String,
+}
+
+/// Namespace and name of a ChatRoom.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RoomName {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
+
+impl std::str::FromStr for RoomName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.split_once('/') {
+            Some((namespace, name)) if !namespace.is_empty() && !name.is_empty() => {
+                Ok(Self { namespace: namespace.to_owned(), name: name.to_owned() })
+            }
+            _ => Err("write NAMESPACE/NAME".into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn run_is_what_happens_without_a_command_and_flags_may_follow_it() {
+        let bare = Args::try_parse_from(["parlor-operator", "--watch-namespaces", "a,b"]).unwrap();
+        assert!(bare.command.is_none());
+        assert_eq!(bare.settings.watch_namespaces, ["a", "b"]);
+        let named = Args::try_parse_from(["parlor-operator", "run", "--gateway-image=g:1"]).unwrap();
+        assert_eq!(named.settings.gateway_image, "g:1");
+    }
+
+    #[test]
+    fn a_chatroom_is_named_with_its_namespace() {
+        assert!(Args::try_parse_from(["parlor-operator", "explain", "lobby"]).is_err());
+        assert!(Args::try_parse_from(["parlor-operator", "explain", "chat/lobby"]).is_ok());
+    }
+}

@@ -1,0 +1,84 @@
+//! Speaks to single gateways at their admin port: asks for their status, tells them to drain or to serve again.
+//!
+//! One attempt each, under a deadline; what fails is seen again at the next pass. Called by `observe` and `apply`.
+
+use http::{Method, Request, header};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Bytes;
+use hyper_util::client::legacy::{Client, connect::HttpConnector};
+use hyper_util::rt::TokioExecutor;
+use parlor_crds::contract::{ADMIN_PORT, GatewayStatus};
+use std::time::Duration;
+
+/// Longest exchange with a gateway; a healthy one answers within milliseconds.
+const DEADLINE: Duration = Duration::from_secs(2);
+/// Largest answer that is read; a status has some 300 bytes.
+const MAX_ANSWER: usize = 64 << 10;
+
+/// The reason why a gateway could not be asked or told.
+#[derive(Debug, thiserror::Error)]
+pub enum GatewayError {
+    /// No answer within 2 s.
+    #[error("wait for the gateway at {0}")]
+    Deadline(String),
+    /// No connection, or it broke.
+    #[error("reach the gateway at {0}: {1}")]
+    Unreachable(String, hyper_util::client::legacy::Error),
+    /// Another answer than 200 or 202.
+    #[error("tell the gateway at {0}: it answered {1}")]
+    Refused(String, http::StatusCode),
+    /// The answer could not be read.
+    #[error("read the answer of the gateway at {0}: {1}")]
+    Answer(String, String),
+    /// The address or the token cannot be written in a request.
+    #[error("write the request to the gateway at {0}: {1}")]
+    Request(String, http::Error),
+}
+
+/// A client for all gateways, with a small pool of connections.
+#[derive(Clone, Debug)]
+pub struct Gateways(Client<HttpConnector, Full<Bytes>>);
+
+impl Default for Gateways {
+    fn default() -> Self {
+        let mut connector = HttpConnector::new();
+        connector.set_connect_timeout(Some(DEADLINE));
+        let client = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(1).build(connector);
+        Self(client)
+    }
+}
+
+impl Gateways {
+    /// Asks the gateway at `ip` how it is.
+    pub async fn status(&self, ip: &str) -> Result<GatewayStatus, GatewayError> {
+        let body = self.exchange(ip, Method::GET, "/status", None).await?;
+        serde_json::from_slice(&body).map_err(|error| GatewayError::Answer(ip.to_owned(), error.to_string()))
+    }
+
+    /// Tells the gateway at `ip` to empty itself, or to stop that.
+    pub async fn drain(&self, ip: &str, token: &str, drain: bool) -> Result<(), GatewayError> {
+        let method = if drain { Method::POST } else { Method::DELETE };
+        self.exchange(ip, method, "/drain", Some(token)).await.map(drop)
+    }
+
+    async fn exchange(&self, ip: &str, method: Method, path: &str, token: Option<&str>) -> Result<Bytes, GatewayError> {
+        let host = if ip.contains(':') { format!("[{ip}]") } else { ip.to_owned() };
+        let mut request = Request::builder().method(method).uri(format!("http://{host}:{ADMIN_PORT}{path}"));
+        if let Some(token) = token {
+            request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+        }
+        let request = request.body(Full::default()).map_err(|error| GatewayError::Request(ip.to_owned(), error))?;
+        tokio::time::timeout(DEADLINE, self.answer(ip, request))
+            .await
+            .unwrap_or_else(|_| Err(GatewayError::Deadline(ip.to_owned())))
+    }
+
+    async fn answer(&self, ip: &str, request: Request<Full<Bytes>>) -> Result<Bytes, GatewayError> {
+        let answer = self.0.request(request).await.map_err(|error| GatewayError::Unreachable(ip.to_owned(), error))?;
+        if !answer.status().is_success() {
+            return Err(GatewayError::Refused(ip.to_owned(), answer.status()));
+        }
+        let body = Limited::new(answer.into_body(), MAX_ANSWER).collect().await;
+        Ok(body.map_err(|error| GatewayError::Answer(ip.to_owned(), error.to_string()))?.to_bytes())
+    }
+}

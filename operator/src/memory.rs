@@ -1,0 +1,88 @@
+//! What the operator remembers of a ChatRoom between two passes.
+//!
+//! Only what makes passes cheaper or calmer: losing all of it in a restart delays a scale-down and repeats some writes that
+//! change nothing. Bounded by the ChatRooms that exist; entries of deleted ones are dropped.
+
+use crate::reconcile::decide::window::Window;
+use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::jiff::Timestamp;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Namespace and name of a ChatRoom.
+pub type RoomKey = (String, String);
+
+/// What is remembered of one ChatRoom.
+#[derive(Debug, Default)]
+pub struct Memory {
+    /// Loads of the last `scaleDownAfter`.
+    pub window: Window,
+    /// What the Redis plan waits for, and since when.
+    pub redis_wait: Option<(String, Timestamp)>,
+    /// When `status.connections` was written.
+    pub published: Option<Timestamp>,
+    /// Objects as they were last applied, by `Kind/name`.
+    pub applied: BTreeMap<String, Sent>,
+    /// The generated Secret, complete, and when it was read.
+    pub secret: Option<(Secret, Timestamp)>,
+    /// The newest generation that was found valid.
+    pub valid_generation: Option<i64>,
+    /// Passes that failed in a row.
+    pub failures: u32,
+}
+
+/// An object as it was applied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sent {
+    /// Hash of what the operator sent.
+    pub hash: u64,
+    /// Version that came of it.
+    pub version: String,
+    /// Fingerprint of that version as the store shows it, once it does.
+    pub stored: Option<u64>,
+}
+
+/// An object as the store shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Its version.
+    pub version: String,
+    /// Hash of everything but status and bookkeeping.
+    pub fingerprint: u64,
+}
+
+impl Sent {
+    /// Whether applying `hash` again would change nothing, because nobody touched what stands.
+    pub fn stands(&mut self, hash: u64, standing: &Option<Standing>) -> bool {
+        let Some(standing) = standing else { return false };
+        if self.stored.is_none() && standing.version == self.version {
+            self.stored = Some(standing.fingerprint);
+        }
+        self.hash == hash && self.stored == Some(standing.fingerprint)
+    }
+}
+
+/// The memories of all ChatRooms.
+#[derive(Debug, Default)]
+pub struct Memories(Mutex<BTreeMap<RoomKey, Memory>>);
+
+impl Memories {
+    /// Runs `with` on the memory of one ChatRoom; never across an await.
+    pub fn with<T>(&self, room: &RoomKey, with: impl FnOnce(&mut Memory) -> T) -> T {
+        with(self.lock().entry(room.clone()).or_default())
+    }
+
+    /// Drops the memories of ChatRooms of `namespace` (of all, if absent) that are not in `existing`; answers which.
+    pub fn keep(&self, namespace: Option<&str>, existing: &BTreeSet<RoomKey>) -> Vec<RoomKey> {
+        let mut memories = self.lock();
+        let is_gone = |key: &&RoomKey| !existing.contains(*key) && namespace.is_none_or(|scope| scope == key.0);
+        let gone: Vec<RoomKey> = memories.keys().filter(is_gone).cloned().collect();
+        gone.iter().for_each(|key| drop(memories.remove(key)));
+        gone
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<RoomKey, Memory>> {
+        // A panic ends the process, so nobody meets a poisoned lock; its data would be sound anyway.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,264 @@
+//! Which ReplicaSet has how many gateways, who is emptied, who is put back, and who may go.
+//!
+//! A pure function of the pods as they are: it remembers nothing, so that an operator that died half-way goes on. A rollout
+//! brings up one gateway of the new template, then a surge of them, and empties the old ones as the new become ready. A
+//! gateway goes only when it is empty, past its deadline, or holds nobody because it never ran; and a ReplicaSet is shrunk only
+//! when exactly the gateways meant can be those that it deletes.
+
+use crate::reconcile::build::meta;
+use crate::reconcile::observed::{self, Observed};
+use k8s_openapi::api::apps::v1::ReplicaSet;
+use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::jiff::Timestamp;
+use kube::ResourceExt;
+use parlor_crds::contract::GatewayStatus;
+use std::cmp::Reverse;
+use std::time::Duration;
+
+/// A draining gateway goes on accepting for 5 s while endpoints catch up; before that, empty does not mean done.
+const ACCEPTS_WHILE_DRAINING: Duration = Duration::from_secs(6);
+/// `pod-deletion-cost` of a gateway that is being emptied: goes before the serving ones.
+pub const DRAINING_COST: &str = "-1000";
+/// `pod-deletion-cost` of a gateway that may go: goes before the draining ones.
+pub const RELEASED_COST: &str = "-2000";
+
+/// What to do with the fleet.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Fleet {
+    /// ReplicaSets and their sizes.
+    pub sizes: Vec<(String, u32)>,
+    /// What single gateways are told.
+    pub orders: Vec<Order>,
+    /// ReplicaSets of former templates that have nothing left.
+    pub spent: Vec<String>,
+    /// Gateways of former templates that still serve.
+    pub outdated: usize,
+    /// Gateways being emptied.
+    pub draining: usize,
+}
+
+/// What a gateway is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Empty yourself; since when it has been told.
+    Drain {
+        /// The pod.
+        pod: String,
+        /// Its address, if it has one.
+        ip: Option<String>,
+        /// When it was told first.
+        since: Timestamp,
+    },
+    /// Serve again.
+    PutBack {
+        /// The pod.
+        pod: String,
+        /// Its address, if it has one.
+        ip: Option<String>,
+    },
+    /// Be the one that goes.
+    Release {
+        /// The pod.
+        pod: String,
+        /// When it was told to empty itself.
+        since: Timestamp,
+    },
+}
+
+/// The numbers that the fleet is to have.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted<'a> {
+    /// Serving gateways.
+    pub gateways: u32,
+    /// Name of the ReplicaSet of the present template.
+    pub current: &'a str,
+    /// Longest drain.
+    pub deadline: Duration,
+}
+
+/// Decides for the whole fleet.
+pub fn fleet(wanted: Wanted<'_>, observed: &Observed) -> Fleet {
+    let mut sets: Vec<Set<'_>> = observed.replica_sets.iter().map(|set| Set::of(set, observed)).collect();
+    // The newest of the former templates keeps its gateways longest.
+    sets.sort_by_key(|set| (set.name != wanted.current, Reverse(set.created)));
+    let outdated: usize = sets.iter().filter(|s| s.name != wanted.current).map(|s| s.serving().count()).sum();
+    let mut plan = Fleet { outdated, ..Fleet::default() };
+    let current = sets.iter().position(|set| set.name == wanted.current);
+    let ready = current.map_or(0, |at| sets[at].ready());
+    let goal = current_goal(wanted, ready, &sets);
+    if current.is_none() && goal > 0 {
+        plan.sizes.push((wanted.current.to_owned(), goal));
+    }
+    let mut keep = wanted.gateways.saturating_sub(ready);
+    for set in &sets {
+        let target = if set.name == wanted.current { goal } else { set.intended().min(keep) };
+        if set.name != wanted.current {
+            keep -= target;
+        }
+        set.plan(target, wanted, observed, &mut plan);
+    }
+    plan
+}
+
+/// How many gateways the present template gets now: all, or, while others still serve, a first one and then a surge.
+fn current_goal(wanted: Wanted<'_>, ready: u32, sets: &[Set<'_>]) -> u32 {
+    let others_serve = sets.iter().any(|set| set.name != wanted.current && set.ready() > 0);
+    if !others_serve {
+        return wanted.gateways;
+    }
+    let surge = wanted.gateways.div_ceil(4).max(1);
+    let started = if ready == 0 { 1 } else { ready + surge };
+    started.min(wanted.gateways)
+}
+
+struct Set<'a> {
+    name: &'a str,
+    created: Option<Timestamp>,
+    replicas: u32,
+    pods: Vec<Gateway<'a>>,
+}
+
+#[derive(Clone, Copy)]
+struct Gateway<'a> {
+    pod: &'a Pod,
+    report: Option<&'a GatewayStatus>,
+    since: Option<Timestamp>,
+    ready: bool,
+}
+
+impl<'a> Set<'a> {
+    fn of(set: &'a ReplicaSet, observed: &'a Observed) -> Self {
+        let hash = set.labels().get(meta::TEMPLATE);
+        let pods = observed.living().filter(|pod| hash.is_some() && pod.labels().get(meta::TEMPLATE) == hash);
+        Self {
+            name: set.metadata.name.as_deref().unwrap_or_default(),
+            created: set.metadata.creation_timestamp.as_ref().map(|time| time.0),
+            replicas: set.spec.replicas.and_then(|n| u32::try_from(n).ok()).unwrap_or(1),
+            pods: pods.map(|pod| Gateway::of(pod, observed)).collect(),
+        }
+    }
+
+    fn serving(&self) -> impl Iterator<Item = &Gateway<'a>> {
+        self.pods.iter().filter(|gateway| gateway.since.is_none())
+    }
+
+    fn draining(&self) -> impl Iterator<Item = &Gateway<'a>> {
+        self.pods.iter().filter(|gateway| gateway.since.is_some())
+    }
+
+    fn ready(&self) -> u32 {
+        count(self.serving().filter(|gateway| gateway.ready))
+    }
+
+    /// Serving gateways that the set was sized for, whether they exist already or not.
+    fn intended(&self) -> u32 {
+        self.replicas.saturating_sub(count(self.draining()))
+    }
+
+    fn plan(&self, target: u32, wanted: Wanted<'_>, observed: &Observed, plan: &mut Fleet) {
+        let serving = count(self.serving());
+        let victims = self.victims(serving.saturating_sub(target));
+        let returning = self.returning(target.saturating_sub(serving), wanted, observed);
+        let is_returning = |one: &&Gateway<'_>| returning.iter().any(|other| other.name() == one.name());
+        let leaving: Vec<Gateway<'_>> = self.draining().filter(|one| !is_returning(one)).copied().collect();
+        let done = leaving.iter().filter(|one| one.may_go(wanted.deadline, observed.now));
+        let (released, ready_to_go): (Vec<&Gateway<'_>>, Vec<_>) = done.partition(|one| one.is_released());
+        plan.orders.extend(returning.iter().map(|one| Order::PutBack { pod: one.name(), ip: one.ip() }));
+        plan.orders.extend(victims.iter().map(|one| one.drain(observed.now)));
+        let forgot = leaving.iter().filter(|one| one.forgot_its_drain());
+        plan.orders.extend(forgot.map(|one| one.drain(observed.now)));
+        plan.orders.extend(ready_to_go.iter().map(|one| one.release(observed.now)));
+        plan.draining += leaving.len() + victims.len();
+        let going = if self.deletes_exactly(&released) { count(released.iter()) } else { 0 };
+        let size = target + count(leaving.iter()) + count(victims.iter()) - going;
+        plan.sizes.push((self.name.to_owned(), size));
+        if self.name != wanted.current && size == 0 && self.replicas == 0 && self.pods.is_empty() {
+            plan.sizes.pop();
+            plan.spent.push(self.name.to_owned());
+        }
+    }
+
+    /// Those that fewest people notice: not ready first, then fewest connections; one that does not report comes last.
+    fn victims(&self, count: u32) -> Vec<Gateway<'a>> {
+        let mut serving: Vec<Gateway<'a>> = self.serving().copied().collect();
+        serving.sort_by_key(|one| (one.ready, one.report.map_or(u32::MAX, |report| report.connections), one.name()));
+        serving.truncate(count as usize);
+        serving
+    }
+
+    /// Draining gateways that serve again rather than that new ones start: the fullest first.
+    fn returning(&self, count: u32, wanted: Wanted<'_>, observed: &Observed) -> Vec<Gateway<'a>> {
+        let overdue = |one: &Gateway<'_>| one.overdue(wanted.deadline, observed.now);
+        let able = |one: &&Gateway<'a>| one.report.is_some() && !one.is_released() && !overdue(one);
+        let mut able: Vec<Gateway<'a>> = self.draining().filter(able).copied().collect();
+        able.sort_by_key(|one| (Reverse(one.report.map(|report| report.connections)), one.name()));
+        able.truncate(count as usize);
+        able
+    }
+
+    /// A ReplicaSet deletes pods that are not running first, then those not ready, then by cost. So the released ones are the
+    /// ones it takes if all others run, and are ready unless the released ones are not.
+    fn deletes_exactly(&self, released: &[&Gateway<'_>]) -> bool {
+        let others = || self.pods.iter().filter(|one| !released.iter().any(|other| other.name() == one.name()));
+        let all_run = others().all(|one| one.is_scheduled_and_running());
+        all_run && (released.iter().all(|one| !one.ready) || others().all(|one| one.ready))
+    }
+}
+
+impl<'a> Gateway<'a> {
+    fn of(pod: &'a Pod, observed: &'a Observed) -> Self {
+        let report = pod.metadata.name.as_ref().and_then(|name| observed.reports.get(name));
+        Self { pod, report, since: observed::draining_since(pod), ready: observed::is_ready(pod) }
+    }
+
+    fn name(&self) -> String {
+        self.pod.name_any()
+    }
+
+    fn ip(&self) -> Option<String> {
+        self.pod.status.as_ref()?.pod_ip.clone()
+    }
+
+    fn drain(&self, now: Timestamp) -> Order {
+        Order::Drain { pod: self.name(), ip: self.ip(), since: self.since.unwrap_or(now) }
+    }
+
+    fn release(&self, now: Timestamp) -> Order {
+        Order::Release { pod: self.name(), since: self.since.unwrap_or(now) }
+    }
+
+    /// It reports, and does not know that it should empty itself: the order was lost, or its container began anew.
+    fn forgot_its_drain(&self) -> bool {
+        self.report.is_some_and(|report| report.drain.is_none())
+    }
+
+    fn is_released(&self) -> bool {
+        self.pod.annotations().get(meta::DELETION_COST).is_some_and(|cost| cost == RELEASED_COST)
+    }
+
+    fn is_scheduled_and_running(&self) -> bool {
+        let phase = self.pod.status.as_ref().and_then(|status| status.phase.as_deref());
+        phase == Some("Running") && self.pod.spec.as_ref().is_some_and(|spec| spec.node_name.is_some())
+    }
+
+    fn overdue(&self, deadline: Duration, now: Timestamp) -> bool {
+        self.since.is_some_and(|since| now.duration_since(since).unsigned_abs() >= deadline)
+    }
+
+    /// Nobody is on it, or its time is up.
+    fn may_go(&self, deadline: Duration, now: Timestamp) -> bool {
+        let never_ran = !self.ready && self.report.is_none() && !observed::is_running(self.pod);
+        never_ran || self.overdue(deadline, now) || self.is_empty(now)
+    }
+
+    fn is_empty(&self, now: Timestamp) -> bool {
+        let settled =
+            self.since.is_some_and(|since| now.duration_since(since).unsigned_abs() >= ACCEPTS_WHILE_DRAINING);
+        let empty = |report: &GatewayStatus| report.drain.is_some() && report.connections == 0;
+        settled && !self.ready && self.report.is_some_and(empty)
+    }
+}
+
+fn count<T>(items: impl Iterator<Item = T>) -> u32 {
+    u32::try_from(items.count()).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,188 @@
+//! Sees everything that a pass decides on (client required).
+//!
+//! Reads the stores, asks every gateway and every Redis server, and reads the generated Secret. Decides nothing, writes
+//! nothing. What does not answer is simply absent from what it returns.
+
+use super::build::meta::{self, Component};
+use super::build::{secret, stateful_set};
+use super::observed::{self, Observed};
+use crate::context::Context;
+use crate::gateways::Gateways;
+use crate::memory::RoomKey;
+use crate::redis::client;
+use crate::redis::plan::Member;
+use futures::stream::{self, StreamExt};
+use k8s_openapi::api::core::v1::{Pod, Secret};
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use kube::runtime::reflector::Store;
+use kube::{Api, Resource, ResourceExt};
+use parlor_crds::ChatRoom;
+use parlor_crds::contract::GatewayStatus;
+use rand::Rng;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+use std::hash::Hash;
+use std::time::Duration;
+
+/// Pods asked at the same time: enough for a large fleet within a second, few enough for one process's sockets.
+const ASKED_AT_ONCE: usize = 32;
+/// How long a complete Secret is taken as read; it never changes while it is there.
+const SECRET_FRESH: SignedDuration = SignedDuration::from_secs(60);
+
+/// Sees the ChatRoom's world.
+pub async fn observe(ctx: &Context, room: &ChatRoom, key: &RoomKey) -> Result<Observed, kube::Error> {
+    let now = Timestamp::now();
+    let pods = |component| ours(&ctx.stores.pods, room).filter(move |pod| is_of(pod, component)).collect::<Vec<_>>();
+    let (gateways, redis_pods) = (pods(Component::Gateway), pods(Component::Redis));
+    let (reports, redis, secret) =
+        futures::join!(ask_gateways(ctx, &gateways), ask_redis(room, &redis_pods), read_secret(ctx, room, key, now));
+    let mut observed = Observed {
+        now,
+        reports,
+        redis,
+        secret: secret?,
+        fresh: [random_key(), random_key(), random_key()],
+        replica_sets: ours(&ctx.stores.replica_sets, room).collect(),
+        redis_set: ours(&ctx.stores.stateful_sets, room).next(),
+        ingress: ours(&ctx.stores.ingresses, room).next(),
+        http_route: ctx.stores.http_routes.as_ref().and_then(|routes| {
+            let route = ours(routes, room).next()?;
+            route.data.get("status")?.get("parents").cloned()
+        }),
+        gateway_api: ctx.stores.http_routes.is_some(),
+        others: others(ctx, room),
+        gateways,
+        redis_pods,
+        ..Observed::default()
+    };
+    remember(ctx, room, key, &mut observed);
+    Ok(observed)
+}
+
+/// What comes from earlier passes.
+fn remember(ctx: &Context, room: &ChatRoom, key: &RoomKey, observed: &mut Observed) {
+    let stretch = match room.spec.size() {
+        parlor_crds::chatroom::Size::Scaled(scaling) => scaling.scale_down_after.as_duration(),
+        parlor_crds::chatroom::Size::Fixed(_) => return waited(ctx, key, observed),
+    };
+    let connections = observed.connections();
+    observed.peak = ctx.memories.with(key, |memory| {
+        if let Some(connections) = connections {
+            memory.window.note(observed.now, stretch, connections);
+        }
+        memory.window.peak(observed.now)
+    });
+    waited(ctx, key, observed);
+}
+
+fn waited(ctx: &Context, key: &RoomKey, observed: &mut Observed) {
+    let since = ctx.memories.with(key, |memory| memory.redis_wait.as_ref().map(|(_, since)| *since));
+    observed.redis_waited = since.map_or(Duration::ZERO, |since| observed.now.duration_since(since).unsigned_abs());
+}
+
+/// Objects in the store that were made for the ChatRoom.
+fn ours<'a, K>(store: &Store<K>, room: &'a ChatRoom) -> impl Iterator<Item = K> + use<'a, K>
+where
+    K: Resource + Clone + 'static,
+    K::DynamicType: Eq + Hash + Clone,
+{
+    let (namespace, name) = (room.namespace(), room.name_any());
+    let ours = store
+        .state()
+        .into_iter()
+        .filter(move |object| object.namespace() == namespace && object.labels().get(meta::INSTANCE) == Some(&name));
+    ours.map(|object| (*object).clone())
+}
+
+fn is_of(pod: &Pod, component: Component) -> bool {
+    pod.labels().get(meta::COMPONENT).is_some_and(|name| name == component.name())
+}
+
+/// `Kind/name` of what exists and may be asked for no more.
+fn others(ctx: &Context, room: &ChatRoom) -> BTreeSet<String> {
+    let stores = &ctx.stores;
+    let mut found = BTreeSet::new();
+    names(&mut found, "Service", ours(&stores.services, room), room);
+    names(&mut found, "ConfigMap", ours(&stores.config_maps, room), room);
+    names(&mut found, "PodDisruptionBudget", ours(&stores.disruption_budgets, room), room);
+    names(&mut found, "NetworkPolicy", ours(&stores.network_policies, room), room);
+    names(&mut found, "ServiceAccount", ours(&stores.service_accounts, room), room);
+    names(&mut found, "Ingress", ours(&stores.ingresses, room), room);
+    if let Some(routes) = &stores.http_routes {
+        names(&mut found, "HTTPRoute", ours(routes, room), room);
+    }
+    found
+}
+
+/// Adds those that the ChatRoom owns: a label alone is no reason to delete anything.
+fn names<K: Resource>(found: &mut BTreeSet<String>, kind: &str, objects: impl Iterator<Item = K>, room: &ChatRoom) {
+    let uid = room.uid().unwrap_or_default();
+    let owned = objects.filter(|object| object.owner_references().iter().any(|owner| owner.uid == uid));
+    found.extend(owned.map(|object| format!("{kind}/{}", object.name_any())));
+}
+
+/// Asks every gateway that has an address and may answer.
+async fn ask_gateways(ctx: &Context, pods: &[Pod]) -> BTreeMap<String, GatewayStatus> {
+    let living = pods.iter().filter(|pod| !observed::is_gone(pod));
+    let addressed: Vec<(String, String)> =
+        living.filter_map(|pod| Some((pod.name_any(), pod.status.as_ref()?.pod_ip.clone()?))).collect();
+    let asked = addressed.into_iter().map(|(pod, ip)| ask_gateway(ctx.gateways.clone(), pod, ip));
+    let answers: Vec<_> = stream::iter(asked).buffer_unordered(ASKED_AT_ONCE).collect().await;
+    answers.into_iter().flatten().collect()
+}
+
+async fn ask_gateway(gateways: Gateways, pod: String, ip: String) -> Option<(String, GatewayStatus)> {
+    Some((pod, gateways.status(&ip).await.ok()?))
+}
+
+/// Asks every Redis server.
+async fn ask_redis(room: &ChatRoom, pods: &[Pod]) -> Vec<Member> {
+    let living = pods.iter().filter(|pod| !observed::is_gone(pod));
+    let silent: Vec<(Member, String)> = living
+        .map(|pod| {
+            let ip = pod.status.as_ref().and_then(|status| status.pod_ip.clone()).unwrap_or_default();
+            let host = pod.spec.as_ref().and_then(|spec| spec.node_name.clone()).unwrap_or_default();
+            let name = stateful_set::server_name(room, &pod.name_any());
+            (Member { pod: pod.name_any(), ip, host, view: None }, name)
+        })
+        .collect();
+    let asked = silent.into_iter().map(|(member, name)| ask_server(member, name));
+    let mut members: Vec<Member> = stream::iter(asked).buffer_unordered(ASKED_AT_ONCE).collect().await;
+    members.sort_by(|a, b| (a.pod.len(), &a.pod).cmp(&(b.pod.len(), &b.pod)));
+    members
+}
+
+/// A server that announces another name than its pod's is somebody else's at a recycled address.
+async fn ask_server(mut member: Member, name: String) -> Member {
+    if !member.ip.is_empty() {
+        member.view = client::view(&member.ip).await.ok().filter(|view| view.myself().hostname == name);
+    }
+    member
+}
+
+async fn read_secret(
+    ctx: &Context,
+    room: &ChatRoom,
+    key: &RoomKey,
+    now: Timestamp,
+) -> Result<Option<Secret>, kube::Error> {
+    let known = ctx.memories.with(key, |memory| memory.secret.clone());
+    if let Some((secret, _)) = known.filter(|(_, read)| now.duration_since(*read) < SECRET_FRESH) {
+        return Ok(Some(secret));
+    }
+    let api = Api::<Secret>::namespaced(ctx.client.clone(), &key.0);
+    let found = api.get_opt(&meta::secret_name(room)).await?;
+    let complete = found.clone().filter(secret::is_complete).map(|secret| (secret, now));
+    ctx.memories.with(key, |memory| memory.secret = complete);
+    Ok(found)
+}
+
+/// 256 bits in hexadecimal: at the same time a key, and a token that fits into a header.
+fn random_key() -> String {
+    let mut rng = rand::rng();
+    (0..32).fold(String::with_capacity(64), |mut key, _| {
+        let byte: u8 = rng.random();
+        write!(key, "{byte:02x}").expect("writing to a String does not fail");
+        key
+    })
+}

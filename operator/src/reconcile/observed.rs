@@ -1,0 +1,112 @@
+//! What was seen of a ChatRoom's world in one pass, as plain data.
+//!
+//! Filled by `observe`; read by `decide`, `build` and `status`. In tests it is read from YAML.
+
+use super::build::meta;
+use crate::redis::plan::Member;
+use k8s_openapi::api::apps::v1::{ReplicaSet, StatefulSet};
+use k8s_openapi::api::core::v1::{Pod, Secret};
+use k8s_openapi::api::networking::v1::Ingress;
+use k8s_openapi::jiff::Timestamp;
+use kube::ResourceExt;
+use parlor_crds::contract::GatewayStatus;
+use serde::Deserialize;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// Everything that one pass knows.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase", deny_unknown_fields)]
+pub struct Observed {
+    /// The clock of the pass.
+    pub now: Timestamp,
+    /// Pods of gateways.
+    pub gateways: Vec<Pod>,
+    /// ReplicaSets of gateways.
+    pub replica_sets: Vec<ReplicaSet>,
+    /// What gateways said at `/status`, by pod.
+    pub reports: BTreeMap<String, GatewayStatus>,
+    /// Most connections in the last `scaleDownAfter`; absent until watched that long.
+    pub peak: Option<u64>,
+    /// The generated Secret.
+    pub secret: Option<Secret>,
+    /// Random keys for what the Secret lacks.
+    pub fresh: [String; 3],
+    /// The Redis StatefulSet.
+    pub redis_set: Option<StatefulSet>,
+    /// Pods of Redis.
+    pub redis_pods: Vec<Pod>,
+    /// What the Redis servers say.
+    #[serde(skip)]
+    pub redis: Vec<Member>,
+    /// How long the Redis plan has been waiting for the same thing.
+    #[serde(skip)]
+    pub redis_waited: Duration,
+    /// Objects of other kinds that exist for the ChatRoom, as `Kind/name`.
+    pub others: BTreeSet<String>,
+    /// The Ingress.
+    pub ingress: Option<Ingress>,
+    /// `status.parents` of the HTTPRoute.
+    pub http_route: Option<serde_json::Value>,
+    /// Whether the cluster serves HTTPRoutes.
+    pub gateway_api: bool,
+}
+
+impl Observed {
+    /// Gateways that count: neither gone nor going.
+    pub fn living(&self) -> impl Iterator<Item = &Pod> {
+        self.gateways.iter().filter(|pod| !is_gone(pod))
+    }
+
+    /// Open connections of all gateways, or `None` while one that serves has not said.
+    pub fn connections(&self) -> Option<u64> {
+        let silent = |pod: &Pod| is_ready(pod) && !self.reports.contains_key(&pod.name_any());
+        if self.living().any(silent) || self.reports.is_empty() {
+            return None;
+        }
+        Some(self.reports.values().map(|report| u64::from(report.connections)).sum())
+    }
+}
+
+/// Whether the pod ended, or was told to end: nobody counts on it any more.
+pub fn is_gone(pod: &Pod) -> bool {
+    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+    pod.metadata.deletion_timestamp.is_some() || matches!(phase, Some("Failed" | "Succeeded"))
+}
+
+/// Whether the pod's Ready condition is true.
+pub fn is_ready(pod: &Pod) -> bool {
+    let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
+}
+
+/// Whether one of the pod's containers runs.
+pub fn is_running(pod: &Pod) -> bool {
+    let Some(status) = &pod.status else { return false };
+    let containers = status.container_statuses.as_deref().unwrap_or_default();
+    let container_runs =
+        |c: &k8s_openapi::api::core::v1::ContainerStatus| c.state.as_ref().is_some_and(|state| state.running.is_some());
+    status.phase.as_deref() == Some("Running") && (containers.is_empty() || containers.iter().any(container_runs))
+}
+
+/// When the pod was told to empty itself.
+pub fn draining_since(pod: &Pod) -> Option<Timestamp> {
+    pod.annotations().get(meta::DRAINING_SINCE)?.parse().ok()
+}
+
+/// Why a pod that is not ready is not, as the kubelet or the scheduler says.
+pub fn trouble(pod: &Pod) -> Option<String> {
+    let status = pod.status.as_ref()?;
+    let waiting = status.container_statuses.iter().flatten().find_map(|container| {
+        let waiting = container.state.as_ref()?.waiting.as_ref()?;
+        Some((waiting.reason.clone()?, waiting.message.clone()))
+    });
+    let unscheduled = || {
+        let conditions = status.conditions.iter().flatten();
+        let refused = conditions.into_iter().find(|c| c.type_ == "PodScheduled" && c.status == "False")?;
+        Some((refused.reason.clone()?, refused.message.clone()))
+    };
+    let (reason, message) = waiting.or_else(unscheduled)?;
+    let message: String = message.unwrap_or_default().chars().take(200).collect();
+    Some(if message.is_empty() { reason } else { format!("{reason}: {message}") })
+}
