@@ -66,9 +66,9 @@ impl Log {
             return;
         }
         news.extend(self.doubt(reading));
+        news.extend(self.part(reading).map(|span| News::Lost { epoch, span }));
         news.extend(self.step_back(reading).map(|span| News::Lost { epoch, span }));
         for entry in clipped(reading) {
-            news.extend(self.part(&entry).map(|span| News::Lost { epoch, span }));
             news.extend(self.skip_to(entry.seq).map(|span| News::Missing { epoch, span }));
             if entry.seq == self.head().seq + 1 {
                 self.push(&entry);
@@ -111,11 +111,13 @@ impl Log {
         Some(lost)
     }
 
-    /// Forgets what is held from the entry's seq on when it was written on another branch.
-    fn part(&mut self, entry: &Entry) -> Option<Span> {
-        let span = Span { first: entry.seq, last: self.head().seq };
-        let parted = self.get(entry.seq).is_some_and(|held| held.epoch != entry.epoch);
-        parted.then(|| self.truncate(entry.seq - 1)).map(|()| span)
+    /// Forgets what is held from the first entry on that was written on another branch.
+    fn part(&mut self, reading: &Reading) -> Option<Span> {
+        let differs = |entry: &&Arc<Entry>| self.get(entry.seq).is_some_and(|held| held.epoch != entry.epoch);
+        let first = reading.entries.iter().find(differs)?.seq;
+        let span = Span { first, last: self.head().seq };
+        self.truncate(first - 1);
+        Some(span)
     }
 }
 

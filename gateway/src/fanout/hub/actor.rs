@@ -117,7 +117,7 @@ impl Actor {
             let alarm = self.alarm();
             let ready = !self.unsettled.is_empty();
             tokio::select! {
-                _ = mailbox.recv_many(&mut commands, ROUND) => {}
+                count = mailbox.recv_many(&mut commands, ROUND) => if count == 0 { break },
                 Some(done) = self.work.next() => self.done(done),
                 () = sleep_or_wait(alarm) => self.due(),
                 () = stop.cancelled() => {}

@@ -8,6 +8,7 @@ use super::{
     actor::{Actor, Done},
     counters::tick,
     joins::RETRY,
+    room::Sync,
     tail::within,
 };
 use crate::{
@@ -49,7 +50,8 @@ impl Actor {
     }
 
     fn page_in_memory(&self, room: &RoomName, before: Option<u64>, limit: u32) -> Option<Answer> {
-        let log = self.rooms.get(room)?.log.as_ref()?;
+        let room = self.rooms.get(room).filter(|room| room.sync == Sync::Live)?;
+        let log = room.log.as_ref()?;
         let (entries, more) = log.page(before, limit)?;
         Some(Answer::History { epoch: log.head().epoch, entries, more })
     }

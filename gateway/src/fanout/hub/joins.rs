@@ -72,6 +72,7 @@ impl Actor {
         if let Some(room) = self.rooms.get_mut(&name) {
             room.waiting.push_back(Waiter { from, protocol, join, since: Instant::now(), looked: false });
         }
+        self.want(&name);
         self.timers.set(Instant::now() + LOOK, Due::Joins, &name);
         self.unsettle(&name);
     }
@@ -87,7 +88,6 @@ impl Actor {
             return false;
         }
         self.rooms.insert(name.clone(), room);
-        self.unread.push_back(name.clone());
         self.start_tail();
         self.schedule_sweep();
         true
@@ -167,7 +167,7 @@ impl Actor {
         if reread && room.sync == Sync::Live && room.reread.is_none_or(|at| at.elapsed() >= LOOK) {
             room.reread = Some(Instant::now());
             room.want_reading();
-            self.unread.push_back(name.clone());
+            self.want(name);
             self.read_next();
         }
         if older {
@@ -190,10 +190,12 @@ impl Room {
             return Verdict::Admit(Owed { recovered: waiter.join.after.is_some(), ..none });
         }
         let Some(position) = waiter.join.after else { return Verdict::Admit(none) };
-        if log.wants_older(position) && waited < PATIENCE {
+        if log.wants_older(position) {
             match (waiter.looked, self.reading_older) {
-                (true, true) => return Verdict::Wait,
+                (false, _) if waited >= PATIENCE => return Verdict::Refuse,
                 (false, _) => return Verdict::Older,
+                (true, true) => return Verdict::Wait,
+                // What could be read has been read.
                 (true, false) => {}
             }
         }
@@ -207,8 +209,8 @@ impl Room {
                 Verdict::Admit(Owed { gap: Some(Gap { from: position.seq + 1, to: None }), ..none })
             }
             Resume::Ahead if waited >= AHEAD => Verdict::Refuse,
-            // The tail is seldom later than this.
-            Resume::Ahead if waited < LOOK => Verdict::Wait,
+            // The tail is seldom later than this; a later generation only the history knows.
+            Resume::Ahead if waited < LOOK && position.seq > log.head().seq => Verdict::Wait,
             Resume::Ahead => Verdict::Reread,
         }
     }

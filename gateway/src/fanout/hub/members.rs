@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::{
     actor::{Actor, Done},
@@ -29,6 +29,10 @@ const FRESH: Duration = Duration::from_millis(250);
 const WRITE: usize = 512;
 /// Connections that wait for a sum, a partition; one pending ask each, so reactors bound them too.
 const ASKS: usize = 4096;
+/// How long a sum may take: joins wait for it.
+const PATIENCE: Duration = Duration::from_millis(500);
+/// Rooms whose sums are kept, a partition; beyond it asks are answered as unavailable.
+const ROOMS: usize = 1 << 14;
 /// How long a sum that nobody asks for is kept.
 const KEPT: Duration = Duration::from_secs(10);
 
@@ -62,6 +66,11 @@ impl Sums {
             sum.at = None;
             sum.again = sum.reading;
         }
+    }
+
+    /// True without sums.
+    pub(super) fn is_empty(&self) -> bool {
+        self.rooms.is_empty()
     }
 
     /// Forgets sums that nobody asks for.
@@ -117,7 +126,8 @@ impl Actor {
         (sum.reading, sum.again) = (true, false);
         let (bus, room) = (Arc::clone(&self.bus), room.clone());
         self.work.push(Box::pin(async move {
-            let result = within(bus.members(&room)).await;
+            let result = timeout(PATIENCE, bus.members(&room)).await;
+            let result = result.unwrap_or_else(|_| Err(Away("no answer in time".into())));
             Done::Sum { room, result }
         }));
     }
@@ -126,12 +136,13 @@ impl Actor {
         if let Some(others) = self.fresh_sum(&room) {
             let members = others + self.local(&room);
             self.delivery.answer(from, Answer::Members(members));
-        } else if self.sums.asks >= ASKS {
+        } else if self.sums.asks >= ASKS || self.sums.rooms.len() >= ROOMS {
             self.delivery.answer(from, Answer::Unavailable { retry: RETRY });
         } else {
             self.sums.asks += 1;
             self.sums.rooms.entry(room.clone()).or_default().asks.push(from);
             self.want_sum(&room);
+            self.schedule_sweep();
         }
     }
 

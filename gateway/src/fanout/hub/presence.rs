@@ -34,6 +34,11 @@ pub(super) struct Presence {
 }
 
 impl Presence {
+    /// When it may be told, `from` at the earliest.
+    fn earliest(&self, from: Instant) -> Instant {
+        self.told.map_or(from, |(_, told)| from.max(told + PAUSE))
+    }
+
     fn hear(&mut self, signal: &Signal) {
         match signal {
             Signal::Joined { who, first: true, .. } => note(who, &mut self.joined, &mut self.left),
@@ -68,8 +73,7 @@ impl Actor {
         self.sums.outdate(name);
         let Some(room) = self.rooms.get_mut(name).filter(|room| room.watchers().next().is_some()) else { return };
         room.presence.hear(signal);
-        let now = Instant::now();
-        let at = room.presence.told.map_or(now, |(_, told)| told + PAUSE).max(now + GATHER);
+        let at = room.presence.earliest(Instant::now() + GATHER);
         self.timers.set(at, Due::Presence, name);
     }
 
@@ -106,7 +110,8 @@ impl Actor {
         names.sort_unstable();
         let names: Vec<_> = names.into_iter().take(POLLED).map(|(_, name)| name.clone()).collect();
         for name in names {
-            self.timers.set(now, Due::Presence, &name);
+            let at = self.rooms.get(&name).map_or(now, |room| room.presence.earliest(now));
+            self.timers.set(at, Due::Presence, &name);
         }
     }
 }

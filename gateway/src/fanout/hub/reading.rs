@@ -2,7 +2,7 @@
 //!
 //! Decides how much is read. Single flight: one read of the newest and one of older entries a room, whoever waits.
 
-use std::{sync::Arc, time::Duration};
+use std::{mem, sync::Arc, time::Duration};
 
 use tokio::time::sleep;
 
@@ -106,7 +106,11 @@ impl Actor {
             && self.tail.started
             && let Some(name) = self.unread.pop_front()
         {
-            let Some(room) = self.rooms.get_mut(&name).filter(|room| room.sync == Sync::Wanted) else { continue };
+            let Some(room) = self.rooms.get_mut(&name) else { continue };
+            room.queued = false;
+            if room.sync != Sync::Wanted || !room.in_use() {
+                continue;
+            }
             room.sync = Sync::Reading { again: false };
             let floor = floor(room);
             let pause = room.pause;
@@ -142,10 +146,16 @@ impl Actor {
         if again {
             room.want_reading();
         }
-        if room.sync == Sync::Wanted {
+        self.want(name);
+        self.unsettle(name);
+    }
+
+    /// Reads a room's history when its turn comes, if it wants that.
+    pub(super) fn want(&mut self, name: &RoomName) {
+        let Some(room) = self.rooms.get_mut(name) else { return };
+        if room.sync == Sync::Wanted && room.in_use() && !mem::replace(&mut room.queued, true) {
             self.unread.push_back(name.clone());
         }
-        self.unsettle(name);
     }
 
     /// Reads back to where the waiting joins resume from.
@@ -174,7 +184,9 @@ impl Actor {
             (Err(away), _) => {
                 tick(&self.shared.counters.away);
                 tracing::debug!(room = %name, %away, "older history is not to be had");
+                // Tried again when joins are next looked at.
                 room.waiting.iter_mut().for_each(|waiter| waiter.looked = false);
+                return;
             }
         }
         self.unsettle(name);
@@ -208,14 +220,14 @@ impl Room {
     /// Takes the entries of the tail that came meanwhile. What the history knows better is dropped; a hole means that
     /// it must be read again.
     fn catch_up(&mut self, delivery: &mut super::delivery::Delivery) {
-        let pending = std::mem::take(&mut self.pending);
+        let pending = self.take_aside();
         for (at, entry) in pending.iter().enumerate() {
             let Some(log) = &mut self.log else { return };
             let mut news = Vec::new();
             let reread = log.follow(entry, &mut news) == Follow::Reread && entry.epoch >= log.head().epoch;
             self.hear(news, delivery);
             if reread {
-                self.pending = pending[at..].to_vec();
+                pending[at..].iter().for_each(|entry| self.keep(entry));
                 self.pause = self.backoff.failed();
                 self.sync = Sync::Wanted;
                 return;

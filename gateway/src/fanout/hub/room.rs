@@ -24,7 +24,7 @@ use crate::{
     rooms::{
         Author, Entry, Epoch, ProtocolId, RoomName,
         follow::{Follow, News},
-        log::Log,
+        log::{Log, Window},
         membership::Membership,
         pace::Pace,
     },
@@ -72,7 +72,10 @@ pub(super) struct Room {
     /// When the history was last read for a position ahead of the log.
     pub(super) reread: Option<Instant>,
     /// Entries of the tail that came while the history is read.
-    pub(super) pending: Vec<Arc<Entry>>,
+    pending: Vec<Arc<Entry>>,
+    pending_bytes: usize,
+    /// Waits for its turn to be read.
+    pub(super) queued: bool,
     /// Older entries are being read.
     pub(super) reading_older: bool,
     pub(super) members: Membership<ConnectionId, Seat, Member>,
@@ -104,6 +107,8 @@ impl Room {
             pause: Duration::ZERO,
             reread: None,
             pending: Vec::new(),
+            pending_bytes: 0,
+            queued: false,
             reading_older: false,
             members: Membership::default(),
             waiting: VecDeque::new(),
@@ -152,22 +157,41 @@ impl Room {
         };
     }
 
-    /// Takes an entry of the tail. True when the history must be read.
-    pub(super) fn take(&mut self, entry: &Arc<Entry>, bound: usize, delivery: &mut Delivery) -> bool {
+    /// Takes an entry of the tail.
+    pub(super) fn take(&mut self, entry: &Arc<Entry>, bound: Window, delivery: &mut Delivery) {
         if let (Sync::Live, Some(log)) = (self.sync, &mut self.log) {
             let mut news = Vec::new();
             if log.follow(entry, &mut news) != Follow::Reread {
                 self.hear(news, delivery);
-                return false;
+                return;
             }
             self.want_reading();
         }
-        if self.pending.len() >= bound {
-            self.pending.clear();
+        self.set_aside(entry, bound);
+    }
+
+    /// Keeps an entry until the history has been read. What does not fit, or comes while nobody reads the room, the
+    /// history will have.
+    fn set_aside(&mut self, entry: &Arc<Entry>, bound: Window) {
+        if self.sync == Sync::Wanted && !self.in_use() {
+            return;
+        }
+        if self.pending.len() >= bound.entries || self.pending_bytes + entry.size() > bound.bytes {
+            self.take_aside();
             self.want_reading();
         }
+        self.keep(entry);
+    }
+
+    pub(super) fn keep(&mut self, entry: &Arc<Entry>) {
+        self.pending_bytes += entry.size();
         self.pending.push(Arc::clone(entry));
-        self.sync == Sync::Wanted
+    }
+
+    /// What was set aside, which is nothing afterwards.
+    pub(super) fn take_aside(&mut self) -> Vec<Arc<Entry>> {
+        self.pending_bytes = 0;
+        mem::take(&mut self.pending)
     }
 
     /// Passes on what readers are told, in order.

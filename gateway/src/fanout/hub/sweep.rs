@@ -77,12 +77,13 @@ impl Actor {
                 log.resize(window);
             }
         }
-        self.sums.sweep(|room| self.rooms.contains_key(room));
+        self.sums.sweep(|room| self.rooms.get(room).is_some_and(Room::in_use));
         self.poll_presence(now);
         if self.rooms.is_empty() {
             self.unread.clear();
             self.stop_tail();
-        } else {
+        }
+        if !self.rooms.is_empty() || !self.sums.is_empty() {
             self.schedule_sweep();
         }
     }

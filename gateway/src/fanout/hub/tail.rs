@@ -11,7 +11,6 @@ use super::{
     actor::{Actor, Done},
     backoff::Backoff,
     counters::{add, tick},
-    room::Sync,
 };
 use crate::{
     bus::{Away, Batch, Bus, Offset, Partition, Record},
@@ -144,11 +143,8 @@ impl Actor {
         for record in batch.records {
             match record {
                 Record::Entry(routed) => {
-                    let bound = self.shared.settings.window.entries;
                     let Some(room) = self.rooms.get_mut(&routed.room) else { continue };
-                    if room.take(&routed.entry, bound, &mut self.delivery) {
-                        self.unread.push_back(routed.room.clone());
-                    }
+                    room.take(&routed.entry, self.shared.settings.window, &mut self.delivery);
                     if touched.last() != Some(&routed.room) {
                         touched.push(routed.room);
                     }
@@ -160,9 +156,8 @@ impl Actor {
         for name in touched {
             let Some(room) = self.rooms.get_mut(&name) else { continue };
             room.flush(&mut self.delivery);
-            if !room.waiting.is_empty() && room.sync == Sync::Live {
-                self.unsettle(&name);
-            }
+            self.want(&name);
+            self.unsettle(&name);
         }
     }
 
@@ -171,7 +166,8 @@ impl Actor {
         for room in self.rooms.values_mut() {
             room.flush(&mut self.delivery);
             room.want_reading();
-            self.unread.push_back(room.name.clone());
         }
+        let names: Vec<_> = self.rooms.keys().cloned().collect();
+        names.iter().for_each(|name| self.want(name));
     }
 }

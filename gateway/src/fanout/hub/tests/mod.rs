@@ -1,6 +1,8 @@
 //! The hub over the memory bus, with scripted reactors and a clock that stands still until everybody waits.
 
 mod delivery;
+mod fake;
+mod faults;
 mod people;
 mod resume;
 mod world;

@@ -1,0 +1,272 @@
+//! A bus that fails, loses and lies on demand, and that several gateways share.
+//!
+//! One stream for all partitions: the hub ignores what is not for its rooms.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use tokio::{
+    sync::{Notify, broadcast},
+    time::{sleep, timeout},
+};
+
+use crate::{
+    bus::{
+        AppendError, Appended, Away, Batch, Bus, Head, Health, Offset, Page, Partition, Record, Routed, TAIL_WAIT, Task,
+    },
+    rooms::{Entry, Epoch, Post, RoomName, Signal},
+};
+
+/// What happens to a group.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Fate {
+    /// Nothing is written, and the caller is told so.
+    Refused,
+    /// It is written, and the caller is told that the bus is away.
+    Unanswered,
+}
+
+#[derive(Default)]
+struct State {
+    epoch: u64,
+    rooms: HashMap<RoomName, Vec<Arc<Entry>>>,
+    /// The oldest seq that histories hold.
+    kept: u64,
+    stream: Vec<Record>,
+    keys: HashMap<Arc<str>, Appended>,
+    counts: HashMap<(RoomName, usize), u32>,
+    fates: VecDeque<Fate>,
+    /// Entries that the stream skips.
+    skipped: u32,
+}
+
+struct Core {
+    state: Mutex<State>,
+    changed: Notify,
+    signals: broadcast::Sender<(RoomName, Signal)>,
+    /// Calls, and whether they fail.
+    history: AtomicUsize,
+    members: AtomicUsize,
+    away: AtomicUsize,
+}
+
+/// One gateway's handle.
+pub(super) struct Fake {
+    core: Arc<Core>,
+    gateway: usize,
+    heard: tokio::sync::Mutex<broadcast::Receiver<(RoomName, Signal)>>,
+}
+
+impl Fake {
+    pub(super) fn new() -> Arc<Self> {
+        let (signals, heard) = broadcast::channel(1024);
+        let state = Mutex::new(State { epoch: 1, kept: 1, ..State::default() });
+        let core = Core {
+            state,
+            changed: Notify::new(),
+            signals,
+            history: AtomicUsize::new(0),
+            members: AtomicUsize::new(0),
+            away: AtomicUsize::new(0),
+        };
+        Arc::new(Self { core: Arc::new(core), gateway: 0, heard: heard.into() })
+    }
+
+    /// A handle for another gateway.
+    pub(super) fn another(&self) -> Arc<Self> {
+        let heard = self.core.signals.subscribe().into();
+        Arc::new(Self { core: Arc::clone(&self.core), gateway: self.gateway + 1, heard })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.core.state.lock().unwrap()
+    }
+
+    pub(super) fn reads(&self) -> (usize, usize) {
+        (self.core.history.load(Relaxed), self.core.members.load(Relaxed))
+    }
+
+    /// Reads fail from now on, or work again.
+    pub(super) fn set_away(&self, away: bool) {
+        self.core.away.store(away.into(), Relaxed);
+    }
+
+    pub(super) fn next_groups(&self, fates: &[Fate]) {
+        self.state().fates.extend(fates);
+    }
+
+    pub(super) fn pending_fates(&self) -> usize {
+        self.state().fates.len()
+    }
+
+    /// The stream skips the next `count` entries.
+    pub(super) fn skip(&self, count: u32) {
+        self.state().skipped = count;
+    }
+
+    /// Histories forget what is older than `seq`.
+    pub(super) fn trim(&self, seq: u64) {
+        self.state().kept = seq;
+    }
+
+    /// A promoted replica lacks the newest `lost` entries of a room.
+    pub(super) fn fail_over(&self, room: &RoomName, lost: usize) {
+        let mut state = self.state();
+        state.epoch += 1;
+        let epoch = Epoch(state.epoch);
+        let entries = state.rooms.get_mut(room).unwrap();
+        entries.truncate(entries.len() - lost);
+        state.stream.push(Record::Boundary { epoch, lost: lost > 0 });
+        drop(state);
+        self.core.changed.notify_waiters();
+    }
+
+    /// This gateway's lease ends.
+    pub(super) fn forget_counts(&self) {
+        self.state().counts.retain(|(_, gateway), _| *gateway != self.gateway);
+    }
+
+    fn check(&self) -> Result<(), Away> {
+        if self.core.away.load(Relaxed) > 0 { Err(Away("it was told to be".into())) } else { Ok(()) }
+    }
+}
+
+impl State {
+    fn write(&mut self, post: &Post) -> Appended {
+        if let Some(first) = self.keys.get(&post.key) {
+            return Appended { duplicate: true, ..*first };
+        }
+        let entries = self.rooms.entry(post.room.clone()).or_default();
+        let seq = entries.len() as u64 + 1;
+        let entry = Arc::new(Entry {
+            seq,
+            epoch: Epoch(self.epoch),
+            time: u64::MAX / 2,
+            from: post.from.clone(),
+            protocol: post.protocol,
+            key: Arc::clone(&post.key),
+            content: post.content.clone(),
+            origin: post.origin,
+        });
+        entries.push(Arc::clone(&entry));
+        if self.skipped > 0 {
+            self.skipped -= 1;
+        } else {
+            self.stream.push(Record::Entry(Routed { room: post.room.clone(), entry }));
+        }
+        let answer = Appended { seq, epoch: Epoch(self.epoch), time: 0, duplicate: false };
+        self.keys.insert(Arc::clone(&post.key), answer);
+        answer
+    }
+
+    fn page(&self, room: &RoomName, before: Option<u64>, limit: u32) -> Page {
+        let entries = self.rooms.get(room).map_or(&[][..], Vec::as_slice);
+        let head = Head { epoch: Epoch(self.epoch), seq: entries.len() as u64 };
+        let end = before.unwrap_or(head.seq + 1).min(head.seq + 1);
+        let start = end.saturating_sub(limit.into()).max(self.kept).min(end);
+        let entries = entries[start as usize - 1..end as usize - 1].to_vec();
+        Page { head, entries, more: start > self.kept }
+    }
+}
+
+impl Bus for Fake {
+    fn append<'a>(
+        &'a self,
+        _: Partition,
+        group: &'a [Post],
+    ) -> Task<'a, Result<Vec<Result<Appended, AppendError>>, AppendError>> {
+        Box::pin(async move {
+            sleep(Duration::from_millis(1)).await;
+            let away = Err(AppendError::Away("it was told to be".into()));
+            let mut state = self.state();
+            let fate = state.fates.pop_front();
+            if let Some(Fate::Refused) = fate {
+                return away;
+            }
+            let answers = group.iter().map(|post| Ok(state.write(post))).collect();
+            drop(state);
+            self.core.changed.notify_waiters();
+            if fate.is_some() { away } else { Ok(answers) }
+        })
+    }
+
+    fn end(&self, _: Partition) -> Task<'_, Result<Offset, Away>> {
+        Box::pin(async move {
+            self.check()?;
+            Ok(Offset { generation: 1, offset: self.state().stream.len() as u64 })
+        })
+    }
+
+    fn tail(&self, _: Partition, from: Offset, limit: u32) -> Task<'_, Result<Batch, Away>> {
+        Box::pin(async move {
+            self.check()?;
+            let changed = self.core.changed.notified();
+            if self.state().stream.len() as u64 == from.offset {
+                drop(timeout(TAIL_WAIT, changed).await);
+            }
+            self.check()?;
+            let state = self.state();
+            let records: Vec<_> = state.stream[from.offset as usize..].iter().take(limit as usize).cloned().collect();
+            let offset = from.offset + records.len() as u64;
+            Ok(Batch { records, next: Offset { offset, ..from } })
+        })
+    }
+
+    fn head<'a>(&'a self, room: &'a RoomName) -> Task<'a, Result<Head, Away>> {
+        Box::pin(async move { Ok(self.state().page(room, None, 0).head) })
+    }
+
+    fn history<'a>(&'a self, room: &'a RoomName, before: Option<u64>, limit: u32) -> Task<'a, Result<Page, Away>> {
+        Box::pin(async move {
+            self.core.history.fetch_add(1, Relaxed);
+            sleep(Duration::from_millis(5)).await;
+            self.check()?;
+            Ok(self.state().page(room, before, limit))
+        })
+    }
+
+    fn signal<'a>(&'a self, room: &'a RoomName, signal: &'a Signal) -> Task<'a, ()> {
+        Box::pin(async move { drop(self.core.signals.send((room.clone(), signal.clone()))) })
+    }
+
+    fn signals(&self) -> Task<'_, Vec<(RoomName, Signal)>> {
+        Box::pin(async move { self.heard.lock().await.recv().await.into_iter().collect() })
+    }
+
+    fn watch(&self, _: Partition, _: bool) -> Task<'_, ()> {
+        Box::pin(async {})
+    }
+
+    fn count<'a>(&'a self, _: Partition, counts: &'a [(RoomName, u32)]) -> Task<'a, Result<(), Away>> {
+        Box::pin(async move {
+            self.check()?;
+            let counts = counts.iter().map(|(room, count)| ((room.clone(), self.gateway), *count));
+            self.state().counts.extend(counts);
+            Ok(())
+        })
+    }
+
+    fn members<'a>(&'a self, room: &'a RoomName) -> Task<'a, Result<u64, Away>> {
+        Box::pin(async move {
+            self.core.members.fetch_add(1, Relaxed);
+            sleep(Duration::from_millis(5)).await;
+            self.check()?;
+            let state = self.state();
+            Ok(state.counts.iter().filter(|((name, _), _)| name == room).map(|(_, count)| u64::from(*count)).sum())
+        })
+    }
+
+    fn health(&self) -> Health {
+        Health::Replicated
+    }
+
+    fn close(&self, _: Duration) -> Task<'_, ()> {
+        Box::pin(async {})
+    }
+}
