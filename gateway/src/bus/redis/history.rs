@@ -107,3 +107,50 @@ fn read(answer: Value) -> Result<Vec<Arc<Entry>>, Fault> {
     // An absent key is an empty history.
     record::history(Value::Array(list(answer))).map_err(|error| Fault::Unfit(error.to_string()))
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::value::RawValue;
+
+    use super::*;
+    use crate::rooms::{Author, Content, Origin, ProtocolId};
+
+    fn entry(seq: u64, time: u64) -> Arc<Entry> {
+        Arc::new(Entry {
+            seq,
+            epoch: Epoch(1),
+            time,
+            from: Author { id: "u1".into(), name: "ada".into(), extra: None },
+            protocol: ProtocolId::Native,
+            key: "k".into(),
+            content: Content { body: RawValue::from_string("{}".into()).unwrap(), verbatim: None },
+            origin: Origin::default(),
+        })
+    }
+
+    #[test]
+    fn a_rooms_line_needs_a_generation() {
+        assert_eq!(line(&Value::Null, &Value::Null).unwrap_err(), Fault::Absent);
+        let unknown = line(&Value::Null, &"9".into()).unwrap();
+        assert_eq!(unknown, Line { head: Head { epoch: Epoch(9), seq: 0 }, segment: 0 });
+        let known = line(&"12 3 4567 89".into(), &"9".into()).unwrap();
+        assert_eq!(known, Line { head: Head { epoch: Epoch(9), seq: 12 }, segment: 3 });
+    }
+
+    proptest! {
+        #[test]
+        fn a_page_is_the_newest_that_may_be_shown(kept in 0_u64..40, limit in 1_usize..20, oldest in 0_u64..50) {
+            // Seq and time are the same number; what is read is one more than the limit.
+            let read: Vec<_> = (1..=kept).rev().take(limit + 1).map(|seq| entry(seq, seq)).collect();
+            let page = page(Head { epoch: Epoch(1), seq: kept }, read, limit, oldest);
+            let shown: Vec<_> = page.entries.iter().map(|entry| entry.seq).collect();
+            let visible: Vec<_> = (1..=kept).filter(|seq| *seq >= oldest).collect();
+            let expected = &visible[visible.len().saturating_sub(limit)..];
+            prop_assert_eq!(shown, expected);
+            prop_assert_eq!(page.head.seq, kept);
+            // Whether the next older entry is too old is found out by asking for it.
+            prop_assert!(page.more || visible.len() <= limit);
+        }
+    }
+}

@@ -116,3 +116,95 @@ pub(super) fn history(answer: Value) -> Result<Vec<Arc<crate::rooms::Entry>>, Un
     };
     items(answer)?.into_iter().map(read).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rooms::{Author, Content, Origin, Post, ProtocolId};
+
+    fn texts(texts: &[&str]) -> Value {
+        Value::Array(texts.iter().map(|text| Value::from(*text)).collect())
+    }
+
+    fn stored() -> Value {
+        let post = Post {
+            room: RoomName::new("lobby").unwrap(),
+            from: Author { id: "u1".into(), name: "ada".into(), extra: None },
+            protocol: ProtocolId::Native,
+            key: "k".into(),
+            content: Content { body: serde_json::value::RawValue::from_string("{}".into()).unwrap(), verbatim: None },
+            durable: false,
+            origin: Origin::default(),
+        };
+        Value::Bytes(entry::encode(&post))
+    }
+
+    fn said(id: &str, mark: &str) -> Value {
+        let fields = vec!["r".into(), "lobby".into(), "m".into(), mark.into(), "e".into(), stored()];
+        Value::Array(vec![id.into(), Value::Array(fields)])
+    }
+
+    fn boundary(id: &str, base: &str) -> Value {
+        Value::Array(vec![id.into(), texts(&["x", base, "m", "0 5 0"])])
+    }
+
+    fn read(from: (u64, u64), items: Vec<Value>) -> Batch {
+        let stream = Value::Array(vec!["log".into(), Value::Array(items)]);
+        batch(Value::Array(vec![stream]), Offset { generation: from.0, offset: from.1 }).unwrap()
+    }
+
+    fn kinds(batch: &Batch) -> Vec<String> {
+        let kind = |record: &Record| match record {
+            Record::Entry(routed) => format!("{}", routed.entry.seq),
+            Record::Boundary { epoch, lost } => format!("boundary {} {lost}", epoch.0),
+            Record::Trimmed => "trimmed".into(),
+        };
+        batch.records.iter().map(kind).collect()
+    }
+
+    #[test]
+    fn entries_that_follow_the_position_are_read_in_order() {
+        let batch = read((7, 3), vec![said("7-4", "11 5 0"), said("7-5", "12 6 40")]);
+        assert_eq!(kinds(&batch), ["11", "12"]);
+        assert_eq!(batch.next, Offset { generation: 7, offset: 5 });
+        let Record::Entry(routed) = &batch.records[1] else { panic!("not an entry") };
+        assert_eq!((routed.entry.time, routed.entry.epoch, routed.room.as_str()), (6, Epoch(7), "lobby"));
+    }
+
+    #[test]
+    fn nothing_new_keeps_the_position() {
+        let from = Offset { generation: 7, offset: 3 };
+        assert_eq!(batch(Value::Null, from).unwrap().next, from);
+    }
+
+    #[test]
+    fn a_hole_is_told_before_what_comes_behind_it() {
+        assert_eq!(kinds(&read((7, 3), vec![said("7-6", "13 5 0")])), ["trimmed", "13"]);
+        // The boundary between two generations was trimmed away.
+        assert_eq!(kinds(&read((7, 3), vec![said("8-4", "13 5 0")])), ["trimmed", "13"]);
+    }
+
+    #[test]
+    fn a_boundary_says_whether_what_was_read_is_still_there() {
+        assert_eq!(kinds(&read((7, 3), vec![boundary("9-4", "3")])), ["boundary 9 false"]);
+        assert_eq!(kinds(&read((7, 3), vec![boundary("9-2", "1")])), ["boundary 9 true"]);
+        assert_eq!(kinds(&read((7, 3), vec![boundary("9-9", "8")])), ["trimmed", "boundary 9 false"]);
+    }
+
+    #[test]
+    fn a_batch_ends_with_a_boundary() {
+        let batch = read((7, 3), vec![said("7-4", "1 5 0"), boundary("9-5", "4"), said("9-6", "2 5 0")]);
+        assert_eq!(kinds(&batch), ["1", "boundary 9 false"]);
+        assert_eq!(batch.next, Offset { generation: 9, offset: 5 });
+    }
+
+    #[test]
+    fn damaged_items_are_refused() {
+        let from = Offset::default();
+        for item in [texts(&["7-4", "r"]), texts(&["x"]), said("7-4", "x 5"), boundary("7", "3")] {
+            let stream = Value::Array(vec!["log".into(), Value::Array(vec![item])]);
+            assert_eq!(batch(Value::Array(vec![stream]), from).unwrap_err(), Unreadable::Damaged);
+        }
+        assert_eq!(head(texts(&["7"])).unwrap_err(), Fault::Absent);
+    }
+}

@@ -169,3 +169,40 @@ pub(super) fn adopted(value: Value) -> Result<u64, Fault> {
         _ => Err(refused(&word, values.get(1))),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn values(values: Vec<Value>) -> Value {
+        Value::Array(values)
+    }
+
+    #[test]
+    fn an_answer_tells_new_entries_from_duplicates() {
+        let written = values(vec![4.into(), "2 7 900".into()]);
+        let answer = answer(values(vec!["OK".into(), "9".into(), "1000".into(), written])).unwrap();
+        let new = Appended { seq: 4, epoch: Epoch(9), time: 1000, duplicate: false };
+        let known = Appended { seq: 2, epoch: Epoch(7), time: 900, duplicate: true };
+        assert_eq!(answer, Answer::Written(vec![new, known]));
+    }
+
+    #[test]
+    fn an_answer_may_ask_for_a_generation_or_another_segment() {
+        assert_eq!(answer(values(vec!["ADOPT".into()])).unwrap(), Answer::Adopt);
+        let segment = answer(values(vec!["SEGMENT".into(), 2.into(), 5.into()])).unwrap();
+        assert_eq!(segment, Answer::Segment { room: 1, segment: 5 });
+    }
+
+    #[test]
+    fn data_of_another_release_is_unfit_and_nonsense_is_refused() {
+        for word in ["FORMAT", "PARTITIONS"] {
+            let value = values(vec![word.into(), "77".into()]);
+            assert!(matches!(answer(value.clone()), Err(Fault::Unfit(reason)) if reason.contains("77")));
+            assert!(matches!(adopted(value), Err(Fault::Unfit(_))));
+        }
+        for value in [Value::Null, values(vec!["OK".into()]), values(vec!["SEGMENT".into(), 0.into(), 1.into()])] {
+            assert!(matches!(answer(value), Err(Fault::Refused(_))));
+        }
+    }
+}
