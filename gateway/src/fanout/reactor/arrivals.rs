@@ -3,7 +3,7 @@
 use std::{ops::Range, sync::Arc};
 
 use super::{
-    SlowConsumer,
+    Settings, SlowConsumer,
     connection::{Connection, Flags, Outgoing, Pending, Reading},
     counters::Counters,
     feed::{Fallen, Feed},
@@ -42,8 +42,12 @@ impl Reactor {
         let Some(index) = self.feed_of(room, encoding) else { return 0 };
         let bytes = chunk.bytes.len();
         let feed = &mut self.feeds[index as usize];
+        let before = feed.bytes();
         feed.push(chunk, epoch);
-        feed.bound(self.settings.ring_bytes, self.settings.ring_chunks, &mut self.fallen);
+        let Settings { ring_bytes, ring_chunks, rings_bytes, .. } = self.settings;
+        let most = if self.rings > rings_bytes { 0 } else { ring_bytes };
+        feed.bound(most, ring_chunks, &mut self.fallen);
+        self.rings = self.rings + feed.bytes() - before;
         self.mark_feed_dirty(index);
         if !self.fallen.is_empty() {
             self.fell_out(index);
@@ -193,6 +197,7 @@ impl Reactor {
 
     fn drop_feed(&mut self, index: u32) {
         let feed = self.feeds.remove(index as usize);
+        self.rings -= feed.bytes();
         if feed.dirty {
             self.dirty_feeds.retain(|dirty| *dirty != index);
         }

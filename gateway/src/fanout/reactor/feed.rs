@@ -69,6 +69,11 @@ impl Feed {
         }
     }
 
+    /// Bytes in the ring.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// The number after the newest chunk's.
     pub(super) fn end(&self) -> u64 {
         self.start + self.ring.len() as u64

@@ -49,16 +49,16 @@ impl Reactor {
         !self.dirty.is_empty() || !self.dirty_feeds.is_empty()
     }
 
-    /// Writes what waits, with at most some `writes` system calls; true when all was served.
+    /// Writes what waits, with at most some `writes` system calls for what connections have of their own and as many
+    /// for rooms, so that neither starves the other; true when all was served.
     pub(super) fn flush(&mut self, mut writes: usize) -> bool {
-        while writes > 0 {
-            let Some(slot) = self.dirty.pop() else { break };
+        for _ in 0..writes {
+            let Some(slot) = self.dirty.pop_front() else { break };
             let slot = slot as usize;
             let flags = &mut self.connections.hot[slot].flags;
             flags.clear(Flags::DIRTY);
             if flags.any(Flags::QUEUED) && !flags.any(Flags::BLOCKED | Flags::GONE) {
                 self.write_on(slot);
-                writes -= 1;
             }
         }
         while let Some(index) = self.dirty_feeds.pop() {
@@ -147,7 +147,7 @@ impl Reactor {
     fn flush_feed(&mut self, index: u32, writes: &mut usize) -> bool {
         self.write_to_authors(index);
         let (mut run, mut blocked, mut failed) = (Run::default(), Vec::new(), Vec::new());
-        let Self { feeds, connections, merged, counters, .. } = self;
+        let Self { feeds, connections, merged, counters, rings, .. } = self;
         let feed = &mut feeds[index as usize];
         let (end, mut sent, mut bytes, mut deliveries) = (feed.end(), 0_u64, 0_u64, 0_u64);
         while let (Some((place, member)), true) = (feed.next(), *writes > 0) {
@@ -193,7 +193,9 @@ impl Reactor {
         }
         let done = feed.next().is_none();
         if done {
+            let before = feed.bytes();
             feed.flushed();
+            *rings -= before - feed.bytes();
         }
         Counters::add(&counters.writes, sent);
         Counters::add(&counters.bytes_out, bytes);

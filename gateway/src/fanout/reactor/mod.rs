@@ -84,6 +84,8 @@ pub struct Settings {
     pub ring_bytes: usize,
     /// Chunks that a room and encoding may hold for slow readers, a reactor.
     pub ring_chunks: usize,
+    /// Bytes that all rings of a reactor may hold; beyond it every room with news lets its slow readers go.
+    pub rings_bytes: usize,
 }
 
 impl Settings {
@@ -98,6 +100,8 @@ impl Settings {
             ring_bytes: 8 << 20,
             // At a chunk a tail read and some 1,000 tail reads a second, the same seconds.
             ring_chunks: 4096,
+            // Slow readers in some dozens of busy rooms at once.
+            rings_bytes: 256 << 20,
         }
     }
 }

@@ -22,6 +22,9 @@ pub(super) const BUFFER: usize = 64 << 10;
 const WINDOW: usize = 16 << 10;
 const PAUSED_WINDOW: usize = 4 << 10;
 
+/// Connections read in a turn, before others are written to.
+const SOCKETS: usize = 512;
+
 /// Reads of a connection in a turn: after them the others get theirs.
 const READS: usize = 4;
 
@@ -45,20 +48,16 @@ enum Step {
 }
 
 impl Reactor {
-    /// Reads every listed connection for a while.
+    /// Reads listed connections, each for a while, the first that were listed first.
     pub(super) fn read_sockets(&mut self) {
-        let listed = std::mem::take(&mut self.readable);
         let mut buffer = std::mem::take(&mut self.buffer);
-        for &slot in &listed {
+        for _ in 0..self.readable.len().min(SOCKETS) {
+            let Some(slot) = self.readable.pop_front() else { break };
             let slot = slot as usize;
             self.connections.hot[slot].flags.clear(Flags::LISTED);
             self.read(slot, &mut buffer);
         }
         self.buffer = buffer;
-        if self.readable.is_empty() {
-            self.readable = listed;
-            self.readable.clear();
-        }
     }
 
     fn read(&mut self, slot: usize, buffer: &mut [u8]) {

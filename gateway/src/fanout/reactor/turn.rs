@@ -1,7 +1,7 @@
 //! A reactor's state, and what begins and ends a turn of its loop.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering::Relaxed},
@@ -65,9 +65,11 @@ pub(super) struct Reactor {
     pub(super) rooms: HashMap<RoomId, SmallVec<[(EncodingId, u32); 2]>>,
     pub(super) wheel: Wheel,
     pub(super) parked: Parked,
+    /// Bytes in the rings of all feeds.
+    pub(super) rings: usize,
     /// Connections to read from, to write to, and to drop; feeds to flush.
-    pub(super) readable: Vec<u32>,
-    pub(super) dirty: Vec<u32>,
+    pub(super) readable: VecDeque<u32>,
+    pub(super) dirty: VecDeque<u32>,
     pub(super) gone: Vec<u32>,
     pub(super) dirty_feeds: Vec<u32>,
     /// Lent to one step at a time, so that nothing is allocated in it.
@@ -106,8 +108,9 @@ impl Reactor {
             rooms: HashMap::new(),
             wheel: Wheel::new(now.tick),
             parked: Parked::default(),
-            readable: Vec::new(),
-            dirty: Vec::new(),
+            rings: 0,
+            readable: VecDeque::new(),
+            dirty: VecDeque::new(),
             gone: Vec::new(),
             dirty_feeds: Vec::new(),
             effects: Effects::new(),
@@ -248,7 +251,7 @@ impl Reactor {
         flags.set(Flags::QUEUED);
         if !flags.any(Flags::DIRTY | Flags::BLOCKED) {
             flags.set(Flags::DIRTY);
-            self.dirty.push(slot as u32);
+            self.dirty.push_back(slot as u32);
         }
     }
 
@@ -257,7 +260,7 @@ impl Reactor {
         let flags = &mut self.connections.hot[slot].flags;
         if !flags.any(Flags::LISTED | Flags::STOPPED | Flags::GONE) {
             flags.set(Flags::LISTED);
-            self.readable.push(slot as u32);
+            self.readable.push_back(slot as u32);
         }
     }
 
