@@ -26,9 +26,6 @@ use crate::fanout::{link::ReactorId, session::Accepted};
 
 const WAKE: Token = Token(usize::MAX);
 
-/// Batches of the hub taken between two flushes; what is left waits, and its senders with it.
-const BATCHES: usize = 64;
-
 /// Sockets adopted in a turn: each may cost a session's first writes.
 const ADOPTIONS: usize = 64;
 
@@ -121,9 +118,11 @@ impl EventLoop {
     }
 }
 
+/// Takes what the hub has sent, at most an inbox full and some `bytes` of chunks; the rest waits for the next flush, and
+/// its senders with it.
 fn take_batches(inbox: &mut Inbox, reactor: &mut Reactor, bytes: usize) {
     let mut taken = 0;
-    for _ in 0..BATCHES {
+    for _ in 0..INBOX_BATCHES {
         let Some(batch) = inbox.try_recv() else { return };
         taken += batch.into_iter().map(|message| reactor.hub_message(message)).sum::<usize>();
         if taken > bytes {

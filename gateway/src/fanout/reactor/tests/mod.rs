@@ -4,3 +4,4 @@ mod delivery;
 mod life;
 mod limits;
 mod rig;
+mod soak;
