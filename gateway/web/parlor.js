@@ -46,6 +46,9 @@ const TYPING_MS = 2_500;
 /** Positions of our own posts that were acknowledged and not yet seen; oldest go first. */
 const ACKS_KEPT = 100;
 
+/** Earlier ids of our own that are remembered; oldest go first. */
+const IDS_KEPT = 20;
+
 /** Codes after which the same post is tried again, unchanged. */
 const TRANSIENT = new Set(["rate_limited", "unavailable", "not_joined", "disconnected", "timeout"]);
 
@@ -239,8 +242,8 @@ class Link {
  * message} when the room cannot be joined; `left`.
  */
 export class Room extends EventTarget {
-  /** @typedef {{ key: string, body: object, text: string, durable: boolean, first: number, busy: boolean, seen: boolean,
-   *   resolve: (posted: Posted) => void, reject: (error: ParlorError) => void }} Waiting */
+  /** @typedef {{ key: string, body: object, text: string, durable: boolean, first: number, as?: string, busy: boolean,
+   *   seen: boolean, resolve: (posted: Posted) => void, reject: (error: ParlorError) => void }} Waiting */
   #chat;
   #cursor = new Cursor();
   /** @type {Waiting[]} in the order in which they were posted */
@@ -250,6 +253,8 @@ export class Room extends EventTarget {
   /** @type {any} */
   #timer;
   #hold = 0;
+  /** No post goes out before this seq was reached: one of them may be what was missed. */
+  #catchUp = 0;
   #typed = 0;
   /** Whether the room is joined on the connection that is there now. */
   ready = false;
@@ -387,8 +392,8 @@ export class Room extends EventTarget {
     this.ready = true;
     const before = this.#chat.identity.id;
     this.#chat.known(frame.you);
-    // The server knows keys by person. As somebody else, what was sent may only be repeated where nothing was kept.
-    if (before !== undefined && before !== frame.you.id && frame.recovered) this.#giveUpSent();
+    // The server knows keys by person. As somebody else, see first whether what was sent comes back as it is.
+    this.#catchUp = before !== undefined && before !== frame.you.id ? frame.seq : 0;
     for (const post of this.#outbox) post.busy = false;
     this.#emit("joined", { ...frame, resumed });
     this.#pump();
@@ -403,10 +408,12 @@ export class Room extends EventTarget {
           if ("gap" in step) this.#emit("gap", step.gap);
           else this.#emit("messages", { items: step.items.map((item) => this.#own(item)) });
         }
-        return;
+        return this.#caughtUp();
       case "gap":
         this.#cursor.gap(/** @type {any} */ (frame));
-        return this.#emit("gap", { from: frame.from, to: frame.to, epoch: frame.epoch });
+        if (frame.to !== undefined && this.#catchUp > 0) this.#giveUpSent();
+        this.#emit("gap", { from: frame.from, to: frame.to, epoch: frame.epoch });
+        return this.#caughtUp();
       case "presence":
         this.members = frame.members;
         return this.#emit("presence", { members: frame.members, joined: frame.joined ?? [], left: frame.left ?? [] });
@@ -429,20 +436,27 @@ export class Room extends EventTarget {
 
   /** Gives what we posted ourselves its key back, though the message may come before its acknowledgement. @param {Message} item */
   #own(item) {
-    if (item.from?.id !== this.#chat.identity.id) return item;
+    if (!this.#chat.ids.has(item.from?.id)) return item;
     let key = this.#acks.get(item.seq);
     this.#acks.delete(item.seq);
     if (key === undefined) {
       const text = JSON.stringify(item.body);
-      const post = this.#outbox.find((post) => post.first > 0 && !post.seen && post.text === text);
+      const post = this.#outbox.find((post) => post.as === item.from.id && !post.seen && post.text === text);
       if (post) post.seen = true;
+      if (post && post.as !== this.#chat.identity.id) this.#settle(post, item.seq, true);
       key = post?.key;
     }
     return key === undefined ? item : { ...item, key };
   }
 
+  #caughtUp() {
+    if (this.#catchUp === 0 || this.#cursor.seq < this.#catchUp) return;
+    this.#catchUp = 0;
+    this.#pump();
+  }
+
   #pump() {
-    if (!this.ready) return;
+    if (!this.ready || this.#cursor.seq < this.#catchUp) return;
     const wait = this.#hold - Date.now();
     if (wait > 0) {
       clearTimeout(this.#timer);
@@ -460,14 +474,14 @@ export class Room extends EventTarget {
       return this.#pump();
     }
     post.first ||= now;
+    post.as = this.#chat.identity.id;
     post.busy = true;
     const { key, body, durable } = post;
     const link = this.#chat.link;
     try {
       const { seq, duplicate } = await this.#chat.ask({ op: "post", room: this.name, key, body, durable });
-      this.#outbox = this.#outbox.filter((other) => other !== post);
       if (!post.seen && seq > this.#cursor.seq) this.#expect(seq, key);
-      post.resolve({ key, seq, duplicate: duplicate === true });
+      this.#settle(post, seq, duplicate === true);
     } catch (error) {
       if (this.left || link !== this.#chat.link) return;
       const { code, retry } = /** @type {ParlorError} */ (error);
@@ -482,6 +496,13 @@ export class Room extends EventTarget {
     this.#pump();
   }
 
+  /** @param {Waiting} post @param {number} seq @param {boolean} duplicate */
+  #settle(post, seq, duplicate) {
+    this.#outbox = this.#outbox.filter((other) => other !== post);
+    post.resolve({ key: post.key, seq, duplicate });
+  }
+
+  /** What was sent lies in a gap, or never arrived; nobody can tell. */
   #giveUpSent() {
     for (const post of this.#outbox) if (post.first > 0) this.drop(post, uncertain());
   }
@@ -505,6 +526,8 @@ export class Room extends EventTarget {
 export class Chat extends EventTarget {
   /** @type {Map<string, Room>} */
   rooms = new Map();
+  /** Everyone this client has been; more than one only where the server replaced its key. @type {Set<string | undefined>} */
+  ids = new Set();
   /** @type {"connecting" | "open" | "waiting" | "closed"} */
   state = "connecting";
   /** @type {Link | undefined} the connection in use */
@@ -668,6 +691,8 @@ export class Chat extends EventTarget {
   /** @param {Frame["you"]} you */
   known(you) {
     const { id, name, token } = you;
+    this.ids.add(id);
+    if (this.ids.size > IDS_KEPT) this.ids.delete(this.ids.keys().next().value);
     const changed = id !== this.identity.id || (token && token !== this.identity.token);
     this.identity = { id, name: name ?? this.identity.name, token: token ?? this.identity.token };
     if (changed) this.#emit("identity", this.identity);

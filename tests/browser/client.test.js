@@ -214,13 +214,37 @@ test("a post whose key the server may have forgotten is not repeated", async () 
   await given;
 });
 
-test("as somebody else, what was sent is not repeated", async () => {
+const SOMEBODY_ELSE = { you: { id: "u7", name: "ada", token: "t7" } };
+
+test("as somebody else, what was sent and arrived is not repeated", async () => {
+  const { room, told, socket } = await inLobby({ window: 2 });
+  const posts = [say(room, "one"), say(room, "two")];
+  await socket.fall();
+  const next = await reconnected({ seq: 12, recovered: true, ...SOMEBODY_ELSE });
+  assert.equal(next.asked("post").length, 0);
+  await next.say(messages(item(11, "one", "u1"), item(12, "other")));
+  assert.equal((await posts[0]).seq, 11);
+  assert.equal(told.at(-1)[1].items[0].key, (await posts[0]).key);
+  assert.deepEqual(next.asked("post").map(({ body }) => body.text), ["two"]);
+});
+
+test("as somebody else, what was sent and may lie in a gap is not repeated", async () => {
   const { room, socket } = await inLobby();
   const given = assert.rejects(room.post({ text: "one" }), { code: "uncertain" });
   await socket.fall();
-  const next = await reconnected({ recovered: true, you: { id: "u7", name: "ada", token: "t7" } });
-  assert.equal(next.asked("post").length, 0);
+  const next = await reconnected({ seq: 12, recovered: false, ...SOMEBODY_ELSE });
+  await next.say({ op: "gap", room: "lobby", epoch: "k3", from: 11, to: 12 });
   await given;
+  assert.equal(next.asked("post").length, 0);
+});
+
+test("as somebody else and with everything forgotten, what was sent is sent again", async () => {
+  const { room, socket } = await inLobby();
+  say(room, "one");
+  await socket.fall();
+  const next = await reconnected({ epoch: "k9", seq: 12, recovered: false, ...SOMEBODY_ELSE });
+  await next.say({ op: "gap", room: "lobby", epoch: "k9", from: 11 });
+  assert.equal(next.asked("post").length, 1);
 });
 
 test("our own message carries its key, before and after its acknowledgement", async () => {
@@ -276,7 +300,7 @@ test("a connection that stays silent after a ping is given up", async () => {
 });
 
 test("a socket that never opens is given up", async () => {
-  chat = connect("ws://here/chat", { name: "ada", WebSocket: ScriptedSocket });
+  chat = connect("ws://here/chat", { name: "ada", WebSocket: ScriptedSocket, random: () => 1 });
   await settled();
   await pass(10_100);
   assert.equal(chat.state, "waiting");

@@ -4,8 +4,8 @@
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { access, mkdtemp, rm, writeFile } from "node:fs/promises";
-import { createServer } from "node:net";
+import { access, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -65,8 +65,11 @@ class Process {
 }
 
 export class Gateway {
-  /** Starts one; the same port can be asked for again. @param {{ port?: number, redis?: string }} [options] */
-  static async start({ port = 0, redis } = {}) {
+  /**
+   * Starts one; the same port can be asked for again. With a key, people stay who they are on every gateway that has it.
+   * @param {{ port?: number, redis?: string, key?: string }} [options]
+   */
+  static async start({ port = 0, redis, key } = {}) {
     await access(BINARY).catch(() => {
       throw new Error(`${BINARY} is missing: cargo build -p parlor-gateway, or set PARLOR_GATEWAY`);
     });
@@ -75,19 +78,28 @@ export class Gateway {
     gateway.directory = await mkdtemp(join(tmpdir(), "parlor-page-"));
     const file = join(gateway.directory, "chatroom.yaml");
     await writeFile(file, MANIFEST + (redis ? "  redis: {managed: {}}\n" : "  redis: {memory: {}}\n"));
-    const args = [file, "--listen", `127.0.0.1:${port}`, "--admin", "127.0.0.1:0", ...(redis ? ["--redis", redis] : [])];
+    await mkdir(join(gateway.directory, "parlor"));
+    if (key) await writeFile(join(gateway.directory, "parlor", "signing-key"), key);
+    const args = [file, "--secrets", gateway.directory, "--listen", `127.0.0.1:${port}`, "--admin", "127.0.0.1:0", ...(redis ? ["--redis", redis] : [])];
     gateway.process = new Process(BINARY, args);
     gateway.port = await gateway.process.says((line) => {
       const address = /\bshared\b/.test(line) && /127\.0\.0\.1:(\d+)/.exec(line);
       return address ? Number(address[1]) : undefined;
     });
     gateway.url = `http://127.0.0.1:${gateway.port}/`;
+    gateway.admin = await gateway.process.says((line) => /\badmin\b/.test(line) ? /http:[^ ]+:\d+/.exec(line)?.[0] : undefined);
     return gateway;
   }
 
   async stop() {
     await this.process.end();
     await rm(this.directory, { recursive: true });
+  }
+
+  /** Tells everyone to go elsewhere. */
+  async drain() {
+    const { ok, status } = await fetch(`${this.admin}/drain`, { method: "POST" });
+    if (!ok) throw new Error(`/drain answered ${status}`);
   }
 
   /** Kills it and starts it again on the same port; `between` happens while there is none. @param {() => Promise<void>} [between] */
@@ -110,6 +122,39 @@ export class Redis {
 
   stop() {
     return this.process.end();
+  }
+}
+
+/** What stands before the gateways, as an ingress does: new connections go to the one it points at. */
+export class Front {
+  /** @type {Set<import("node:net").Socket>} */
+  #open = new Set();
+
+  /** @param {Gateway} to */
+  static async start(to) {
+    const front = new Front();
+    front.to = to;
+    front.server = createServer((client) => {
+      const gateway = connect(front.to.port, "127.0.0.1");
+      for (const [from, into] of [[client, gateway], [gateway, client]]) {
+        front.#open.add(from);
+        from.pipe(into);
+        from.on("error", () => into.destroy());
+        from.on("close", () => {
+          front.#open.delete(from);
+          into.destroy();
+        });
+      }
+    });
+    front.server.listen(0, "127.0.0.1");
+    await once(front.server, "listening");
+    front.url = `http://127.0.0.1:${/** @type {import("node:net").AddressInfo} */ (front.server.address()).port}/`;
+    return front;
+  }
+
+  stop() {
+    this.server.close();
+    for (const socket of this.#open) socket.destroy();
   }
 }
 

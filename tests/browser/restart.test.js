@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { Gateway, Redis } from "./gateway.js";
+import { Front, Gateway, Redis } from "./gateway.js";
 import { Window, browser, until } from "./window.js";
 
 /** @type {import("playwright-core").Browser} */
@@ -12,9 +12,9 @@ before(async () => {
 
 after(() => chromium?.close());
 
-/** Two people in a room of a gateway of their own. @param {import("node:test").TestContext} t @param {string} [redis] */
-async function two(t, redis) {
-  const gateway = await Gateway.start({ redis });
+/** Two people in a room of a gateway of their own. @param {import("node:test").TestContext} t @param {{ redis?: string, key?: string }} [options] */
+async function two(t, options) {
+  const gateway = await Gateway.start(options);
   t.after(() => gateway.stop());
   const ada = await Window.enter(chromium, gateway.url, "Ada");
   const bob = await Window.enter(chromium, gateway.url, "Bob");
@@ -46,7 +46,7 @@ test("after a restart that forgot everything, a gap is shown and what was writte
 test("after a restart with its history kept, nothing is missing and nothing is shown twice", async (t) => {
   const redis = await Redis.start();
   t.after(() => redis.stop());
-  const { gateway, ada, bob, complaints } = await two(t, redis.address);
+  const { gateway, ada, bob, complaints } = await two(t, { redis: redis.address });
   await ada.say("one");
   await bob.shows("one");
   for (let round = 0; round < 3; round++) {
@@ -65,4 +65,39 @@ test("after a restart with its history kept, nothing is missing and nothing is s
   assert.deepEqual(await bob.texts(), texts);
   assert.equal(await ada.page.getByText(/missing/).count(), 0);
   assert.deepEqual(complaints(), []);
+});
+
+test("people are moved to another gateway while they talk, and do not notice", async (t) => {
+  const redis = await Redis.start();
+  t.after(() => redis.stop());
+  const shared = { redis: redis.address, key: "one key for both gateways, of 32 bytes" };
+  const { gateway, complaints } = await two(t, shared);
+  const other = await Gateway.start(shared);
+  t.after(() => other.stop());
+  const front = await Front.start(gateway);
+  t.after(() => front.stop());
+  const ada = await Window.enter(chromium, `${front.url}#moving`, "Ada");
+  t.after(() => ada.page.context().close());
+  await ada.page.evaluate(() => {
+    const strip = document.getElementById("offline");
+    new MutationObserver(() => strip.hidden || (document.body.dataset.noticed = "yes")).observe(strip, { attributes: true });
+  });
+  const connections = async () => (await (await fetch(`${other.admin}/status`)).json()).connections;
+  await ada.say("before");
+  await ada.shows("before");
+  assert.equal(await connections(), 0);
+  front.to = other;
+  await gateway.drain();
+  for (let count = 1; (await connections()) < 1; count++) {
+    assert.ok(count < 100, "she was never moved");
+    await ada.say(`meanwhile ${count}`);
+    await ada.page.waitForTimeout(200);
+  }
+  await ada.say("after");
+  await ada.shows("after");
+  const said = await ada.texts();
+  assert.deepEqual(said, ["before", ...said.slice(1, -1).map((_, index) => `meanwhile ${index + 1}`), "after"]);
+  assert.equal(await ada.page.locator("body").getAttribute("data-noticed"), null);
+  assert.equal(await ada.page.getByText(/missing/).count(), 0);
+  assert.deepEqual([...ada.complaints, ...complaints()], []);
 });
