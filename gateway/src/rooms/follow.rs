@@ -65,7 +65,7 @@ impl Log {
         if epoch < self.head().epoch {
             return;
         }
-        news.extend(self.doubt(reading));
+        news.extend(self.doubt(reading).map(|span| News::Missing { epoch, span }));
         news.extend(self.part(reading).map(|span| News::Lost { epoch, span }));
         news.extend(self.step_back(reading).map(|span| News::Lost { epoch, span }));
         for entry in clipped(reading) {
@@ -81,22 +81,18 @@ impl Log {
 
     /// When generations passed unseen and the history no longer reaches back to where branches parted, all that is held
     /// may be lost: it is given up, because claiming too much of a gap is honest and claiming too little is not.
-    fn doubt(&mut self, reading: &Reading) -> Option<News> {
+    fn doubt(&mut self, reading: &Reading) -> Option<Span> {
         let (head, first) = (self.head(), self.first());
         let oldest = reading.entries.first();
         let shared = |entry: &Arc<Entry>| self.get(entry.seq).is_some_and(|held| held.epoch == entry.epoch);
         let goes_on = oldest.zip(self.get(head.seq)).is_some_and(|(entry, held)| entry.epoch == held.epoch);
         let covered = oldest.is_some_and(|entry| entry.seq <= first) || reading.entries.iter().any(shared);
-        if reading.head.epoch == head.epoch || covered || goes_on || first > head.seq {
+        let unheld = first > head.seq || first > reading.head.seq;
+        if reading.head.epoch == head.epoch || covered || goes_on || unheld {
             return None;
         }
         self.truncate(first - 1);
-        let epoch = reading.head.epoch;
-        let missing = self.skip_to(oldest.map_or(reading.head.seq + 1, |entry| entry.seq));
-        Some(match missing {
-            Some(span) => News::Missing { epoch, span },
-            None => News::Lost { epoch, span: Span { first, last: head.seq } },
-        })
+        self.skip_to(oldest.map_or(reading.head.seq + 1, |entry| entry.seq))
     }
 
     /// Cuts the log to the head of a branch that is shorter. When that is below all that is held, nothing proves what was

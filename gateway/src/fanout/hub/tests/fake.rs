@@ -101,6 +101,10 @@ impl Fake {
         self.state().fates.extend(fates);
     }
 
+    pub(super) fn forget_fates(&self) {
+        self.state().fates.clear();
+    }
+
     pub(super) fn pending_fates(&self) -> usize {
         self.state().fates.len()
     }
@@ -120,11 +124,20 @@ impl Fake {
         let mut state = self.state();
         state.epoch += 1;
         let epoch = Epoch(state.epoch);
-        let entries = state.rooms.get_mut(room).unwrap();
-        entries.truncate(entries.len() - lost);
+        let entries = state.rooms.entry(room.clone()).or_default();
+        let left = entries.len() - lost.min(entries.len());
+        entries.truncate(left);
+        state.keys.retain(|_, first| first.seq <= left as u64);
         state.stream.push(Record::Boundary { epoch, lost: lost > 0 });
         drop(state);
         self.core.changed.notify_waiters();
+    }
+
+    /// The keys of a room's entries, by seq from 1.
+    pub(super) fn keys(&self, room: &RoomName) -> Vec<String> {
+        let state = self.state();
+        let entries = state.rooms.get(room).map_or(&[][..], Vec::as_slice);
+        entries.iter().map(|entry| entry.key.to_string()).collect()
     }
 
     /// This gateway's lease ends.

@@ -1,5 +1,6 @@
 //! The hub over the memory bus, with scripted reactors and a clock that stands still until everybody waits.
 
+mod chaos;
 mod delivery;
 mod fake;
 mod faults;

@@ -179,6 +179,20 @@ impl Gateway {
         .await
     }
 
+    /// Everything that comes within `time`, for all reactors.
+    pub(super) async fn all_during(&mut self, time: Duration) -> Vec<ToReactor> {
+        let end = tokio::time::Instant::now() + time;
+        let read = async |inbox: &mut Inbox| {
+            let mut heard = Vec::new();
+            while let Ok(batch) = tokio::time::timeout_at(end, inbox.recv()).await {
+                heard.extend(batch.unwrap());
+            }
+            heard
+        };
+        let heard = futures::future::join_all(self.reactors.iter_mut().map(read)).await;
+        heard.into_iter().flatten().collect()
+    }
+
     /// Everything that comes within `time`.
     pub(super) async fn during(&mut self, reactor: u16, time: Duration) -> Vec<ToReactor> {
         let at = usize::from(reactor);
