@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use parlor_gateway::bus::{
-    Partition,
+    Bus, History, Partition, Record,
     redis::{Redis, Settings, StartError},
 };
-use parlor_tests::redis::{RedisNode, Reply};
+use parlor_tests::redis::{RedisNode, Reply, eventually};
 use tokio::time::sleep;
 
-use super::{connect, room, say, settings};
+use super::{connect, post, room, say, settings};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_members_of_a_dead_gateway_go_with_its_lease() -> Result<()> {
@@ -36,10 +36,9 @@ async fn the_members_of_a_dead_gateway_go_with_its_lease() -> Result<()> {
 async fn data_of_another_number_of_partitions_is_refused() -> Result<()> {
     let redis = RedisNode::start()?;
     drop(connect(vec![redis.address()], "a").await?);
-    let keys = redis.call(&["KEYS", "ns/chat*:meta"])?;
-    let Reply::List(keys) = keys else { bail!("{keys:?}") };
+    let keys = keys(&redis, "ns/chat*:meta")?;
     ensure!(keys.len() == 64);
-    redis.call(&["HSET", keys[9].text(), "partitions", "32"])?;
+    redis.call(&["HSET", &keys[9], "partitions", "32"])?;
     let refused = Redis::connect(settings(vec![redis.address()], "b")).await;
     let error = refused.err().context("started all the same")?.to_string();
     ensure!(error.contains("32 partitions"), "{error}");
@@ -65,5 +64,63 @@ async fn a_password_is_asked_for_and_given() -> Result<()> {
     drop(Redis::connect(given).await?);
     let refused = Redis::connect(settings(vec![redis.address()], "a")).await;
     ensure!(matches!(refused, Err(StartError::Away(_))), "{refused:?}");
+    Ok(())
+}
+
+fn keys(redis: &RedisNode, pattern: &str) -> Result<Vec<String>> {
+    let Reply::List(keys) = redis.call(&["KEYS", pattern])? else { bail!("KEYS has no list") };
+    Ok(keys.iter().map(|key| key.text().to_owned()).collect())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_long_history_goes_on_in_further_keys_and_the_oldest_are_dropped() -> Result<()> {
+    let redis = RedisNode::start()?;
+    let history = History { messages: 20, age: Duration::from_secs(3600) };
+    let bus = Redis::connect(Settings { history, ..settings(vec![redis.address()], "a") }).await?;
+    let (room, big) = (room("long"), "x".repeat(1 << 20));
+    for n in 0..55 {
+        let group = [post(&room, "u1", &n.to_string(), &big)];
+        ensure!(bus.append(Partition::of(&room), &group).await?.remove(0)?.seq == n + 1);
+    }
+    let segments = keys(&redis, "*:room:*")?;
+    ensure!(segments.len() == 3 && !segments.iter().any(|key| key.contains(":room:0:")), "{segments:?}");
+    let (mut before, mut seqs) = (None, Vec::new());
+    loop {
+        let page = bus.history(&room, before, 7).await?;
+        before = page.entries.first().map(|entry| entry.seq);
+        seqs.extend(page.entries.iter().rev().map(|entry| entry.seq));
+        if !page.more {
+            break;
+        }
+    }
+    ensure!(seqs.windows(2).all(|pair| pair[1] + 1 == pair[0]), "{seqs:?}");
+    ensure!(seqs.first() == Some(&55) && seqs.len() >= 20, "{seqs:?}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn idle_rooms_are_forgotten_when_there_are_too_many() -> Result<()> {
+    let redis = RedisNode::start()?;
+    let a = connect(vec![redis.address()], "a").await?;
+    let room = room("lively");
+    let partition = Partition::of(&room);
+    let before = say(&a, &room, "u1", "1").await?;
+    let at = a.end(partition).await?;
+    let heads = keys(&redis, "*:heads")?
+        .into_iter()
+        .find(|key| redis.call(&["HEXISTS", key, "lively"]).is_ok_and(|answer| answer == Reply::Number(1)));
+    let heads = heads.context("no heads of the room")?;
+    for first in (0..17_000).step_by(500) {
+        let names: Vec<_> = (first..first + 500).map(|n| format!("idle-{n}")).collect();
+        let mut words = vec!["HSET", &heads];
+        words.extend(names.iter().flat_map(|name| [name.as_str(), "7 0 0 1"]));
+        redis.call(&words)?;
+    }
+    let b = connect(vec![redis.address()], "b").await?;
+    eventually("that idle rooms are gone", || redis.call(&["HLEN", &heads]).is_ok_and(|n| n == Reply::Number(2)))?;
+    let batch = b.tail(partition, at, 10).await?;
+    ensure!(matches!(batch.records[..], [Record::Boundary { lost: false, .. }]), "{batch:?}");
+    let after = say(&b, &room, "u1", "2").await?;
+    ensure!(after.seq == 2 && after.epoch > before.epoch, "{after:?}");
     Ok(())
 }

@@ -1,9 +1,10 @@
 -- Appends a group of posts of one partition. All checks come before the first write, and dedupe is written last,
 -- because Redis does not roll a failed script back.
 -- KEYS: meta, log, heads, keys0, keys1, and the history segments of the rooms (named in ARGV too).
--- ARGV: format, partitions, dedupe window ms, history messages, history age ms, log bytes, segment bytes, rooms R,
---       then R x (name, segment, key), then for each post (room 1..R, fingerprint, bytes).
--- Answers {'OK', generation, time, {seq or 'seq generation time' of a duplicate, ...}}, or without having written
+-- ARGV: format, partitions, dedupe window ms, history messages, history age ms, log bytes, segment bytes, most rooms,
+--       rooms R, then R x (name, segment, key), then for each post (room 1..R, fingerprint, bytes).
+-- Answers {'OK', generation, time, {seq, or 'seq generation time' of a duplicate,
+-- or -1 where there is no place for another room, ...}}, or without having written
 -- {'ADOPT'}, {'FORMAT', found}, {'PARTITIONS', found}, {'SEGMENT', room 1..R, segment}.
 local meta = redis.call('HMGET', KEYS[1], 'format', 'partitions', 'run', 'generation', 'offset', 'time', 'window', 'bytes', 'first')
 if not meta[1] then return {'ADOPT'} end
@@ -16,13 +17,14 @@ local generation, offset = meta[4], tonumber(meta[5])
 local clock = redis.call('TIME')
 local time = math.max(clock[1] * 1000 + math.floor(clock[2] / 1000), tonumber(meta[6]))
 local window, messages, age = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
-local log_bytes, segment_bytes, rooms = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
+local log_bytes, segment_bytes, most = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
+local rooms = tonumber(ARGV[9])
 local function text(n) return string.format('%.0f', n) end
 
-local names, at = {}, 8
+local names, at = {}, 9
 for room = 1, rooms do names[room] = ARGV[at + 1]; at = at + 3 end
 local heads = redis.call('HMGET', KEYS[3], unpack(names))
-local state = {}
+local full, state = redis.call('HLEN', KEYS[3]) > most, {}
 for room = 1, rooms do
   local seq, segment, bytes, expiry = 0, 0, 0, 0
   if heads[room] then
@@ -31,8 +33,9 @@ for room = 1, rooms do
   end
   if time >= expiry then bytes = 0 end
   if bytes > segment_bytes then segment, bytes, expiry = segment + 1, 0, 0 end
-  if tonumber(ARGV[8 + room * 3 - 1]) ~= segment then return {'SEGMENT', room, segment} end
-  state[room] = {seq = seq, from = seq, segment = segment, bytes = bytes, expiry = expiry, key = ARGV[8 + room * 3]}
+  if tonumber(ARGV[9 + room * 3 - 1]) ~= segment then return {'SEGMENT', room, segment} end
+  state[room] = {seq = seq, from = seq, segment = segment, bytes = bytes, expiry = expiry, key = ARGV[9 + room * 3],
+    refused = full and not heads[room]}
 end
 
 local prints = {}
@@ -66,11 +69,13 @@ local call, base = redis.call, at
 for post = 1, #prints do
   local print = prints[post]
   local before = recent[post] or older[post] or known[print]
+  local index, stored = tonumber(ARGV[base + 1]), ARGV[base + 3]
+  local room, name = state[index], names[index]
   if before then
     answers[post] = before
+  elseif room.refused then
+    answers[post] = -1
   else
-    local index, stored = tonumber(ARGV[base + 1]), ARGV[base + 3]
-    local room, name = state[index], names[index]
     local seq = room.seq + 1
     room.seq, offset = seq, offset + 1
     call('XADD', KEYS[2], id .. offset, 'r', name, 'm', seq .. ' ' .. stamp .. ' ' .. bytes, 'e', stored)
@@ -104,9 +109,9 @@ local changed = {}
 for index = 1, rooms do
   local room = state[index]
   if room.seq > room.from then
-    if messages > 0 and time + age > room.expiry then
+    if time + age > room.expiry then
       room.expiry = time + math.floor(age * 5 / 4)
-      redis.call('PEXPIREAT', room.key, text(room.expiry))
+      if messages > 0 then redis.call('PEXPIREAT', room.key, text(room.expiry)) end
     end
     if messages > 0 and math.floor(room.seq / 128) > math.floor(room.from / 128) then
       local before = redis.call('XLEN', room.key)

@@ -17,6 +17,7 @@ use super::{
     replication::Replication,
     script::{self, Answer, Group},
     tags::Keys,
+    upkeep::Upkeep,
 };
 use crate::rooms::{Post, RoomName};
 
@@ -51,15 +52,22 @@ struct Lane {
 pub(super) struct Appending {
     cluster: Arc<Cluster>,
     replication: Arc<Replication>,
+    upkeep: Arc<Upkeep>,
     keys: Keys,
     history: History,
     lanes: Vec<Mutex<Lane>>,
 }
 
 impl Appending {
-    pub(super) fn new(cluster: Arc<Cluster>, replication: Arc<Replication>, keys: Keys, history: History) -> Self {
+    pub(super) fn new(
+        cluster: Arc<Cluster>,
+        replication: Arc<Replication>,
+        upkeep: Arc<Upkeep>,
+        keys: Keys,
+        history: History,
+    ) -> Self {
         let lanes = (0..PARTITIONS).map(|_| Mutex::default()).collect();
-        Self { cluster, replication, keys, history, lanes }
+        Self { cluster, replication, upkeep, keys, history, lanes }
     }
 
     /// Appends a group; see [`super::super::Bus::append`].
@@ -73,11 +81,15 @@ impl Appending {
         let group = Group::new(posts.iter().filter(|post| !refused(post)));
         let written = if group.rooms.is_empty() { Vec::new() } else { self.write(partition, &group).await? };
         let mut written = written.into_iter();
-        let next = |post| if refused(post) { None } else { written.next() };
-        Ok(posts.iter().map(next).map(|answer| answer.ok_or(AppendError::NotDurable)).collect())
+        let no_place = || AppendError::Away("the partition has no place for another room".into());
+        let next = |post| match refused(post) {
+            true => Err(AppendError::NotDurable),
+            false => written.next().flatten().ok_or_else(no_place),
+        };
+        Ok(posts.iter().map(next).collect())
     }
 
-    async fn write(&self, partition: Partition, group: &Group<'_>) -> Result<Vec<Appended>, AppendError> {
+    async fn write(&self, partition: Partition, group: &Group<'_>) -> Result<Vec<Option<Appended>>, AppendError> {
         let deadline = Instant::now() + TRYING;
         let mut lane = self.lanes[partition.index()].lock().await;
         let mut pause = FIRST_PAUSE;
@@ -115,7 +127,12 @@ impl Appending {
         }
     }
 
-    async fn attempt(&self, lane: &mut Lane, partition: Partition, group: &Group<'_>) -> Result<Vec<Appended>, Fault> {
+    async fn attempt(
+        &self,
+        lane: &mut Lane,
+        partition: Partition,
+        group: &Group<'_>,
+    ) -> Result<Vec<Option<Appended>>, Fault> {
         let server = match &lane.ask {
             Some(target) => target.clone(),
             None => self.cluster.primary(partition)?.server,
@@ -133,7 +150,7 @@ impl Appending {
                     if !copied {
                         self.wait(node).await?;
                     }
-                    lane.seen = written.iter().map(|answer| answer.epoch.0).max().unwrap_or(0).max(lane.seen);
+                    lane.seen = written.iter().flatten().map(|answer| answer.epoch.0).max().unwrap_or(0).max(lane.seen);
                     return Ok(written);
                 }
                 Ok((Answer::Adopt, _)) => {
@@ -149,6 +166,9 @@ impl Appending {
                     }
                     let room = group.rooms.get(room).ok_or_else(|| Fault::Refused("no such room".into()))?;
                     lane.segments.insert((*room).clone(), segment);
+                    if let Err(fault) = self.upkeep.drop_segments(room, segment).await {
+                        tracing::debug!(%room, %fault, "old history stays until it expires");
+                    }
                 }
                 Err(Fault::NoScript) => {
                     node.call(Command::new("SCRIPT").arg("LOAD").arg(script::APPEND), ANSWER).await?;

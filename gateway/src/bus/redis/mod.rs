@@ -15,6 +15,7 @@ mod signals;
 mod tags;
 mod tail;
 pub mod topology;
+mod upkeep;
 
 use std::{
     path::PathBuf,
@@ -31,7 +32,7 @@ use tokio::{task::JoinSet, time::timeout};
 
 use self::{
     append::Appending, cluster::Cluster, node::Access, presence::Presence, replication::Replication,
-    signals::Signalling, tags::Keys, tail::Reading,
+    signals::Signalling, tags::Keys, tail::Reading, upkeep::Upkeep,
 };
 pub use self::{node::Server, tags::slot};
 use super::{AppendError, Appended, Away, Batch, Bus, Head, Health, History, Offset, Page, Partition, Task};
@@ -83,6 +84,7 @@ pub struct Redis {
     signalling: Arc<Signalling>,
     presence: Arc<Presence>,
     replication: Arc<Replication>,
+    upkeep: Arc<Upkeep>,
     tasks: Mutex<JoinSet<()>>,
 }
 
@@ -129,13 +131,16 @@ impl Redis {
         let keys = Keys::new(&prefix);
         let replication = Arc::new(Replication::new(Arc::clone(&cluster)));
         replication.look().await;
+        let upkeep = Arc::new(Upkeep::new(Arc::clone(&cluster), keys.clone(), history));
+        let writing = (Arc::clone(&cluster), Arc::clone(&replication), Arc::clone(&upkeep));
         let redis = Self {
             history,
-            appending: Appending::new(Arc::clone(&cluster), Arc::clone(&replication), keys.clone(), history),
+            appending: Appending::new(writing.0, writing.1, writing.2, keys.clone(), history),
             reading: Reading::new(Arc::clone(&cluster), Arc::clone(&replication), keys.clone()),
             signalling: Arc::new(Signalling::new(Arc::clone(&cluster), keys.clone())),
             presence: Arc::new(Presence::new(cluster, keys, gateway)),
             replication,
+            upkeep,
             tasks: Mutex::default(),
         };
         redis.check().await?;
@@ -164,6 +169,8 @@ impl Redis {
         let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
         let (replication, presence) = (Arc::clone(&self.replication), Arc::clone(&self.presence));
         let (publishing, hearing) = (Arc::clone(&self.signalling), Arc::clone(&self.signalling));
+        let upkeep = Arc::clone(&self.upkeep);
+        tasks.spawn(async move { upkeep.run().await });
         tasks.spawn(async move { replication.watch().await });
         tasks.spawn(async move { presence.renew().await });
         tasks.spawn(async move { publishing.publish().await });

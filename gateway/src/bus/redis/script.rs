@@ -18,20 +18,24 @@ use crate::rooms::{Epoch, Post, RoomName};
 pub(super) const APPEND: &str = include_str!("append.lua");
 pub(super) const ADOPT: &str = include_str!("adopt.lua");
 
+const FORGET: &str = include_str!("forget.lua");
+
+/// Rooms of a partition above which idle ones are forgotten; at twice this, new ones are refused. A million in all at
+/// about 100 bytes each.
+pub(super) const ROOMS: u64 = 1 << 14;
+
 /// Format of the metadata; a partition with another is refused.
 const FORMAT: u64 = 1;
 
 /// What the append script said.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Answer {
-    Written(Vec<Appended>),
+    /// None for a post whose room is new and has no place.
+    Written(Vec<Option<Appended>>),
     /// No generation is open in this process.
     Adopt,
     /// A room's history goes on in another segment than was named.
-    Segment {
-        room: usize,
-        segment: u32,
-    },
+    Segment { room: usize, segment: u32 },
 }
 
 /// A group laid out for the script.
@@ -86,7 +90,7 @@ impl<'a> Group<'a> {
     }
 }
 
-fn settings(history: History) -> [u64; 7] {
+fn settings(history: History) -> [u64; 8] {
     [
         FORMAT,
         PARTITIONS.into(),
@@ -95,6 +99,7 @@ fn settings(history: History) -> [u64; 7] {
         history.age.as_millis() as u64,
         LOG_BYTES as u64,
         HISTORY_BYTES as u64,
+        2 * ROOMS,
     ]
 }
 
@@ -117,6 +122,16 @@ pub(super) fn adopt(keys: &Keys, partition: Partition, seen: u64) -> Command {
         .args([FORMAT, PARTITIONS.into(), seen, DEDUPE.as_millis() as u64].map(|number| number.to_string()))
 }
 
+/// The call of the script that forgets those of `rooms` that are idle.
+pub(super) fn forget(keys: &Keys, partition: Partition, rooms: &[String]) -> Command {
+    Command::new("EVAL")
+        .arg(FORGET)
+        .arg(3_u32)
+        .args([keys.meta(partition), keys.log(partition), keys.heads(partition)])
+        .args([FORMAT, PARTITIONS.into()].map(|number| number.to_string()))
+        .args(rooms.iter().cloned())
+}
+
 /// The name under which Redis keeps a script.
 fn sha(script: &str) -> String {
     fred::util::sha1_hash(script)
@@ -131,14 +146,16 @@ fn refused(word: &str, found: Option<&Value>) -> Fault {
     }
 }
 
-fn appended(value: &Value, epoch: u64, time: u64) -> Option<Appended> {
+/// One post's answer; the outer None is nonsense.
+fn appended(value: &Value, epoch: u64, time: u64) -> Option<Option<Appended>> {
     if let Value::Integer(seq) = value {
-        return Some(Appended { seq: u64::try_from(*seq).ok()?, epoch: Epoch(epoch), time, duplicate: false });
+        let appended = |seq| Appended { seq, epoch: Epoch(epoch), time, duplicate: false };
+        return Some(u64::try_from(*seq).ok().map(appended));
     }
     let text = value.as_str()?;
     let mut parts = text.split(' ').map(str::parse);
     let mut next = || parts.next()?.ok();
-    Some(Appended { seq: next()?, epoch: Epoch(next()?), time: next()?, duplicate: true })
+    Some(Some(Appended { seq: next()?, epoch: Epoch(next()?), time: next()?, duplicate: true }))
 }
 
 /// Reads an answer of the append script.
@@ -179,12 +196,12 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_tells_new_entries_from_duplicates() {
-        let written = values(vec![4.into(), "2 7 900".into()]);
+    fn an_answer_tells_new_entries_from_duplicates_and_refusals() {
+        let written = values(vec![4.into(), "2 7 900".into(), (-1_i64).into()]);
         let answer = answer(values(vec!["OK".into(), "9".into(), "1000".into(), written])).unwrap();
         let new = Appended { seq: 4, epoch: Epoch(9), time: 1000, duplicate: false };
         let known = Appended { seq: 2, epoch: Epoch(7), time: 900, duplicate: true };
-        assert_eq!(answer, Answer::Written(vec![new, known]));
+        assert_eq!(answer, Answer::Written(vec![Some(new), Some(known), None]));
     }
 
     #[test]
