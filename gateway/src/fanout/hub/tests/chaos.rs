@@ -108,7 +108,7 @@ impl Schedule {
         };
         let random = SmallRng::seed_from_u64(seed);
         let clients = (0..6).map(client).collect();
-        Self { random, bus, gateways, clients, posts: 0, acknowledged: Vec::new(), lossless: seed % 2 == 0 }
+        Self { random, bus, gateways, clients, posts: 0, acknowledged: Vec::new(), lossless: seed.is_multiple_of(2) }
     }
 
     async fn run(&mut self) {
