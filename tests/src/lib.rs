@@ -7,3 +7,4 @@ pub mod gateway;
 pub mod mistakes;
 pub mod programs;
 pub mod redis;
+pub mod table;

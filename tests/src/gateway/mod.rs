@@ -54,8 +54,7 @@ impl Setup {
     }
 
     /// Keeps messages in this Redis.
-    pub fn redis(self, seeds: &[SocketAddr]) -> Self {
-        let seeds: Vec<String> = seeds.iter().map(SocketAddr::to_string).collect();
+    pub fn redis(self, seeds: &[String]) -> Self {
         self.argument("--redis").argument(seeds.join(","))
     }
 

@@ -1,0 +1,384 @@
+//! Real gateways over real sockets: both protocols as tables, with memory and over two gateways on a Redis Cluster;
+//! refusals, limits, drain, and a gateway that dies while the auditor watches.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::time::Duration;
+
+use parlor_tests::audit::{self, Plan};
+use parlor_tests::client::native::Native;
+use parlor_tests::client::onlyone::OnlyOne;
+use parlor_tests::client::{Refused, Socket};
+use parlor_tests::gateway::{Gateway, Setup, free_port, http, refusal};
+use parlor_tests::mistakes::MISTAKES;
+use parlor_tests::redis::RedisCluster;
+use parlor_tests::table::play;
+use serde_json::{Value, json};
+use tokio_tungstenite::tungstenite::protocol::Message;
+use tokio_tungstenite::tungstenite::protocol::frame::Frame as RawFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
+
+const SPEC: &str = "
+protocols: {native: {}, onlyone: {}}
+replicas: 2
+redis: {managed: {}}
+";
+
+const NATIVE: &str = r#"
+a > {"op":"join","id":1,"room":"ROOM","name":"ada"}
+a < {"op":"joined","id":1,"room":"ROOM","epoch":"*","seq":0,"you":{"id":"$ada","name":"ada","token":"$token"},"members":"*","recovered":false}
+b > {"op":"join","id":1,"room":"ROOM","name":"bob","colour":"ignored"}
+b < {"op":"joined","id":1,"room":"ROOM","epoch":"*","seq":0,"you":{"id":"$bob","name":"bob"},"members":"*","recovered":false}
+
+# a message reaches both, with its body as it was sent
+a > {"op":"post","id":2,"room":"ROOM","key":"k1","body":{"text":"hello","n":[1,2.5,{"z":null}]}}
+a <~ {"op":"posted","id":2,"room":"ROOM","seq":1,"duplicate":false}
+a <~ {"op":"messages","room":"ROOM","items":[{"seq":1,"time":"$time","from":{"id":"$ada","name":"ada"},"body":{"text":"hello","n":[1,2.5,{"z":null}]}}]}
+b < {"op":"messages","room":"ROOM","items":[{"seq":1,"time":"$time","from":{"id":"$ada","name":"ada"},"body":{"text":"hello","n":[1,2.5,{"z":null}]}}]}
+
+# the same key again is the same message, and no one is shown it again
+a > {"op":"post","id":3,"room":"ROOM","key":"k1","body":{"text":"hello"}}
+a < {"op":"posted","id":3,"room":"ROOM","seq":1,"duplicate":true}
+b > {"op":"post","id":2,"room":"ROOM","key":"k1","body":{"text":"hi ada"}}
+b <~ {"op":"posted","id":2,"room":"ROOM","seq":2,"duplicate":false}
+b <~ {"op":"messages","room":"ROOM","items":[{"seq":2,"from":{"id":"$bob","name":"bob"},"body":{"text":"hi ada"}}]}
+a < {"op":"messages","room":"ROOM","items":[{"seq":2,"from":{"id":"$bob","name":"bob"},"body":{"text":"hi ada"}}]}
+
+# history, backwards and ascending
+b > {"op":"history","id":3,"room":"ROOM"}
+b < {"op":"history","id":3,"room":"ROOM","epoch":"*","items":[{"seq":1},{"seq":2}],"more":false}
+b > {"op":"history","id":4,"room":"ROOM","limit":1}
+b < {"op":"history","id":4,"items":[{"seq":2,"body":{"text":"hi ada"}}],"more":true}
+b > {"op":"history","id":5,"room":"ROOM","before":2,"limit":1}
+b < {"op":"history","id":5,"items":[{"seq":1}],"more":false}
+
+# typing is seen by the others and stored nowhere
+a > {"op":"typing","room":"ROOM"}
+b <~ {"op":"typing","room":"ROOM","from":{"id":"$ada","name":"ada"}}
+
+# every refusal has its code, and the connection stays
+a > {"op":"fly","id":4}
+a < {"op":"error","id":4,"code":"unknown_op"}
+a > {"op":"post","id":5,"room":"ROOM"}
+a < {"op":"error","id":5,"code":"bad_request"}
+a > not json
+a < {"op":"error","code":"bad_request"}
+a > BINARY {"op":"ping","id":6}
+a < {"op":"error","code":"bad_request"}
+a > {"op":"join","id":7,"room":"ROOM","name":"eve"}
+a < {"op":"error","id":7,"code":"bad_request"}
+a > {"op":"post","id":8,"room":"elsewhere","body":{"text":"x"}}
+a < {"op":"error","id":8,"code":"not_joined"}
+a > {"op":"ping","id":9}
+a < {"op":"pong","id":9}
+a > {"op":"ping"}
+a < {"op":"pong"}
+
+# who left sees nothing more
+b > {"op":"leave","id":6,"room":"ROOM"}
+b < {"op":"left","id":6,"room":"ROOM"}
+b > {"op":"post","id":7,"room":"ROOM","body":{"text":"x"}}
+b < {"op":"error","id":7,"code":"not_joined"}
+a > {"op":"post","id":10,"room":"ROOM","body":{"text":"bye"}}
+a <~ {"op":"posted","id":10,"seq":3}
+a <~ {"op":"messages","items":[{"seq":3}]}
+b > {"op":"ping","id":8}
+b < {"op":"pong","id":8}
+"#;
+
+const ONLYONE: &str = r#"
+# a first join, from the very connection that is told of it
+a > {"requestId":2,"type":"request","route":"roomHandler.joinRoom","data":{"room_id":"onlyOne"}}
+a <~ {"type":"response","code":0,"data":{"room_id":"onlyOne","user":{"userId":"$ada","avatar":"*","username":"$name","register_time":"*"}},"requestId":2}
+a <~ {"route":"room.join","data":{"room_id":"onlyOne","user":{"userId":"$ada"}},"type":"push"}
+b > {"requestId":2,"type":"request","route":"roomHandler.joinRoom","data":{"room_id":"onlyOne"}}
+b <~ {"type":"response","code":0,"data":{"room_id":"onlyOne","user":{"userId":"$bob"}},"requestId":2}
+b <~ {"route":"room.join","data":{"user":{"userId":"$bob"}},"type":"push"}
+a < {"route":"room.join","data":{"user":{"userId":"$bob"}},"type":"push"}
+
+# chat as the web client sends it, without a type: no answer, everyone is shown it verbatim
+a > {"route":"chatHandler.chat","data":{"room_id":"onlyOne","chat_message":{"type":"text","content":"hello\nyou","extra":[1]}}}
+a < {"route":"room.chat","data":{"room_id":"onlyOne","chat_message":{"type":"text","content":"hello\nyou","extra":[1]},"send_time":"*","sender":{"userId":"$ada","avatar":"*","username":"$name","register_time":"*"}},"type":"push"}
+b < {"route":"room.chat","data":{"room_id":"onlyOne","chat_message":{"type":"text","content":"hello\nyou","extra":[1]},"sender":{"userId":"$ada"}},"type":"push"}
+b > {"requestId":3,"type":"request","route":"chatHandler.chat","data":{"room_id":"onlyOne","chat_message":{"type":"picture","path":"/p.png"}}}
+b <~ {"type":"response","code":0,"data":"ok","requestId":3}
+b <~ {"route":"room.chat","data":{"chat_message":{"type":"picture","path":"/p.png"}}}
+a < {"route":"room.chat","data":{"chat_message":{"type":"picture","path":"/p.png"}}}
+
+# what goes wrong
+a > {"requestId":4,"type":"request","route":"roomHandler.joinRoom","data":{"room_id":"other"}}
+a < {"type":"response","code":500,"data":"服务器错误","requestId":4}
+a > {"requestId":5,"type":"request","route":"roomHandler.fly","data":{}}
+a < {"type":"response","code":404,"data":"找不到对应的 handler","requestId":5}
+a > {"requestId":6,"type":"request","data":{}}
+a < {"type":"response","code":501,"data":"服务器收到未知消息","requestId":6}
+a > {{{
+a > {"requestId":7,"type":"request","route":"chatHandler.chat","data":{"chat_message":{"type":"text","content":"x"}}}
+a < {"type":"response","code":0,"data":"fail","requestId":7}
+a > {"requestId":8,"type":"request","route":"roomHandler.getRoomList"}
+a < {"type":"response","code":0,"data":["onlyOne"],"requestId":8}
+
+# leaving is announced to those who stay; chatting does not need a join
+b > {"requestId":9,"type":"request","route":"roomHandler.leaveRoom","data":{"room_id":"onlyOne"}}
+b < {"type":"response","code":0,"data":"ok","requestId":9}
+a < {"route":"room.leave","data":{"room_id":"onlyOne","user":{"userId":"$bob"}},"type":"push"}
+b > {"requestId":10,"type":"request","route":"chatHandler.chat","data":{"room_id":"onlyOne","chat_message":{"type":"text","content":"still here"}}}
+b < {"type":"response","code":0,"data":"ok","requestId":10}
+a < {"route":"room.chat","data":{"chat_message":{"content":"still here"},"sender":{"userId":"$bob"}}}
+"#;
+
+fn presence(frame: &Value) -> bool {
+    frame["op"] == "presence"
+}
+
+fn nothing(_: &Value) -> bool {
+    false
+}
+
+/// Client `a` speaks to the first gateway, `b` to the last.
+async fn tables(gateways: &[Gateway]) {
+    let url = |name: &str, path: &str| if name == "a" { &gateways[0] } else { gateways.last().unwrap() }.url(path);
+    play(NATIVE, "table", |name| url(name, "/chat"), presence).await.unwrap();
+    play(ONLYONE, "onlyOne", |name| url(name, "/onlyone"), nothing).await.unwrap();
+}
+
+#[tokio::test]
+async fn one_gateway_with_memory_speaks_both_protocols_to_the_letter() {
+    tables(&[Gateway::start(&Setup::spec(SPEC)).await.unwrap()]).await;
+}
+
+#[tokio::test]
+async fn two_gateways_on_a_redis_cluster_are_one_chatroom() {
+    let redis = tokio::task::spawn_blocking(|| RedisCluster::start(3, 1)).await.unwrap().unwrap();
+    let setup = Setup::spec(SPEC).redis(&redis.seeds());
+    let gateways = [Gateway::start(&setup).await.unwrap(), Gateway::start(&setup).await.unwrap()];
+    tables(&gateways).await;
+    protocols_share_a_room(&gateways).await;
+    counts_are_exact_within_a_second(&gateways).await;
+    a_position_resumes_on_the_other_gateway(&gateways).await;
+    a_drained_gateway_sends_its_people_to_the_other(&gateways).await;
+}
+
+async fn protocols_share_a_room(gateways: &[Gateway; 2]) {
+    let mut native = Native::connect(&gateways[0].url("/chat")).await.unwrap();
+    let mut onlyone = OnlyOne::connect(&gateways[1].url("/onlyone")).await.unwrap();
+    native.join("onlyOne", "ada").await.unwrap();
+    let me = onlyone.join("onlyOne").await.unwrap();
+    onlyone.chat("onlyOne", "from onlyone").await.unwrap();
+    let items = native.push("messages").await.unwrap();
+    assert_eq!(items["items"][0]["body"]["text"], "from onlyone");
+    assert_eq!(items["items"][0]["from"]["name"], me["username"]);
+    native.post("onlyOne", "k", "from native").await.unwrap();
+    assert_eq!(onlyone.chats(2).await.unwrap(), ["from onlyone", "from native"]);
+}
+
+async fn counts_are_exact_within_a_second(gateways: &[Gateway; 2]) {
+    let mut people = Vec::new();
+    for i in 0..10 {
+        let mut person = Native::connect(&gateways[i % 2].url("/chat")).await.unwrap();
+        person.join("counted", "p").await.unwrap();
+        people.push(person);
+    }
+    for left in [10, 7] {
+        people.truncate(left);
+        tokio::time::sleep(Duration::from_millis(1300)).await;
+        for person in people.iter_mut().take(2) {
+            let count = person.ask_for(json!({"op": "members", "room": "counted"}), "members").await.unwrap();
+            assert_eq!(count["count"], left);
+        }
+    }
+}
+
+async fn a_position_resumes_on_the_other_gateway(gateways: &[Gateway; 2]) {
+    let mut ada = Native::connect(&gateways[0].url("/chat")).await.unwrap();
+    let joined = ada.join("resumed", "ada").await.unwrap();
+    for n in 1..=3 {
+        ada.post("resumed", &format!("k{n}"), &format!("message {n}")).await.unwrap();
+    }
+    drop(ada);
+    let mut bob = Native::connect(&gateways[1].url("/chat")).await.unwrap();
+    bob.join("resumed", "bob").await.unwrap();
+    bob.post("resumed", "b", "message 4").await.unwrap();
+    let mut ada = Native::connect(&gateways[1].url("/chat")).await.unwrap();
+    let again = ada.resume("resumed", "ada", &joined, 1).await.unwrap();
+    assert!(again.recovered);
+    let seen = ada.messages(3).await.unwrap();
+    assert_eq!(seen.iter().map(|(seq, _)| *seq).collect::<Vec<_>>(), [2, 3, 4]);
+    // The same person: its key from the other gateway is known here.
+    let twice = json!({"op": "post", "room": "resumed", "key": "k3", "body": {"text": "message 3"}});
+    let posted = ada.ask_for(twice, "posted").await.unwrap();
+    assert_eq!((&posted["seq"], &posted["duplicate"]), (&json!(3), &json!(true)));
+}
+
+async fn a_drained_gateway_sends_its_people_to_the_other(gateways: &[Gateway; 2]) {
+    let mut ada = Native::connect(&gateways[0].url("/chat")).await.unwrap();
+    let joined = ada.join("moved", "ada").await.unwrap();
+    let mut onlyone = OnlyOne::connect(&gateways[0].url("/onlyone")).await.unwrap();
+    onlyone.join("onlyOne").await.unwrap();
+    assert_eq!(gateways[0].admin("POST", "/drain").await.unwrap().0, 202);
+    assert_eq!(gateways[0].admin_get("/readyz").await.unwrap().0, 503);
+    assert_eq!(gateways[0].admin_get("/livez").await.unwrap().0, 200);
+    assert!(ada.push("moved").await.unwrap()["after"].as_u64().is_some());
+    let code = onlyone.socket.close_code().await.unwrap();
+    assert!([1001, 1012].contains(&code), "{code}");
+    let mut elsewhere = Native::connect(&gateways[1].url("/chat")).await.unwrap();
+    assert!(elsewhere.resume("moved", "ada", &joined, joined.seq).await.unwrap().recovered);
+    drop(ada);
+    for _ in 0..100 {
+        if gateways[0].status().await.unwrap().connections == 0 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("the drained gateway still has connections: {:?}", gateways[0].status().await.unwrap());
+}
+
+#[tokio::test]
+async fn a_gateway_that_is_killed_takes_no_acknowledged_message_with_it() {
+    let redis = tokio::task::spawn_blocking(|| RedisCluster::start(3, 1)).await.unwrap().unwrap();
+    let setup = Setup::spec(SPEC).redis(&redis.seeds());
+    let mut gateways = [Gateway::start(&setup).await.unwrap(), Gateway::start(&setup).await.unwrap()];
+    let urls = |path: &str| gateways.iter().map(|gateway| gateway.url(path)).collect::<Vec<_>>();
+    let plan = Plan {
+        native: urls("/chat"),
+        onlyone: urls("/onlyone"),
+        rooms: vec!["onlyOne".into()],
+        members: 20,
+        rate: 60.0,
+        duration: Duration::from_secs(8),
+        ..Plan::default()
+    };
+    let audit = tokio::spawn(async move { audit::run(&plan).await });
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    gateways[0].kill().unwrap();
+    let report = audit.await.unwrap().unwrap();
+    assert!(report.verdict.is_clean(), "{report}\n{}", gateways[1].log());
+    assert!(report.reconnects >= 10, "nobody was on the gateway that died\n{report}");
+    assert!(report.verdict.acknowledged > 400, "{report}");
+}
+
+#[tokio::test]
+async fn a_wrong_manifest_ends_it_with_64_and_names_the_field() {
+    for mistake in MISTAKES {
+        let (code, said) = refusal(&Setup::manifest(&mistake.manifest())).await.unwrap();
+        assert_eq!(code, 64, "{}: {said}", mistake.what);
+        assert!(said.contains(mistake.says), "{}: {said}", mistake.what);
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_read_ends_it_with_66() {
+    let gone = Setup::spec("{}").through(&["sh", "-c", r#"exec "$0" /nowhere/chatroom.yaml"#]);
+    let (code, said) = refusal(&gone).await.unwrap();
+    assert_eq!(code, 66, "{said}");
+    assert!(said.contains("/nowhere/chatroom.yaml"), "{said}");
+}
+
+#[tokio::test]
+async fn managed_redis_on_a_laptop_means_memory_and_a_warning() {
+    let gateway = Gateway::start(&Setup::spec(SPEC)).await.unwrap();
+    let log = gateway.log().to_lowercase();
+    assert!(log.contains("memory") && log.contains("redis"), "{log}");
+}
+
+#[tokio::test]
+async fn managed_redis_in_a_pod_is_an_error() {
+    let (code, said) = refusal(&Setup::spec(SPEC).env("PARLOR_POD", "lobby-0")).await.unwrap();
+    assert_ne!(code, 0);
+    assert!(said.contains("--redis"), "{said}");
+}
+
+#[tokio::test]
+async fn the_shared_port_serves_the_page_and_an_own_port_takes_any_path() {
+    let port = free_port().unwrap();
+    let spec = format!("protocols: {{native: {{}}, onlyone: {{port: {port}}}}}");
+    let gateway = Gateway::start(&Setup::spec(&spec)).await.unwrap();
+    let shared = gateway.address("shared").unwrap();
+    for (path, wanted) in [("/", 200), ("/parlor.js", 200), ("/nothing-here", 404), ("/metrics", 404)] {
+        assert_eq!(http(shared, "GET", path).await.unwrap().0, wanted, "{path}");
+    }
+    for path in ["/", "/websocket?token=abc", "/any/thing"] {
+        let mut client = OnlyOne::connect(&format!("ws://127.0.0.1:{port}{path}")).await.unwrap();
+        client.join("onlyOne").await.unwrap();
+    }
+    assert!(Socket::dial(&gateway.url("/elsewhere")).await.is_err());
+}
+
+#[tokio::test]
+async fn a_full_gateway_refuses_with_503_and_stays_ready() {
+    let gateway = Gateway::start(&Setup::spec("limits: {connectionsPerGateway: 2}")).await.unwrap();
+    let _first = Socket::dial(&gateway.url("/chat")).await.unwrap();
+    let second = Socket::dial(&gateway.url("/chat")).await.unwrap();
+    let refused = Socket::dial(&gateway.url("/chat")).await.err().unwrap().downcast::<Refused>().unwrap();
+    assert_eq!(refused.status, 503);
+    assert!(refused.header("retry-after").is_some_and(|seconds| seconds.parse::<u32>().is_ok()), "{refused:?}");
+    assert_eq!(gateway.admin_get("/readyz").await.unwrap().0, 200);
+    drop(second);
+    for _ in 0..50 {
+        if Socket::dial(&gateway.url("/chat")).await.is_ok() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("a place that was left is not given again");
+}
+
+#[tokio::test]
+async fn a_message_may_be_as_long_as_the_limit_and_one_byte_more_closes_with_1009() {
+    let gateway = Gateway::start(&Setup::spec("limits: {messageBytes: 256}")).await.unwrap();
+    let padded = |bytes: usize| {
+        let frame = r#"{"op":"ping","id":1,"pad":""}"#;
+        frame.replace(r#""""#, &format!(r#""{}""#, "x".repeat(bytes - frame.len())))
+    };
+    let mut fits = Native::connect(&gateway.url("/chat")).await.unwrap();
+    fits.socket.text(padded(256)).await.unwrap();
+    assert_eq!(fits.push("pong").await.unwrap()["id"], 1);
+    for path in ["/chat", "/onlyone"] {
+        let mut long = Socket::dial(&gateway.url(path)).await.unwrap();
+        long.text(padded(257)).await.unwrap();
+        assert_eq!(long.close_code().await.unwrap(), 1009, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn text_that_is_no_utf8_closes_with_1007() {
+    let gateway = Gateway::start(&Setup::spec("{}")).await.unwrap();
+    for path in ["/chat", "/onlyone"] {
+        let mut socket = Socket::dial(&gateway.url(path)).await.unwrap();
+        let frame = RawFrame::message(vec![b'a', 0xff, 0xfe], OpCode::Data(Data::Text), true);
+        socket.message(Message::Frame(frame)).await.unwrap();
+        assert_eq!(socket.close_code().await.unwrap(), 1007, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn who_posts_too_fast_is_told_when_to_try_again() {
+    let gateway = Gateway::start(&Setup::spec("limits: {messagesPerSecond: 1}")).await.unwrap();
+    let mut ada = Native::connect(&gateway.url("/chat")).await.unwrap();
+    ada.join("fast", "ada").await.unwrap();
+    let mut limited = None;
+    for n in 0..5 {
+        let answer = ada.ask(json!({"op": "post", "room": "fast", "body": {"text": n.to_string()}})).await.unwrap();
+        if answer["op"] == "error" {
+            limited = Some(answer);
+            break;
+        }
+    }
+    let limited = limited.unwrap();
+    assert_eq!(limited["code"], "rate_limited");
+    assert!(limited["retry"].as_u64().is_some_and(|retry| (1..=2000).contains(&retry)), "{limited}");
+}
+
+#[tokio::test]
+async fn sigterm_moves_people_away_and_ends_with_0() {
+    let mut gateway = Gateway::start(&Setup::spec("drain: {rate: 10000, deadline: 10s}")).await.unwrap();
+    let mut ada = Native::connect(&gateway.url("/chat")).await.unwrap();
+    ada.join("r", "ada").await.unwrap();
+    let leaving = tokio::spawn(async move {
+        let moved = ada.push("moved").await.unwrap();
+        tokio::time::sleep(Duration::from_millis(moved["after"].as_u64().unwrap())).await;
+    });
+    let status = gateway.terminate(Duration::from_secs(25)).await.unwrap();
+    assert!(status.success(), "{status}\n{}", gateway.log());
+    leaving.await.unwrap();
+}
