@@ -52,8 +52,9 @@ b < {"op":"history","id":4,"items":[{"seq":2,"body":{"text":"hi ada"}}],"more":t
 b > {"op":"history","id":5,"room":"ROOM","before":2,"limit":1}
 b < {"op":"history","id":5,"items":[{"seq":1}],"more":false}
 
-# typing is seen by the others and stored nowhere
+# typing is seen by all and stored nowhere
 a > {"op":"typing","room":"ROOM"}
+a < {"op":"typing","room":"ROOM","from":{"id":"$ada","name":"ada"}}
 b <~ {"op":"typing","room":"ROOM","from":{"id":"$ada","name":"ada"}}
 
 # every refusal has its code, and the connection stays

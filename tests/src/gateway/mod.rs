@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use parlor_crds::contract::GatewayStatus;
+use parlor_crds::contract::{GatewayStatus, SIGNING_KEY};
 use rustix::process::{Pid, Signal, kill_process};
 
 use self::log::Log;
@@ -29,6 +29,7 @@ static STARTED: AtomicU32 = AtomicU32::new(0);
 pub struct Setup {
     manifest: String,
     arguments: Vec<String>,
+    secrets: Vec<(String, String)>,
     environment: Vec<(String, String)>,
     wrapper: Vec<String>,
 }
@@ -36,7 +37,13 @@ pub struct Setup {
 impl Setup {
     /// A ChatRoom of that manifest on free ports of loopback.
     pub fn manifest(text: &str) -> Self {
-        Self { manifest: text.to_owned(), arguments: Vec::new(), environment: Vec::new(), wrapper: Vec::new() }
+        Self {
+            manifest: text.to_owned(),
+            arguments: Vec::new(),
+            secrets: Vec::new(),
+            environment: Vec::new(),
+            wrapper: Vec::new(),
+        }
     }
 
     /// A ChatRoom named `test` with this `spec`, written as YAML from its first column on.
@@ -53,9 +60,17 @@ impl Setup {
         self
     }
 
-    /// Keeps messages in this Redis.
+    /// A Secret's value, as `name/key`.
+    pub fn secret(mut self, path: &str, value: &str) -> Self {
+        self.secrets.push((path.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Keeps messages in this Redis, and shares identities with all gateways that do.
     pub fn redis(self, seeds: &[String]) -> Self {
-        self.argument("--redis").argument(seeds.join(","))
+        self.secret(SIGNING_KEY, "one key for every gateway of these tests")
+            .argument("--redis")
+            .argument(seeds.join(","))
     }
 
     /// Sets an environment variable.
@@ -263,6 +278,12 @@ fn directory() -> Result<PathBuf> {
 fn command(setup: &Setup, directory: &std::path::Path) -> Result<Command> {
     let manifest = directory.join("chatroom.yaml");
     std::fs::write(&manifest, &setup.manifest).context("write the manifest")?;
+    let secrets = directory.join("secrets");
+    for (path, value) in &setup.secrets {
+        let path = secrets.join(path);
+        std::fs::create_dir_all(path.parent().unwrap_or(&secrets)).context("make the secrets' directory")?;
+        std::fs::write(&path, value).with_context(|| format!("write {}", path.display()))?;
+    }
     let binary = BINARY.as_ref().map_err(|error| anyhow::anyhow!("{error}"))?;
     let mut command = match setup.wrapper.split_first() {
         Some((wrapper, arguments)) => {
@@ -272,6 +293,9 @@ fn command(setup: &Setup, directory: &std::path::Path) -> Result<Command> {
         }
         None => Command::new(binary),
     };
+    if !setup.secrets.is_empty() {
+        command.arg("--secrets").arg(&secrets);
+    }
     command.arg(&manifest).args(&setup.arguments).envs(setup.environment.iter().cloned());
     for (name, address) in [("--listen", "127.0.0.1:0"), ("--admin", "127.0.0.1:0")] {
         if !setup.has(name) {
@@ -293,6 +317,12 @@ fn build() -> Result<PathBuf> {
     let profile = test.ancestors().nth(2).context("a test outside a target directory")?;
     let mut build = Command::new(env!("CARGO"));
     build.args(["build", "--quiet", "--package", "parlor-gateway"]).current_dir(repository());
+    // The test's own package must not look like the gateway's: build scripts run again when these change.
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")) {
+            build.env_remove(name);
+        }
+    }
     if profile.file_name().is_some_and(|name| name == "release") {
         build.arg("--release");
     }
