@@ -54,7 +54,7 @@ export class Connection {
     if (status.textContent !== text) status.textContent = text;
     status.dataset.state = this.#shown = state;
     this.el("offline").hidden = state !== "waiting" && state !== "connecting";
-    this.el("offline-text").textContent = state === "waiting" ? "You are offline. Messages are sent when the connection is back." : "Connecting…";
+    this.el("offline-text").textContent = state === "waiting" ? "What you write is sent when the connection is back." : "Connecting…";
     this.el("retry").hidden = state !== "waiting";
     this.#count(state);
   }

@@ -7,7 +7,7 @@
  *
  * @typedef {import("/parlor.js").Message} Message
  * @typedef {import("/parlor.js").Missing} Missing
- * @typedef {{ id: number, kind: "older", state: "more" | "busy" | "failed" | "start" | "trimmed" | "full" }} Older
+ * @typedef {{ id: number, kind: "older", state: "more" | "busy" | "failed" | "start" | "again" | "trimmed" | "full" }} Older
  * @typedef {{ id: number, kind: "message", seq?: number, time: number, from: { id?: string, name: string },
  *   body: Record<string, any>, mine: boolean, key?: string, state: "sent" | "sending" | "failed", why?: string }} Said
  * @typedef {{ id: number, kind: "gap", from: number, to?: number }} Gap
@@ -89,7 +89,8 @@ export class Log {
     const oldest = this.#first()?.seq ?? 1;
     if (this.#rows.length >= ROWS) this.older.state = "full";
     else if (more) this.older.state = "more";
-    else this.older.state = oldest <= 1 ? "start" : "trimmed";
+    else if (oldest > 1) this.older.state = "trimmed";
+    else this.older.state = this.#section > 0 ? "again" : "start";
   }
 
   /** @param {Missing} missing */

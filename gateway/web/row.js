@@ -111,6 +111,7 @@ function older(state, on) {
     busy: "Loading earlier messages…",
     failed: "Earlier messages could not be loaded.",
     start: `This is where ${on.room} begins.`,
+    again: "",
     trimmed: "Messages before this are no longer kept.",
     full: "This window holds no more messages than this.",
   };

@@ -76,7 +76,7 @@ test("after a gap of unknown extent older pages go below the gap", () => {
   assert.equal(log.before, undefined);
   log.append([item(3)], mine);
   log.prepend(items(1, 2), false, mine);
-  assert.deepEqual(short(log), ["more", 1, 2, 3, "gap", "start", 1, 2, 3]);
+  assert.deepEqual(short(log), ["more", 1, 2, 3, "gap", "again", 1, 2, 3]);
 });
 
 test("a gap keeps our acknowledged post above itself, and one under way below", () => {
