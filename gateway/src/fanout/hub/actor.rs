@@ -10,7 +10,7 @@ use std::{
     sync::Arc,
 };
 
-use futures::{StreamExt, stream::FuturesUnordered};
+use futures::{FutureExt, StreamExt, stream::FuturesUnordered};
 use tokio::{
     sync::mpsc,
     time::{Duration, Instant, sleep_until},
@@ -118,7 +118,7 @@ impl Actor {
             let ready = !self.unsettled.is_empty();
             tokio::select! {
                 count = mailbox.recv_many(&mut commands, ROUND) => if count == 0 { break },
-                Some(done) = self.work.next() => self.done(done),
+                Some(done) = self.work.next() => self.all_done(done),
                 () = sleep_or_wait(alarm) => self.due(),
                 () = stop.cancelled() => {}
                 () = std::future::ready(()), if ready => {}
@@ -142,9 +142,8 @@ impl Actor {
     async fn part(mut self, mut mailbox: mpsc::Receiver<Command>) {
         mailbox.close();
         while let Ok(command) = mailbox.try_recv() {
-            match command {
-                Command::Reactor(ToHub::Post { .. }) => self.command(command),
-                command => self.refuse(command),
+            if let Command::Reactor(ToHub::Post { .. }) = command {
+                self.command(command);
             }
         }
         let end = Instant::now() + FAREWELL;
@@ -162,14 +161,22 @@ impl Actor {
         match command {
             Command::Reactor(ToHub::Join { from, protocol, join }) => self.join(from, protocol, join),
             Command::Reactor(ToHub::Leave { from, room, asked }) => self.leave(from, &room, asked),
-            Command::Reactor(ToHub::Post { from, tag, post }) => self.post(Reply::Connection { to: from, tag }, post),
+            Command::Reactor(ToHub::Post { from, tag, post }) => self.post(Reply { to: from, tag }, post),
             Command::Reactor(ToHub::Signal { room, signal }) => self.publish(room, signal),
             Command::Reactor(ToHub::Ask { from, ask: Ask::History { room, before, limit } }) => {
                 self.ask_page(from, room, before, limit);
             }
             Command::Reactor(ToHub::Ask { from, ask: Ask::Members { room } }) => self.ask_members(from, room),
-            Command::Post { post, reply } => self.post(Reply::Caller(reply), post),
             Command::Heard { room, signal } => self.heard(&room, &signal),
+        }
+    }
+
+    /// Takes what has come back, and what else is there already: an answer and what it leads to share a round.
+    fn all_done(&mut self, first: Done) {
+        self.done(first);
+        for _ in 0..ROUND {
+            let Some(Some(done)) = self.work.next().now_or_never() else { return };
+            self.done(done);
         }
     }
 

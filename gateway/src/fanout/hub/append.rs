@@ -5,13 +5,9 @@
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
-use tokio::{
-    sync::oneshot,
-    time::{Instant, sleep, timeout_at},
-};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{
-    Command,
     actor::{Actor, Done},
     backoff::Backoff,
     counters::{add, tick},
@@ -36,15 +32,15 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// A group gets at least this long, however old its posts are.
 const ATTEMPT: Duration = Duration::from_secs(1);
 /// Milliseconds after which a refused post is worth another try.
-pub(super) const RETRY: u64 = 1000;
+const RETRY: u64 = 1000;
 
 type Answers = Result<Vec<Result<Appended, AppendError>>, AppendError>;
 
-/// Who is told the fate of a post.
-#[derive(Debug)]
-pub(super) enum Reply {
-    Connection { to: ConnectionId, tag: u64 },
-    Caller(oneshot::Sender<Result<Posted, PostError>>),
+/// Who is told the fate of a post, and by which tag.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reply {
+    pub(super) to: ConnectionId,
+    pub(super) tag: u64,
 }
 
 #[derive(Debug)]
@@ -175,18 +171,8 @@ impl Actor {
             Err(PostError::Append(_)) => add(&self.shared.counters.posts_failed, 1),
             Err(PostError::Full { .. }) => {}
         }
-        match reply {
-            Reply::Connection { to, tag } => self.delivery.push(to.reactor, ToReactor::Posted { to, tag, result }),
-            // The caller may have gone; the post stands.
-            Reply::Caller(caller) => drop(caller.send(result)),
-        }
-    }
-
-    /// Ends the partition: posts that are queued get their answers, others are no longer taken.
-    pub(super) fn refuse(&mut self, command: Command) {
-        if let Command::Post { post: _, reply } = command {
-            self.posted(Reply::Caller(reply), Err(PostError::Append(AppendError::Away("the gateway stops".into()))));
-        }
+        let Reply { to, tag } = reply;
+        self.delivery.push(to.reactor, ToReactor::Posted { to, tag, result });
     }
 }
 

@@ -73,6 +73,9 @@ impl Actor {
             room.waiting.push_back(Waiter { from, protocol, join, since: Instant::now(), looked: false });
         }
         self.want(&name);
+        if self.fresh_sum(&name).is_none() {
+            self.want_sum(&name);
+        }
         self.timers.set(Instant::now() + LOOK, Due::Joins, &name);
         self.unsettle(&name);
     }

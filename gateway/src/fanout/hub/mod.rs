@@ -9,7 +9,7 @@
 //!                                    ▼  │ one tail, one append group, single-flight reads
 //!                                   bus
 //! ```
-//! Called by the reactors ([`Hub::try_send`]) and by HTTP endpoints ([`Hub::post`]).
+//! Called by the reactors ([`Hub::try_send`]).
 
 mod actor;
 mod append;
@@ -37,7 +37,7 @@ use std::{
 };
 
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::mpsc,
     time::{Instant, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -48,14 +48,14 @@ use self::{
     delivery::{Delivery, Encodings},
 };
 use crate::{
-    bus::{AppendError, Bus, Partition},
+    bus::{Bus, Partition},
     fanout::{
         encoding::{Encoding, EncodingId},
         link::ToHub,
         reactor::ReactorSender,
-        session::{Ask, PostError, Posted},
+        session::Ask,
     },
-    rooms::{Post, RoomName, Signal, log::Window},
+    rooms::{RoomName, Signal, log::Window},
 };
 
 /// Messages that may wait for one actor: a mass reconnect into one room is taken in a few mouthfuls, and reactors keep
@@ -101,7 +101,6 @@ pub struct Hub {
 #[derive(Debug)]
 enum Command {
     Reactor(ToHub),
-    Post { post: Post, reply: oneshot::Sender<Result<Posted, PostError>> },
     Heard { room: RoomName, signal: Signal },
 }
 
@@ -165,17 +164,8 @@ impl Hub {
         let mailbox = &self.mailboxes[Partition::of(room_of(&message)).index()];
         mailbox.try_send(Command::Reactor(message)).map_err(|refused| match refused.into_inner() {
             Command::Reactor(message) => message,
-            Command::Post { .. } | Command::Heard { .. } => unreachable!("what was sent comes back"),
+            Command::Heard { .. } => unreachable!("what was sent comes back"),
         })
-    }
-
-    /// Appends a post that no connection made, and waits until it is acknowledged.
-    pub async fn post(&self, post: Post) -> Result<Posted, PostError> {
-        let mailbox = &self.mailboxes[Partition::of(&post.room).index()];
-        let (reply, answer) = oneshot::channel();
-        mailbox.try_send(Command::Post { post, reply }).map_err(|_| PostError::Full { retry: append::RETRY })?;
-        let stopped = || PostError::Append(AppendError::Away("the gateway stops".into()));
-        answer.await.unwrap_or_else(|_| Err(stopped()))
     }
 
     /// What the hub has done so far.

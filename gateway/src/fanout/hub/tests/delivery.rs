@@ -6,7 +6,7 @@ use tokio::time::sleep;
 
 use super::{
     super::Settings,
-    world::{Gateway, OTHER, at, memory, post},
+    world::{Gateway, OTHER, at, memory},
 };
 use crate::fanout::session::Answer;
 
@@ -102,15 +102,6 @@ async fn rooms_beyond_the_limit_are_refused_until_one_is_left() {
     sleep(Duration::from_millis(1)).await;
     gateway.join(at(1, 2), "garden").send();
     assert_eq!(gateway.joined(1).await.0.members, 1);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_post_without_a_connection_is_acknowledged_too() {
-    let mut gateway = Gateway::start(memory());
-    gateway.join(at(0, 1), "lobby").send();
-    gateway.joined(0).await;
-    assert_eq!(gateway.hub.post(post("lobby", "a")).await.unwrap().seq, 1);
-    assert_eq!(gateway.chunk(0).await, "1:a");
 }
 
 #[tokio::test(start_paused = true)]
