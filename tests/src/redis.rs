@@ -77,7 +77,8 @@ pub struct RedisNode {
     paused: bool,
 }
 
-fn free_port() -> Result<u16> {
+/// A port of loopback that was free a moment ago.
+pub fn free_port() -> Result<u16> {
     Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
 }
 

@@ -1,13 +1,17 @@
 //! What is in Redis: leases that end, data that is refused, scripts that are forgotten.
 
-use std::time::Duration;
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
 
 use anyhow::{Context, Result, bail, ensure};
 use parlor_gateway::bus::{
     Bus, History, Partition, Record,
-    redis::{Redis, Settings, StartError},
+    redis::{Redis, Settings, StartError, Tls},
 };
-use parlor_tests::redis::{RedisNode, Reply, eventually};
+use parlor_tests::redis::{RedisNode, Reply, eventually, free_port};
 use tokio::time::sleep;
 
 use super::{connect, post, room, say, settings};
@@ -122,5 +126,49 @@ async fn idle_rooms_are_forgotten_when_there_are_too_many() -> Result<()> {
     ensure!(matches!(batch.records[..], [Record::Boundary { lost: false, .. }]), "{batch:?}");
     let after = say(&b, &room, "u1", "2").await?;
     ensure!(after.seq == 2 && after.epoch > before.epoch, "{after:?}");
+    Ok(())
+}
+
+/// A certificate for 127.0.0.1 that signs itself, and its key.
+fn certificate(dir: &Path) -> Result<(PathBuf, PathBuf)> {
+    let (certificate, key) = (dir.join("cert.pem"), dir.join("key.pem"));
+    let mut openssl = Command::new("openssl");
+    openssl.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]);
+    openssl.args(["-subj", "/CN=parlor", "-addext", "subjectAltName=IP:127.0.0.1"]);
+    openssl.args(["-addext", "basicConstraints=critical,CA:FALSE"]);
+    let output = openssl.arg("-keyout").arg(&key).arg("-out").arg(&certificate).output();
+    let output = output.context("cannot make a certificate: install openssl")?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Ok((certificate, key))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tls_trusts_the_given_roots_alone() -> Result<()> {
+    let redis = RedisNode::start()?;
+    let (certificate, key) = certificate(redis.dir())?;
+    let port = free_port()?.to_string();
+    let (file, key_file) = (certificate.to_str().context("path")?, key.to_str().context("path")?);
+    redis.call(&[
+        "CONFIG",
+        "SET",
+        "tls-cert-file",
+        file,
+        "tls-key-file",
+        key_file,
+        "tls-ca-cert-file",
+        file,
+        "tls-auth-clients",
+        "no",
+        "tls-port",
+        &port,
+    ])?;
+    let settings = settings(vec![format!("127.0.0.1:{port}")], "a");
+    let trusting = Settings { tls: Some(Tls { roots: Some(certificate) }), ..settings.clone() };
+    let bus = Redis::connect(trusting).await?;
+    let room = room("secret");
+    let answers = bus.append(Partition::of(&room), &[post(&room, "u1", "k", "x")]).await?;
+    ensure!(matches!(answers[..], [Ok(_)]), "{answers:?}");
+    let refused = Redis::connect(Settings { tls: Some(Tls::default()), ..settings }).await;
+    ensure!(matches!(refused, Err(StartError::Away(_))), "{refused:?}");
     Ok(())
 }

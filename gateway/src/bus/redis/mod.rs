@@ -89,6 +89,8 @@ pub struct Redis {
 }
 
 fn tls(tls: &Tls) -> Result<TlsConfig, StartError> {
+    // An error says that the process has a provider already, which will do.
+    let _installed = rustls::crypto::ring::default_provider().install_default();
     let refused = |error: &dyn std::fmt::Display| StartError::Settings(format!("cannot read the tls roots: {error}"));
     let Some(path) = &tls.roots else {
         return Ok(TlsConnector::default_rustls().map_err(|error| refused(&error))?.into());
@@ -121,8 +123,8 @@ impl From<node::Fault> for StartError {
 }
 
 impl Redis {
-    /// Connects, checks that the data is fit for this release, and starts the background work. Needs a tokio runtime
-    /// and, for TLS, rustls' crypto provider installed.
+    /// Connects, checks that the data is fit for this release, and starts the background work. Needs a tokio runtime;
+    /// for TLS, installs rustls' ring provider unless the process has one.
     pub async fn connect(settings: Settings) -> Result<Self, StartError> {
         let seeds = seeds(&settings)?;
         let Settings { seeds: _, username, password, tls: secured, prefix, history, gateway } = settings;
