@@ -14,7 +14,7 @@ const LONGEST_GAP: Duration = Duration::from_secs(60);
 /// Maxima of the last stretch; empty after a start, which only delays the next scale-down.
 #[derive(Clone, Debug, Default)]
 pub struct Window {
-    /// Number of the part since the epoch, and its maximum; ascending, at most 61.
+    /// Number of the part since the epoch, and its maximum; ascending, at most 121 (a stretch of 119 s in parts of 1 s).
     parts: VecDeque<(i64, u64)>,
     watch: Option<Watch>,
 }
@@ -40,7 +40,7 @@ impl Window {
             Some((last, most)) if *last == part => *most = connections.max(*most),
             _ => self.parts.push_back((part, connections)),
         }
-        while self.parts.front().is_some_and(|(oldest, _)| *oldest < part - PARTS) {
+        while self.parts.front().is_some_and(|(oldest, _)| *oldest < part - reach(stretch)) {
             self.parts.pop_front();
         }
     }
@@ -48,13 +48,18 @@ impl Window {
     /// The most connections of the last stretch, once it was watched in full.
     pub fn peak(&self, now: Timestamp) -> Option<u64> {
         let watch = self.watch.filter(|watch| since(watch.since, now) >= watch.stretch)?;
-        let first = watch.last.as_second() / part_seconds(watch.stretch) - PARTS;
+        let first = watch.last.as_second() / part_seconds(watch.stretch) - reach(watch.stretch);
         self.parts.iter().filter(|(part, _)| *part >= first).map(|(_, most)| *most).max()
     }
 }
 
 fn since(then: Timestamp, now: Timestamp) -> Duration {
     now.duration_since(then).unsigned_abs()
+}
+
+/// Parts that the stretch reaches back: fewer than sixty when it is shorter than a minute.
+fn reach(stretch: Duration) -> i64 {
+    i64::try_from(stretch.as_secs()).unwrap_or(i64::MAX).div_euclid(part_seconds(stretch)) + 1
 }
 
 fn part_seconds(stretch: Duration) -> i64 {
@@ -83,6 +88,16 @@ mod tests {
     }
 
     #[test]
+    fn a_stretch_shorter_than_a_minute_forgets_as_soon() {
+        let (mut window, stretch) = (Window::default(), Duration::from_secs(10));
+        window.note(at(0), stretch, 500);
+        window.note(at(5), stretch, 100);
+        assert_eq!(window.peak(at(10)), Some(500));
+        window.note(at(15), stretch, 100);
+        assert_eq!(window.peak(at(15)), Some(100));
+    }
+
+    #[test]
     fn a_long_gap_or_another_stretch_starts_anew() {
         let (mut window, stretch) = (Window::default(), Duration::from_secs(10));
         window.note(at(0), stretch, 5);
@@ -101,6 +116,6 @@ mod tests {
     fn a_day_is_remembered_in_sixty_parts() {
         let (mut window, stretch) = (Window::default(), Duration::from_secs(86_400));
         (0..40_000).for_each(|tick| window.note(at(tick * 5), stretch, 1));
-        assert!(window.parts.len() <= 61);
+        assert!(window.parts.len() <= 62);
     }
 }

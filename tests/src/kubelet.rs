@@ -1,0 +1,354 @@
+//! Plays a node and its kubelet on a control plane without nodes: gives pods addresses, and makes them ready.
+//!
+//! A gateway's pod gets an admin port that answers like a gateway's; a Redis pod gets a real `redis-server` at its address.
+//! What the gateways answer is set by the test. Called by the operator's tests.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::{Node, Pod};
+use k8s_openapi::jiff::Timestamp;
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
+use kube::{Api, Client, ResourceExt};
+use parlor_crds::contract::{ADMIN_PORT, BusStatus, DrainStatus, GatewayStatus};
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::process::{Child, Command};
+use tokio::task::JoinHandle;
+
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+const MANAGER: &str = "tests-kubelet";
+
+/// A node that runs the pods of one namespace; ends when dropped.
+pub struct Kubelet {
+    world: Arc<Mutex<World>>,
+    task: JoinHandle<()>,
+}
+
+/// What runs, and what tests change.
+#[derive(Default)]
+struct World {
+    gateways: BTreeMap<String, Gateway>,
+    /// Images whose containers never start.
+    broken: Vec<String>,
+}
+
+/// A gateway as its admin port shows it.
+#[derive(Clone, Debug, Default)]
+pub struct Gateway {
+    /// Open connections.
+    pub connections: u32,
+    /// Told to empty itself.
+    pub draining: bool,
+    /// Goes on answering `/status`.
+    pub silent: bool,
+}
+
+struct Node1 {
+    client: Client,
+    namespace: String,
+    /// The first three bytes of the pods' addresses.
+    network: [u8; 3],
+    root: PathBuf,
+    world: Arc<Mutex<World>>,
+    running: BTreeMap<String, Running>,
+    next: u8,
+}
+
+struct Running {
+    ip: String,
+    uid: String,
+    server: Server,
+    ready: Option<bool>,
+}
+
+enum Server {
+    Gateway(JoinHandle<()>),
+    Redis(Child),
+    Broken,
+}
+
+impl Kubelet {
+    /// Starts a node for the pods of `namespace`, whose addresses are 127.<network>.<n>.<n>.
+    pub async fn start(client: Client, namespace: &str, network: u8) -> Result<Self> {
+        let world = Arc::new(Mutex::new(World::default()));
+        let root = std::env::temp_dir().join(format!("parlor-kubelet-{}-{namespace}", std::process::id()));
+        let node = Node1 {
+            client,
+            namespace: namespace.to_owned(),
+            network: [127, network, 0],
+            root,
+            world: world.clone(),
+            running: BTreeMap::new(),
+            next: 1,
+        };
+        node.register().await?;
+        Ok(Self { world, task: tokio::spawn(node.run()) })
+    }
+
+    /// Changes what the gateway's admin port answers.
+    pub fn gateway(&self, pod: &str, change: impl FnOnce(&mut Gateway)) {
+        change(lock(&self.world).gateways.entry(pod.to_owned()).or_default());
+    }
+
+    /// What every gateway has been told.
+    pub fn gateways(&self) -> BTreeMap<String, Gateway> {
+        lock(&self.world).gateways.clone()
+    }
+
+    /// Containers of this image never start.
+    pub fn break_image(&self, image: &str) {
+        lock(&self.world).broken.push(image.to_owned());
+    }
+}
+
+impl Drop for Kubelet {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+fn lock(world: &Mutex<World>) -> std::sync::MutexGuard<'_, World> {
+    world.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Node1 {
+    fn name(&self) -> String {
+        format!("node-{}", self.namespace)
+    }
+
+    /// Makes a node that controllers take for healthy.
+    async fn register(&self) -> Result<()> {
+        let nodes = Api::<Node>::all(self.client.clone());
+        let node: Node = serde_json::from_value(json!({ "metadata": { "name": self.name() } }))?;
+        nodes.create(&PostParams::default(), &node).await.context("create the node")?;
+        let ready = json!({ "status": { "conditions": [{
+            "type": "Ready", "status": "True", "reason": "KubeletReady", "message": "played by a test",
+            "lastHeartbeatTime": Timestamp::now().to_string(), "lastTransitionTime": Timestamp::now().to_string(),
+        }] } });
+        nodes
+            .patch_status(&self.name(), &PatchParams::default(), &Patch::Merge(ready))
+            .await
+            .context("make the node ready")?;
+        self.renew().await
+    }
+
+    async fn renew(&self) -> Result<()> {
+        let leases = Api::<Lease>::namespaced(self.client.clone(), "kube-node-lease");
+        let now = format!("{:.6}", Timestamp::now());
+        let lease = json!({
+            "apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": { "name": self.name() },
+            "spec": { "holderIdentity": self.name(), "leaseDurationSeconds": 40, "renewTime": now },
+        });
+        leases
+            .patch(&self.name(), &PatchParams::apply(MANAGER).force(), &Patch::Apply(lease))
+            .await
+            .context("renew the lease")?;
+        Ok(())
+    }
+
+    async fn run(mut self) {
+        for turn in 0_u64.. {
+            if let Err(error) = self.look().await {
+                eprintln!("the played kubelet stumbled: {error:#}");
+            }
+            if turn % 25 == 0
+                && let Err(error) = self.renew().await
+            {
+                eprintln!("the played kubelet lost its lease: {error:#}");
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    async fn look(&mut self) -> Result<()> {
+        let pods = Api::<Pod>::namespaced(self.client.clone(), &self.namespace);
+        let found = pods.list(&ListParams::default()).await.context("list the pods")?.items;
+        let alive =
+            |name: &String, uid: &String| found.iter().any(|p| p.name_any() == *name && p.uid().as_ref() == Some(uid));
+        let gone: Vec<String> =
+            self.running.iter().filter(|(name, r)| !alive(name, &r.uid)).map(|(n, _)| n.clone()).collect();
+        for name in gone {
+            self.stop(&name).await;
+        }
+        for pod in &found {
+            let name = pod.name_any();
+            if pod.metadata.deletion_timestamp.is_some() {
+                self.stop(&name).await;
+                let now = DeleteParams { grace_period_seconds: Some(0), ..DeleteParams::default() };
+                // It may be gone by now, which is what was wanted.
+                drop(pods.delete(&name, &now).await);
+            } else if !self.running.contains_key(&name) {
+                self.launch(&pods, pod).await.with_context(|| format!("launch {name}"))?;
+            } else {
+                self.report(&pods, &name).await.with_context(|| format!("report {name}"))?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn launch(&mut self, pods: &Api<Pod>, pod: &Pod) -> Result<()> {
+        let name = pod.name_any();
+        let [a, b, c] = self.network;
+        let ip = format!("{a}.{b}.{c}.{}", self.next);
+        self.next = self.next.checked_add(1).context("the played node is out of addresses")?;
+        let binding = json!({
+            "apiVersion": "v1", "kind": "Binding", "metadata": { "name": name },
+            "target": { "apiVersion": "v1", "kind": "Node", "name": self.name() },
+        });
+        pods.create_subresource::<_, serde_json::Value>("binding", &name, &PostParams::default(), &binding)
+            .await
+            .context("bind the pod")?;
+        let container =
+            pod.spec.as_ref().and_then(|spec| spec.containers.first()).context("a pod without containers")?;
+        let image = container.image.clone().unwrap_or_default();
+        let server = if lock(&self.world).broken.contains(&image) {
+            Server::Broken
+        } else if container.name == "redis" {
+            Server::Redis(self.redis(&name, &ip, container.args.as_deref().unwrap_or_default())?)
+        } else {
+            lock(&self.world).gateways.entry(name.clone()).or_default();
+            let listener = TcpListener::bind((ip.as_str(), ADMIN_PORT)).await.context("listen as a gateway")?;
+            Server::Gateway(tokio::spawn(serve(listener, name.clone(), self.world.clone())))
+        };
+        let uid = pod.uid().unwrap_or_default();
+        self.running.insert(name, Running { ip, uid, server, ready: None });
+        Ok(())
+    }
+
+    /// A real server, with the operator's configuration and arguments; only the paths are others.
+    fn redis(&self, pod: &str, ip: &str, args: &[String]) -> Result<Child> {
+        let data = self.root.join(pod);
+        std::fs::create_dir_all(&data).context("make a data directory")?;
+        let config = data.join("redis.conf");
+        std::fs::write(&config, parlor_operator::redis::settings::CONF).context("write the configuration")?;
+        let args = args.iter().skip(1).map(|arg| match arg.as_str() {
+            "/data" => data.display().to_string(),
+            arg => arg.replace("$(POD_IP)", ip).replace("$(POD_NAME)", pod),
+        });
+        Command::new("redis-server")
+            .arg(config)
+            .args(args)
+            .args(["--bind", ip])
+            .stdout(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .context("start redis-server: is it installed?")
+    }
+
+    /// Writes the pod's status when its readiness changed.
+    async fn report(&mut self, pods: &Api<Pod>, name: &str) -> Result<()> {
+        let Some(running) = self.running.get_mut(name) else { return Ok(()) };
+        let draining = lock(&self.world).gateways.get(name).is_some_and(|gateway| gateway.draining);
+        let broken = matches!(running.server, Server::Broken);
+        let ready = !draining && !broken;
+        if running.ready == Some(ready) {
+            return Ok(());
+        }
+        let state = if broken {
+            json!({ "waiting": { "reason": "ImagePullBackOff", "message": "no such image" } })
+        } else {
+            json!({ "running": { "startedAt": Timestamp::now().to_string() } })
+        };
+        let status = json!({ "status": {
+            "phase": if broken { "Pending" } else { "Running" }, "podIP": running.ip, "podIPs": [{ "ip": running.ip }],
+            "conditions": [{ "type": "Ready", "status": if ready { "True" } else { "False" } }],
+            "containerStatuses": [{
+                "name": "any", "image": "any", "imageID": "any", "ready": ready, "restartCount": 0, "state": state,
+            }],
+        } });
+        pods.patch_status(name, &PatchParams::default(), &Patch::Merge(status)).await.context("write the status")?;
+        running.ready = Some(ready);
+        Ok(())
+    }
+
+    async fn stop(&mut self, name: &str) {
+        let Some(running) = self.running.remove(name) else { return };
+        lock(&self.world).gateways.remove(name);
+        match running.server {
+            Server::Gateway(task) => task.abort(),
+            Server::Broken => {}
+            Server::Redis(mut server) => {
+                if let Err(error) = server.kill().await {
+                    eprintln!("kill the redis-server of {name}: {error}");
+                }
+            }
+        }
+        // Without a volume claim a pod's data goes with it; one that was never there is as good.
+        drop(std::fs::remove_dir_all(self.root.join(name)));
+    }
+}
+
+impl Drop for Node1 {
+    fn drop(&mut self) {
+        drop(std::fs::remove_dir_all(&self.root));
+    }
+}
+
+async fn serve(listener: TcpListener, pod: String, world: Arc<Mutex<World>>) {
+    while let Ok((stream, _)) = listener.accept().await {
+        tokio::spawn(answer(stream, pod.clone(), world.clone()));
+    }
+}
+
+/// Answers requests without bodies, one after another.
+async fn answer(mut stream: TcpStream, pod: String, world: Arc<Mutex<World>>) {
+    let mut request = Vec::new();
+    let mut bytes = [0; 2048];
+    loop {
+        let Ok(read @ 1..) = stream.read(&mut bytes).await else { return };
+        request.extend_from_slice(&bytes[..read]);
+        if !request.ends_with(b"\r\n\r\n") {
+            continue;
+        }
+        let text = String::from_utf8_lossy(&request).into_owned();
+        request.clear();
+        let (code, body) = respond(&text, &pod, &world);
+        if code == 0 {
+            std::future::pending::<()>().await;
+        }
+        let reply = format!(
+            "HTTP/1.1 {code} X\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        if stream.write_all(reply.as_bytes()).await.is_err() {
+            return;
+        }
+    }
+}
+
+fn respond(request: &str, pod: &str, world: &Mutex<World>) -> (u16, String) {
+    let mut world = lock(world);
+    let Some(gateway) = world.gateways.get_mut(pod) else { return (500, String::new()) };
+    let authorized = request.to_lowercase().contains("authorization: bearer ");
+    if request.starts_with("GET /status") {
+        return if gateway.silent { (0, String::new()) } else { (200, status(pod, gateway)) };
+    }
+    match (request.starts_with("POST /drain"), request.starts_with("DELETE /drain"), authorized) {
+        (true, _, true) => gateway.draining = true,
+        (_, true, true) => gateway.draining = false,
+        _ => return (401, String::new()),
+    }
+    (200, "{}".into())
+}
+
+fn status(pod: &str, gateway: &Gateway) -> String {
+    let drain = gateway.draining.then_some(DrainStatus { started_at: 0, initial: 0, remaining: gateway.connections });
+    let status = GatewayStatus {
+        gateway: pod.to_owned(),
+        version: "0".into(),
+        ready: !gateway.draining,
+        connections: gateway.connections,
+        connections_limit: 15_000,
+        rooms: 1,
+        drain,
+        bus: BusStatus::Replicated,
+    };
+    serde_json::to_string(&status).unwrap_or_default()
+}

@@ -1,0 +1,429 @@
+//! The operator against a real API server and real controllers; the node, and what gateways answer, are played.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use k8s_openapi::api::apps::v1::{ReplicaSet, StatefulSet};
+use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret, Service, ServiceAccount};
+use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use k8s_openapi::jiff::Timestamp;
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
+use kube::{Api, Client, ResourceExt};
+use parlor_crds::ChatRoom;
+use parlor_operator::args::Settings;
+use parlor_operator::run::{self, RunError};
+use parlor_tests::control_plane::ControlPlane;
+use parlor_tests::kubelet::Kubelet;
+use serde_json::{Value, json};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Several passes at rest.
+const QUIET: Duration = Duration::from_secs(16);
+
+/// An operator for one namespace, stopped when dropped.
+struct Operator {
+    stop: CancellationToken,
+    task: JoinHandle<Result<(), RunError>>,
+}
+
+impl Operator {
+    fn start(client: Client, namespace: &str) -> Self {
+        let settings = Settings {
+            watch_namespaces: vec![namespace.to_owned()],
+            gateway_image: "parlor-gateway:test".into(),
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            lease_namespace: namespace.to_owned(),
+        };
+        let stop = CancellationToken::new();
+        let task = tokio::spawn(run::operate(client, settings, stop.clone()));
+        Self { stop, task }
+    }
+
+    async fn stop(mut self) -> Result<()> {
+        self.stop.cancel();
+        (&mut self.task).await.context("join the operator")?.context("stop the operator")
+    }
+}
+
+impl Drop for Operator {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// A namespace with an operator and a node of its own.
+struct Stage {
+    client: Client,
+    namespace: String,
+    kubelet: Kubelet,
+    operator: Operator,
+}
+
+impl Stage {
+    async fn set(name: &str, network: u8) -> Result<Self> {
+        let plane = ControlPlane::shared().await?;
+        plane.install_crd().await?;
+        let namespace = plane.namespace(name).await?;
+        let client = plane.client().await?;
+        let kubelet = Kubelet::start(client.clone(), &namespace, network).await?;
+        let operator = Operator::start(client.clone(), &namespace);
+        Ok(Self { client, namespace, kubelet, operator })
+    }
+
+    fn api<K>(&self) -> Api<K>
+    where
+        K: kube::Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>,
+    {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    async fn create(&self, spec: Value) -> Result<()> {
+        let room = json!({
+            "apiVersion": "parlor.chat/v1alpha1", "kind": "ChatRoom", "metadata": { "name": "lobby" }, "spec": spec,
+        });
+        let room: ChatRoom = serde_json::from_value(room)?;
+        self.api::<ChatRoom>().create(&PostParams::default(), &room).await.context("create the ChatRoom")?;
+        Ok(())
+    }
+
+    async fn change(&self, patch: Value) -> Result<()> {
+        let patch = Patch::Merge(json!({ "spec": patch }));
+        self.api::<ChatRoom>().patch("lobby", &PatchParams::default(), &patch).await.context("change the ChatRoom")?;
+        Ok(())
+    }
+
+    async fn room(&self) -> Result<ChatRoom> {
+        self.api::<ChatRoom>().get("lobby").await.context("read the ChatRoom")
+    }
+
+    /// Waits until `is_so` says nothing is missing; otherwise fails with what is.
+    async fn until(&self, mut is_so: impl AsyncFnMut(&Self) -> Result<Option<String>>) -> Result<()> {
+        let start = Instant::now();
+        loop {
+            let Some(missing) = is_so(self).await? else { return Ok(()) };
+            if start.elapsed() > PATIENCE {
+                let status = serde_json::to_string_pretty(&self.room().await?.status)?;
+                anyhow::bail!("not within {PATIENCE:?}: {missing}\n{status}");
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+
+    async fn until_ready(&self) -> Result<()> {
+        self.until(async |stage| Ok(missing(&stage.room().await?, "Ready", "True"))).await
+    }
+
+    async fn until_reason(&self, condition: &str, reason: &str) -> Result<()> {
+        self.until(async |stage| {
+            let room = stage.room().await?;
+            let found = conditions(&room).remove(condition).map(|(_, reason)| reason).unwrap_or_default();
+            Ok((found != reason).then(|| format!("{condition} is {found}, not {reason}")))
+        })
+        .await
+    }
+
+    /// Serving gateways, neither draining nor gone.
+    async fn gateways(&self) -> Result<Vec<Pod>> {
+        let found =
+            self.api::<Pod>().list(&ListParams::default().labels("app.kubernetes.io/component=gateway")).await?;
+        let serves = |pod: &Pod| {
+            pod.metadata.deletion_timestamp.is_none() && !pod.annotations().contains_key("parlor.chat/draining-since")
+        };
+        Ok(found.items.into_iter().filter(serves).collect())
+    }
+
+    async fn until_gateways(&self, wanted: usize) -> Result<()> {
+        self.until(async |stage| {
+            let (found, all) = (stage.gateways().await?.len(), stage.pods("gateway").await?.len());
+            Ok((found != wanted || all != wanted).then(|| format!("{found} of {all} gateways serve, wanted {wanted}")))
+        })
+        .await
+    }
+
+    async fn pods(&self, component: &str) -> Result<Vec<Pod>> {
+        let labels = format!("app.kubernetes.io/component={component}");
+        Ok(self.api::<Pod>().list(&ListParams::default().labels(&labels)).await?.items)
+    }
+
+    /// Version of everything that the operator owns, and of the ChatRoom.
+    async fn versions(&self) -> Result<BTreeMap<String, String>> {
+        let mut versions = BTreeMap::new();
+        self.add_versions::<Service>(&mut versions).await?;
+        self.add_versions::<ConfigMap>(&mut versions).await?;
+        self.add_versions::<ServiceAccount>(&mut versions).await?;
+        self.add_versions::<PodDisruptionBudget>(&mut versions).await?;
+        self.add_versions::<NetworkPolicy>(&mut versions).await?;
+        self.add_versions::<Ingress>(&mut versions).await?;
+        self.add_versions::<ReplicaSet>(&mut versions).await?;
+        self.add_versions::<StatefulSet>(&mut versions).await?;
+        self.add_versions::<Pod>(&mut versions).await?;
+        let secret = self.api::<Secret>().get("lobby-keys").await?;
+        versions.insert("Secret/lobby-keys".into(), secret.resource_version().unwrap_or_default());
+        versions.insert("ChatRoom/lobby".into(), self.room().await?.resource_version().unwrap_or_default());
+        Ok(versions)
+    }
+
+    async fn add_versions<K>(&self, versions: &mut BTreeMap<String, String>) -> Result<()>
+    where
+        K: kube::Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
+            + Clone
+            + std::fmt::Debug
+            + serde::de::DeserializeOwned,
+    {
+        let labels = ListParams::default().labels("app.kubernetes.io/managed-by=parlor-operator");
+        for object in self.api::<K>().list(&labels).await?.items {
+            let id = format!("{}/{}", K::kind(&()), object.name_any());
+            versions.insert(id, object.resource_version().unwrap_or_default());
+        }
+        Ok(())
+    }
+}
+
+fn conditions(room: &ChatRoom) -> BTreeMap<String, (String, String)> {
+    let all = room.status.iter().flat_map(|status| &status.conditions);
+    all.map(|one| (one.type_.clone(), (one.status.clone(), one.reason.clone()))).collect()
+}
+
+fn missing(room: &ChatRoom, condition: &str, status: &str) -> Option<String> {
+    let found = conditions(room).remove(condition);
+    let seen = room.status.as_ref().and_then(|status| status.observed_generation) == room.metadata.generation;
+    let is_so = seen && found.as_ref().is_some_and(|(found, _)| found == status);
+    (!is_so).then(|| format!("{condition} is {found:?}, seen {seen}"))
+}
+
+/// A spec that needs no Redis of ours.
+fn external(more: Value) -> Value {
+    let mut spec = json!({ "redis": { "external": { "seeds": ["redis.example:6379"] } } });
+    if let (Some(spec), Some(more)) = (spec.as_object_mut(), more.as_object()) {
+        spec.extend(more.clone());
+    }
+    spec
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_chatroom_becomes_ready_and_then_nothing_is_written() -> Result<()> {
+    let stage = Stage::set("quiet", 10).await?;
+    let route = json!({ "hosts": ["chat.example.com"], "ingressClassName": "any" });
+    let protocols = json!({ "native": {}, "onlyone": { "port": 9090 } });
+    stage.create(external(json!({ "replicas": 2, "route": route, "protocols": protocols }))).await?;
+    stage.until_ready().await?;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let before = stage.versions().await?;
+    for id in ["Service/lobby", "Service/lobby-onlyone", "Ingress/lobby", "ServiceAccount/lobby", "NetworkPolicy/lobby"]
+    {
+        ensure!(before.contains_key(id), "{id} is missing among {:?}", before.keys());
+    }
+    tokio::time::sleep(QUIET).await;
+    let after = stage.versions().await?;
+    ensure!(before == after, "something was written at rest:\n{before:#?}\n{after:#?}");
+    let Stage { client, namespace, kubelet, operator } = stage;
+    operator.stop().await?;
+    let stage = Stage { operator: Operator::start(client.clone(), &namespace), client, namespace, kubelet };
+    tokio::time::sleep(QUIET).await;
+    ensure!(stage.versions().await? == after, "a new operator wrote something");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_chatroom_asks_for_no_more_goes_and_what_was_touched_is_restored() -> Result<()> {
+    let stage = Stage::set("orphans", 11).await?;
+    let route = json!({ "hosts": ["chat.example.com"], "ingressClassName": "any" });
+    let protocols = json!({ "native": {}, "onlyone": { "port": 9090 } });
+    stage.create(external(json!({ "replicas": 1, "route": route, "protocols": protocols }))).await?;
+    stage.until_ready().await?;
+    stage.change(json!({ "route": null, "protocols": { "onlyone": { "port": null } } })).await?;
+    stage
+        .until(async |stage| {
+            let (service, ingress) = (
+                stage.api::<Service>().get_opt("lobby-onlyone").await?,
+                stage.api::<Ingress>().get_opt("lobby").await?,
+            );
+            Ok((service.is_some() || ingress.is_some()).then(|| "the Service or the Ingress is still there".into()))
+        })
+        .await?;
+    stage.api::<Service>().delete("lobby", &DeleteParams::default()).await?;
+    let wrong = Patch::Merge(json!({ "spec": { "maxUnavailable": 7 } }));
+    stage.api::<PodDisruptionBudget>().patch("lobby", &PatchParams::default(), &wrong).await?;
+    stage
+        .until(async |stage| {
+            let service = stage.api::<Service>().get_opt("lobby").await?;
+            let budget = stage.api::<PodDisruptionBudget>().get("lobby").await?;
+            let most = budget.spec.and_then(|spec| spec.max_unavailable);
+            let restored = service.is_some() && format!("{most:?}").contains("Int(1)");
+            Ok((!restored).then(|| format!("the Service is {service:?}, the budget {most:?}")))
+        })
+        .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_scale_subresource_grows_the_fleet_and_shrinks_it_by_its_emptiest_gateway() -> Result<()> {
+    let stage = Stage::set("scale", 12).await?;
+    stage.create(external(json!({ "replicas": 2 }))).await?;
+    stage.until_gateways(2).await?;
+    let scale = |replicas: u32| Patch::Merge(json!({ "spec": { "replicas": replicas } }));
+    stage.api::<ChatRoom>().patch_scale("lobby", &PatchParams::default(), &scale(3)).await?;
+    stage.until_gateways(3).await?;
+    let selector = stage.api::<ChatRoom>().get_scale("lobby").await?.status.and_then(|status| status.selector);
+    ensure!(selector.as_deref().is_some_and(|text| text.contains("app.kubernetes.io/instance=lobby")), "{selector:?}");
+    let names: Vec<String> = stage.gateways().await?.iter().map(ResourceExt::name_any).collect();
+    for (at, name) in names.iter().enumerate() {
+        stage.kubelet.gateway(name, |gateway| gateway.connections = [50, 3, 80][at]);
+    }
+    stage.api::<ChatRoom>().patch_scale("lobby", &PatchParams::default(), &scale(2)).await?;
+    stage
+        .until(async |stage| {
+            let draining = stage.kubelet.gateways().get(&names[1]).is_some_and(|gateway| gateway.draining);
+            Ok((!draining).then(|| format!("{} is not being emptied", names[1])))
+        })
+        .await?;
+    tokio::time::sleep(Duration::from_secs(8)).await;
+    ensure!(stage.pods("gateway").await?.len() == 3, "a gateway went while people were on it");
+    stage.kubelet.gateway(&names[1], |gateway| gateway.connections = 0);
+    stage.until_gateways(2).await?;
+    let left: Vec<String> = stage.gateways().await?.iter().map(ResourceExt::name_any).collect();
+    ensure!(left == [names[0].clone(), names[2].clone()], "{names:?} became {left:?}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rollout_brings_up_the_new_gateways_first_and_a_bad_template_stops_after_one() -> Result<()> {
+    let stage = Stage::set("rollout", 13).await?;
+    stage.kubelet.break_image("broken:1");
+    stage.create(external(json!({ "replicas": 2 }))).await?;
+    stage.until_ready().await?;
+    let old: Vec<String> = stage.gateways().await?.iter().map(ResourceExt::name_any).collect();
+    stage.change(json!({ "template": { "image": "broken:1" } })).await?;
+    stage.until(async |stage| Ok((stage.pods("gateway").await?.len() != 3).then(|| "no third pod".into()))).await?;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    ensure!(stage.pods("gateway").await?.len() == 3, "more than one gateway of a bad template");
+    ensure!(stage.kubelet.gateways().iter().all(|(_, gateway)| !gateway.draining), "an old gateway was emptied");
+    ensure!(missing(&stage.room().await?, "Ready", "False").is_none(), "a stuck rollout must not look ready");
+    stage.change(json!({ "template": { "image": "good:2" } })).await?;
+    stage.until_ready().await?;
+    stage.until_gateways(2).await?;
+    let new: Vec<String> = stage.gateways().await?.iter().map(ResourceExt::name_any).collect();
+    ensure!(new.iter().all(|name| !old.contains(name)), "{old:?} became {new:?}");
+    stage
+        .until(async |stage| {
+            let sets = stage.api::<ReplicaSet>().list(&ListParams::default()).await?.items.len();
+            Ok((sets != 1).then(|| format!("{sets} ReplicaSets")))
+        })
+        .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn load_brings_gateways_within_15_seconds_and_its_end_takes_them_away_after_a_while() -> Result<()> {
+    let stage = Stage::set("scaling", 14).await?;
+    let scaling = json!({ "min": 1, "max": 4, "connectionsPerGateway": 100, "scaleDownAfter": "10s" });
+    stage.create(external(json!({ "scaling": scaling }))).await?;
+    stage.until_gateways(1).await?;
+    stage.until_ready().await?;
+    let name = stage.gateways().await?[0].name_any();
+    stage.kubelet.gateway(&name, |gateway| gateway.connections = 250);
+    let asked = Instant::now();
+    stage
+        .until(async |stage| Ok((stage.pods("gateway").await?.len() < 3).then(|| "fewer than 3 gateways".into())))
+        .await?;
+    ensure!(asked.elapsed() < Duration::from_secs(15), "it took {:?}", asked.elapsed());
+    let said = stage.room().await?.status.and_then(|status| status.scaling).context("no decision in the status")?;
+    ensure!(said.wanted == 3 && said.reason == "250 connections at 100 per gateway: from 1 to 3", "{said:?}");
+    stage.until_gateways(3).await?;
+    stage.kubelet.gateway(&name, |gateway| gateway.connections = 90);
+    stage.until_gateways(1).await?;
+    ensure!(stage.gateways().await?[0].name_any() == name, "the gateway with the people went");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_managed_redis_cluster_forms_and_heals_after_all_its_pods_were_replaced() -> Result<()> {
+    let stage = Stage::set("redis", 15).await?;
+    stage.create(json!({ "replicas": 1 })).await?;
+    stage.until_ready().await?;
+    stage.until_reason("RedisReady", "Replicated").await?;
+    stage.api::<Pod>().delete("lobby-redis-2", &DeleteParams::default()).await?;
+    stage.until_reason("RedisReady", "Degraded").await?;
+    stage.until_reason("RedisReady", "Replicated").await?;
+    let redis = ListParams::default().labels("app.kubernetes.io/component=redis");
+    stage.api::<Pod>().delete_collection(&DeleteParams::default(), &redis).await?;
+    stage.until(async |stage| Ok(missing(&stage.room().await?, "RedisReady", "False"))).await?;
+    stage.until_reason("RedisReady", "Replicated").await?;
+    stage.until_ready().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_redis_image_restarts_replicas_first_and_one_server_at_a_time() -> Result<()> {
+    let stage = Stage::set("upgrade", 16).await?;
+    stage.create(json!({ "replicas": 1 })).await?;
+    stage.until_ready().await?;
+    stage.change(json!({ "redis": { "managed": { "image": "redis:7.4.1" } } })).await?;
+    let mut away = 0;
+    stage
+        .until(async |stage| {
+            let pods = stage.pods("redis").await?;
+            let ready = |pod: &&Pod| parlor_operator::reconcile::observed::is_ready(pod);
+            away = away.max(6 - pods.iter().filter(ready).count());
+            let image = |pod: &Pod| pod.spec.as_ref().and_then(|spec| spec.containers[0].image.clone());
+            let old = pods.iter().filter(|pod| image(pod).as_deref() != Some("redis:7.4.1")).count();
+            Ok((old > 0).then(|| format!("{old} servers run the old image")))
+        })
+        .await?;
+    ensure!(away <= 1, "{away} servers were away at the same time");
+    stage.until_reason("RedisReady", "Replicated").await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_suspended_chatroom_drains_to_zero_and_comes_back() -> Result<()> {
+    let stage = Stage::set("suspend", 17).await?;
+    stage.create(external(json!({ "replicas": 2 }))).await?;
+    stage.until_ready().await?;
+    stage.change(json!({ "suspend": true })).await?;
+    stage.until_gateways(0).await?;
+    stage.until_reason("GatewaysAvailable", "Suspended").await?;
+    stage.change(json!({ "suspend": false })).await?;
+    stage.until_gateways(2).await?;
+    stage.until_ready().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_chatroom_deleted_while_no_operator_runs_still_goes_with_all_that_was_made() -> Result<()> {
+    let stage = Stage::set("deletion", 18).await?;
+    stage.create(external(json!({ "replicas": 1 }))).await?;
+    stage.until_ready().await?;
+    let Stage { client, namespace, kubelet: _kubelet, operator } = stage;
+    operator.stop().await?;
+    Api::<ChatRoom>::namespaced(client.clone(), &namespace).delete("lobby", &DeleteParams::default()).await?;
+    let start = Instant::now();
+    loop {
+        let all = ListParams::default();
+        let services = Api::<Service>::namespaced(client.clone(), &namespace).list(&all).await?.items.len();
+        let pods = Api::<Pod>::namespaced(client.clone(), &namespace).list(&all).await?.items.len();
+        let secrets = Api::<Secret>::namespaced(client.clone(), &namespace).list(&all).await?.items.len();
+        if services + pods + secrets == 0 {
+            return Ok(());
+        }
+        ensure!(start.elapsed() < PATIENCE, "{services} Services, {pods} Pods, {secrets} Secrets are left");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_operator_waits_and_takes_over_when_the_first_stops() -> Result<()> {
+    let stage = Stage::set("leader", 19).await?;
+    stage.create(external(json!({ "replicas": 1 }))).await?;
+    stage.until_ready().await?;
+    let second = Operator::start(stage.client.clone(), &stage.namespace);
+    let Stage { client, namespace, kubelet, operator: first } = stage;
+    first.stop().await?;
+    let stopped = Timestamp::now();
+    let stage = Stage { client, namespace, kubelet, operator: second };
+    stage.change(json!({ "replicas": 2 })).await?;
+    stage.until_gateways(2).await?;
+    let took = Timestamp::now().duration_since(stopped);
+    ensure!(took.as_secs() < 15, "a released lease was waited for: {took:#}");
+    Ok(())
+}
