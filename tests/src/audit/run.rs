@@ -133,7 +133,7 @@ pub async fn run(plan: &Plan) -> Result<Report> {
         phase: watched,
         clock: Mutex::new(Clock::start()),
         rooms: plan.rooms.iter().map(|name| Room::new(name)).collect(),
-        latency: Mutex::new(Histogram::new(3).context("make a histogram")?),
+        latency: Mutex::new(Histogram::new_with_bounds(1, 600_000_000, 3).context("make a histogram")?),
         reconnects: AtomicU64::new(0),
     });
     let began = Instant::now();
