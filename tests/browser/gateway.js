@@ -25,6 +25,7 @@ spec:
   protocols:
     native: {path: /chat}
     onlyone: {path: /onlyone, rooms: [onlyOne, support]}
+    relay: {path: /room, issueTokens: true}
   limits: {messagesPerSecond: 10000}
   history: {messages: 10000}
   replicas: 1

@@ -4,7 +4,7 @@
 //! it (until it has asked whether it changed). Never renders anything, and knows of no room or connection. Mounted by
 //! the wiring on the shared port.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{
     Json, Router,
@@ -16,6 +16,8 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
+
+use crate::rooms::ProtocolId;
 
 /// Where everything of the page but `/` and `/parlor.js` is served; no protocol may have a path below it.
 pub const PAGE_PREFIX: &str = "/page";
@@ -34,6 +36,8 @@ pub struct PageSettings {
     pub rooms: Vec<String>,
     /// Largest whole message in bytes, so that the page says "too long" before the server closes on it.
     pub message_bytes: u32,
+    /// Paths of all protocols on the shared port, for the protocol console.
+    pub protocols: BTreeMap<ProtocolId, String>,
 }
 
 /// Scripts, styles and sockets of this origin alone; text can never become markup, as Trusted Types are required and
@@ -63,18 +67,23 @@ const INDEX: File = file!("index.html", "text/html; charset=utf-8");
 const CLIENT: File = file!("parlor.js", JAVASCRIPT);
 
 /// Served below [`PAGE_PREFIX`].
-const FILES: [File; 13] = [
+const FILES: [File; 18] = [
     file!("page.css", "text/css; charset=utf-8"),
     file!("icon.svg", "image/svg+xml"),
     file!("main.js", JAVASCRIPT),
     file!("app.js", JAVASCRIPT),
     file!("announce.js", JAVASCRIPT),
     file!("composer.js", JAVASCRIPT),
+    file!("console.css", "text/css; charset=utf-8"),
+    file!("console.html", "text/html; charset=utf-8"),
+    file!("console.js", JAVASCRIPT),
     file!("connection.js", JAVASCRIPT),
+    file!("dialects.js", JAVASCRIPT),
     file!("drawer.js", JAVASCRIPT),
     file!("feed.js", JAVASCRIPT),
     file!("log.js", JAVASCRIPT),
     file!("people.js", JAVASCRIPT),
+    file!("relay-wire.js", JAVASCRIPT),
     file!("row.js", JAVASCRIPT),
     file!("store.js", JAVASCRIPT),
 ];
@@ -176,6 +185,7 @@ mod tests {
             room: "onlyOne".into(),
             rooms: vec!["onlyOne".into()],
             message_bytes: 10240,
+            protocols: BTreeMap::from([(ProtocolId::Native, "/chat".into()), (ProtocolId::Match, "/ws".into())]),
         }
     }
 
@@ -237,8 +247,7 @@ mod tests {
     async fn the_page_learns_its_settings_and_never_keeps_them() {
         let (_, headers, body) = fetch("/page/config.json", None).await;
         assert_eq!(headers[header::CACHE_CONTROL], "no-store");
-        let expected =
-            r#"{"title":"lobby","native":"/chat","room":"onlyOne","rooms":["onlyOne"],"messageBytes":10240}"#;
+        let expected = r#"{"title":"lobby","native":"/chat","room":"onlyOne","rooms":["onlyOne"],"messageBytes":10240,"protocols":{"native":"/chat","match":"/ws"}}"#;
         assert_eq!(body, expected);
     }
 

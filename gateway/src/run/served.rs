@@ -139,5 +139,6 @@ pub(super) fn page(room: &ChatRoom, protocols: &[Configured]) -> axum::Router {
         room: rooms.first().cloned().unwrap_or_else(|| FIRST_ROOM.to_owned()),
         rooms,
         message_bytes: native.message_bytes.unwrap_or(room.spec.limits.message_bytes),
+        protocols: protocols.iter().map(|one| (one.served.protocol.id(), one.served.path.clone())).collect(),
     }))
 }

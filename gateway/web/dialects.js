@@ -1,0 +1,103 @@
+/**
+ * What the console knows of each protocol: the usual messages, how a frame is written and read, and what keeps a
+ * connection alive. Decides nothing about the socket; console.js does.
+ *
+ * @typedef {Record<string, any>} Seen values that earlier frames brought: ids, tokens, sessions
+ * @typedef {object} Dialect
+ * @property {string} about
+ * @property {Record<string, (seen: Seen) => object>} messages by what they do
+ * @property {(message: any) => string | Uint8Array} write
+ * @property {(frame: string | Uint8Array) => any} read
+ * @property {(message: any) => any} [answer] what a client must answer to stay
+ * @property {{ every: number, message: (seen: Seen) => object }} [beat] what a client must send, in milliseconds
+ */
+import { decode, encode } from "./relay-wire.js";
+
+const json = {
+  write: (/** @type {any} */ message) => JSON.stringify(message),
+  read: (/** @type {string | Uint8Array} */ frame) => JSON.parse(typeof frame === "string" ? frame : new TextDecoder().decode(frame)),
+};
+
+let requests = 1;
+const next = () => requests++;
+
+/** @type {Record<string, Dialect>} */
+export const dialects = {
+  native: {
+    about: "Parlor's own: JSON with an op; ids are echoed.",
+    ...json,
+    messages: {
+      Join: ({ room }) => ({ op: "join", id: next(), room, name: "console" }),
+      Post: ({ room }) => ({ op: "post", id: next(), room, key: `console-${Date.now()}`, body: { text: "hello" } }),
+      History: ({ room }) => ({ op: "history", id: next(), room, limit: 10 }),
+      Members: ({ room }) => ({ op: "members", id: next(), room }),
+      Typing: ({ room }) => ({ op: "typing", room }),
+      Leave: ({ room }) => ({ op: "leave", id: next(), room }),
+      Ping: () => ({ op: "ping", id: next() }),
+    },
+  },
+  onlyone: {
+    about: "OnlyOne: requests, responses and pushes, by route.",
+    ...json,
+    messages: {
+      "Join a room": ({ room }) => call("roomHandler.joinRoom", { room_id: room }),
+      Chat: ({ room }) => call("chatHandler.chat", { room_id: room, chat_message: { type: "text", content: "hello" } }),
+      "Leave it": ({ room }) => call("roomHandler.leaveRoom", { room_id: room }),
+      Rooms: () => call("roomHandler.getRoomList", {}),
+      "Room info": ({ room }) => call("roomHandler.getRoomInfo", { room_id: room }),
+      "Number of users": ({ room }) => call("roomHandler.getRoomAllUserNum", { room_id: room }),
+    },
+  },
+  relay: {
+    about: "Relay: protobuf in BINARY frames, shown as what they mean. Sign in within 5 seconds; “Get a token” first.",
+    write: encode,
+    read: (frame) => decode(typeof frame === "string" ? new TextEncoder().encode(frame) : frame),
+    messages: {
+      "Sign in": ({ relayToken, room }) => ({ type: "SIGN_IN", token: relayToken ?? "", roomID: room }),
+      Message: ({ room }) => ({ type: "MESSAGE", roomID: room, msgLv: "NORMAL", data: "hello" }),
+      Important: ({ room }) => ({ type: "MESSAGE", roomID: room, msgLv: "IMPORTANT", data: "hello at once" }),
+      Members: () => ({ type: "MEMBERS" }),
+      Heartbeat: () => ({ type: "HEARTBEAT" }),
+    },
+  },
+  match: {
+    about: "Stranger matching: open two consoles, create an account in each, then match.",
+    ...json,
+    messages: {
+      "Create account": () => ({ cmd: "CRT_ACCOUNT_REQ", nickName: "console" }),
+      Match: ({ accountId = 0 }) => ({ cmd: "MATCH_REQ", accountId }),
+      Say: ({ accountId = 0, sessionId = 0 }) => ({ cmd: "DIALOGUE_REQ", requestId: String(next()), senderId: accountId, sessionId, content: "hello" }),
+      Viewed: ({ accountId = 0, sessionId = 0, msgId = 0 }) => ({ cmd: "VIEWED_ACK_REQ", sessionId, accountId, msgId }),
+      Reconnect: ({ accountId = 0, token = "" }) => ({ cmd: "RECONNECT_REQ", accountId, token }),
+      Ping: ({ accountId = 0 }) => ({ cmd: "PING_REQ", accountId }),
+    },
+    answer: ({ cmd, accountId }) => (cmd === "PING_REQ" ? { cmd: "PING_RESP", accountId } : undefined),
+  },
+  multiperson: {
+    about: "MutiPersonChat: JSON in BINARY frames, answers in TEXT. INIT says which of its stages is spoken.",
+    write: (message) => new TextEncoder().encode(JSON.stringify(message)),
+    read: json.read,
+    messages: {
+      "Stage A: init": () => ({ user_name: "console", user_id: 1_795_172_464_819, type: "INIT", message: "join" }),
+      "Stage A: chat": () => ({ user_name: "console", user_id: 1_795_172_464_819, type: "USER", message: "hello" }),
+      "Stage C: init": () => ({ type: "INIT", from_user_id: "2", message: "init" }),
+      "Stage C: to a block": () => ({ ...stageC("BLOCK"), block_id: "1" }),
+      "Stage C: to a person": () => ({ ...stageC("PTP"), to_user_id: "1" }),
+      Ping: () => PING,
+    },
+    beat: { every: 5_000, message: () => PING },
+  },
+};
+
+const PING = { type: "PING", message: "ping", from_user_id: "0" };
+
+/** @param {string} route @param {object} data */
+function call(route, data) {
+  return { requestId: next(), type: "request", route, data };
+}
+
+/** @param {string} chat_type */
+function stageC(chat_type) {
+  const now = Date.now();
+  return { type: "MESSAGE", from_user_id: "2", message_id: "-2", message: "hello", chat_type, send_time: now, temp_id: String(now) };
+}

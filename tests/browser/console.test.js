@@ -1,0 +1,85 @@
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { Gateway } from "./gateway.js";
+import { load } from "./source.js";
+import { browser } from "./window.js";
+
+const { decode, encode } = await load("relay-wire.js");
+
+/** @type {Gateway} */
+let gateway;
+/** @type {import("playwright-core").Browser} */
+let chromium;
+
+before(async () => {
+  [gateway, chromium] = await Promise.all([Gateway.start(), browser()]);
+});
+
+after(async () => {
+  await chromium?.close();
+  await gateway?.stop();
+});
+
+/** A console that is connected as a protocol. @param {string} protocol */
+async function connected(protocol) {
+  const page = await chromium.newPage();
+  await page.goto(`${gateway.url}page/console.html`);
+  await page.getByLabel("Protocol").selectOption(protocol);
+  await page.getByRole("button", { name: "Connect", exact: true }).click();
+  await page.getByRole("status").getByText("Connected", { exact: true }).waitFor();
+  const send = async (/** @type {string} */ message) => {
+    await page.getByRole("group", { name: "Usual messages" }).getByRole("button", { name: message, exact: true }).click();
+    await page.getByRole("button", { name: "Send", exact: true }).click();
+  };
+  const hears = (/** @type {string | RegExp} */ text) => page.locator("#frames .in pre").filter({ hasText: text }).first().waitFor();
+  return { page, send, hears };
+}
+
+function hex(text) {
+  return Uint8Array.from(text.split(" "), (byte) => parseInt(byte, 16));
+}
+
+test("relay frames are read byte for byte", () => {
+  assert.deepEqual(decode(hex("12 05 12 03 73 75 63")), { type: "UNKNOWN", code: 0, msg: "suc" });
+  const frame = "08 03 12 25 0a 05 72 6f 6f 6d 33 1a 1c 0a 00 00 00 68 65 6c 6c 6f 20 69 6d 20 32 0a 00 00 00 68 65 6c 6c 6f 20 69 6d 20 32";
+  assert.deepEqual(decode(hex(frame)), { type: "MESSAGE", roomID: "room3", msgLv: "NORMAL", items: ["hello im 2", "hello im 2"] });
+});
+
+test("relay requests are written as proto3 writes them, lengths above 127 too", () => {
+  assert.deepEqual([...encode({ type: "HEARTBEAT" })], [8, 2]);
+  assert.deepEqual([...encode({ type: "SIGN_IN", token: "t", roomID: "r" })], [8, 1, 18, 6, 10, 1, 116, 18, 1, 114]);
+  const long = encode({ type: "MESSAGE", roomID: "r", msgLv: "IMPORTANT", data: "x".repeat(300) });
+  assert.deepEqual([...long.slice(0, 13)], [8, 3, 18, 180, 2, 10, 1, 114, 16, 1, 26, 172, 2]);
+  assert.throws(() => encode({ type: "SHOUT" }), TypeError);
+});
+
+test("two consoles of different protocols read each other in one room", async () => {
+  const native = await connected("native");
+  const onlyone = await connected("onlyone");
+  await native.send("Join");
+  await native.hears('"op":"joined"');
+  await onlyone.send("Join a room");
+  await onlyone.hears('"code":0');
+  await onlyone.send("Chat");
+  await native.hears(/"op":"messages".*"text":"hello"/);
+  await native.send("Post");
+  await onlyone.hears(/"route":"room.chat".*"content":"hello"/);
+});
+
+test("text that is no message is refused before it is sent", async () => {
+  const { page } = await connected("native");
+  await page.getByLabel("Message", { exact: true }).fill("{");
+  await page.getByRole("button", { name: "Send", exact: true }).click();
+  await page.getByRole("alert").getByText("SyntaxError").waitFor();
+  assert.equal(await page.locator("#frames .out").count(), 0);
+});
+
+test("a relay client gets a token, signs in and hears itself", async () => {
+  const { page, send, hears } = await connected("relay");
+  await page.getByRole("button", { name: "Get a token" }).click();
+  await hears('"code":1');
+  await send("Sign in");
+  await hears('"msg":"suc"');
+  await send("Important");
+  await hears(/"items":\["hello at once"\]/);
+});
