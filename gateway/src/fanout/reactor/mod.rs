@@ -24,6 +24,7 @@ mod tests;
 mod timers;
 mod turn;
 mod wheel;
+mod writing;
 
 use std::{
     io,
