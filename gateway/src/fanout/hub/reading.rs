@@ -7,13 +7,14 @@ use std::{mem, sync::Arc, time::Duration};
 use tokio::time::sleep;
 
 use super::{
+    Shared,
     actor::{Actor, Done, Older},
-    counters::{Counters, tick},
+    counters::tick,
     room::{Room, Sync},
     tail::within,
 };
 use crate::{
-    bus::{Away, Bus},
+    bus::{Away, Bus, Page},
     rooms::{
         Entry, Position, RoomName,
         follow::{Follow, News, Reading},
@@ -31,16 +32,12 @@ struct Reader {
     bus: Arc<dyn Bus>,
     room: RoomName,
     window: Window,
-    counters: Arc<super::Shared>,
+    shared: Arc<Shared>,
 }
 
 impl Reader {
-    fn counters(&self) -> &Counters {
-        &self.counters.counters
-    }
-
-    async fn page(&self, before: Option<u64>) -> Result<crate::bus::Page, Away> {
-        tick(&self.counters().reads);
+    async fn page(&self, before: Option<u64>) -> Result<Page, Away> {
+        tick(&self.shared.counters.reads);
         within(self.bus.history(&self.room, before, PAGE)).await
     }
 
@@ -90,7 +87,7 @@ fn contiguous(entries: &[Arc<Entry>], before: u64) -> Option<u64> {
 impl Actor {
     fn reader(&self, room: &RoomName) -> Reader {
         let window = self.window();
-        Reader { bus: Arc::clone(&self.bus), room: room.clone(), window, counters: Arc::clone(&self.shared) }
+        Reader { bus: Arc::clone(&self.bus), room: room.clone(), window, shared: Arc::clone(&self.shared) }
     }
 
     /// What each room may keep now.
