@@ -4,11 +4,14 @@
 //! Two implementations with the same semantics: [`memory`] for one gateway, [`redis`] for a fleet.
 //! Called by the hub in `fanout` alone.
 
+pub mod directory;
 pub mod memory;
 pub mod redis;
 mod signals;
 
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
+
+use directory::Directory;
 
 use crate::rooms::{Entry, Epoch, Post, RoomName, Signal};
 
@@ -52,6 +55,11 @@ impl Partition {
             .bytes()
             .fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0000_0100_0000_01b3));
         Self(((hash ^ (hash >> 32)) % u64::from(PARTITIONS)) as u16)
+    }
+
+    /// One of all, evenly by `n`.
+    pub fn nth(n: u32) -> Self {
+        Self((n % u32::from(PARTITIONS)) as u16)
     }
 
     /// All partitions.
@@ -195,6 +203,9 @@ pub trait Bus: Send + Sync + 'static {
 
     /// Members of a room over all gateways whose lease lives.
     fn members<'a>(&'a self, room: &'a RoomName) -> Task<'a, Result<u64, Away>>;
+
+    /// What is known about people, beside the rooms.
+    fn directory(&self) -> &dyn Directory;
 
     /// How the bus is doing now, from what its calls have seen.
     fn health(&self) -> Health;

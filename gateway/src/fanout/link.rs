@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use crate::{
+    bus::{Partition, directory::Query},
     fanout::{
         encoding::{Chunk, EncodingId},
         session::{Answer, Ask, Join, PostError, Posted, Presence},
@@ -56,6 +57,25 @@ pub enum ToHub {
         from: ConnectionId,
         ask: Ask,
     },
+    /// For the directory; not answered.
+    Tell {
+        from: ConnectionId,
+        query: Query,
+    },
+}
+
+impl ToHub {
+    /// Whose actor takes the message: that of its room, or for the directory, any that is always the same for a
+    /// connection.
+    pub fn partition(&self) -> Partition {
+        match self {
+            Self::Join { join, .. } => Partition::of(&join.room),
+            Self::Leave { room, .. } | Self::Signal { room, .. } => Partition::of(room),
+            Self::Post { post, .. } => Partition::of(&post.room),
+            Self::Ask { ask: Ask::History { room, .. } | Ask::Members { room }, .. } => Partition::of(room),
+            Self::Ask { from, ask: Ask::Directory(_) } | Self::Tell { from, .. } => Partition::nth(from.slot),
+        }
+    }
 }
 
 /// From the hub to a reactor.

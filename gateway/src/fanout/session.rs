@@ -8,7 +8,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::{
-    bus::AppendError,
+    bus::{
+        AppendError,
+        directory::{Query, Reply},
+    },
     fanout::encoding::EncodingId,
     rooms::{Author, Content, Entry, Epoch, Origin, Position, RoomName, Signal},
 };
@@ -85,6 +88,9 @@ pub enum Effect {
     Signal { room: RoomName, signal: Signal },
     /// One at a time: reading is paused until [`Input::Answer`].
     Ask(Ask),
+    /// For the directory, after what this connection told or asked it before; not answered. Carried out even when the
+    /// socket is gone.
+    Tell(Query),
     /// (Re)starts a timer, in milliseconds from now. Kept to some 50 ms.
     Timer(TimerId, u64),
     /// Stops a timer.
@@ -136,6 +142,8 @@ pub enum Ask {
     History { room: RoomName, before: Option<u64>, limit: u32 },
     /// Members of a room over the whole ChatRoom, all protocols.
     Members { room: RoomName },
+    /// Of the directory.
+    Directory(Query),
 }
 
 /// The answer to a join or an ask.
@@ -148,6 +156,7 @@ pub enum Answer {
         more: bool,
     },
     Members(u64),
+    Directory(Reply),
     /// The bus is away, or the position is ahead of what this gateway has seen for over 2 s; `retry` in milliseconds.
     Unavailable {
         retry: u64,

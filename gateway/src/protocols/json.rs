@@ -14,13 +14,32 @@ const MAX_DEPTH: usize = 128;
 
 /// The values of `names` in a JSON object, absent ones as None; None when `text` is no JSON object.
 pub(crate) fn fields<'a, const N: usize>(text: &'a str, names: [&str; N]) -> Option<[Option<&'a RawValue>; N]> {
-    let mut reader = serde_json::Deserializer::from_str(text);
-    let found = Fields(names).deserialize(&mut reader).ok()?;
-    reader.end().ok()?;
-    Some(found)
+    Fields { names, same: |key, name| key == name }.read(text)
 }
 
-struct Fields<'n, const N: usize>([&'n str; N]);
+/// The same, with keys in any case, as Go's decoder takes them.
+pub(crate) fn fields_any_case<'a, const N: usize>(
+    text: &'a str,
+    names: [&str; N],
+) -> Option<[Option<&'a RawValue>; N]> {
+    Fields { names, same: str::eq_ignore_ascii_case }.read(text)
+}
+
+type Same = fn(&str, &str) -> bool;
+
+struct Fields<'n, const N: usize> {
+    names: [&'n str; N],
+    same: Same,
+}
+
+impl<const N: usize> Fields<'_, N> {
+    fn read(self, text: &str) -> Option<[Option<&RawValue>; N]> {
+        let mut reader = serde_json::Deserializer::from_str(text);
+        let found = self.deserialize(&mut reader).ok()?;
+        reader.end().ok()?;
+        Some(found)
+    }
+}
 
 impl<'de, const N: usize> DeserializeSeed<'de> for Fields<'_, N> {
     type Value = [Option<&'de RawValue>; N];
@@ -39,7 +58,7 @@ impl<'de, const N: usize> Visitor<'de> for Fields<'_, N> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut found = [None; N];
-        while let Some(index) = map.next_key_seed(Index(&self.0))? {
+        while let Some(index) = map.next_key_seed(Index(&self.names, self.same))? {
             match index {
                 Some(index) => found[index] = Some(map.next_value()?),
                 None => {
@@ -52,7 +71,7 @@ impl<'de, const N: usize> Visitor<'de> for Fields<'_, N> {
 }
 
 /// Finds a key among names without copying it.
-struct Index<'n>(&'n [&'n str]);
+struct Index<'n>(&'n [&'n str], Same);
 
 impl<'de> DeserializeSeed<'de> for Index<'_> {
     type Value = Option<usize>;
@@ -70,7 +89,7 @@ impl Visitor<'_> for Index<'_> {
     }
 
     fn visit_str<E>(self, key: &str) -> Result<Self::Value, E> {
-        Ok(self.0.iter().position(|name| *name == key))
+        Ok(self.0.iter().position(|name| (self.1)(key, name)))
     }
 }
 

@@ -6,6 +6,7 @@
 pub mod canonical;
 mod json;
 mod jwt;
+pub mod matching;
 pub mod native;
 pub mod onlyone;
 mod registry;

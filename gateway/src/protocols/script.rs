@@ -119,6 +119,8 @@ impl Peer {
             },
             Effect::Ask(Ask::History { room, before, limit }) => format!("ask history {room} {before:?} {limit}"),
             Effect::Ask(Ask::Members { room }) => format!("ask members {room}"),
+            Effect::Ask(Ask::Directory(query)) => format!("ask {query:?}"),
+            Effect::Tell(query) => format!("tell {query:?}"),
             Effect::Timer(id, after) => {
                 self.timers.insert(id.0, self.now + after);
                 return None;

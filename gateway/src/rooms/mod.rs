@@ -42,6 +42,12 @@ impl RoomName {
         Ok(Self(name.into()))
     }
 
+    /// A room that no client can name: the inbox of someone, in a family of its own.
+    pub fn private(family: &str, id: u64) -> Self {
+        // Names from clients have no control characters.
+        Self(format!("\u{1}{family}\u{1}{id}").into())
+    }
+
     /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0

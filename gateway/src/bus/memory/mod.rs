@@ -21,7 +21,9 @@ use tokio::{
 use self::log::Log;
 use super::{
     AppendError, Appended, Away, Batch, Bus, Head, Health, History, Offset, PARTITIONS, Page, Partition, TAIL_WAIT,
-    Task, signals::Signals,
+    Task,
+    directory::{self, Directory},
+    signals::Signals,
 };
 use crate::rooms::{Post, RoomName, Signal};
 
@@ -32,6 +34,7 @@ pub struct Memory {
     signals: Signals,
     /// One bit a partition whose signals are heard.
     watched: AtomicU64,
+    directory: directory::memory::Memory,
     started: (u64, Instant),
 }
 
@@ -61,6 +64,7 @@ impl Memory {
             partitions: Partition::all().map(lane).collect(),
             signals: Signals::default(),
             watched: AtomicU64::new(0),
+            directory: directory::memory::Memory::new(),
             started: (now, Instant::now()),
         }
     }
@@ -160,6 +164,10 @@ impl Bus for Memory {
             let counts = lock(&self.lane(Partition::of(room)).counts);
             Ok(counts.get(room).copied().unwrap_or(0).into())
         })
+    }
+
+    fn directory(&self) -> &dyn Directory {
+        &self.directory
     }
 
     fn health(&self) -> Health {

@@ -230,14 +230,14 @@ impl Appending {
     }
 }
 
-fn wait() -> Command {
+pub(super) fn wait() -> Command {
     Command::new("WAIT").arg(1_u32).arg(WAIT_MS)
 }
 
-fn asking(asking: bool, command: Command) -> Vec<Command> {
+pub(super) fn asking(asking: bool, command: Command) -> Vec<Command> {
     if asking { vec![Command::new("ASKING"), command] } else { vec![command] }
 }
 
-fn last(mut answers: Vec<Result<fred::types::Value, Fault>>) -> Result<fred::types::Value, Fault> {
+pub(super) fn last(mut answers: Vec<Result<fred::types::Value, Fault>>) -> Result<fred::types::Value, Fault> {
     answers.pop().unwrap_or_else(|| Err(Fault::Gone("no answer".into())))
 }

@@ -2,6 +2,7 @@
 //!
 //! Decides how entries are written, read, replicated and survived. Called by the hub, through [`Bus`].
 
+mod accounts;
 mod append;
 mod cluster;
 mod entry;
@@ -31,11 +32,13 @@ use rustls::{
 use tokio::{task::JoinSet, time::timeout};
 
 use self::{
-    append::Appending, cluster::Cluster, node::Access, presence::Presence, replication::Replication,
-    signals::Signalling, tags::Keys, tail::Reading, upkeep::Upkeep,
+    accounts::Accounts, append::Appending, cluster::Cluster, node::Access, presence::Presence,
+    replication::Replication, signals::Signalling, tags::Keys, tail::Reading, upkeep::Upkeep,
 };
 pub use self::{node::Server, tags::slot};
-use super::{AppendError, Appended, Away, Batch, Bus, Head, Health, History, Offset, Page, Partition, Task};
+use super::{
+    AppendError, Appended, Away, Batch, Bus, Head, Health, History, Offset, Page, Partition, Task, directory::Directory,
+};
 use crate::rooms::{Post, RoomName, Signal};
 
 /// Where Redis is and how to speak to it.
@@ -83,6 +86,7 @@ pub struct Redis {
     reading: Reading,
     signalling: Arc<Signalling>,
     presence: Arc<Presence>,
+    accounts: Accounts,
     replication: Arc<Replication>,
     upkeep: Arc<Upkeep>,
     tasks: Mutex<JoinSet<()>>,
@@ -140,6 +144,7 @@ impl Redis {
             appending: Appending::new(writing.0, writing.1, writing.2, keys.clone(), history),
             reading: Reading::new(Arc::clone(&cluster), Arc::clone(&replication), keys.clone()),
             signalling: Arc::new(Signalling::new(Arc::clone(&cluster), keys.clone())),
+            accounts: Accounts::new(Arc::clone(&cluster), Arc::clone(&replication), keys.clone()),
             presence: Arc::new(Presence::new(cluster, keys, gateway)),
             replication,
             upkeep,
@@ -249,6 +254,10 @@ impl Bus for Redis {
         Box::pin(self.presence.members(room))
     }
 
+    fn directory(&self) -> &dyn Directory {
+        &self.accounts
+    }
+
     fn health(&self) -> Health {
         self.replication.health()
     }
@@ -259,6 +268,7 @@ impl Bus for Redis {
             let all = async {
                 tasks.shutdown().await;
                 self.presence.close().await;
+                self.accounts.close().await;
                 self.appending.close().await;
                 self.reading.close().await;
             };

@@ -63,6 +63,11 @@ impl Keys {
         self.key(Partition::of(room), &format!("room:{segment}:{room}"))
     }
 
+    /// What the directory keeps under a name.
+    pub(super) fn directory(&self, partition: Partition, name: &str) -> String {
+        self.key(partition, &format!("directory:{name}"))
+    }
+
     /// The channel of a partition's signals.
     pub(super) fn signals(&self, partition: Partition) -> String {
         self.key(partition, "signals")

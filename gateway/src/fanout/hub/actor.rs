@@ -30,8 +30,11 @@ use super::{
     timers::{Due, Timers},
 };
 use crate::{
-    bus::{Away, Bus, Offset, Page, Partition},
-    fanout::{link::ToHub, session::Ask},
+    bus::{Away, Bus, Offset, Page, Partition, directory},
+    fanout::{
+        link::{ConnectionId, ToHub},
+        session::Ask,
+    },
     rooms::{Entry, RoomName, follow::Reading},
 };
 
@@ -53,6 +56,7 @@ pub(super) enum Done {
     Older { room: RoomName, result: Result<Older, Away> },
     Page { key: super::asks::Key, result: Result<Page, Away> },
     Sum { room: RoomName, result: Result<u64, Away> },
+    Directory { from: ConnectionId, result: Result<directory::Reply, Away> },
     Counted { counts: Vec<(RoomName, u32)>, result: Result<(), Away> },
     Signalled,
     Unwatched,
@@ -142,7 +146,7 @@ impl Actor {
     async fn part(mut self, mut mailbox: mpsc::Receiver<Command>) {
         mailbox.close();
         while let Ok(command) = mailbox.try_recv() {
-            if let Command::Reactor(ToHub::Post { .. }) = command {
+            if let Command::Reactor(ToHub::Post { .. } | ToHub::Tell { .. }) = command {
                 self.command(command);
             }
         }
@@ -167,6 +171,8 @@ impl Actor {
                 self.ask_page(from, room, before, limit);
             }
             Command::Reactor(ToHub::Ask { from, ask: Ask::Members { room } }) => self.ask_members(from, room),
+            Command::Reactor(ToHub::Ask { from, ask: Ask::Directory(query) }) => self.ask_directory(from, query),
+            Command::Reactor(ToHub::Tell { query, .. }) => self.bus.directory().tell(query),
             Command::Heard { room, signal } => self.heard(&room, &signal),
         }
     }
@@ -188,6 +194,7 @@ impl Actor {
             Done::Newest { room, result } => self.read_newest(&room, result),
             Done::Older { room, result } => self.read_older(&room, result),
             Done::Page { key, result } => self.page_read(key, result),
+            Done::Directory { from, result } => self.directory_answered(from, result),
             Done::Sum { room, result } => self.summed(&room, result),
             Done::Counted { counts, result } => self.counted(counts, result),
             Done::Signalled => self.signals.flying = false,

@@ -18,6 +18,7 @@ mod backlog;
 mod backoff;
 mod counters;
 mod delivery;
+mod directory;
 mod joins;
 mod members;
 mod presence;
@@ -53,7 +54,6 @@ use crate::{
         encoding::{Encoding, EncodingId},
         link::ToHub,
         reactor::ReactorSender,
-        session::Ask,
     },
     rooms::{RoomName, Signal, log::Window},
 };
@@ -161,7 +161,7 @@ impl Hub {
     /// Hands a message to the actor of its room's partition, or gives it back when that actor's mailbox is full.
     /// Never blocks; messages of one sender about one room keep their order.
     pub fn try_send(&self, message: ToHub) -> Result<(), ToHub> {
-        let mailbox = &self.mailboxes[Partition::of(room_of(&message)).index()];
+        let mailbox = &self.mailboxes[message.partition().index()];
         mailbox.try_send(Command::Reactor(message)).map_err(|refused| match refused.into_inner() {
             Command::Reactor(message) => message,
             Command::Heard { .. } => unreachable!("what was sent comes back"),
@@ -204,15 +204,6 @@ fn watched<F: Future<Output = ()>>(
         if stop.is_cancelled() {
             alarm.disarm();
         }
-    }
-}
-
-fn room_of(message: &ToHub) -> &RoomName {
-    match message {
-        ToHub::Join { join, .. } => &join.room,
-        ToHub::Leave { room, .. } | ToHub::Signal { room, .. } => room,
-        ToHub::Post { post, .. } => &post.room,
-        ToHub::Ask { ask: Ask::History { room, .. } | Ask::Members { room }, .. } => room,
     }
 }
 

@@ -72,6 +72,10 @@ impl Reactor {
                 }
             }
             Effect::Leave { room, asked } => self.leave(slot, room, asked),
+            Effect::Tell(query) => {
+                let from = self.connections.id(slot);
+                self.deliver(slot, ToHub::Tell { from, query });
+            }
             Effect::Refused(reason) => {
                 if let Some(connection) = self.connections.get(slot) {
                     let protocol = connection.protocol;

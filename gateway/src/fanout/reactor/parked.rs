@@ -7,11 +7,8 @@ use std::{collections::VecDeque, sync::atomic::Ordering::Relaxed};
 
 use super::{HubQueue, connection::Flags, turn::Reactor};
 use crate::{
-    bus::{PARTITIONS, Partition},
-    fanout::{
-        link::{ConnectionId, ToHub},
-        session::Ask,
-    },
+    bus::PARTITIONS,
+    fanout::link::{ConnectionId, ToHub},
 };
 
 /// A set of partitions as bits.
@@ -60,21 +57,17 @@ impl Parked {
 }
 
 fn bit(message: &ToHub) -> Partitions {
-    let room = match message {
-        ToHub::Join { join, .. } => &join.room,
-        ToHub::Leave { room, .. } | ToHub::Signal { room, .. } => room,
-        ToHub::Post { post, .. } => &post.room,
-        ToHub::Ask { ask: Ask::History { room, .. } | Ask::Members { room }, .. } => room,
-    };
-    1 << Partition::of(room).index()
+    1 << message.partition().index()
 }
 
 /// Whose reading waits for it.
 fn sender(message: &ToHub) -> Option<ConnectionId> {
     match message {
-        ToHub::Join { from, .. } | ToHub::Post { from, .. } | ToHub::Ask { from, .. } | ToHub::Leave { from, .. } => {
-            Some(*from)
-        }
+        ToHub::Join { from, .. }
+        | ToHub::Post { from, .. }
+        | ToHub::Ask { from, .. }
+        | ToHub::Tell { from, .. }
+        | ToHub::Leave { from, .. } => Some(*from),
         ToHub::Signal { .. } => None,
     }
 }

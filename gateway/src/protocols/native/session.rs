@@ -259,6 +259,8 @@ impl NativeSession {
                 refuse(id, Problem::new(Code::Unavailable, "the room cannot be read now"), Some(retry), out);
             }
             Answer::RoomLimit => refuse(id, Problem::new(Code::RoomLimit, "too many rooms"), None, out),
+            // Nothing here asks the directory.
+            Answer::Directory(_) => {}
         }
     }
 

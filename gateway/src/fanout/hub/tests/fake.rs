@@ -18,7 +18,9 @@ use tokio::{
 
 use crate::{
     bus::{
-        AppendError, Appended, Away, Batch, Bus, Head, Health, Offset, Page, Partition, Record, Routed, TAIL_WAIT, Task,
+        AppendError, Appended, Away, Batch, Bus, Head, Health, Offset, Page, Partition, Record, Routed, TAIL_WAIT,
+        Task,
+        directory::{self, Directory},
     },
     rooms::{Entry, Epoch, Post, RoomName, Signal},
 };
@@ -54,6 +56,7 @@ struct Core {
     history: AtomicUsize,
     members: AtomicUsize,
     away: AtomicUsize,
+    directory: directory::memory::Memory,
 }
 
 /// One gateway's handle.
@@ -70,6 +73,7 @@ impl Fake {
         let core = Core {
             state,
             changed: Notify::new(),
+            directory: directory::memory::Memory::new(),
             signals,
             history: AtomicUsize::new(0),
             members: AtomicUsize::new(0),
@@ -273,6 +277,10 @@ impl Bus for Fake {
             let state = self.state();
             Ok(state.counts.iter().filter(|((name, _), _)| name == room).map(|(_, count)| u64::from(*count)).sum())
         })
+    }
+
+    fn directory(&self) -> &dyn Directory {
+        &self.core.directory
     }
 
     fn health(&self) -> Health {

@@ -1,0 +1,401 @@
+//! The directory on Redis: one script a decision, all of it in one slot, copied like everything else before it is told.
+//!
+//! Decides which attempts may be made again: those that surely did nothing. What is told and not awaited is gathered
+//! here, the latest for each account, and written with the next tick.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use fred::types::Value;
+use tokio::{
+    sync::{Mutex as AsyncMutex, Notify},
+    time::{Instant, sleep},
+};
+
+use super::{
+    super::{
+        Away, Partition, Task,
+        directory::{
+            Directory, Query, Reply,
+            pairs::{self, ACCOUNTS, Exit, FIRST_ID, KEPT, SESSIONS_PER_ACCOUNT},
+        },
+    },
+    append::{asking, last, wait},
+    cluster::Cluster,
+    node::{Command, Fault, Node, Server, list, number},
+    replication::Replication,
+    tags::Keys,
+};
+use crate::rooms::{Origin, RoomName};
+
+const SCRIPT: &str = include_str!("pairs.lua");
+
+/// The keys of the script, in its order.
+const KEYS: [&str; 10] =
+    ["ids", "accounts", "sessions", "pool", "graces", "ended", "exits", "own", "holders", "leases"];
+
+/// How long a gateway's hold on its accounts lasts without a tick, in milliseconds.
+const LEASE: u64 = 5_000;
+
+/// How long a call tries; the hub gives up at about the same time.
+const TRYING: Duration = Duration::from_secs(5);
+const PAUSE: Duration = Duration::from_millis(50);
+/// How long a server may take: a script and a WAIT.
+const ANSWER: Duration = Duration::from_secs(2);
+/// WAITs before a decision counts as not copied.
+const WAITS: usize = 4;
+/// Notes in one call, so that no script blocks Redis for long; the rest goes with the next.
+const NOTES: usize = 200;
+/// Sessions that may wait for their end; beyond it they end with their accounts.
+const ENDS: usize = 1000;
+
+/// What was told about an account since the last tick.
+#[derive(Clone, Copy, Debug, Default)]
+struct Note {
+    seen: Option<Instant>,
+    gone: bool,
+}
+
+/// What is written with the next tick.
+#[derive(Debug, Default)]
+struct Notes {
+    /// By account and holder: bounded by the accounts that this gateway holds.
+    accounts: HashMap<(u64, Origin), Note>,
+    /// Sessions to end, at most [`ENDS`].
+    ends: Vec<pairs::Query>,
+}
+
+/// A connection for decisions, shared by all that are made at once.
+#[derive(Debug, Default)]
+struct Lane {
+    node: Option<Arc<Node>>,
+    /// The server that a moving slot's keys have gone ahead to.
+    ask: Option<Server>,
+}
+
+/// Accounts of all gateways.
+#[derive(Debug)]
+pub(super) struct Accounts {
+    cluster: Arc<Cluster>,
+    replication: Arc<Replication>,
+    partition: Partition,
+    keys: Vec<String>,
+    lane: AsyncMutex<Lane>,
+    notes: Mutex<Notes>,
+    hurry: Notify,
+    /// This gateway as holders name it; 0 until it holds something.
+    gateway: AtomicU64,
+    /// Since when ticks have succeeded without a pause.
+    steady: Mutex<Option<(Instant, Instant)>>,
+}
+
+/// A fault, and whether the script may have run.
+struct Failed {
+    fault: Fault,
+    sent: bool,
+}
+
+impl Failed {
+    fn before(fault: Fault) -> Self {
+        Self { fault, sent: false }
+    }
+}
+
+impl Accounts {
+    pub(super) fn new(cluster: Arc<Cluster>, replication: Arc<Replication>, keys: Keys) -> Self {
+        let partition = Partition::of(&RoomName::private("directory", 0));
+        Self {
+            cluster,
+            replication,
+            partition,
+            keys: KEYS.map(|name| keys.directory(partition, name)).into(),
+            lane: AsyncMutex::default(),
+            notes: Mutex::default(),
+            hurry: Notify::new(),
+            gateway: AtomicU64::new(0),
+            steady: Mutex::default(),
+        }
+    }
+
+    fn notes(&self) -> MutexGuard<'_, Notes> {
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs the script until it was run once, or surely not.
+    async fn run(&self, words: Vec<String>) -> Result<Vec<Value>, Fault> {
+        let deadline = Instant::now() + TRYING;
+        loop {
+            let Failed { fault, sent } = match self.attempt(&words).await {
+                Ok(values) => return Ok(values),
+                Err(failed) => failed,
+            };
+            tracing::debug!(%fault, sent, "the directory did not decide");
+            if sent || Instant::now() + PAUSE > deadline {
+                return Err(fault);
+            }
+            self.recover(&fault).await;
+            sleep(PAUSE).await;
+        }
+    }
+
+    async fn recover(&self, fault: &Fault) {
+        let mut lane = self.lane.lock().await;
+        match fault {
+            Fault::TryAgain => return,
+            Fault::Ask(text) => {
+                *lane = Lane { node: None, ask: text.rsplit(' ').next().and_then(Server::parse) };
+                return;
+            }
+            _ => *lane = Lane::default(),
+        }
+        drop(lane);
+        if let Err(fault) = self.cluster.refresh().await {
+            tracing::debug!(%fault, "the topology is not to be had");
+        }
+    }
+
+    async fn node(&self) -> Result<(Arc<Node>, bool), Fault> {
+        let mut lane = self.lane.lock().await;
+        let server = match &lane.ask {
+            Some(target) => target.clone(),
+            None => self.cluster.primary(self.partition)?.server,
+        };
+        let moving = lane.ask.is_some();
+        if let Some(node) = lane.node.as_ref().filter(|node| node.server == server && node.alive()) {
+            return Ok((Arc::clone(node), moving));
+        }
+        lane.node = None;
+        let node = Arc::new(Node::open(&server, self.cluster.access()).await?);
+        lane.node = Some(Arc::clone(&node));
+        Ok((node, moving))
+    }
+
+    async fn attempt(&self, words: &[String]) -> Result<Vec<Value>, Failed> {
+        let (node, moving) = self.node().await.map_err(Failed::before)?;
+        match self.send(&node, moving, words).await {
+            Err(Failed { fault: Fault::NoScript, .. }) => {
+                let load = node.call(Command::new("SCRIPT").arg("LOAD").arg(SCRIPT), ANSWER).await;
+                load.map_err(Failed::before)?;
+                self.send(&node, moving, words).await
+            }
+            other => other,
+        }
+    }
+
+    async fn send(&self, node: &Node, moving: bool, words: &[String]) -> Result<Vec<Value>, Failed> {
+        let limits = [FIRST_ID, ACCOUNTS as u64, SESSIONS_PER_ACCOUNT as u64, KEPT];
+        let command = Command::new("EVALSHA")
+            .arg(fred::util::sha1_hash(SCRIPT))
+            .arg(self.keys.len() as u32)
+            .args(self.keys.iter().cloned())
+            .args(limits.map(|limit| limit.to_string()))
+            .args(words.iter().cloned());
+        let mut commands = asking(moving, command);
+        let one_copy = self.replication.unreplicated(&node.server);
+        if !one_copy {
+            commands.push(wait());
+        }
+        let mut answers = node.all(commands, ANSWER).await.map_err(|fault| Failed { fault, sent: true })?;
+        let copied = one_copy || answers.pop().and_then(Result::ok).as_ref().and_then(number) > Some(0);
+        // What a server refuses by name it has not run; a connection that ended says nothing.
+        let value = last(answers).map_err(|fault| Failed { sent: matches!(fault, Fault::Gone(_)), fault })?;
+        if !copied {
+            self.wait(node).await.map_err(|fault| Failed { fault, sent: true })?;
+        }
+        Ok(list(value))
+    }
+
+    async fn wait(&self, node: &Node) -> Result<(), Fault> {
+        for _ in 0..WAITS {
+            if self.replication.unreplicated(&node.server) || number(&node.call(wait(), ANSWER).await?) > Some(0) {
+                return Ok(());
+            }
+        }
+        Err(Fault::Gone("no replica has copied the decision".into()))
+    }
+
+    async fn ask_pairs(&self, query: pairs::Query) -> Result<pairs::Reply, Fault> {
+        if let pairs::Query::Create { holder, .. } | pairs::Query::Reconnect { holder, .. } = &query {
+            self.gateway.store(holder.gateway, Relaxed);
+        }
+        let values = self.run(words(query)).await?;
+        reply(&values).ok_or_else(|| Fault::Refused(format!("the directory answered {values:?}")))
+    }
+
+    async fn tick(&self) -> Result<Vec<Exit>, Fault> {
+        let notes: Vec<_> = {
+            let all = &mut self.notes().accounts;
+            let some: Vec<_> = all.keys().take(NOTES).copied().collect();
+            if all.len() > NOTES {
+                self.hurry.notify_one();
+            }
+            some.into_iter().filter_map(|key| Some((key, all.remove(&key)?))).collect()
+        };
+        let gateway = match self.gateway.load(Relaxed) {
+            0 => String::new(),
+            gateway => format!("{gateway:x}"),
+        };
+        let mut words = vec!["tick".into(), gateway, LEASE.to_string(), u8::from(self.steady()).to_string()];
+        for ((account, origin), note) in &notes {
+            let age = note.seen.map(|seen| seen.elapsed().as_millis().to_string()).unwrap_or_default();
+            words.extend([account.to_string(), holder(*origin), age, u8::from(note.gone).to_string()]);
+        }
+        match self.run(words).await {
+            Ok(values) => {
+                self.ticked(true);
+                self.end_sessions().await?;
+                Ok(values.iter().skip(1).filter_map(exit).collect())
+            }
+            Err(fault) => {
+                self.ticked(false);
+                let all = &mut self.notes().accounts;
+                for (key, note) in notes {
+                    let newer = all.entry(key).or_default();
+                    newer.seen = newer.seen.or(note.seen);
+                    newer.gone |= note.gone;
+                }
+                Err(fault)
+            }
+        }
+    }
+
+    async fn end_sessions(&self) -> Result<(), Fault> {
+        let ends = std::mem::take(&mut self.notes().ends);
+        for end in ends {
+            self.run(words(end)).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether this gateway has ticked for a whole lease. When the directory was away for all, the leases of all have
+    /// ended, and the first one back must not take the others for lost.
+    fn steady(&self) -> bool {
+        let steady = self.steady.lock().unwrap_or_else(PoisonError::into_inner);
+        steady.is_some_and(|(since, _)| since.elapsed() > Duration::from_millis(LEASE))
+    }
+
+    fn ticked(&self, well: bool) {
+        let mut steady = self.steady.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        let unbroken = steady.filter(|(_, last)| well && last.elapsed() < Duration::from_millis(LEASE / 2));
+        *steady = well.then(|| (unbroken.map_or(now, |(since, _)| since), now));
+    }
+
+    /// Writes what was told last.
+    pub(super) async fn close(&self) {
+        while !self.notes().accounts.is_empty() {
+            if let Err(fault) = self.tick().await {
+                tracing::debug!(%fault, "accounts of this gateway are released when its lease ends");
+                return;
+            }
+        }
+    }
+}
+
+impl Directory for Accounts {
+    fn ask(&self, query: Query) -> Task<'_, Result<Reply, Away>> {
+        Box::pin(async move {
+            match query {
+                Query::Pairs(query) => Ok(Reply::Pairs(self.ask_pairs(query).await?)),
+            }
+        })
+    }
+
+    fn tell(&self, query: Query) {
+        match query {
+            Query::Pairs(pairs::Query::Seen { account, holder }) => {
+                self.notes().accounts.entry((account, holder)).or_default().seen = Some(Instant::now());
+            }
+            Query::Pairs(pairs::Query::Release { account, holder }) => {
+                self.notes().accounts.entry((account, holder)).or_default().gone = true;
+                self.hurry.notify_one();
+            }
+            Query::Pairs(end @ pairs::Query::End { .. }) => {
+                let ends = &mut self.notes().ends;
+                if ends.len() < ENDS {
+                    ends.push(end);
+                }
+            }
+            // What has an answer is asked.
+            Query::Pairs(_) => {}
+        }
+    }
+
+    fn hurry(&self) -> Task<'_, ()> {
+        Box::pin(self.hurry.notified())
+    }
+
+    fn tick(&self) -> Task<'_, Result<Vec<Exit>, Away>> {
+        Box::pin(async { Ok(self.tick().await?) })
+    }
+
+    fn told<'a>(&'a self, exits: &'a [Exit]) -> Task<'a, Result<(), Away>> {
+        Box::pin(async move {
+            let member = |Exit { session, account, partner }: &Exit| format!("{session}:{account}:{partner}");
+            let words = std::iter::once("told".to_owned()).chain(exits.iter().map(member)).collect();
+            self.run(words).await?;
+            Ok(())
+        })
+    }
+}
+
+fn holder(Origin { gateway, connection }: Origin) -> String {
+    format!("{gateway:x}:{connection:x}")
+}
+
+/// The operation and its arguments.
+fn words(query: pairs::Query) -> Vec<String> {
+    use pairs::Query::{Create, End, Enter, Match, Partner, Reconnect, Release, Seen};
+    let held = |operation: &str, account: u64, origin| vec![operation.to_owned(), account.to_string(), holder(origin)];
+    let with = |mut words: Vec<String>, more: String| {
+        words.push(more);
+        words
+    };
+    match query {
+        Create { nick, token, holder: origin, grace } => {
+            vec!["create".into(), nick.as_ref().into(), token.as_ref().into(), holder(origin), grace.to_string()]
+        }
+        Reconnect { account, token, holder: origin, grace } => {
+            vec!["reconnect".into(), account.to_string(), token.as_ref().into(), holder(origin), grace.to_string()]
+        }
+        Enter { account, holder } => held("enter", account, holder),
+        Match { account, holder } => held("match", account, holder),
+        Partner { account, holder, session, message } => {
+            with(with(held("partner", account, holder), session.to_string()), u8::from(message).to_string())
+        }
+        Seen { account, holder } => held("seen", account, holder),
+        Release { account, holder } => held("release", account, holder),
+        End { account, holder, session } => with(held("end", account, holder), session.to_string()),
+    }
+}
+
+/// Reads an answer of the script.
+fn reply(values: &[Value]) -> Option<pairs::Reply> {
+    use pairs::Reply::{Back, Created, Done, Matched, NotFound, NotHeld, Partner};
+    let at = |index: usize| values.get(index).and_then(number);
+    let text = |index: usize| values.get(index)?.as_str().map(|text| text.as_ref().into());
+    let word = values.first()?.as_str()?;
+    Some(match word.as_ref() {
+        "CREATED" => Created { account: at(1)? },
+        "DONE" => Done,
+        "MATCHED" => Matched { session: at(1)?, partner: at(2)?, nick: text(3)? },
+        "PARTNER" => Partner { partner: at(1)?, message: at(2)?, live: at(3)? == 1 },
+        "BACK" => Back { nick: text(1)?, seen: at(2)? },
+        "NOT_FOUND" => NotFound,
+        "NOT_HELD" => NotHeld,
+        _ => return None,
+    })
+}
+
+fn exit(value: &Value) -> Option<Exit> {
+    let text = value.as_str()?;
+    let mut ids = text.split(':').map(str::parse);
+    let mut next = || ids.next()?.ok();
+    Some(Exit { session: next()?, account: next()?, partner: next()? })
+}

@@ -1,0 +1,23 @@
+//! How entries of an inbox look: the frames that were posted, as they are.
+
+use std::sync::Arc;
+
+use crate::{
+    fanout::encoding::{ChunkWriter, Encoding},
+    rooms::{Entry, Epoch, ProtocolId, RoomName, Signal},
+};
+
+#[derive(Debug)]
+pub(super) struct InboxEncoding;
+
+impl Encoding for InboxEncoding {
+    fn entries(&self, _: &RoomName, _: Option<Epoch>, entries: &[Arc<Entry>], out: &mut ChunkWriter) {
+        for entry in entries.iter().filter(|entry| entry.protocol == ProtocolId::Match) {
+            if let Some(frame) = &entry.content.verbatim {
+                out.text(frame);
+            }
+        }
+    }
+
+    fn signal(&self, _: &RoomName, _: &Signal, _: &mut ChunkWriter) {}
+}

@@ -1,0 +1,84 @@
+//! `match`: strangers talk in pairs, over TEXT JSON with a `cmd` in each frame. (`match` is a Rust keyword, so the
+//! module has another name; manifests, metrics and paths say `match`.)
+//!
+//! Decides what its commands mean ([`session`]) and how they are written ([`wire`]). Who holds an account and who talks
+//! with whom is decided by the directory, for the whole ChatRoom at once; what a person is to be told is posted into
+//! their inbox, a private room.
+
+mod encoding;
+mod session;
+#[cfg(test)]
+mod tests;
+mod wire;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::{
+    bus::directory::{keeper::Notices, pairs::Exit},
+    fanout::{
+        encoding::{Encoding, EncodingId},
+        session::{OverRate, Session},
+    },
+    protocols::{Handshake, Protocol, Refusal, canonical},
+    rooms::{Content, ProtocolId},
+};
+
+/// How entries of an inbox look.
+pub const ENCODING: EncodingId = EncodingId(ProtocolId::Match as u8 * 8);
+
+/// What the ChatRoom decides about this protocol.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Makes the tokens of accounts; every gateway of the ChatRoom has the same.
+    pub key: Arc<[u8]>,
+    /// How long an account whose connection is gone keeps its sessions, in milliseconds.
+    pub grace: u64,
+}
+
+/// The protocol as configured.
+#[derive(Clone, Debug)]
+pub struct Match {
+    settings: Arc<Settings>,
+}
+
+impl Match {
+    /// The protocol with `settings`.
+    pub fn new(settings: Settings) -> Self {
+        Self { settings: Arc::new(settings) }
+    }
+}
+
+impl Protocol for Match {
+    fn id(&self) -> ProtocolId {
+        ProtocolId::Match
+    }
+
+    fn over_rate(&self) -> OverRate {
+        OverRate::StopReading
+    }
+
+    fn accept(&self, _: &Handshake<'_>) -> Result<Box<dyn Session>, Refusal> {
+        Ok(Box::new(session::MatchSession::new(self.settings.clone())))
+    }
+
+    fn encodings(&self) -> Vec<(EncodingId, Arc<dyn Encoding>)> {
+        vec![(ENCODING, Arc::new(encoding::InboxEncoding))]
+    }
+}
+
+/// Tells people whom the directory found to be left.
+#[derive(Clone, Copy, Debug)]
+pub struct ExitNotices;
+
+impl Notices for ExitNotices {
+    fn exit(&self, exit: &Exit) -> Content {
+        content(wire::partner_exit(exit.session, exit.partner, exit.account))
+    }
+}
+
+/// What an inbox keeps of a frame.
+fn content(frame: String) -> Content {
+    Content { body: canonical::text_body(""), verbatim: Some(Bytes::from(frame)) }
+}

@@ -1,0 +1,342 @@
+//! The directory over memory, a single Redis and a Redis Cluster: accounts, pairs, graces, and gateways that vanish.
+
+use std::{collections::HashMap, future::Future, sync::Arc, time::Duration};
+
+use anyhow::{Result, bail, ensure};
+use parlor_gateway::{
+    bus::{
+        Bus, History, Partition,
+        directory::{
+            self,
+            pairs::{Exit, Query, Reply},
+        },
+        memory::Memory,
+        redis::{Redis, Settings, slot},
+    },
+    rooms::{Origin, RoomName},
+};
+use parlor_tests::redis::{RedisCluster, RedisNode};
+use tokio::time::{Instant, sleep};
+
+const HISTORY: History = History { messages: 100, age: Duration::from_secs(60) };
+/// A grace that no test waits out, and one that is over at once.
+const LONG: u64 = 60_000;
+const NONE: u64 = 0;
+
+type Gateway = Arc<dyn Bus>;
+
+async fn ask(gateway: &Gateway, query: Query) -> Result<Reply> {
+    let directory::Reply::Pairs(reply) = gateway.directory().ask(directory::Query::Pairs(query)).await?;
+    Ok(reply)
+}
+
+fn tell(gateway: &Gateway, query: Query) {
+    gateway.directory().tell(directory::Query::Pairs(query));
+}
+
+fn origin(gateway: u64, connection: u64) -> Origin {
+    Origin { gateway, connection }
+}
+
+/// An account that nobody is matched with yet.
+async fn create(gateway: &Gateway, holder: Origin, grace: u64) -> Result<u64> {
+    let (nick, token) = ("ada".into(), "token".into());
+    match ask(gateway, Query::Create { nick, token, holder, grace }).await? {
+        Reply::Created { account } => Ok(account),
+        other => bail!("no account but {other:?}"),
+    }
+}
+
+/// An account that may be matched.
+async fn account(gateway: &Gateway, holder: Origin, grace: u64) -> Result<u64> {
+    let account = create(gateway, holder, grace).await?;
+    ensure!(ask(gateway, Query::Enter { account, holder }).await? == Reply::Done);
+    Ok(account)
+}
+
+async fn matched(gateway: &Gateway, account: u64, holder: Origin) -> Result<(u64, u64)> {
+    match ask(gateway, Query::Match { account, holder }).await? {
+        Reply::Matched { session, partner, .. } => Ok((session, partner)),
+        other => bail!("no match but {other:?}"),
+    }
+}
+
+async fn partner(gateway: &Gateway, account: u64, holder: Origin, session: u64) -> Result<Reply> {
+    ask(gateway, Query::Partner { account, holder, session, message: false }).await
+}
+
+async fn tick(gateway: &Gateway) -> Result<Vec<Exit>> {
+    Ok(gateway.directory().tick().await?)
+}
+
+/// Everyone leaves, so that the next behaviour finds an empty pool.
+async fn leave(gateway: &Gateway, held: &[(u64, Origin)]) -> Result<()> {
+    for (account, holder) in held {
+        ask(gateway, Query::Release { account: *account, holder: *holder }).await?;
+    }
+    Ok(())
+}
+
+async fn two_people_on_two_gateways_find_each_other_and_nobody_finds_themselves(a: Gateway, b: Gateway) -> Result<()> {
+    let (ada, bob) = (origin(1, 1), origin(2, 1));
+    let one = account(&a, ada, LONG).await?;
+    ensure!(ask(&a, Query::Match { account: one, holder: ada }).await? == Reply::NotFound, "matched with oneself");
+    let two = account(&b, bob, LONG).await?;
+    let (session, found) = matched(&a, one, ada).await?;
+    ensure!(found == two);
+    let live = |partner| Reply::Partner { partner, message: 0, live: true };
+    ensure!(partner(&a, one, ada, session).await? == live(two));
+    ensure!(partner(&b, two, bob, session).await? == live(one));
+    ensure!(matched(&b, two, bob).await?.1 == one, "who talks already may be matched again");
+    leave(&a, &[(one, ada), (two, bob)]).await
+}
+
+async fn an_account_is_matched_only_between_entering_and_release(a: Gateway, b: Gateway) -> Result<()> {
+    let (ada, bob) = (origin(1, 1), origin(2, 1));
+    let one = account(&a, ada, LONG).await?;
+    let two = create(&b, bob, LONG).await?;
+    let nobody = || ask(&a, Query::Match { account: one, holder: ada });
+    ensure!(nobody().await? == Reply::NotFound);
+    ask(&b, Query::Enter { account: two, holder: bob }).await?;
+    ask(&b, Query::Enter { account: two, holder: bob }).await?;
+    ensure!(matched(&a, one, ada).await?.1 == two);
+    tell(&b, Query::Release { account: two, holder: bob });
+    tick(&b).await?;
+    ensure!(nobody().await? == Reply::NotFound);
+    leave(&a, &[(one, ada)]).await
+}
+
+async fn partners_are_drawn_evenly(a: Gateway, _: Gateway) -> Result<()> {
+    let holder = origin(1, 1);
+    let mut held = Vec::new();
+    for _ in 0..5 {
+        held.push((account(&a, holder, LONG).await?, holder));
+    }
+    let mut drawn = HashMap::<u64, u32>::new();
+    for _ in 0..400 {
+        *drawn.entry(matched(&a, held[0].0, holder).await?.1).or_default() += 1;
+    }
+    // 100 expected of each; a fair draw leaves 60..140 once in 30,000 runs.
+    ensure!(drawn.len() == 4 && drawn.values().all(|n| (60..=140).contains(n)), "{drawn:?}");
+    leave(&a, &held).await
+}
+
+async fn ids_are_unique_and_messages_increase(a: Gateway, b: Gateway) -> Result<()> {
+    let holder = origin(1, 1);
+    let (one, two) = (account(&a, holder, LONG).await?, account(&b, holder, LONG).await?);
+    let (session, _) = matched(&a, one, holder).await?;
+    ensure!(one >= 10 && two > one && session > two);
+    let mut last = session;
+    for turn in 0..20 {
+        let (gateway, account) = if turn % 2 == 0 { (&a, one) } else { (&b, two) };
+        let talk = Query::Partner { account, holder, session, message: true };
+        let Reply::Partner { message, .. } = ask(gateway, talk).await? else { bail!("no partner") };
+        ensure!(message > last);
+        last = message;
+    }
+    leave(&a, &[(one, holder), (two, holder)]).await
+}
+
+async fn only_the_holder_acts_for_an_account(a: Gateway, b: Gateway) -> Result<()> {
+    let (ada, eve) = (origin(1, 1), origin(2, 1));
+    let account = account(&a, ada, LONG).await?;
+    for query in [
+        Query::Enter { account, holder: eve },
+        Query::Match { account, holder: eve },
+        Query::Partner { account, holder: eve, session: 1, message: true },
+        Query::Release { account, holder: eve },
+    ] {
+        ensure!(ask(&b, query).await? == Reply::NotHeld);
+    }
+    ensure!(partner(&a, account, ada, 999_999).await? == Reply::NotFound);
+    leave(&a, &[(account, ada)]).await
+}
+
+async fn a_reconnect_within_the_grace_keeps_sessions_and_takes_the_account_over(a: Gateway, b: Gateway) -> Result<()> {
+    let (ada, bob, again) = (origin(1, 1), origin(1, 2), origin(2, 1));
+    let (one, two) = (account(&a, ada, LONG).await?, account(&a, bob, LONG).await?);
+    let (session, _) = matched(&a, one, ada).await?;
+    let wrong = Query::Reconnect { account: one, token: "x".into(), holder: again, grace: LONG };
+    ensure!(ask(&b, wrong).await? == Reply::NotFound);
+    let back = Query::Reconnect { account: one, token: "token".into(), holder: again, grace: LONG };
+    ensure!(matches!(ask(&b, back).await?, Reply::Back { nick, seen } if *nick == *"ada" && seen > 0));
+    ensure!(ask(&a, Query::Match { account: two, holder: bob }).await? == Reply::NotFound, "matched before it entered");
+    ensure!(ask(&b, Query::Enter { account: one, holder: again }).await? == Reply::Done);
+    ensure!(partner(&a, one, ada, session).await? == Reply::NotHeld);
+    // A late word of the old connection changes nothing.
+    tell(&a, Query::Release { account: one, holder: ada });
+    tick(&a).await?;
+    ensure!(partner(&b, one, again, session).await? == Reply::Partner { partner: two, message: 0, live: true });
+    leave(&a, &[(one, again), (two, bob)]).await
+}
+
+async fn the_last_sign_of_life_is_remembered(a: Gateway, b: Gateway) -> Result<()> {
+    let (ada, again) = (origin(1, 1), origin(2, 1));
+    let one = account(&a, ada, LONG).await?;
+    let seen = |holder| async move {
+        let back = Query::Reconnect { account: one, token: "token".into(), holder, grace: LONG };
+        match ask(&b, back).await? {
+            Reply::Back { seen, .. } => Ok((seen, b.clone())),
+            other => bail!("not back but {other:?}"),
+        }
+    };
+    sleep(Duration::from_millis(60)).await;
+    tell(&a, Query::Seen { account: one, holder: ada });
+    sleep(Duration::from_millis(200)).await;
+    tick(&a).await?;
+    let (first, b) = seen(again).await?;
+    let back = Query::Reconnect { account: one, token: "token".into(), holder: ada, grace: LONG };
+    let Reply::Back { seen: second, .. } = ask(&b, back).await? else { bail!("not back") };
+    // The second reconnect finds the first one as the sign of life: 200 ms after the noted one.
+    ensure!((190..2000).contains(&(second - first)), "{first} {second}");
+    leave(&a, &[(one, ada)]).await
+}
+
+async fn when_the_grace_ends_so_do_sessions_and_every_partner_is_told_until_someone_did(
+    a: Gateway,
+    b: Gateway,
+) -> Result<()> {
+    let (ada, bob) = (origin(1, 1), origin(2, 1));
+    let (one, two) = (account(&a, ada, NONE).await?, account(&b, bob, LONG).await?);
+    let (first, _) = matched(&a, one, ada).await?;
+    let (second, _) = matched(&b, two, bob).await?;
+    tell(&a, Query::Release { account: one, holder: ada });
+    tick(&a).await?;
+    let mut exits = tick(&b).await?;
+    exits.sort_by_key(|exit| exit.session);
+    let exit = |session| Exit { session, account: one, partner: two };
+    ensure!(exits == [exit(first), exit(second)], "{exits:?}");
+    ensure!(tick(&a).await?.len() == 2, "told by whoever is there");
+    b.directory().told(&exits).await?;
+    ensure!(tick(&a).await?.is_empty());
+    ensure!(partner(&b, two, bob, first).await? == Reply::Partner { partner: one, message: 0, live: false });
+    let back = Query::Reconnect { account: one, token: "token".into(), holder: ada, grace: LONG };
+    ensure!(matches!(ask(&a, back).await?, Reply::Back { .. }), "the account itself may return");
+    ensure!(ask(&a, Query::Enter { account: one, holder: ada }).await? == Reply::Done);
+    ensure!(partner(&a, one, ada, first).await? == Reply::Partner { partner: two, message: 0, live: false });
+    leave(&a, &[(one, ada), (two, bob)]).await
+}
+
+async fn an_account_that_never_entered_goes_with_its_grace(a: Gateway, _: Gateway) -> Result<()> {
+    let ada = origin(1, 1);
+    let one = create(&a, ada, NONE).await?;
+    sleep(Duration::from_millis(5)).await;
+    ensure!(tick(&a).await?.is_empty());
+    ensure!(ask(&a, Query::Enter { account: one, holder: ada }).await? == Reply::NotHeld);
+    Ok(())
+}
+
+async fn a_session_that_was_ended_is_over_without_anyone_being_told(a: Gateway, _: Gateway) -> Result<()> {
+    let holder = origin(1, 1);
+    let (one, two) = (account(&a, holder, NONE).await?, account(&a, holder, LONG).await?);
+    let (session, _) = matched(&a, one, holder).await?;
+    tell(&a, Query::End { account: one, holder, session });
+    tick(&a).await?;
+    ensure!(partner(&a, two, holder, session).await? == Reply::Partner { partner: one, message: 0, live: false });
+    leave(&a, &[(one, holder)]).await?;
+    sleep(Duration::from_millis(5)).await;
+    ensure!(tick(&a).await?.is_empty());
+    leave(&a, &[(two, holder)]).await
+}
+
+type Behaviour = (&'static str, fn(Gateway, Gateway) -> std::pin::Pin<Box<dyn Future<Output = Result<()>>>>);
+
+macro_rules! behaviours {
+    ($($name:ident),* $(,)?) => { [$((stringify!($name), |a, b| Box::pin($name(a, b)))),*] };
+}
+
+const BEHAVIOURS: [Behaviour; 10] = behaviours![
+    two_people_on_two_gateways_find_each_other_and_nobody_finds_themselves,
+    an_account_is_matched_only_between_entering_and_release,
+    partners_are_drawn_evenly,
+    ids_are_unique_and_messages_increase,
+    only_the_holder_acts_for_an_account,
+    a_reconnect_within_the_grace_keeps_sessions_and_takes_the_account_over,
+    the_last_sign_of_life_is_remembered,
+    when_the_grace_ends_so_do_sessions_and_every_partner_is_told_until_someone_did,
+    an_account_that_never_entered_goes_with_its_grace,
+    a_session_that_was_ended_is_over_without_anyone_being_told,
+];
+
+async fn all(a: Gateway, b: Gateway) -> Result<()> {
+    for (name, behaviour) in BEHAVIOURS {
+        behaviour(a.clone(), b.clone()).await.map_err(|error| error.context(name))?;
+    }
+    Ok(())
+}
+
+async fn connect(seeds: Vec<String>, gateway: &str) -> Result<Gateway> {
+    Ok(Arc::new(
+        Redis::connect(Settings {
+            seeds,
+            username: None,
+            password: None,
+            tls: None,
+            prefix: "ns/chat".into(),
+            history: HISTORY,
+            gateway: gateway.into(),
+        })
+        .await?,
+    ))
+}
+
+#[tokio::test]
+async fn the_memory_directory_behaves() -> Result<()> {
+    let bus: Gateway = Arc::new(Memory::new(HISTORY));
+    all(bus.clone(), bus).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_directory_of_a_single_redis_behaves() -> Result<()> {
+    let redis = RedisNode::start()?;
+    all(connect(vec![redis.address()], "a").await?, connect(vec![redis.address()], "b").await?).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_directory_of_a_cluster_behaves() -> Result<()> {
+    let cluster = RedisCluster::start(3, 1)?;
+    all(connect(cluster.seeds(), "a").await?, connect(cluster.seeds(), "b").await?).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_accounts_of_a_gateway_that_vanished_enter_their_grace_when_its_lease_ends() -> Result<()> {
+    let redis = RedisNode::start()?;
+    let (a, b) = (connect(vec![redis.address()], "a").await?, connect(vec![redis.address()], "b").await?);
+    let (ada, bob) = (origin(1, 1), origin(2, 1));
+    let (one, two) = (account(&a, ada, NONE).await?, account(&b, bob, LONG).await?);
+    let (session, _) = matched(&b, two, bob).await?;
+    tick(&a).await?;
+    drop(a);
+    let started = Instant::now();
+    let exits = loop {
+        let exits = tick(&b).await?;
+        if !exits.is_empty() {
+            break exits;
+        }
+        ensure!(started.elapsed() < Duration::from_secs(12), "nobody was told");
+        sleep(Duration::from_millis(250)).await;
+    };
+    ensure!(exits == [Exit { session, account: one, partner: two }]);
+    ensure!(started.elapsed() > Duration::from_millis(4500), "before the lease ended");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn accounts_and_sessions_survive_the_primary() -> Result<()> {
+    let mut cluster = RedisCluster::start(3, 1)?;
+    let a = connect(cluster.seeds(), "a").await?;
+    let holder = origin(1, 1);
+    let (one, two) = (account(&a, holder, LONG).await?, account(&a, holder, LONG).await?);
+    let (session, _) = matched(&a, one, holder).await?;
+    let primary = cluster.primary(slot(Partition::of(&RoomName::private("directory", 0))))?;
+    cluster.nodes[primary].kill()?;
+    let started = Instant::now();
+    let live = loop {
+        match partner(&a, one, holder, session).await {
+            Ok(reply) => break reply,
+            Err(error) => ensure!(started.elapsed() < Duration::from_secs(20), "not back: {error}"),
+        }
+    };
+    ensure!(live == Reply::Partner { partner: two, message: 0, live: true }, "{live:?}");
+    Ok(())
+}
