@@ -113,7 +113,7 @@ mod tests {
                 parse(&server).map(|(op, payload, all)| (op, payload.len(), all)),
                 Some((TEXT, length, server.len()))
             );
-            assert_eq!(parse(&server[..server.len() - 1]).is_none(), true);
+            assert!(parse(&server[..server.len() - 1]).is_none());
         }
     }
 

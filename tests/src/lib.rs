@@ -4,6 +4,7 @@ pub mod audit;
 pub mod client;
 pub mod control_plane;
 pub mod gateway;
+pub mod kubectl;
 pub mod kubelet;
 pub mod mistakes;
 pub mod programs;

@@ -14,6 +14,7 @@ pub mod verdict;
 #[cfg(test)]
 mod verdict_tests;
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 pub use report::Report;
@@ -26,6 +27,8 @@ pub struct Plan {
     pub native: Vec<String>,
     /// URLs of OnlyOne endpoints; half of the members use them, if there are any.
     pub onlyone: Vec<String>,
+    /// Where to connect instead of the URLs' hosts: an ingress, which goes by the name it is asked for.
+    pub via: Option<SocketAddr>,
     /// Rooms, by name.
     pub rooms: Vec<String>,
     /// Members of each room; each is a connection that posts and reads.
@@ -45,6 +48,7 @@ impl Default for Plan {
         Self {
             native: Vec::new(),
             onlyone: Vec::new(),
+            via: None,
             rooms: vec!["audit".into()],
             members: 20,
             rate: 50.0,

@@ -88,10 +88,8 @@ impl State {
     }
 
     async fn connection(&mut self) -> Ended {
-        let urls = &self.member.urls;
-        let url = &urls[(self.member.number as usize + self.attempt as usize) % urls.len()];
         self.attempt += 1;
-        let Ok(mut socket) = Socket::dial(url).await else { return Ended::Again { at_once: false } };
+        let Ok(mut socket) = self.member.dial(self.attempt - 1).await else { return Ended::Again { at_once: false } };
         let mut join = json!({"op": "join", "id": 0, "room": self.member.room_name(), "name": self.member.name()});
         if let Some(Position { epoch, seq }) = &self.position {
             join["epoch"] = epoch.as_str().into();

@@ -68,10 +68,8 @@ pub(super) fn acknowledge_echoes(room: &mut RoomTrace) {
 impl State {
     /// Runs one connection; true at the end of the run.
     async fn connection(&mut self) -> bool {
-        let urls = &self.member.urls;
-        let url = &urls[(self.member.number as usize + self.attempt as usize) % urls.len()];
         self.attempt += 1;
-        let Ok(mut socket) = Socket::dial(url).await else { return false };
+        let Ok(mut socket) = self.member.dial(self.attempt - 1).await else { return false };
         let join = json!({
             "requestId": 2, "type": "request", "route": "roomHandler.joinRoom",
             "data": {"room_id": self.member.room_name()}

@@ -1,6 +1,7 @@
 //! One run: starts the members, ends it in order, gathers what they saw.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -14,6 +15,7 @@ use super::clock::{Clock, Timetable};
 use super::tag::Tag;
 use super::trace::{Key, MemberTrace, RoomTrace, Trace};
 use super::{Plan, Report, native, onlyone, verdict};
+use crate::client::Socket;
 
 /// Connecting is spread over this long for each thousand members, so that the storm is no part of the measurement.
 const RAMP_PER_THOUSAND: Duration = Duration::from_secs(2);
@@ -59,6 +61,7 @@ pub(super) struct Member {
     /// Unique in the run; the sender of its messages.
     pub(super) number: u32,
     pub(super) urls: Arc<[String]>,
+    pub(super) via: Option<SocketAddr>,
     pub(super) timetable: Timetable,
 }
 
@@ -83,6 +86,15 @@ impl Shared {
 }
 
 impl Member {
+    /// Connects, the next time to the next URL.
+    pub(super) async fn dial(&self, attempt: u32) -> Result<Socket> {
+        let url = &self.urls[(self.number as usize + attempt as usize) % self.urls.len()];
+        match self.via {
+            Some(address) => Socket::dial_via(url, address).await,
+            None => Socket::dial(url).await,
+        }
+    }
+
     pub(super) fn room_name(&self) -> &str {
         &self.shared.rooms[self.room].name
     }
@@ -185,7 +197,7 @@ async fn start(plan: &Plan, shared: &Arc<Shared>) -> JoinSet<Outcome> {
         let timetable = Timetable::of(number, total, plan.rate, plan.duration);
         let speaks_onlyone = !onlyone.is_empty() && (number / plan.rooms.len() as u32) % 2 == 1;
         let urls = Arc::clone(if speaks_onlyone { &onlyone } else { &native });
-        let member = Member { shared: Arc::clone(shared), room, number, urls, timetable };
+        let member = Member { shared: Arc::clone(shared), room, number, urls, via: plan.via, timetable };
         if speaks_onlyone {
             tasks.spawn(onlyone::member(member, ready.clone()));
         } else {

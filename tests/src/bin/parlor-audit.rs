@@ -1,6 +1,7 @@
 //! Audits a ChatRoom from outside: posts numbered messages through many connections, and reports per room and member
 //! what was lost, doubled or out of order. Exit code 1 if anything was.
 
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -18,6 +19,9 @@ struct Args {
     /// OnlyOne endpoints; half of the members use them
     #[arg(long, value_name = "URL")]
     onlyone: Vec<String>,
+    /// Connect here, and ask for the URLs' hosts there: an ingress whose names do not resolve
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    via: Option<SocketAddr>,
     /// Rooms; OnlyOne serves only those that its ChatRoom names
     #[arg(long, default_value_t = 1)]
     rooms: u32,
@@ -40,10 +44,10 @@ struct Args {
 
 #[tokio::main]
 async fn main() -> Result<ExitCode> {
-    let Args { native, onlyone, rooms, room, members, rate, seconds, bytes } = Args::parse();
+    let Args { native, onlyone, via, rooms, room, members, rate, seconds, bytes } = Args::parse();
     let rooms = if rooms == 1 { vec![room] } else { (1..=rooms).map(|n| format!("{room}-{n}")).collect() };
     let duration = Duration::from_secs(seconds);
-    let report = run(&Plan { native, onlyone, rooms, members, rate, duration, bytes, ..Plan::default() }).await?;
+    let report = run(&Plan { native, onlyone, via, rooms, members, rate, duration, bytes, ..Plan::default() }).await?;
     print!("{report}");
     Ok(if report.verdict.faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

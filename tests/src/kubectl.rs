@@ -1,0 +1,161 @@
+//! A namespace of a real cluster, spoken to as people do: through kubectl and the ingress.
+//!
+//! The cluster is the one that KUBECONFIG names; `tests/cluster/up` prints the line that sets it. This machine is its
+//! node, so the pods' own addresses can be reached too.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use parlor_crds::contract::{ADMIN_PORT, GatewayStatus};
+use serde_json::Value;
+
+use crate::gateway::http;
+
+/// Where the ingress of `tests/cluster/up` listens.
+pub const INGRESS: &str = "127.0.0.1:8000";
+
+/// One namespace.
+#[derive(Clone, Debug)]
+pub struct Namespace(String);
+
+impl Namespace {
+    /// An existing namespace.
+    pub fn named(name: &str) -> Self {
+        Self(name.to_owned())
+    }
+
+    /// A new one; an old one of that name goes first.
+    pub fn fresh(name: &str) -> Result<Self> {
+        kubectl(&["delete", "namespace", name, "--ignore-not-found", "--timeout=180s"], None)?;
+        kubectl(&["create", "namespace", name], None)?;
+        Ok(Self(name.to_owned()))
+    }
+
+    /// Runs kubectl in the namespace.
+    pub fn kubectl(&self, arguments: &[&str]) -> Result<String> {
+        kubectl(&[&["--namespace", &self.0], arguments].concat(), None)
+    }
+
+    /// `kubectl apply` of this text.
+    pub fn apply(&self, manifest: &str) -> Result<String> {
+        kubectl(&["--namespace", &self.0, "apply", "-f", "-"], Some(manifest))
+    }
+
+    /// One object.
+    pub fn get(&self, what: &str, name: &str) -> Result<Value> {
+        json(&self.kubectl(&["get", what, name, "-o", "json"])?)
+    }
+
+    /// All objects of these kinds with these labels.
+    pub fn list(&self, kinds: &str, labels: &str) -> Result<Vec<Value>> {
+        let mut list = json(&self.kubectl(&["get", kinds, "-l", labels, "-o", "json"])?)?;
+        match list["items"].take() {
+            Value::Array(items) => Ok(items),
+            other => bail!("a list without items: {other}"),
+        }
+    }
+
+    /// Names of the pods with these labels that are ready and not on their way out.
+    pub fn ready_pods(&self, labels: &str) -> Result<Vec<Value>> {
+        let mut pods = self.list("pods", labels)?;
+        pods.retain(|pod| pod["metadata"]["deletionTimestamp"].is_null() && condition(pod, "Ready") == "True");
+        Ok(pods)
+    }
+
+    /// Waits until the ChatRoom is Ready, or says why it is not.
+    pub async fn room_ready(&self, room: &str, within: Duration) -> Result<()> {
+        let ready = eventually(within, || {
+            let object = self.get("chatroom", room)?;
+            let current = object["status"]["observedGeneration"] == object["metadata"]["generation"];
+            Ok((current && condition(&object, "Ready") == "True").then_some(()))
+        });
+        match ready.await {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                let status = self.get("chatroom", room)?["status"].clone();
+                Err(error.context(format!(
+                    "{room} is not Ready: {status:#}\n{}",
+                    self.kubectl(&["get", "pods", "-o", "wide"])?
+                )))
+            }
+        }
+    }
+}
+
+/// Runs kubectl, with this on its standard input.
+pub fn kubectl(arguments: &[&str], input: Option<&str>) -> Result<String> {
+    run("kubectl", arguments, input)
+}
+
+/// Runs a program of the cluster; what it says on an error is the error.
+pub fn run(program: &str, arguments: &[&str], input: Option<&str>) -> Result<String> {
+    ensure!(std::env::var_os("KUBECONFIG").is_some(), "KUBECONFIG is not set: run tests/cluster/up and what it prints");
+    let mut child = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("run {program}"))?;
+    let mut stdin = child.stdin.take().context("a child without an input")?;
+    stdin.write_all(input.unwrap_or_default().as_bytes()).with_context(|| format!("write to {program}"))?;
+    drop(stdin);
+    let output = child.wait_with_output().with_context(|| format!("wait for {program}"))?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{program} {}: {said}", arguments.join(" "));
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// Tries twice a second until there is an answer; the last error is told when there is none in time.
+pub async fn eventually<T>(within: Duration, mut attempt: impl FnMut() -> Result<Option<T>>) -> Result<T> {
+    let deadline = Instant::now() + within;
+    loop {
+        let last = attempt();
+        match last {
+            Ok(Some(answer)) => return Ok(answer),
+            Ok(None) if Instant::now() > deadline => bail!("it did not come true within {within:?}"),
+            Err(error) if Instant::now() > deadline => return Err(error.context(format!("still after {within:?}"))),
+            _ => tokio::time::sleep(Duration::from_millis(500)).await,
+        }
+    }
+}
+
+/// Status of a condition; empty where there is none.
+pub fn condition<'a>(object: &'a Value, kind: &str) -> &'a str {
+    let conditions = object["status"]["conditions"].as_array().into_iter().flatten();
+    conditions.filter(|c| c["type"] == kind).find_map(|c| c["status"].as_str()).unwrap_or_default()
+}
+
+/// Name of an object.
+pub fn name(object: &Value) -> &str {
+    object["metadata"]["name"].as_str().unwrap_or_default()
+}
+
+/// What a gateway's pod says of itself.
+pub async fn gateway_status(pod: &Value) -> Result<GatewayStatus> {
+    let (code, body) = http(address(pod, ADMIN_PORT)?, "GET", "/status").await?;
+    ensure!(code == 200, "/status answered {code}");
+    serde_json::from_str(&body).with_context(|| format!("read {body}"))
+}
+
+/// Whether a Redis pod is a primary now.
+pub fn is_primary(pod: &Value) -> Result<bool> {
+    let mut redis = TcpStream::connect_timeout(&address(pod, 6379)?, Duration::from_secs(5)).context("reach Redis")?;
+    redis.set_read_timeout(Some(Duration::from_secs(5))).context("set a deadline")?;
+    redis.write_all(b"ROLE\r\nQUIT\r\n").context("ask for the role")?;
+    let mut answer = String::new();
+    redis.read_to_string(&mut answer).context("read the role")?;
+    Ok(answer.contains("\r\nmaster\r\n"))
+}
+
+fn address(pod: &Value, port: u16) -> Result<SocketAddr> {
+    let ip = pod["status"]["podIP"].as_str().with_context(|| format!("{} has no address", name(pod)))?;
+    Ok(SocketAddr::new(ip.parse().context("read the pod's address")?, port))
+}
+
+fn json(text: &str) -> Result<Value> {
+    serde_json::from_str(text).context("read kubectl's JSON")
+}
