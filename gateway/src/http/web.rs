@@ -19,9 +19,6 @@ use sha2::{Digest, Sha256};
 
 use crate::rooms::ProtocolId;
 
-/// Where everything of the page but `/` and `/parlor.js` is served; no protocol may have a path below it.
-pub const PAGE_PREFIX: &str = "/page";
-
 /// What the page is told before it connects.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -66,7 +63,7 @@ const INDEX: File = file!("index.html", "text/html; charset=utf-8");
 /// The client that other sites may import too.
 const CLIENT: File = file!("parlor.js", JAVASCRIPT);
 
-/// Served below [`PAGE_PREFIX`].
+/// Served below `/page/`. Each has a dot in its name, which no protocol's path may have, so that they never clash.
 const FILES: [File; 18] = [
     file!("page.css", "text/css; charset=utf-8"),
     file!("icon.svg", "image/svg+xml"),
