@@ -19,6 +19,8 @@ pub struct Memory {
     pub window: Window,
     /// What the Redis plan waits for, and since when.
     pub redis_wait: Option<(String, Timestamp)>,
+    /// Gateways that have lost their Redis, and since when.
+    pub away: BTreeMap<String, Timestamp>,
     /// When `status.connections` was written.
     pub published: Option<Timestamp>,
     /// Objects as they were last applied, by `Kind/name`.

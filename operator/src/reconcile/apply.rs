@@ -309,12 +309,7 @@ impl Run<'_> {
     async fn redis(&mut self, redis: &RedisPlan) {
         match &redis.step {
             Step::Wait(what) => self.wait_for(Some(what)),
-            Step::Settled => {
-                self.wait_for(None);
-                if let Some(upgrade) = &redis.upgrade {
-                    self.upgrade(upgrade).await;
-                }
-            }
+            Step::Settled => self.wait_for(None),
             Step::Run { why, orders } => {
                 self.wait_for(None);
                 let mut done = true;
@@ -326,6 +321,9 @@ impl Run<'_> {
                     self.did("RedisStep", format!("Redis Cluster: {why}"));
                 }
             }
+        }
+        if let Some(upgrade) = &redis.upgrade {
+            self.upgrade(upgrade).await;
         }
     }
 

@@ -17,7 +17,8 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::runtime::reflector::Store;
 use kube::{Api, Resource, ResourceExt};
 use parlor_crds::ChatRoom;
-use parlor_crds::contract::GatewayStatus;
+use parlor_crds::chatroom::Size;
+use parlor_crds::contract::{BusStatus, GatewayStatus};
 use rand::Rng;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -26,6 +27,8 @@ use std::time::Duration;
 
 /// Pods asked at the same time: enough for a large fleet within a second, few enough for one process's sockets.
 const ASKED_AT_ONCE: usize = 32;
+/// How long a gateway may be without its Redis while others have it: longer than a failover of a shard takes.
+const STRANDED_AFTER: SignedDuration = SignedDuration::from_secs(30);
 /// How long a complete Secret is taken as read; it never changes while it is there.
 const SECRET_FRESH: SignedDuration = SignedDuration::from_secs(60);
 
@@ -61,23 +64,37 @@ pub async fn observe(ctx: &Context, room: &ChatRoom, key: &RoomKey) -> Result<Ob
 
 /// What comes from earlier passes.
 fn remember(ctx: &Context, room: &ChatRoom, key: &RoomKey, observed: &mut Observed) {
-    let stretch = match room.spec.size() {
-        parlor_crds::chatroom::Size::Scaled(scaling) => scaling.scale_down_after.as_duration(),
-        parlor_crds::chatroom::Size::Fixed(_) => return waited(ctx, key, observed),
-    };
+    let now = observed.now;
     let connections = observed.connections();
-    observed.peak = ctx.memories.with(key, |memory| {
-        if let Some(connections) = connections {
-            memory.window.note(observed.now, stretch, connections);
+    ctx.memories.with(key, |memory| {
+        if let Size::Scaled(scaling) = room.spec.size() {
+            if let Some(connections) = connections {
+                memory.window.note(now, scaling.scale_down_after.as_duration(), connections);
+            }
+            observed.peak = memory.window.peak(now);
         }
-        memory.window.peak(observed.now)
+        let waiting = memory.redis_wait.as_ref();
+        observed.redis_waited = waiting.map_or(Duration::ZERO, |(_, since)| now.duration_since(*since).unsigned_abs());
+        observed.stranded = stranded(&mut memory.away, &observed.reports, now);
     });
-    waited(ctx, key, observed);
 }
 
-fn waited(ctx: &Context, key: &RoomKey, observed: &mut Observed) {
-    let since = ctx.memories.with(key, |memory| memory.redis_wait.as_ref().map(|(_, since)| *since));
-    observed.redis_waited = since.map_or(Duration::ZERO, |since| observed.now.duration_since(since).unsigned_abs());
+/// Those that alone have lost their Redis for a while. When most have lost it, it is Redis that is away, and emptying gateways
+/// would help nobody.
+fn stranded(
+    away: &mut BTreeMap<String, Timestamp>,
+    reports: &BTreeMap<String, GatewayStatus>,
+    now: Timestamp,
+) -> BTreeSet<String> {
+    let is_away = |pod: &String| reports.get(pod).is_some_and(|report| report.bus == BusStatus::Away);
+    away.retain(|pod, _| is_away(pod));
+    for pod in reports.keys().filter(|pod| is_away(pod)) {
+        away.entry(pod.clone()).or_insert(now);
+    }
+    if away.len() * 2 >= reports.len() {
+        return BTreeSet::new();
+    }
+    away.iter().filter(|(_, since)| now.duration_since(**since) >= STRANDED_AFTER).map(|(pod, _)| pod.clone()).collect()
 }
 
 /// Objects in the store that were made for the ChatRoom.
@@ -185,4 +202,39 @@ fn random_key() -> String {
         write!(key, "{byte:02x}").expect("writing to a String does not fail");
         key
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reports(buses: &[BusStatus]) -> BTreeMap<String, GatewayStatus> {
+        let report = |(at, bus): (usize, &BusStatus)| {
+            let status = GatewayStatus {
+                gateway: at.to_string(),
+                version: "1".into(),
+                ready: true,
+                connections: 1,
+                connections_limit: 10,
+                rooms: 1,
+                drain: None,
+                bus: *bus,
+            };
+            (at.to_string(), status)
+        };
+        buses.iter().enumerate().map(report).collect()
+    }
+
+    #[test]
+    fn only_a_gateway_that_alone_has_lost_redis_for_a_while_is_stranded() {
+        use BusStatus::{Away, Replicated};
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let mut away = BTreeMap::new();
+        let one = reports(&[Away, Replicated, Replicated]);
+        assert!(stranded(&mut away, &one, at(0)).is_empty());
+        assert_eq!(stranded(&mut away, &one, at(30)), BTreeSet::from(["0".to_owned()]));
+        assert!(stranded(&mut away, &reports(&[Away, Away, Replicated]), at(60)).is_empty(), "Redis itself is away");
+        assert!(stranded(&mut away, &reports(&[Replicated; 3]), at(61)).is_empty());
+        assert!(stranded(&mut away, &one, at(62)).is_empty(), "it had come back in between");
+    }
 }

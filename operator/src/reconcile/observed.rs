@@ -26,6 +26,8 @@ pub struct Observed {
     pub replica_sets: Vec<ReplicaSet>,
     /// What gateways said at `/status`, by pod.
     pub reports: BTreeMap<String, GatewayStatus>,
+    /// Gateways that have been without their Redis for a while, though most others have it.
+    pub stranded: BTreeSet<String>,
     /// Most connections in the last `scaleDownAfter`; absent until watched that long.
     pub peak: Option<u64>,
     /// The generated Secret.

@@ -124,6 +124,8 @@ struct Gateway<'a> {
     report: Option<&'a GatewayStatus>,
     since: Option<Timestamp>,
     ready: bool,
+    /// Alone without its Redis: to be replaced.
+    stranded: bool,
 }
 
 impl<'a> Set<'a> {
@@ -156,8 +158,9 @@ impl<'a> Set<'a> {
     }
 
     fn plan(&self, target: u32, wanted: Wanted<'_>, observed: &Observed, plan: &mut Fleet) {
-        let serving = count(self.serving());
-        let victims = self.victims(serving.saturating_sub(target));
+        let serving = count(self.serving().filter(|gateway| !gateway.stranded));
+        let mut victims = self.victims(serving.saturating_sub(target));
+        victims.extend(self.serving().filter(|gateway| gateway.stranded));
         let returning = self.returning(target.saturating_sub(serving), wanted, observed);
         let is_returning = |one: &&Gateway<'_>| returning.iter().any(|other| other.name() == one.name());
         let leaving: Vec<Gateway<'_>> = self.draining().filter(|one| !is_returning(one)).copied().collect();
@@ -180,7 +183,7 @@ impl<'a> Set<'a> {
 
     /// Those that fewest people notice: not ready first, then fewest connections; one that does not report comes last.
     fn victims(&self, count: u32) -> Vec<Gateway<'a>> {
-        let mut serving: Vec<Gateway<'a>> = self.serving().copied().collect();
+        let mut serving: Vec<Gateway<'a>> = self.serving().filter(|one| !one.stranded).copied().collect();
         serving.sort_by_key(|one| (one.ready, one.report.map_or(u32::MAX, |report| report.connections), one.name()));
         serving.truncate(count as usize);
         serving
@@ -189,7 +192,7 @@ impl<'a> Set<'a> {
     /// Draining gateways that serve again rather than that new ones start: the fullest first.
     fn returning(&self, count: u32, wanted: Wanted<'_>, observed: &Observed) -> Vec<Gateway<'a>> {
         let overdue = |one: &Gateway<'_>| one.overdue(wanted.deadline, observed.now);
-        let able = |one: &&Gateway<'a>| one.report.is_some() && !one.is_released() && !overdue(one);
+        let able = |one: &&Gateway<'a>| one.report.is_some() && !one.stranded && !one.is_released() && !overdue(one);
         let mut able: Vec<Gateway<'a>> = self.draining().filter(able).copied().collect();
         able.sort_by_key(|one| (Reverse(one.report.map(|report| report.connections)), one.name()));
         able.truncate(count as usize);
@@ -208,7 +211,8 @@ impl<'a> Set<'a> {
 impl<'a> Gateway<'a> {
     fn of(pod: &'a Pod, observed: &'a Observed) -> Self {
         let report = pod.metadata.name.as_ref().and_then(|name| observed.reports.get(name));
-        Self { pod, report, since: observed::draining_since(pod), ready: observed::is_ready(pod) }
+        let stranded = observed.stranded.contains(&pod.name_any());
+        Self { pod, report, since: observed::draining_since(pod), ready: observed::is_ready(pod), stranded }
     }
 
     fn name(&self) -> String {

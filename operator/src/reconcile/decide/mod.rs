@@ -71,9 +71,12 @@ fn redis(room: &ChatRoom, observed: &Observed) -> Option<RedisPlan> {
     let RedisMode::Managed(managed) = room.spec.redis.mode() else { return None };
     let shape = Shape { shards: managed.shards as usize, replicas: managed.replicas_per_shard as usize };
     let step = plan::next_step(shape, &observed.redis, observed.redis_waited);
+    let outdated = outdated_redis(observed);
     let upgrade = match step {
-        Step::Settled => upgrade::next(&observed.redis, &outdated_redis(observed)),
-        Step::Wait(_) | Step::Run { .. } => None,
+        Step::Settled => upgrade::next(&observed.redis, &outdated),
+        // One that cannot start with the former template would be waited for in vain.
+        Step::Wait(_) => outdated.into_iter().find(|pod| !redis_runs(observed, pod)).map(Upgrade::Restart),
+        Step::Run { .. } => None,
     };
     Some(RedisPlan { shape, step, upgrade })
 }
@@ -91,6 +94,10 @@ fn outdated_redis(observed: &Observed) -> BTreeSet<String> {
         pod.labels().get("controller-revision-hash").is_some_and(|running| running != revision)
     };
     observed.redis_pods.iter().filter(is_old).map(ResourceExt::name_any).collect()
+}
+
+fn redis_runs(observed: &Observed, pod: &str) -> bool {
+    observed.redis_pods.iter().any(|one| one.name_any() == pod && super::observed::is_running(one))
 }
 
 /// What exists for the ChatRoom and is asked for no more. Manifests of gateways that still run are not.
