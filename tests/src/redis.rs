@@ -77,9 +77,19 @@ pub struct RedisNode {
     paused: bool,
 }
 
-/// A port of loopback that was free a moment ago.
+/// A port of loopback that was free a moment ago, below those that the system gives to outgoing connections: a server
+/// that was killed finds its port free again.
 pub fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    for _ in 0..1000 {
+        let step = NEXT.fetch_add(1, Ordering::Relaxed);
+        let port = 12_000 + (std::process::id().wrapping_mul(211).wrapping_add(step)) % 20_000;
+        let port = u16::try_from(port).context("a port is out of range")?;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return Ok(port);
+        }
+    }
+    bail!("no port of loopback is free")
 }
 
 impl RedisNode {

@@ -168,7 +168,10 @@ impl Redis {
         if !matches!(read, Err(node::Fault::Absent)) {
             return Ok(false);
         }
-        self.appending.check(partition).await?;
+        match self.appending.check(partition).await {
+            Err(node::Fault::Ask(ask)) => self.reading.follow(partition, &ask),
+            other => other?,
+        }
         Ok(true)
     }
 

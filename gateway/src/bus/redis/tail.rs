@@ -5,6 +5,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use fred::types::Value;
 use tokio::{
     sync::Mutex,
     time::{Instant, timeout},
@@ -13,7 +14,7 @@ use tokio::{
 use super::{
     super::{Batch, Offset, PARTITIONS, Partition, Record, TAIL_WAIT},
     cluster::Cluster,
-    node::{Command, Fault, Node, Server},
+    node::{Command, Fault, Node, Server, number},
     record,
     replication::Replication,
     tags::Keys,
@@ -50,13 +51,58 @@ pub(super) struct Reading {
     readers: Vec<Mutex<Reader>>,
     /// The server that each partition is read from; reads of history go there too, so that they agree with the stream.
     sources: Vec<std::sync::Mutex<Option<Server>>>,
+    /// Where a partition's keys have gone ahead to while its slot moves.
+    ahead: Vec<std::sync::Mutex<Option<Server>>>,
 }
 
 impl Reading {
     pub(super) fn new(cluster: Arc<Cluster>, replication: Arc<Replication>, keys: Keys) -> Self {
         let readers = (0..PARTITIONS).map(|_| Mutex::default()).collect();
         let sources = (0..PARTITIONS).map(|_| std::sync::Mutex::default()).collect();
-        Self { cluster, replication, keys, readers, sources }
+        let ahead = (0..PARTITIONS).map(|_| std::sync::Mutex::default()).collect();
+        Self { cluster, replication, keys, readers, sources, ahead }
+    }
+
+    /// Reads a partition where its keys have gone ahead to, by the words of an ASK.
+    pub(super) fn follow(&self, partition: Partition, ask: &str) {
+        *self.ahead(partition) = ask.rsplit(' ').next().and_then(Server::parse);
+    }
+
+    fn ahead(&self, partition: Partition) -> std::sync::MutexGuard<'_, Option<Server>> {
+        self.ahead[partition.index()].lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// The server that a partition's keys have gone ahead to, until the slot itself is there.
+    fn moving(&self, partition: Partition) -> Option<Server> {
+        let arrived = self.cluster.primary(partition).ok().map(|primary| primary.server);
+        let mut ahead = self.ahead(partition);
+        if *ahead == arrived {
+            *ahead = None;
+        }
+        ahead.clone()
+    }
+
+    /// Sends reads; where the slot is moving, with ASKING before each and WAIT behind them, because that server is a
+    /// primary and nobody may be shown what only it holds.
+    async fn send(
+        &self,
+        node: &Node,
+        commands: Vec<Command>,
+        moving: bool,
+        limit: Duration,
+    ) -> Result<Vec<Value>, Fault> {
+        if !moving {
+            return node.all(commands, limit).await?.into_iter().collect();
+        }
+        let asking = commands.into_iter().flat_map(|command| [Command::new("ASKING"), command]);
+        let wait = Command::new("WAIT").arg(1_u32).arg(READ.as_millis() as u32 / 4);
+        let answers = node.all(asking.chain([wait]).collect(), limit).await?;
+        let mut answers = answers.into_iter().collect::<Result<Vec<_>, _>>()?;
+        let copies = answers.pop().as_ref().and_then(number);
+        if copies == Some(0) && !self.replication.unreplicated(&node.server) {
+            return Err(Fault::Refused("only one copy holds what was read".into()));
+        }
+        Ok(answers.into_iter().skip(1).step_by(2).collect())
     }
 
     fn source(&self, partition: Partition) -> std::sync::MutexGuard<'_, Option<Server>> {
@@ -65,6 +111,9 @@ impl Reading {
 
     /// The server to read a partition from: the one in use, or an in-sync replica, or a primary that is alone.
     async fn choose(&self, partition: Partition, shunned: Option<&Server>) -> Result<Server, Fault> {
+        if let Some(target) = self.moving(partition) {
+            return Ok(target);
+        }
         let primary = self.cluster.primary(partition)?;
         let alone = self.replication.unreplicated(&primary.server);
         let topology = self.cluster.topology();
@@ -99,6 +148,7 @@ impl Reading {
 
     /// Lets go of the server that a partition is read from.
     fn leave(&self, partition: Partition, server: &Server) {
+        *self.ahead(partition) = None;
         let mut source = self.source(partition);
         if source.as_ref() == Some(server) {
             *source = None;
@@ -106,11 +156,7 @@ impl Reading {
     }
 
     /// Short commands at the server that the partition is read from; one attempt, another server the next time.
-    pub(super) async fn ask(
-        &self,
-        partition: Partition,
-        commands: Vec<Command>,
-    ) -> Result<Vec<fred::types::Value>, Fault> {
+    pub(super) async fn ask(&self, partition: Partition, commands: Vec<Command>) -> Result<Vec<Value>, Fault> {
         let server = match self.choose(partition, None).await {
             Ok(server) => server,
             Err(fault) => {
@@ -120,8 +166,9 @@ impl Reading {
         };
         let answer = async {
             let node = self.cluster.node(&server).await?;
-            let answers = node.all(commands, READ).await;
-            self.cluster.note(&node, answers)?.into_iter().collect::<Result<Vec<_>, _>>()
+            let moving = self.moving(partition).is_some();
+            let answers = self.send(&node, commands, moving, READ).await;
+            self.cluster.note(&node, answers)
         };
         let answer = answer.await;
         if answer.is_err() {
@@ -169,8 +216,10 @@ impl Reading {
             .arg(record::id(from));
         let limit = if reader.unanswered { ANSWER + TAIL_WAIT } else { ANSWER };
         reader.unanswered = true;
-        let value = node.call(read, limit).await?;
+        let moving = self.moving(partition).is_some();
+        let mut answers = self.send(node, vec![read], moving, limit).await?;
         reader.unanswered = false;
+        let value = answers.pop().unwrap_or(Value::Null);
         let batch = record::batch(value, from).map_err(|error| Fault::Unfit(error.to_string()))?;
         if batch.records.is_empty() {
             self.compare(reader, partition, from).await?;
@@ -202,6 +251,7 @@ impl Reading {
         }
         match timeout(READ, self.head(partition)).await {
             Ok(Ok(head)) => reader.ahead = (at < head).then_some((head, Instant::now())),
+            Ok(Err(Fault::Ask(ask))) => self.follow(partition, &ask),
             Ok(Err(Fault::Absent)) => return Err(Fault::Absent),
             // A primary that does not answer is no reason to leave its replica.
             Ok(Err(_)) | Err(_) => {}
@@ -219,7 +269,7 @@ impl Reading {
     pub(super) async fn end(&self, partition: Partition) -> Result<Offset, Fault> {
         let command = Command::new("HMGET").arg(self.keys.meta(partition)).arg("generation").arg("offset");
         let answers = self.ask(partition, vec![command]).await?;
-        record::head(answers.into_iter().next().unwrap_or(fred::types::Value::Null))
+        record::head(answers.into_iter().next().unwrap_or(Value::Null))
     }
 
     /// Ends all connections.
