@@ -23,7 +23,7 @@ pub use self::{error::RunError, secrets::SecretError};
 use self::{listeners::Listeners, place::Place, secrets::Secrets};
 use crate::{
     args::Serve,
-    bus::{Bus, Health},
+    bus::{Bus, Health, directory::keeper},
     fanout::{
         hub::{self, Hub},
         reactor::{self, Reactors},
@@ -38,7 +38,7 @@ use crate::{
         upgrade::Upgrades,
     },
     probe,
-    protocols::onlyone::Vitals,
+    protocols::{matching::ExitNotices, onlyone::Vitals},
 };
 
 /// How long the end may take after the last connection went.
@@ -173,6 +173,7 @@ impl Gateway {
         for (site, listener) in listeners.open(&self.place, page, &upgrades, own_ports).await? {
             tasks.spawn(acceptor.clone().serve(listener, Arc::new(site)));
         }
+        tasks.spawn(keeper::keep(Arc::clone(&bus), Arc::new(ExitNotices)));
         tasks.spawn(drain.clone().drive());
         tasks.spawn(become_ready(Arc::clone(&bus), ready));
         tasks.spawn(sample(vitals, Arc::clone(&reactors)));

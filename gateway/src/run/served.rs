@@ -18,7 +18,7 @@ use crate::{
         web::{self, PageSettings},
     },
     protocols::{
-        self, Protocol, native,
+        self, Protocol, matching, native,
         onlyone::{self, TokenKey, Vitals},
         relay,
     },
@@ -71,7 +71,7 @@ fn build(
     vitals: &Arc<Vitals>,
     bus: &Arc<dyn Bus>,
 ) -> Result<Vec<Arc<dyn Protocol>>, RunError> {
-    let Protocols { native, onlyone, relay, r#match: _, multiperson: _ } = spec;
+    let Protocols { native, onlyone, relay, r#match, multiperson: _ } = spec;
     let mut settings = protocols::Settings::default();
     if let Some(native) = native {
         let key = secrets.generated(contract::SIGNING_KEY)?.unwrap_or_else(made_up_key);
@@ -101,6 +101,12 @@ fn build(
             rooms: allowed(&relay.rooms),
             message_bytes: relay.message_bytes.unwrap_or(room.spec.limits.message_bytes) as usize,
             poster: Poster::new(Arc::clone(bus)),
+        });
+    }
+    if let Some(r#match) = r#match {
+        settings.matching = Some(matching::Settings {
+            key: secrets.generated(contract::SIGNING_KEY)?.unwrap_or_else(made_up_key),
+            grace: r#match.reconnect_grace.as_secs() * 1000,
         });
     }
     Ok(protocols::registry(settings))
