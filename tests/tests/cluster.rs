@@ -115,7 +115,8 @@ async fn a3_losing_a_gateway_a_redis_primary_and_the_operator_loses_no_message()
     delete(&here, redis.iter().find(|pod| is_primary(pod).unwrap()).unwrap());
     tokio::time::sleep(Duration::from_secs(20)).await;
     let parlor = Namespace::named("parlor");
-    delete(&parlor, &parlor.ready_pods("app.kubernetes.io/name=parlor-operator").unwrap()[0]);
+    let operator = || Ok(parlor.ready_pods("app.kubernetes.io/name=parlor-operator")?.into_iter().next());
+    delete(&parlor, &eventually(MINUTE, operator).await.unwrap());
     let report = auditing.await.unwrap().unwrap();
     assert_clean(&report, &here);
     assert!(report.reconnects > 0, "{report}");

@@ -28,6 +28,9 @@ struct State {
     events: Vec<Event>,
     /// The post that is due or on its way; the next one waits for it, so that a sender's order is certain.
     post: Post,
+    finished: bool,
+    /// Messages shown, and those that announced gaps excuse.
+    shown: u64,
     attempt: u32,
 }
 
@@ -56,8 +59,17 @@ enum Ended {
 /// Runs the member to the end of the run.
 pub(super) async fn member(member: Member, ready: mpsc::Sender<()>) -> Outcome {
     let post = Post { n: 1, on_its_way: false, not_before: Instant::now(), tried: false };
-    let mut state =
-        State { member, ready: Some(ready), position: None, token: None, events: Vec::new(), post, attempt: 0 };
+    let mut state = State {
+        member,
+        ready: Some(ready),
+        position: None,
+        token: None,
+        events: Vec::new(),
+        post,
+        finished: false,
+        shown: 0,
+        attempt: 0,
+    };
     let mut pause = Duration::ZERO;
     loop {
         if *state.member.shared.phase.borrow() == Phase::Over {
@@ -79,8 +91,8 @@ pub(super) async fn member(member: Member, ready: mpsc::Sender<()>) -> Outcome {
 
 impl State {
     fn outcome(self) -> Outcome {
-        if self.post.tried {
-            self.member.settled();
+        if !self.finished {
+            self.member.finished();
         }
         let trace = MemberTrace { member: self.member.name(), promise: Promise::Whole, events: self.events };
         let tried = if self.post.tried { self.post.n } else { self.post.n - 1 };
@@ -146,10 +158,13 @@ impl State {
         }
     }
 
-    fn is_done(&self, joined: bool) -> bool {
+    fn is_done(&mut self, joined: bool) -> bool {
+        if !self.finished && !self.post.tried && self.member.timetable.due(self.post.n).is_none() {
+            self.finished = true;
+            self.member.finished();
+        }
         let position = self.position.as_ref().map_or(0, |p| p.seq);
-        let nothing_due = self.member.timetable.due(self.post.n).is_none() && !self.post.tried;
-        joined && nothing_due && self.member.is_done(position)
+        joined && self.member.is_quiet() && self.member.has_all(position, self.shown)
     }
 
     /// When the next post may be sent; None: not before something else happens.
@@ -163,11 +178,7 @@ impl State {
 
     async fn send_post(&mut self, socket: &mut Socket) -> anyhow::Result<()> {
         let Some(due) = self.member.timetable.due(self.post.n) else { return Ok(()) };
-        if !self.post.tried {
-            self.member.posting();
-            self.post.tried = true;
-        }
-        self.post.on_its_way = true;
+        (self.post.tried, self.post.on_its_way) = (true, true);
         let Self { member, post, .. } = self;
         let text = Tag { sender: member.number, n: post.n, due }.text(&member.shared.run, member.shared.bytes);
         let request = json!({
@@ -226,6 +237,8 @@ impl State {
             if let Ok(tag) = Tag::read(&self.member.shared.run, item["body"]["text"].as_str().unwrap_or_default()) {
                 self.events.push(Event::Shown { seq: Some(seq), key: tag.key() });
                 self.member.shared.shown(tag);
+                self.member.reached(seq);
+                self.shown += 1;
             }
         }
     }
@@ -235,13 +248,13 @@ impl State {
             return;
         }
         self.member.acknowledged(self.post.n, frame["seq"].as_u64().unwrap_or(0));
-        self.member.settled();
         self.post = Post { n: self.post.n + 1, on_its_way: false, not_before: Instant::now(), tried: false };
     }
 
     fn gap(&mut self, frame: &Value) {
         let (from, to) = (frame["from"].as_u64().unwrap_or(0), frame["to"].as_u64());
         self.events.push(Event::Gap { from, to });
+        self.shown += to.map_or(0, |to| (to + 1).saturating_sub(from));
         let epoch = frame["epoch"].as_str().unwrap_or_default();
         if let Some(position) = &mut self.position {
             if position.epoch != epoch {

@@ -16,6 +16,8 @@ use crate::client::{Frame, Socket};
 
 /// An echo that takes longer is given up: the message is unconfirmed.
 const ECHO_WITHIN: Duration = Duration::from_secs(5);
+/// How long after the last post who reconnected stays, in microseconds.
+const LINGER: u64 = 3_000_000;
 /// Longest pause between two attempts to connect.
 const BACKOFF: Duration = Duration::from_secs(2);
 
@@ -27,23 +29,28 @@ struct State {
     tried: u32,
     /// The post whose echo is awaited, and until when.
     awaited: Option<Instant>,
+    finished: bool,
+    shown: u64,
     attempt: u32,
 }
 
 /// Runs the member to the end of the run.
 pub(super) async fn member(member: Member, ready: mpsc::Sender<()>) -> Outcome {
-    let mut state = State { member, ready: Some(ready), events: Vec::new(), tried: 0, awaited: None, attempt: 0 };
+    let (ready, events) = (Some(ready), Vec::new());
+    let mut state = State { member, ready, events, tried: 0, awaited: None, finished: false, shown: 0, attempt: 0 };
     let mut pause = Duration::ZERO;
     while *state.member.shared.phase.borrow() != Phase::Over {
         sleep(pause).await;
         if state.connection().await {
             break;
         }
-        state.settle();
+        state.awaited = None;
         pause = (pause * 2).clamp(Duration::from_millis(100), BACKOFF).mul_f64(rand::rng().random_range(0.5..1.0));
         state.member.shared.reconnects.fetch_add(1, Ordering::Relaxed);
     }
-    state.settle();
+    if !state.finished {
+        state.member.finished();
+    }
     let State { member, events, tried, .. } = state;
     let trace =
         MemberTrace { member: format!("{} (onlyone)", member.name()), promise: Promise::WhileConnected, events };
@@ -94,20 +101,22 @@ impl State {
                         return false;
                     }
                 }
-                () = at(self.awaited) => self.settle(),
+                () = at(self.awaited) => self.awaited = None,
                 _ = phase.changed() => {}
                 () = sleep(Duration::from_millis(200)), if *phase.borrow() >= Phase::Settling => {}
             }
         }
     }
 
-    /// It cannot know its place in the room, so it waits for the others and then a moment longer.
-    fn is_done(&self, joined: bool) -> bool {
-        joined
-            && self.awaited.is_none()
-            && self.member.timetable.due(self.tried + 1).is_none()
-            && self.member.is_done(u64::MAX)
-            && self.member.shared.clock().now() > self.member.timetable.end() + 1_000_000
+    /// After a reconnect it cannot know what it lacks, so it stays a while longer.
+    fn is_done(&mut self, joined: bool) -> bool {
+        if !self.finished && self.awaited.is_none() && self.member.timetable.due(self.tried + 1).is_none() {
+            self.finished = true;
+            self.member.finished();
+        }
+        let all = self.member.has_all(u64::MAX, self.shown);
+        let late = self.member.shared.clock().now() > self.member.timetable.end() + LINGER;
+        joined && self.member.is_quiet() && (all || self.attempt > 1 && late)
     }
 
     fn next_post(&self, joined: bool) -> Option<Instant> {
@@ -120,19 +129,11 @@ impl State {
     async fn send_post(&mut self, socket: &mut Socket) -> anyhow::Result<()> {
         let Some(due) = self.member.timetable.due(self.tried + 1) else { return Ok(()) };
         self.tried += 1;
-        self.member.posting();
         self.awaited = Some(Instant::now() + ECHO_WITHIN);
         let Self { member, tried, .. } = self;
         let text = Tag { sender: member.number, n: *tried, due }.text(&member.shared.run, member.shared.bytes);
         let data = json!({"room_id": member.room_name(), "chat_message": {"type": "text", "content": text}});
         socket.text(json!({"route": "chatHandler.chat", "data": data}).to_string()).await
-    }
-
-    /// The awaited echo came, or will not.
-    fn settle(&mut self) {
-        if self.awaited.take().is_some() {
-            self.member.settled();
-        }
     }
 
     /// True if the frame is the answer to the join.
@@ -149,8 +150,12 @@ impl State {
         if let (Some("room.chat"), Ok(tag)) = (frame["route"].as_str(), Tag::read(&self.member.shared.run, content)) {
             self.events.push(Event::Shown { seq: None, key: tag.key() });
             self.member.shared.shown(tag);
-            if tag.key() == (self.member.number, self.tried) {
-                self.settle();
+            self.shown += 1;
+            if tag.sender == self.member.number {
+                self.member.confirmed();
+                if tag.n == self.tried {
+                    self.awaited = None;
+                }
             }
         }
         false

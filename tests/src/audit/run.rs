@@ -47,9 +47,11 @@ pub(super) struct Shared {
 struct Room {
     name: String,
     acknowledged: Mutex<HashMap<Key, u64>>,
-    /// Posts on their way.
-    pending: AtomicU64,
-    /// The highest seq that a sender was told.
+    /// Members that have posts to send or to hear of.
+    posters: AtomicU64,
+    /// Posts of which their senders know that they are in the room.
+    confirmed: AtomicU64,
+    /// The highest seq that anyone was told.
     head: AtomicU64,
 }
 
@@ -107,26 +109,41 @@ impl Member {
         format!("{}-{}-{n}", self.shared.run, self.number)
     }
 
-    pub(super) fn posting(&self) {
-        self.shared.rooms[self.room].pending.fetch_add(1, Ordering::SeqCst);
+    /// The member has nothing more to post, and knows what became of what it posted, as far as it ever will.
+    pub(super) fn finished(&self) {
+        self.in_room().posters.fetch_sub(1, Ordering::SeqCst);
     }
 
-    pub(super) fn settled(&self) {
-        self.shared.rooms[self.room].pending.fetch_sub(1, Ordering::SeqCst);
+    /// The member's post is in the room.
+    pub(super) fn confirmed(&self) {
+        self.in_room().confirmed.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Some member was shown this seq.
+    pub(super) fn reached(&self, seq: u64) {
+        self.in_room().head.fetch_max(seq, Ordering::SeqCst);
+    }
+
+    fn in_room(&self) -> &Room {
+        &self.shared.rooms[self.room]
     }
 
     pub(super) fn acknowledged(&self, n: u32, seq: u64) {
-        let room = &self.shared.rooms[self.room];
-        lock(&room.acknowledged).insert((self.number, n), seq);
-        room.head.fetch_max(seq, Ordering::SeqCst);
+        lock(&self.in_room().acknowledged).insert((self.number, n), seq);
+        self.reached(seq);
+        self.confirmed();
     }
 
-    /// True once a member at `position` has seen everything that it will ever be shown.
-    pub(super) fn is_done(&self, position: u64) -> bool {
-        let room = &self.shared.rooms[self.room];
-        *self.shared.phase.borrow() >= Phase::Settling
-            && room.pending.load(Ordering::SeqCst) == 0
-            && position >= room.head.load(Ordering::SeqCst)
+    /// True when nothing will be posted any more.
+    pub(super) fn is_quiet(&self) -> bool {
+        *self.shared.phase.borrow() >= Phase::Settling && self.in_room().posters.load(Ordering::SeqCst) == 0
+    }
+
+    /// True once a quiet room has nothing left for a member at `position` that was shown, or is excused from, `shown`
+    /// messages.
+    pub(super) fn has_all(&self, position: u64, shown: u64) -> bool {
+        let room = self.in_room();
+        position >= room.head.load(Ordering::SeqCst) && shown >= room.confirmed.load(Ordering::SeqCst)
     }
 }
 
@@ -144,7 +161,7 @@ pub async fn run(plan: &Plan) -> Result<Report> {
         bytes: plan.bytes,
         phase: watched,
         clock: Mutex::new(Clock::start()),
-        rooms: plan.rooms.iter().map(|name| Room::new(name)).collect(),
+        rooms: plan.rooms.iter().map(|name| Room::new(name, plan.members)).collect(),
         latency: Mutex::new(Histogram::new_with_bounds(1, 600_000_000, 3).context("make a histogram")?),
         reconnects: AtomicU64::new(0),
     });
@@ -175,11 +192,12 @@ pub async fn run(plan: &Plan) -> Result<Report> {
 }
 
 impl Room {
-    fn new(name: &str) -> Self {
+    fn new(name: &str, members: u32) -> Self {
         Self {
             name: name.to_owned(),
             acknowledged: Mutex::default(),
-            pending: AtomicU64::new(0),
+            posters: AtomicU64::new(members.into()),
+            confirmed: AtomicU64::new(0),
             head: AtomicU64::new(0),
         }
     }
