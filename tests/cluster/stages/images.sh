@@ -5,7 +5,7 @@ images() {
   LOG=$STATE/log/cargo.log
   local target output flags=()
   target=$(rustc -vV | sed -n 's/^host: //p')
-  output=$REPOSITORY/target/$target/$PROFILE
+  output=${CARGO_TARGET_DIR:-$REPOSITORY/target}/$target/$PROFILE
   [ $PROFILE = debug ] || flags=(--release)
   say "cargo build, $PROFILE profile"
   (
