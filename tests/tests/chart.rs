@@ -75,8 +75,9 @@ fn naming_namespaces_gives_rights_there_and_nowhere_else() -> Result<()> {
         ensure!(places(kind) == BTreeSet::from(["red", "blue", "parlor"].map(|n| format!("{n:?}"))), "{kind}");
     }
     let operator = &of_kind(&objects, "Deployment")[0];
-    let arguments = list(operator, "/spec/template/spec/containers/0/args");
-    ensure!(arguments.contains(&Value::from("--watch-namespaces=red,blue")), "{arguments:?}");
+    let told = list(operator, "/spec/template/spec/containers/0/env");
+    let wanted = serde_json::json!({"name": "PARLOR_WATCH_NAMESPACES", "value": "red,blue"});
+    ensure!(told.contains(&wanted), "{told:?}");
     Ok(())
 }
 
