@@ -106,7 +106,7 @@ impl Cluster {
         *refreshed = Some(Instant::now());
         let newest = answer?;
         let mut known = self.topology.lock().unwrap_or_else(PoisonError::into_inner);
-        if newest.epoch() >= known.epoch() {
+        if newest.replaces(&known) {
             *known = Arc::new(newest);
         }
         Ok(())

@@ -96,6 +96,13 @@ impl Topology {
         self.voters().map(|member| member.epoch).max().unwrap_or(0)
     }
 
+    /// Whether this view takes the place of `known`: it is as new, or of another cluster. A cluster that was made anew,
+    /// after all its servers were lost, has other servers and counts its claims from the start.
+    pub fn replaces(&self, known: &Self) -> bool {
+        let in_both = |member: &Member| known.members.iter().any(|other| other.id == member.id);
+        self.epoch() >= known.epoch() || !self.members.iter().any(in_both)
+    }
+
     /// The primary of a slot.
     pub fn primary(&self, slot: u16) -> Option<&Member> {
         self.members.iter().find(|member| member.primary && member.slots.iter().any(|range| range.contains(&slot)))
@@ -141,6 +148,15 @@ e7d1eecce10fd6bb5eb35b9f99a514335d9ba9ca :30001@31001 myself,master - 0 0 1 conn
         assert!(third.failed && !third.suspected);
         assert!(topology.replicas(third).all(|replica| replica.suspected && !replica.failed));
         assert_eq!((topology.voters().count(), topology.epoch()), (3, 3));
+    }
+
+    #[test]
+    fn an_older_view_is_refused_but_a_cluster_made_anew_is_not() {
+        let known = Topology::parse(NODES, &asked()).unwrap();
+        let older = Topology::parse(&NODES.replace(" 3 disconnected", " 2 disconnected"), &asked()).unwrap();
+        assert!(known.replaces(&older) && known.replaces(&known) && !older.replaces(&known));
+        let anew = Topology::parse("ffff 10.0.0.7:30001@31001 myself,master - 0 0 1 connected 0-16383\n", &asked());
+        assert!(anew.unwrap().replaces(&known));
     }
 
     #[test]
