@@ -10,6 +10,7 @@ use crate::reconcile::{self, PassError};
 use crate::stores::{Changes, Guarded};
 use futures::StreamExt;
 use kube::runtime::controller::{Action, Config};
+use kube::runtime::reflector::Store;
 use kube::runtime::{Controller, watcher};
 use kube::{Api, ResourceExt};
 use rand::Rng;
@@ -38,7 +39,7 @@ pub async fn run(ctx: Context, scope: Option<String>, changes: Changes, health: 
     let controller = Controller::new(rooms, watcher::Config::default());
     let store = controller.store();
     let ctx = Arc::new(ctx);
-    let tidy = tidy(ctx.clone(), scope, store);
+    let tidy = tidy(ctx.clone(), scope, store, health.clone());
     let passes = controller
         .with_config(Config::default().concurrency(CONCURRENCY).debounce(DEBOUNCE))
         .reconcile_on(changes)
@@ -95,10 +96,13 @@ fn jittered(pause: Duration) -> Duration {
     pause.mul_f64(rand::rng().random_range(0.8..1.2))
 }
 
-async fn tidy(ctx: Arc<Context>, scope: Option<String>, rooms: kube::runtime::reflector::Store<Guarded>) {
+async fn tidy(ctx: Arc<Context>, scope: Option<String>, rooms: Store<Guarded>, health: Health) {
     loop {
         tokio::time::sleep(TIDY_EVERY).await;
         let existing: BTreeSet<RoomKey> = rooms.state().iter().map(|room| key(room)).collect();
+        if existing.is_empty() {
+            health.beat();
+        }
         for (namespace, name) in ctx.memories.keep(scope.as_deref(), &existing) {
             ctx.metrics.forget(&namespace, &name);
         }

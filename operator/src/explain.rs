@@ -2,7 +2,7 @@
 //!
 //! Sees what a pass would see, decides what it would decide, and says it; writes nothing.
 
-use crate::args::{RoomName, Settings};
+use crate::args::RoomName;
 use crate::context::Context;
 use crate::gateways::Gateways;
 use crate::memory::{Memories, RoomKey};
@@ -38,8 +38,7 @@ pub enum ExplainError {
 }
 
 /// Explains the ChatRoom in a few lines.
-pub async fn explain(settings: Settings, name: RoomName) -> Result<String, ExplainError> {
-    let client = Client::try_default().await?;
+pub async fn explain(client: Client, gateway_image: String, name: RoomName) -> Result<String, ExplainError> {
     let room = Api::<ChatRoom>::namespaced(client.clone(), &name.namespace).get(&name.name).await?;
     let (stores, changes) = Stores::watch(&client, Some(&name.namespace)).await?;
     let reporter = Reporter { controller: "parlor-operator-explain".into(), instance: None };
@@ -49,7 +48,7 @@ pub async fn explain(settings: Settings, name: RoomName) -> Result<String, Expla
         gateways: Gateways::default(),
         stores,
         memories: Arc::new(Memories::default()),
-        defaults: Defaults { gateway_image: settings.gateway_image },
+        defaults: Defaults { gateway_image },
         metrics: Metrics::default(),
     };
     tokio::select! {
@@ -64,7 +63,7 @@ async fn say(ctx: &Context, room: &ChatRoom) -> Result<String, ExplainError> {
     let observed = observe::observe(ctx, room, &key).await?;
     let objects = build::build(room, &ctx.defaults, observed.secret.as_ref(), &observed.fresh)?;
     let plan = decide::decide(room, &objects, &observed);
-    let applied = Applied { plan, observed, deeds: Vec::new(), failures: Vec::new() };
+    let applied = Applied { plan, observed, deeds: Vec::new(), failures: Vec::new(), setbacks: Vec::new() };
     Ok(text(room, &applied)?)
 }
 

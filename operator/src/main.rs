@@ -2,7 +2,7 @@
 
 use clap::Parser;
 use parlor_operator::args::{Args, Command};
-use parlor_operator::{explain, run};
+use parlor_operator::run;
 
 fn main() -> anyhow::Result<()> {
     let Args { command, settings } = Args::parse();
@@ -11,7 +11,7 @@ fn main() -> anyhow::Result<()> {
     match command.unwrap_or(Command::Run) {
         Command::Run => runtime.block_on(run::run(settings))?,
         Command::Crd => print!("{}", parlor_crds::schema::crd_yaml()),
-        Command::Explain { room } => println!("{}", runtime.block_on(explain::explain(settings, room))?),
+        Command::Explain { room } => println!("{}", runtime.block_on(run::explain(settings, room))?),
     }
     Ok(())
 }

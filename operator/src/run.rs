@@ -3,9 +3,10 @@
 //! Everything that runs is joined here: whatever ends unexpectedly ends the process, and its successor begins with what the
 //! API server holds.
 
-use crate::args::Settings;
+use crate::args::{RoomName, Settings};
 use crate::context::Context;
 use crate::controller;
+use crate::explain::{self, ExplainError};
 use crate::gateways::Gateways;
 use crate::leader::{self, LeaderError};
 use crate::memory::Memories;
@@ -16,6 +17,7 @@ use crate::stores::{Changes, Stores};
 use futures::future;
 use kube::Client;
 use kube::runtime::events::{Recorder, Reporter};
+use std::io::IsTerminal;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
@@ -46,7 +48,8 @@ pub enum RunError {
 /// Logging and cryptography, once per process.
 pub fn prepare_process() {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let colours = std::io::stderr().is_terminal();
+    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr).init();
     // Another part of the process may have installed it already; then theirs serves as well.
     if rustls::crypto::ring::default_provider().install_default().is_err() {
         tracing::debug!("a crypto provider was installed before");
@@ -70,6 +73,11 @@ pub async fn run(settings: Settings) -> Result<(), RunError> {
     }
 }
 
+/// Explains a ChatRoom of the cluster that the environment names.
+pub async fn explain(settings: Settings, room: RoomName) -> Result<String, ExplainError> {
+    explain::explain(Client::try_default().await?, settings.gateway_image, room).await
+}
+
 /// Runs as a leader with its probes until `stop`.
 pub async fn operate(client: Client, settings: Settings, stop: CancellationToken) -> Result<(), RunError> {
     let Settings { watch_namespaces, gateway_image, listen, lease_namespace } = settings;
@@ -82,6 +90,7 @@ pub async fn operate(client: Client, settings: Settings, stop: CancellationToken
             () = stop.cancelled() => return Ok(()),
         };
         metrics.leading.set(1);
+        health.leads();
         let defaults = Defaults { gateway_image };
         let controllers = controllers(&client, &watch_namespaces, defaults, &metrics, &health, &stop).await?;
         let result = tokio::select! {

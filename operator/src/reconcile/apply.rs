@@ -52,8 +52,10 @@ pub struct Applied {
     pub observed: Observed,
     /// Changes worth an Event.
     pub deeds: Vec<Deed>,
-    /// What could not be done.
+    /// What the API server did not do.
     pub failures: Vec<ApplyError>,
+    /// What a gateway or a Redis server did not do: most likely it is starting or ending, and the next pass tries again.
+    pub setbacks: Vec<ApplyError>,
 }
 
 /// A change that was made.
@@ -94,7 +96,7 @@ pub enum ApplyError {
 /// Carries everything out.
 pub async fn apply(ctx: &Context, key: &RoomKey, prepared: Prepared) -> Applied {
     let Prepared { objects, plan, observed } = prepared;
-    let mut run = Run { ctx, key, now: observed.now, deeds: Vec::new(), failures: Vec::new() };
+    let mut run = Run { ctx, key, now: observed.now, deeds: Vec::new(), failures: Vec::new(), setbacks: Vec::new() };
     let token = run.objects(objects, &plan.fleet, &observed).await;
     run.sizes(&plan.fleet, &observed).await;
     for order in &plan.fleet.orders {
@@ -106,8 +108,8 @@ pub async fn apply(ctx: &Context, key: &RoomKey, prepared: Prepared) -> Applied 
     for orphan in &plan.orphans {
         run.delete_orphan(orphan).await;
     }
-    let Run { deeds, failures, .. } = run;
-    Applied { plan, observed, deeds, failures }
+    let Run { deeds, failures, setbacks, .. } = run;
+    Applied { plan, observed, deeds, failures, setbacks }
 }
 
 struct Run<'a> {
@@ -116,6 +118,7 @@ struct Run<'a> {
     now: Timestamp,
     deeds: Vec<Deed>,
     failures: Vec<ApplyError>,
+    setbacks: Vec<ApplyError>,
 }
 
 impl Run<'_> {
@@ -128,6 +131,14 @@ impl Run<'_> {
         let done = result.is_ok();
         self.failures.extend(result.err());
         done
+    }
+
+    /// Like `tried`, for those who may be starting or ending.
+    fn asked(&mut self, result: Result<(), impl Into<ApplyError>>) -> bool {
+        let Err(error) = result.map_err(Into::into) else { return true };
+        tracing::warn!(namespace = %self.key.0, room = %self.key.1, %error, "not done yet");
+        self.setbacks.push(error);
+        false
     }
 
     /// Applies every object; answers the drain token.
@@ -298,7 +309,7 @@ impl Run<'_> {
     async fn tell(&mut self, pod: &str, ip: Option<&str>, token: Option<&str>, drain: bool) -> bool {
         let (Some(ip), Some(token)) = (ip, token) else { return true };
         let told = self.ctx.gateways.drain(ip, token, drain).await;
-        let done = self.tried(told.map_err(ApplyError::from));
+        let done = self.asked(told);
         if done {
             let (reason, note) = if drain { ("Draining", "empties itself") } else { ("PutBack", "serves again") };
             self.did(reason, format!("gateway {pod} {note}"));
@@ -315,7 +326,7 @@ impl Run<'_> {
                 let mut done = true;
                 for order in orders {
                     let result = client::carry_out(order).await;
-                    done &= self.tried(result.map_err(ApplyError::from));
+                    done &= self.asked(result);
                 }
                 if done {
                     self.did("RedisStep", format!("Redis Cluster: {why}"));
@@ -346,7 +357,7 @@ impl Run<'_> {
             }
             Upgrade::HandOver(order) => {
                 let result = client::carry_out(order).await;
-                if self.tried(result.map_err(ApplyError::from)) {
+                if self.asked(result) {
                     self.did(
                         "RedisHandOver",
                         format!("Redis server {} takes over from its outdated primary", order.pod),

@@ -90,7 +90,7 @@ fn finish(applied: Applied) -> Result<Duration, PassError> {
 }
 
 fn is_at_rest(applied: &Applied) -> bool {
-    let Applied { plan, deeds, .. } = applied;
+    let Applied { plan, deeds, setbacks, .. } = applied;
     let redis_rests = plan.redis.as_ref().is_none_or(|redis| redis.step == Step::Settled && redis.upgrade.is_none());
-    deeds.is_empty() && redis_rests && plan.fleet.outdated == 0 && plan.fleet.draining == 0
+    deeds.is_empty() && setbacks.is_empty() && redis_rests && plan.fleet.outdated == 0 && plan.fleet.draining == 0
 }

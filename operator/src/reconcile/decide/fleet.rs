@@ -76,7 +76,8 @@ pub struct Wanted<'a> {
     pub deadline: Duration,
 }
 
-/// Decides for the whole fleet.
+/// Decides for the whole fleet. While no gateway of the present template is ready, the newest former one that serves makes up
+/// the number, so that a template that cannot start does not keep a fleet from growing.
 pub fn fleet(wanted: Wanted<'_>, observed: &Observed) -> Fleet {
     let mut sets: Vec<Set<'_>> = observed.replica_sets.iter().map(|set| Set::of(set, observed)).collect();
     // The newest of the former templates keeps its gateways longest.
@@ -90,11 +91,14 @@ pub fn fleet(wanted: Wanted<'_>, observed: &Observed) -> Fleet {
         plan.sizes.push((wanted.current.to_owned(), goal));
     }
     let mut keep = wanted.gateways.saturating_sub(ready);
-    for set in &sets {
-        let target = if set.name == wanted.current { goal } else { set.intended().min(keep) };
-        if set.name != wanted.current {
-            keep -= target;
+    for (at, set) in sets.iter().enumerate() {
+        if set.name == wanted.current {
+            set.plan(goal, wanted, observed, &mut plan);
+            continue;
         }
+        let older: u32 = sets[at + 1..].iter().map(Set::intended).sum();
+        let target = if ready == 0 && set.ready() > 0 { keep.saturating_sub(older) } else { set.intended().min(keep) };
+        keep -= target;
         set.plan(target, wanted, observed, &mut plan);
     }
     plan
