@@ -9,11 +9,16 @@ use k8s_openapi::api::apps::v1::{ReplicaSet, StatefulSet};
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
+use kube::core::DynamicObject;
+use kube::runtime::wait::{await_condition, conditions};
 use kube::{Api, Client, ResourceExt};
 use parlor_crds::ChatRoom;
-use parlor_operator::args::Settings;
+use parlor_operator::args::{RoomName, Settings};
+use parlor_operator::explain::explain;
+use parlor_operator::reconcile::observed::is_ready;
 use parlor_operator::run::{self, RunError};
 use parlor_tests::control_plane::ControlPlane;
 use parlor_tests::kubelet::Kubelet;
@@ -121,7 +126,7 @@ impl Stage {
     async fn until_reason(&self, condition: &str, reason: &str) -> Result<()> {
         self.until(async |stage| {
             let room = stage.room().await?;
-            let found = conditions(&room).remove(condition).map(|(_, reason)| reason).unwrap_or_default();
+            let found = conditions_of(&room).remove(condition).map(|(_, reason)| reason).unwrap_or_default();
             Ok((found != reason).then(|| format!("{condition} is {found}, not {reason}")))
         })
         .await
@@ -184,13 +189,13 @@ impl Stage {
     }
 }
 
-fn conditions(room: &ChatRoom) -> BTreeMap<String, (String, String)> {
+fn conditions_of(room: &ChatRoom) -> BTreeMap<String, (String, String)> {
     let all = room.status.iter().flat_map(|status| &status.conditions);
     all.map(|one| (one.type_.clone(), (one.status.clone(), one.reason.clone()))).collect()
 }
 
 fn missing(room: &ChatRoom, condition: &str, status: &str) -> Option<String> {
-    let found = conditions(room).remove(condition);
+    let found = conditions_of(room).remove(condition);
     let seen = room.status.as_ref().and_then(|status| status.observed_generation) == room.metadata.generation;
     let is_so = seen && found.as_ref().is_some_and(|(found, _)| found == status);
     (!is_so).then(|| format!("{condition} is {found:?}, seen {seen}"))
@@ -365,7 +370,7 @@ async fn a_new_redis_image_restarts_replicas_first_and_one_server_at_a_time() ->
     stage
         .until(async |stage| {
             let pods = stage.pods("redis").await?;
-            let ready = |pod: &&Pod| parlor_operator::reconcile::observed::is_ready(pod);
+            let ready = |pod: &&Pod| is_ready(pod);
             away = away.max(6 - pods.iter().filter(ready).count());
             let image = |pod: &Pod| pod.spec.as_ref().and_then(|spec| spec.containers[0].image.clone());
             let old = pods.iter().filter(|pod| image(pod).as_deref() != Some("redis:7.4.1")).count();
@@ -426,4 +431,100 @@ async fn a_second_operator_waits_and_takes_over_when_the_first_stops() -> Result
     let took = Timestamp::now().duration_since(stopped);
     ensure!(took.as_secs() < 15, "a released lease was waited for: {took:#}");
     Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_route_by_gateway_api_is_ready_once_a_gateway_has_accepted_it() -> Result<()> {
+    let plane = ControlPlane::shared().await?;
+    serve_http_routes(&plane.client().await?).await?;
+    let stage = Stage::set("route", 20).await?;
+    let route = json!({ "hosts": ["chat.example.com"], "gateway": { "name": "edge", "namespace": "infra" } });
+    stage.create(external(json!({ "replicas": 1, "route": route }))).await?;
+    stage.until_reason("RouteReady", "NotAccepted").await?;
+    let routes = http_routes(&stage);
+    let made = routes.get("lobby").await.context("read the HTTPRoute")?;
+    ensure!(made.data["spec"]["hostnames"] == json!(["chat.example.com"]), "{made:?}");
+    let told = |status: &str, reason: &str| {
+        let condition =
+            json!({ "type": "Accepted", "status": status, "reason": reason, "message": "as a Gateway says" });
+        Patch::Merge(json!({ "status": { "parents": [{ "conditions": [condition] }] } }))
+    };
+    routes.patch_status("lobby", &PatchParams::default(), &told("False", "NotAllowedByListeners")).await?;
+    stage.until_reason("RouteReady", "Refused").await?;
+    stage.until(async |stage| Ok(missing(&stage.room().await?, "Ready", "False"))).await?;
+    routes.patch_status("lobby", &PatchParams::default(), &told("True", "Accepted")).await?;
+    stage.until_reason("RouteReady", "Accepted").await?;
+    stage.until_ready().await?;
+    stage.change(json!({ "route": null })).await?;
+    stage
+        .until(async |stage| {
+            let left = http_routes(stage).get_opt("lobby").await?;
+            Ok(left.map(|_| "the HTTPRoute is still there".into()))
+        })
+        .await
+}
+
+fn http_routes(stage: &Stage) -> Api<DynamicObject> {
+    let resource = parlor_operator::reconcile::build::http_route::resource();
+    Api::namespaced_with(stage.client.clone(), &stage.namespace, &resource)
+}
+
+/// As much of the Gateway API as an operator needs to see: the kind, with a status.
+async fn serve_http_routes(client: &Client) -> Result<()> {
+    let anything = json!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true });
+    let crd: CustomResourceDefinition = serde_json::from_value(json!({
+        "metadata": {
+            "name": "httproutes.gateway.networking.k8s.io",
+            "annotations": { "api-approved.kubernetes.io": "unapproved, a stand-in for tests" },
+        },
+        "spec": {
+            "group": "gateway.networking.k8s.io",
+            "names": { "kind": "HTTPRoute", "plural": "httproutes" },
+            "scope": "Namespaced",
+            "versions": [{
+                "name": "v1", "served": true, "storage": true, "subresources": { "status": {} },
+                "schema": { "openAPIV3Schema": anything },
+            }],
+        },
+    }))?;
+    let name = crd.name_any();
+    let api = Api::<CustomResourceDefinition>::all(client.clone());
+    api.create(&PostParams::default(), &crd).await.context("define HTTPRoute")?;
+    let established = await_condition(api, &name, conditions::is_crd_established());
+    tokio::time::timeout(PATIENCE, established).await.context("HTTPRoute is not served in time")??;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn explain_says_why_there_are_so_many_gateways_and_what_is_waited_for() -> Result<()> {
+    let stage = Stage::set("explain", 21).await?;
+    stage.kubelet.break_image("broken:1");
+    stage.create(external(json!({ "replicas": 2 }))).await?;
+    stage.until_ready().await?;
+    stage.change(json!({ "template": { "image": "broken:1" } })).await?;
+    stage.until_reason("Ready", "RollingOut").await?;
+    stage.until(async |stage| Ok((stage.pods("gateway").await?.len() != 3).then(|| "no third pod".into()))).await?;
+    let room = RoomName { namespace: stage.namespace.clone(), name: "lobby".into() };
+    stage
+        .until(async |stage| {
+            let said = explain(stage.client.clone(), "parlor-gateway:test".into(), room.clone()).await?;
+            let words = ["2 gateways wanted: spec.replicas is 2", "ImagePullBackOff: no such image", "RollingOut"];
+            Ok((!words.iter().all(|word| said.contains(word))).then_some(said))
+        })
+        .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redis_image_that_cannot_start_takes_one_replica_and_is_mended_by_the_next_image() -> Result<()> {
+    let stage = Stage::set("bad-redis", 22).await?;
+    stage.kubelet.break_image("redis:bad");
+    stage.create(json!({ "replicas": 1 })).await?;
+    stage.until_ready().await?;
+    stage.change(json!({ "redis": { "managed": { "image": "redis:bad" } } })).await?;
+    stage.until_reason("RedisReady", "Degraded").await?;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let ready = stage.pods("redis").await?.iter().filter(|pod| is_ready(pod)).count();
+    ensure!(ready == 5, "{ready} of 6 servers are left");
+    stage.change(json!({ "redis": { "managed": { "image": "redis:7.4.1" } } })).await?;
+    stage.until_reason("RedisReady", "Replicated").await
 }
