@@ -17,6 +17,13 @@ start() {
   disown
 }
 
+# keep FILE: its content from the standard input; written only when it changes, as kube-proxy ends when its file is written
+keep() {
+  local content
+  content=$(cat)
+  [ "$content" = "$(cat "$1" 2>/dev/null)" ] || printf '%s\n' "$content" >"$1"
+}
+
 # await SECONDS NAME WHAT COMMAND...: until the command succeeds, as long as the process NAME lives ('-': no process)
 await() {
   local end=$((SECONDS + $1)) name=$2 what=$3; shift 3

@@ -2,10 +2,10 @@
 node() {
   MEND="look at the log named above; tests/cluster/down and up again"
   container_runtime
-  kubelet_settings >"$STATE/kubelet.yaml"
+  kubelet_settings | keep "$STATE/kubelet.yaml"
   start kubelet kubelet --config="$STATE/kubelet.yaml" --kubeconfig="$STATE/kubelet.kubeconfig" --root-dir="$STATE/kubelet" \
     --hostname-override=$NODE --node-ip=$NODE_IP
-  proxy_settings >"$STATE/proxy.yaml"
+  proxy_settings | keep "$STATE/proxy.yaml"
   start kube-proxy kube-proxy --config="$STATE/proxy.yaml"
   await 60 kubelet "node $NODE" kubectl wait --for=condition=Ready node/$NODE --timeout=2s
 }
