@@ -6,6 +6,7 @@ pub mod control_plane;
 pub mod gateway;
 pub mod kubectl;
 pub mod kubelet;
+pub mod link;
 pub mod mistakes;
 pub mod programs;
 pub mod redis;

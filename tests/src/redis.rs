@@ -72,6 +72,8 @@ pub struct RedisNode {
     port: u16,
     bus_port: u16,
     cluster: bool,
+    /// Keeps its data over a restart, in an append-only file.
+    durable: bool,
     dir: PathBuf,
     process: Option<Child>,
     paused: bool,
@@ -95,14 +97,14 @@ pub fn free_port() -> Result<u16> {
 impl RedisNode {
     /// Starts a server that stands alone.
     pub fn start() -> Result<Self> {
-        Self::launch(false)
+        Self::launch(false, false)
     }
 
-    fn launch(cluster: bool) -> Result<Self> {
+    fn launch(cluster: bool, durable: bool) -> Result<Self> {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let dir = std::env::temp_dir().join(format!("parlor-redis-{}-{number}", std::process::id()));
         std::fs::create_dir_all(&dir)?;
-        let mut node = Self { port: 0, bus_port: 0, cluster, dir, process: None, paused: false };
+        let mut node = Self { port: 0, bus_port: 0, cluster, durable, dir, process: None, paused: false };
         // A port that was free may be taken before the server has it: then with others.
         for _ in 0..5 {
             (node.port, node.bus_port) = (free_port()?, free_port()?);
@@ -121,7 +123,8 @@ impl RedisNode {
         let mut command = Command::new("redis-server");
         let timeout = NODE_TIMEOUT_MS.to_string();
         let (port, bus_port) = (self.port.to_string(), self.bus_port.to_string());
-        command.args(["--port", &port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
+        command.args(["--port", &port, "--bind", "127.0.0.1", "--save", ""]);
+        command.args(["--appendonly", if self.durable { "yes" } else { "no" }]);
         command.args(["--maxmemory-policy", "noeviction", "--repl-diskless-sync-delay", "0"]);
         command.arg("--dir").arg(&self.dir);
         if self.cluster {
@@ -197,7 +200,7 @@ impl RedisNode {
         Ok(())
     }
 
-    /// Starts the process again with the same ports and directory; without persistence, so empty.
+    /// Starts the process again with the same ports and directory: empty, unless its cluster is durable.
     pub fn restart(&mut self) -> Result<()> {
         self.kill()?;
         self.run()?;
@@ -253,8 +256,17 @@ pub fn eventually(what: &str, mut done: impl FnMut() -> bool) -> Result<()> {
 impl RedisCluster {
     /// Starts and forms a cluster; returns when every replica follows and every server says ok.
     pub fn start(shards: usize, replicas: usize) -> Result<Self> {
+        Self::launch(shards, replicas, false)
+    }
+
+    /// As [`Self::start`], of servers that keep their data over a restart.
+    pub fn durable(shards: usize, replicas: usize) -> Result<Self> {
+        Self::launch(shards, replicas, true)
+    }
+
+    fn launch(shards: usize, replicas: usize, durable: bool) -> Result<Self> {
         let number = shards * (1 + replicas);
-        let nodes = (0..number).map(|_| RedisNode::launch(true)).collect::<Result<Vec<_>>>()?;
+        let nodes = (0..number).map(|_| RedisNode::launch(true, durable)).collect::<Result<Vec<_>>>()?;
         let cluster = Self { nodes, shards };
         cluster.form()?;
         Ok(cluster)
@@ -292,8 +304,30 @@ impl RedisCluster {
         eventually("that the cluster is healthy", || self.running().all(ok))
     }
 
+    /// Waits until all servers run, agree on one primary a shard, and every other server is a replica in sync.
+    pub fn replicated(&self) -> Result<()> {
+        let in_sync = |node: &RedisNode| {
+            let info = node.call(&["INFO", "replication"]);
+            let info = info.as_ref().map(Reply::text).unwrap_or_default();
+            let copies = info.lines().filter(|line| line.starts_with("slave") && line.contains("state=online")).count();
+            if info.contains("role:master") { Some(copies) } else { info.contains("link_status:up").then_some(0) }
+        };
+        let replicas = self.nodes.len() - self.shards;
+        eventually("that every shard is replicated", || {
+            let copies: Vec<_> = self.running().filter_map(in_sync).collect();
+            let primaries = copies.iter().filter(|copies| **copies > 0).count();
+            copies.len() == self.nodes.len() && primaries == self.shards && copies.iter().sum::<usize>() == replicas
+        })?;
+        self.healthy()
+    }
+
     fn running(&self) -> impl Iterator<Item = &RedisNode> {
         self.nodes.iter().filter(|node| node.process.is_some() && !node.paused)
+    }
+
+    /// The port of every server.
+    pub fn ports(&self) -> Vec<u16> {
+        self.nodes.iter().map(|node| node.port).collect()
     }
 
     /// `host:port` of every server.

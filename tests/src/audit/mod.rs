@@ -58,3 +58,12 @@ impl Default for Plan {
         }
     }
 }
+
+impl Plan {
+    /// When a message was meant to be sent, from when posting began; None: it is not part of the plan.
+    pub fn due(&self, (sender, n): trace::Key) -> Option<Duration> {
+        let members = self.members * u32::try_from(self.rooms.len()).ok()?;
+        let timetable = clock::Timetable::of(sender, members, self.rate, self.duration);
+        timetable.due(n).map(Duration::from_micros)
+    }
+}

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 
@@ -18,6 +18,8 @@ pub struct Report {
     /// Microseconds from when a message was due to when a member was shown it.
     pub latency: Histogram<u64>,
     pub reconnects: u64,
+    /// When posting began.
+    pub posting: Instant,
     pub elapsed: Duration,
 }
 
@@ -30,7 +32,7 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { verdict, reconnects, elapsed, .. } = self;
+        let Self { verdict, reconnects, elapsed, posting: _, latency: _ } = self;
         let Verdict { faults, shown, acknowledged, unconfirmed, gaps, excused, connections } = verdict;
         writeln!(f, "acknowledged {acknowledged}, unconfirmed {unconfirmed}, shown {shown}, in {elapsed:.1?}")?;
         writeln!(f, "connections {connections}, reconnects {reconnects}")?;

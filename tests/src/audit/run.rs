@@ -167,6 +167,7 @@ pub async fn run(plan: &Plan) -> Result<Report> {
     });
     let began = Instant::now();
     let mut tasks = start(plan, &shared).await;
+    let posting = Instant::now();
     *lock(&shared.clock) = Clock::start();
     phase.send_replace(Phase::Posting);
     tokio::time::sleep(plan.duration).await;
@@ -188,7 +189,7 @@ pub async fn run(plan: &Plan) -> Result<Report> {
     let trace = trace(&shared, outcomes);
     let latency = lock(&shared.latency).clone();
     let reconnects = shared.reconnects.load(Ordering::SeqCst);
-    Ok(Report { verdict: verdict::judge(&trace), latency, reconnects, elapsed: began.elapsed() })
+    Ok(Report { verdict: verdict::judge(&trace), latency, reconnects, posting, elapsed: began.elapsed() })
 }
 
 impl Room {

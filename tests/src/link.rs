@@ -1,0 +1,161 @@
+//! The network between one gateway and its Redis: passes everything on until it is told to freeze or to cut.
+//!
+//! A link listens on an address of loopback of its own, on the ports of the servers, and writes that address into what
+//! servers say of each other, so that the gateway dials all of them through it.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+/// How servers name each other; a link's own address is as long, so that lengths in answers stay true.
+const REAL: &[u8] = b"127.0.0.1:";
+
+/// What the network does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    Open,
+    /// Nothing passes and nobody is told; connections live on.
+    Frozen,
+    /// Connections are reset, new ones end at once.
+    Cut,
+}
+
+/// A gateway's way to all servers of a cluster. Ends when dropped.
+#[derive(Debug)]
+pub struct Link {
+    host: Ipv4Addr,
+    ports: Vec<u16>,
+    state: watch::Sender<State>,
+    _servers: JoinSet<()>,
+}
+
+impl Link {
+    /// The `number`-th link (0..=7) to the servers with these ports.
+    pub async fn open(number: u8, ports: Vec<u16>) -> Result<Self> {
+        let host = Ipv4Addr::new(127, 0, 0, 2 + number % 8);
+        let (state, watched) = watch::channel(State::Open);
+        let mut servers = JoinSet::new();
+        for port in &ports {
+            let listener =
+                TcpListener::bind((host, *port)).await.with_context(|| format!("listen on {host}:{port}"))?;
+            servers.spawn(accept(listener, SocketAddr::from(([127, 0, 0, 1], *port)), host, watched.clone()));
+        }
+        Ok(Self { host, ports, state, _servers: servers })
+    }
+
+    /// `host:port` of every server, through this link.
+    pub fn seeds(&self) -> Vec<String> {
+        self.ports.iter().map(|port| format!("{}:{port}", self.host)).collect()
+    }
+
+    /// Changes what the network does, at once.
+    pub fn set(&self, state: State) {
+        self.state.send_replace(state);
+    }
+}
+
+async fn accept(listener: TcpListener, server: SocketAddr, host: Ipv4Addr, state: watch::Receiver<State>) {
+    let own: Arc<[u8]> = format!("{host}:").into_bytes().into();
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => {
+                let Ok((client, _)) = accepted else { continue };
+                connections.spawn(pass(client, server, Arc::clone(&own), state.clone()));
+            }
+            Some(_) = connections.join_next() => {}
+        }
+    }
+}
+
+/// Waits while the network is frozen; false when it is cut, or gone.
+async fn passes(state: &mut watch::Receiver<State>) -> bool {
+    matches!(state.wait_for(|state| *state != State::Frozen).await.as_deref(), Ok(State::Open))
+}
+
+async fn cut(mut state: watch::Receiver<State>) {
+    // An error says that the link itself is gone, which ends connections as well.
+    state.wait_for(|state| *state == State::Cut).await.ok();
+}
+
+async fn pass(client: TcpStream, server: SocketAddr, own: Arc<[u8]>, mut state: watch::Receiver<State>) {
+    if !passes(&mut state).await {
+        return;
+    }
+    let Ok(server) = TcpStream::connect(server).await else { return };
+    // Delays of small segments would be measured as the gateway's.
+    for stream in [&client, &server] {
+        stream.set_nodelay(true).ok();
+    }
+    let ((from_client, to_client), (from_server, to_server)) = (client.into_split(), server.into_split());
+    tokio::select! {
+        () = copy(from_client, to_server, None, state.clone()) => {}
+        () = copy(from_server, to_client, Some(&own), state.clone()) => {}
+        () = cut(state.clone()) => {}
+    }
+}
+
+async fn copy(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, own: Option<&[u8]>, mut state: watch::Receiver<State>) {
+    let mut buffer = Vec::with_capacity(64 << 10);
+    while let Ok(1..) = from.read_buf(&mut buffer).await {
+        let ready = own.map_or(buffer.len(), |own| rename(&mut buffer, own));
+        if !passes(&mut state).await || to.write_all(&buffer[..ready]).await.is_err() {
+            return;
+        }
+        buffer.drain(..ready);
+    }
+}
+
+/// Writes `own` for every [`REAL`]; answers how many bytes may be passed on: all but the beginning of another one.
+fn rename(bytes: &mut [u8], own: &[u8]) -> usize {
+    let found: Vec<_> = memchr::memmem::find_iter(bytes, REAL).collect();
+    for at in found {
+        bytes[at..at + REAL.len()].copy_from_slice(own);
+    }
+    let held = (1..REAL.len()).rev().find(|length| bytes.ends_with(&REAL[..*length])).unwrap_or(0);
+    bytes.len() - held
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_renamed_wherever_the_stream_is_split() {
+        let (text, own) = (b"$9\r\na 127.0.0.1:7@8 b 127.0.0.1:9\r\n+127\r\n", b"127.0.0.3:");
+        for split in 0..text.len() {
+            let (mut passed, mut buffer) = (Vec::new(), Vec::new());
+            for part in [&text[..split], &text[split..]] {
+                buffer.extend_from_slice(part);
+                let ready = rename(&mut buffer, own);
+                passed.extend(buffer.drain(..ready));
+            }
+            assert_eq!(passed, b"$9\r\na 127.0.0.3:7@8 b 127.0.0.3:9\r\n+127\r\n", "split at {split}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_a_frozen_link_holds_back_comes_later_and_a_cut_one_ends_connections() {
+        let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = server.local_addr().unwrap().port();
+        let link = Link::open(7, vec![port]).await.unwrap();
+        let mut client = TcpStream::connect(&link.seeds()[0]).await.unwrap();
+        let (mut there, _) = server.accept().await.unwrap();
+        link.set(State::Frozen);
+        client.write_all(b"ping").await.unwrap();
+        let mut text = [0; 4];
+        let early = tokio::time::timeout(std::time::Duration::from_millis(50), there.read_exact(&mut text)).await;
+        assert!(early.is_err(), "a frozen link lets something through");
+        link.set(State::Open);
+        there.read_exact(&mut text).await.unwrap();
+        assert_eq!(&text, b"ping");
+        link.set(State::Cut);
+        assert_eq!(client.read(&mut text).await.unwrap_or(0), 0);
+    }
+}

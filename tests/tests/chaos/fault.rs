@@ -1,0 +1,205 @@
+//! What can go wrong, how it is brought about, and how it is undone.
+//!
+//! Each fault is undone when its injection returns; whoever injects the next one waits until the world is well.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use parlor_gateway::bus::{Partition, redis::slot};
+use parlor_tests::link::State;
+use parlor_tests::redis::eventually;
+use rand::Rng;
+use rand::rngs::StdRng;
+use rand::seq::IndexedRandom;
+use tokio::task::block_in_place;
+use tokio::time::sleep;
+
+use super::timeline::Timeline;
+use super::world::World;
+
+/// One thing that goes wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    GatewayKilled,
+    GatewayFrozen,
+    GatewaysReplaced,
+    GatewayCutOff,
+    GatewayLinkFrozen,
+    PrimaryKilled,
+    PrimaryRestarted,
+    PrimaryFrozen,
+    ReplicaLost,
+    GatewayAndPrimaryKilled,
+    PlannedFailover,
+    SlotMoved,
+    RedisRestarted,
+}
+
+impl Fault {
+    pub(crate) const ALL: [Self; 13] = [
+        Self::GatewayKilled,
+        Self::GatewayFrozen,
+        Self::GatewaysReplaced,
+        Self::GatewayCutOff,
+        Self::GatewayLinkFrozen,
+        Self::PrimaryKilled,
+        Self::PrimaryRestarted,
+        Self::PrimaryFrozen,
+        Self::ReplicaLost,
+        Self::GatewayAndPrimaryKilled,
+        Self::PlannedFailover,
+        Self::SlotMoved,
+        Self::RedisRestarted,
+    ];
+}
+
+/// Brings faults about.
+pub(crate) struct Saboteur<'a> {
+    pub(crate) world: &'a mut World,
+    pub(crate) rng: &'a mut StdRng,
+    pub(crate) timeline: &'a mut Timeline,
+    /// Longest time that a gateway stays frozen.
+    pub(crate) freeze: Duration,
+}
+
+impl Saboteur<'_> {
+    /// Brings one about and undoes it.
+    pub(crate) async fn inject(&mut self, fault: Fault) -> Result<()> {
+        let seat = self.rng.random_range(0..self.world.seats.len());
+        let room = self.world.rooms.choose(self.rng).expect("a world has rooms");
+        let slot = slot(Partition::of(room));
+        let freeze = self.freeze;
+        match fault {
+            Fault::GatewayKilled => self.gateway_killed(seat).await,
+            Fault::GatewayFrozen => self.gateway_frozen(seat, freeze).await,
+            Fault::GatewaysReplaced => self.gateways_replaced().await,
+            Fault::GatewayCutOff => self.link(seat, State::Cut, 8.0).await,
+            Fault::GatewayLinkFrozen => self.link(seat, State::Frozen, 8.0).await,
+            Fault::PrimaryKilled => self.primary_killed(slot, None).await,
+            Fault::PrimaryRestarted => self.primary_restarted(slot).await,
+            Fault::PrimaryFrozen => self.primary_frozen(slot).await,
+            Fault::ReplicaLost => self.replica_lost(slot).await,
+            Fault::GatewayAndPrimaryKilled => self.primary_killed(slot, Some(seat)).await,
+            Fault::PlannedFailover => self.planned_failover(slot),
+            Fault::SlotMoved => self.slot_moved(slot).await,
+            Fault::RedisRestarted => self.redis_restarted().await,
+        }
+    }
+
+    /// Goes on for a random time up to `most` seconds, half of it at least.
+    async fn last(&mut self, most: f64) {
+        let seconds = self.rng.random_range(most / 2.0..=most);
+        sleep(Duration::from_secs_f64(seconds)).await;
+    }
+
+    async fn gateway_killed(&mut self, seat: usize) -> Result<()> {
+        self.timeline.note(format!("gateway {seat} is killed"));
+        self.world.seats[seat].kill()?;
+        self.last(3.0).await;
+        self.timeline.note(format!("gateway {seat} starts again"));
+        self.world.seats[seat].restart().await
+    }
+
+    async fn gateway_frozen(&mut self, seat: usize, most: Duration) -> Result<()> {
+        self.timeline.note(format!("gateway {seat} freezes"));
+        self.world.seats[seat].gateway()?.freeze()?;
+        self.last(most.as_secs_f64()).await;
+        self.timeline.note(format!("gateway {seat} thaws"));
+        self.world.seats[seat].gateway()?.thaw()
+    }
+
+    async fn gateways_replaced(&mut self) -> Result<()> {
+        for seat in 0..self.world.seats.len() {
+            self.timeline.note(format!("gateway {seat} is drained and replaced"));
+            self.world.seats[seat].replace().await?;
+        }
+        Ok(())
+    }
+
+    async fn link(&mut self, seat: usize, state: State, most: f64) -> Result<()> {
+        self.timeline.note(format!("gateway {seat}'s way to redis: {state:?}"));
+        self.world.seats[seat].link.set(state);
+        self.last(most).await;
+        self.timeline.note(format!("gateway {seat}'s way to redis: {:?}", State::Open));
+        self.world.seats[seat].link.set(State::Open);
+        Ok(())
+    }
+
+    async fn primary_killed(&mut self, slot: u16, seat: Option<usize>) -> Result<()> {
+        let redis = &mut self.world.redis;
+        let primary = block_in_place(|| redis.primary(slot))?;
+        let with = seat.map(|seat| format!(", and gateway {seat} with it")).unwrap_or_default();
+        self.timeline.note(format!("primary {primary} is killed{with}"));
+        redis.nodes[primary].kill()?;
+        if let Some(seat) = seat {
+            self.world.seats[seat].kill()?;
+        }
+        let redis = &self.world.redis;
+        block_in_place(|| eventually("that a replica took over", || redis.primary(slot).is_ok_and(|p| p != primary)))?;
+        self.timeline.note("a replica took over");
+        self.last(2.0).await;
+        self.timeline
+            .note(format!("server {primary} starts again{}", if seat.is_some() { ", and the gateway" } else { "" }));
+        block_in_place(|| self.world.redis.nodes[primary].restart())?;
+        match seat {
+            Some(seat) => self.world.seats[seat].restart().await,
+            None => Ok(()),
+        }
+    }
+
+    async fn primary_restarted(&mut self, slot: u16) -> Result<()> {
+        let primary = block_in_place(|| self.world.redis.primary(slot))?;
+        self.timeline.note(format!("primary {primary} is killed and starts again at once"));
+        block_in_place(|| self.world.redis.nodes[primary].restart())
+    }
+
+    async fn primary_frozen(&mut self, slot: u16) -> Result<()> {
+        let primary = block_in_place(|| self.world.redis.primary(slot))?;
+        self.timeline.note(format!("primary {primary} freezes"));
+        self.world.redis.nodes[primary].pause()?;
+        let redis = &self.world.redis;
+        block_in_place(|| eventually("that a replica took over", || redis.primary(slot).is_ok_and(|p| p != primary)))?;
+        self.timeline.note("a replica took over");
+        self.last(3.0).await;
+        self.timeline.note(format!("server {primary} thaws, stale"));
+        self.world.redis.nodes[primary].resume()
+    }
+
+    async fn replica_lost(&mut self, slot: u16) -> Result<()> {
+        let replica = block_in_place(|| self.world.redis.replica(self.world.redis.primary(slot)?))?;
+        self.timeline.note(format!("replica {replica} is killed"));
+        self.world.redis.nodes[replica].kill()?;
+        self.last(8.0).await;
+        self.timeline.note(format!("replica {replica} starts again"));
+        block_in_place(|| self.world.redis.nodes[replica].restart())
+    }
+
+    fn planned_failover(&mut self, slot: u16) -> Result<()> {
+        let redis = &self.world.redis;
+        let replica = block_in_place(|| redis.replica(redis.primary(slot)?))?;
+        self.timeline.note(format!("replica {replica} takes over as planned"));
+        block_in_place(|| redis.failover(replica))
+    }
+
+    async fn slot_moved(&mut self, slot: u16) -> Result<()> {
+        let redis = &self.world.redis;
+        let from = block_in_place(|| redis.primary(slot))?;
+        let others = [0_u16, 8191, 16383].map(|slot| block_in_place(|| redis.primary(slot)).ok());
+        let Some(to) = others.into_iter().flatten().find(|primary| *primary != from) else { return Ok(()) };
+        self.timeline.note(format!("the keys of slot {slot} move from {from} to {to}"));
+        block_in_place(|| redis.move_keys(slot, to))?;
+        self.last(2.0).await;
+        self.timeline.note(format!("slot {slot} moves to {to}"));
+        block_in_place(|| self.world.redis.move_slot(slot, to))
+    }
+
+    async fn redis_restarted(&mut self) -> Result<()> {
+        self.timeline.note("all of redis is killed");
+        for node in &mut self.world.redis.nodes {
+            node.kill()?;
+        }
+        self.last(3.0).await;
+        self.timeline.note("all of redis starts again, with its data");
+        block_in_place(|| self.world.redis.nodes.iter_mut().try_for_each(|node| node.restart()))
+    }
+}
