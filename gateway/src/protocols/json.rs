@@ -93,6 +93,52 @@ impl Visitor<'_> for Index<'_> {
     }
 }
 
+/// A JSON object with some values set: in place where the key is there (the first of duplicates stays where it is and
+/// takes the last one's value, as in JavaScript), else at the end. None when `text` is no JSON object.
+pub(crate) fn with(text: &str, set: &[(&str, &str)]) -> Option<String> {
+    let members = serde_json::from_str::<Members<'_>>(text).ok()?.0;
+    let mut known: Vec<(String, &str)> = Vec::with_capacity(members.len() + set.len());
+    let values = members.iter().map(|(key, value)| (key.as_str(), value.get()));
+    for (key, value) in values.chain(set.iter().copied()) {
+        match known.iter_mut().find(|(known, _)| known == key) {
+            Some(member) => member.1 = value,
+            None => known.push((key.to_owned(), value)),
+        }
+    }
+    let member = |(key, value): (String, &str)| format!("{}:{value}", write(&key));
+    Some(format!("{{{}}}", known.into_iter().map(member).collect::<Vec<_>>().join(",")))
+}
+
+/// Most members of an object that is rewritten: it is searched for each key, and clients send ten.
+const MAX_MEMBERS: usize = 64;
+
+struct Members<'a>(Vec<(String, &'a RawValue)>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
+    fn deserialize<D: Deserializer<'de>>(reader: D) -> Result<Self, D::Error> {
+        struct Read;
+        impl<'de> Visitor<'de> for Read {
+            type Value = Members<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a JSON object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    if members.len() == MAX_MEMBERS {
+                        return Err(serde::de::Error::custom("too many members"));
+                    }
+                    members.push(member);
+                }
+                Ok(Members(members))
+            }
+        }
+        reader.deserialize_map(Read)
+    }
+}
+
 /// The value as `T`; None when it is of another type.
 pub(crate) fn read<'a, T: Deserialize<'a>>(raw: &'a RawValue) -> Option<T> {
     serde_json::from_str(raw.get()).ok()
@@ -206,6 +252,14 @@ mod tests {
         assert_eq!(a.unwrap().get(), "[2]");
         assert_eq!(b.unwrap().get(), "null");
         assert!(c.is_none());
+    }
+
+    #[test]
+    fn values_are_set_where_their_keys_are() {
+        let text = r#"{ "b": 1.0, "a": [ 1 ], "b": "x" }"#;
+        assert_eq!(with(text, &[("a", "2"), ("c", "3")]).unwrap(), r#"{"b":"x","a":2,"c":3}"#);
+        assert!(with("[]", &[]).is_none());
+        assert!(with(&format!("{{{}}}", vec![r#""a":1"#; 65].join(",")), &[]).is_none());
     }
 
     #[test]

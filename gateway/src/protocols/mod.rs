@@ -7,6 +7,7 @@ pub mod canonical;
 mod json;
 mod jwt;
 pub mod matching;
+pub mod multiperson;
 pub mod native;
 pub mod onlyone;
 mod registry;

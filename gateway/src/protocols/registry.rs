@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Protocol, matching, native, onlyone, relay};
+use super::{Protocol, matching, multiperson, native, onlyone, relay};
 
 /// What the ChatRoom says of each protocol; None: not served.
 #[derive(Clone, Debug, Default)]
@@ -11,16 +11,18 @@ pub struct Settings {
     pub onlyone: Option<onlyone::Settings>,
     pub relay: Option<relay::Settings>,
     pub matching: Option<matching::Settings>,
+    pub multiperson: Option<multiperson::Settings>,
 }
 
 /// The protocols that are served, in the order of their numbers.
 pub fn registry(settings: Settings) -> Vec<Arc<dyn Protocol>> {
-    let Settings { native, onlyone, relay, matching } = settings;
+    let Settings { native, onlyone, relay, matching, multiperson } = settings;
     let protocols: [Option<Arc<dyn Protocol>>; _] = [
         native.map(|s| Arc::new(native::Native::new(s)) as _),
         onlyone.map(|s| Arc::new(onlyone::OnlyOne::new(s)) as _),
         relay.map(|s| Arc::new(relay::Relay::new(s)) as _),
         matching.map(|s| Arc::new(matching::Match::new(s)) as _),
+        multiperson.map(|s| Arc::new(multiperson::MultiPerson::new(s)) as _),
     ];
     protocols.into_iter().flatten().collect()
 }

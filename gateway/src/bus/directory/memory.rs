@@ -1,6 +1,7 @@
 //! The directory of a single gateway, in memory: the semantics of Redis, kept until the process ends.
 
 mod pairs;
+mod people;
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -16,6 +17,7 @@ use crate::bus::{Away, Task};
 #[derive(Debug)]
 pub struct Memory {
     pairs: Mutex<pairs::Pairs>,
+    people: Mutex<people::People>,
     /// Both clocks at the start, so that time never goes back and follows a paused clock in tests.
     started: (u64, Instant),
 }
@@ -24,7 +26,7 @@ impl Memory {
     /// An empty directory.
     pub fn new() -> Self {
         let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64;
-        Self { pairs: Mutex::default(), started: (unix, Instant::now()) }
+        Self { pairs: Mutex::default(), people: Mutex::default(), started: (unix, Instant::now()) }
     }
 
     fn now(&self) -> u64 {
@@ -34,6 +36,10 @@ impl Memory {
     fn reply(&self, query: Query) -> Reply {
         match query {
             Query::Pairs(query) => Reply::Pairs(self.pairs(|pairs, now| pairs.ask(query, now))),
+            Query::People(query) => {
+                let mut people = self.people.lock().unwrap_or_else(PoisonError::into_inner);
+                Reply::People(people.ask(query, self.now()))
+            }
         }
     }
 

@@ -9,6 +9,7 @@
 pub mod keeper;
 pub mod memory;
 pub mod pairs;
+pub mod people;
 
 use super::{Away, Task};
 
@@ -16,12 +17,14 @@ use super::{Away, Task};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Query {
     Pairs(pairs::Query),
+    People(people::Query),
 }
 
 /// The answer of the same family as the question.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {
     Pairs(pairs::Reply),
+    People(people::Reply),
 }
 
 /// What sessions, endpoints and the keeper need of a directory.

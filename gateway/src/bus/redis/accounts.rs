@@ -24,24 +24,39 @@ use super::{
         directory::{
             Directory, Query, Reply,
             pairs::{self, ACCOUNTS, Exit, FIRST_ID, KEPT, SESSIONS_PER_ACCOUNT},
+            people,
         },
     },
     append::{asking, last, wait},
     cluster::Cluster,
     node::{Command, Fault, Node, Server, list, number},
+    person,
     replication::Replication,
     tags::Keys,
 };
 use crate::rooms::{Origin, RoomName};
 
-const SCRIPT: &str = include_str!("pairs.lua");
+/// A script with its keys, in its order, and the limits that come before its operation.
+struct Script {
+    text: &'static str,
+    keys: [&'static str; 10],
+    limits: [u64; 4],
+}
 
-/// The keys of the script, in its order.
-const KEYS: [&str; 10] =
-    ["ids", "accounts", "sessions", "pool", "graces", "ended", "exits", "own", "holders", "leases"];
+const PAIRS: Script = Script {
+    text: include_str!("pairs.lua"),
+    keys: ["ids", "accounts", "sessions", "pool", "graces", "ended", "exits", "own", "holders", "leases"],
+    limits: [FIRST_ID, ACCOUNTS as u64, SESSIONS_PER_ACCOUNT as u64, KEPT],
+};
+
+const PEOPLE: Script = Script {
+    text: include_str!("people.lua"),
+    keys: ["users", "names", "blocks", "members", "queued", "frames", "message", "recent", "order", "leases"],
+    limits: [people::PEOPLE as u64, people::QUEUE as u64, people::RECENT, people::EVERYONE],
+};
 
 /// How long a gateway's hold on its accounts lasts without a tick, in milliseconds.
-const LEASE: u64 = 5_000;
+pub(super) const LEASE: u64 = 5_000;
 
 /// How long a call tries; the hub gives up at about the same time.
 const TRYING: Duration = Duration::from_secs(5);
@@ -54,6 +69,8 @@ const WAITS: usize = 4;
 const NOTES: usize = 200;
 /// Sessions that may wait for their end; beyond it they end with their accounts.
 const ENDS: usize = 1000;
+/// What people told and nobody awaits, between two ticks; beyond it messages come once more and mentions do not.
+const LATER: usize = 10_000;
 
 /// What was told about an account since the last tick.
 #[derive(Clone, Copy, Debug, Default)]
@@ -69,6 +86,8 @@ struct Notes {
     accounts: HashMap<(u64, Origin), Note>,
     /// Sessions to end, at most [`ENDS`].
     ends: Vec<pairs::Query>,
+    /// What people confirmed, left or were mentioned in, in its order, at most [`LATER`].
+    later: Vec<people::Query>,
 }
 
 /// A connection for decisions, shared by all that are made at once.
@@ -85,7 +104,7 @@ pub(super) struct Accounts {
     cluster: Arc<Cluster>,
     replication: Arc<Replication>,
     partition: Partition,
-    keys: Vec<String>,
+    keys: Keys,
     lane: AsyncMutex<Lane>,
     notes: Mutex<Notes>,
     hurry: Notify,
@@ -114,7 +133,7 @@ impl Accounts {
             cluster,
             replication,
             partition,
-            keys: KEYS.map(|name| keys.directory(partition, name)).into(),
+            keys,
             lane: AsyncMutex::default(),
             notes: Mutex::default(),
             hurry: Notify::new(),
@@ -128,10 +147,10 @@ impl Accounts {
     }
 
     /// Runs the script until it was run once, or surely not.
-    async fn run(&self, words: Vec<String>) -> Result<Vec<Value>, Fault> {
+    async fn run(&self, script: &Script, words: Vec<String>) -> Result<Vec<Value>, Fault> {
         let deadline = Instant::now() + TRYING;
         loop {
-            let Failed { fault, sent } = match self.attempt(&words).await {
+            let Failed { fault, sent } = match self.attempt(script, &words).await {
                 Ok(values) => return Ok(values),
                 Err(failed) => failed,
             };
@@ -176,25 +195,24 @@ impl Accounts {
         Ok((node, moving))
     }
 
-    async fn attempt(&self, words: &[String]) -> Result<Vec<Value>, Failed> {
+    async fn attempt(&self, script: &Script, words: &[String]) -> Result<Vec<Value>, Failed> {
         let (node, moving) = self.node().await.map_err(Failed::before)?;
-        match self.send(&node, moving, words).await {
+        match self.send(&node, moving, script, words).await {
             Err(Failed { fault: Fault::NoScript, .. }) => {
-                let load = node.call(Command::new("SCRIPT").arg("LOAD").arg(SCRIPT), ANSWER).await;
+                let load = node.call(Command::new("SCRIPT").arg("LOAD").arg(script.text), ANSWER).await;
                 load.map_err(Failed::before)?;
-                self.send(&node, moving, words).await
+                self.send(&node, moving, script, words).await
             }
             other => other,
         }
     }
 
-    async fn send(&self, node: &Node, moving: bool, words: &[String]) -> Result<Vec<Value>, Failed> {
-        let limits = [FIRST_ID, ACCOUNTS as u64, SESSIONS_PER_ACCOUNT as u64, KEPT];
+    async fn send(&self, node: &Node, moving: bool, script: &Script, words: &[String]) -> Result<Vec<Value>, Failed> {
         let command = Command::new("EVALSHA")
-            .arg(fred::util::sha1_hash(SCRIPT))
-            .arg(self.keys.len() as u32)
-            .args(self.keys.iter().cloned())
-            .args(limits.map(|limit| limit.to_string()))
+            .arg(fred::util::sha1_hash(script.text))
+            .arg(script.keys.len() as u32)
+            .args(script.keys.map(|name| self.keys.directory(self.partition, name)))
+            .args(script.limits.map(|limit| limit.to_string()))
             .args(words.iter().cloned());
         let mut commands = asking(moving, command);
         let one_copy = self.replication.unreplicated(&node.server);
@@ -224,7 +242,7 @@ impl Accounts {
         if let pairs::Query::Create { holder, .. } | pairs::Query::Reconnect { holder, .. } = &query {
             self.gateway.store(holder.gateway, Relaxed);
         }
-        let values = self.run(words(query)).await?;
+        let values = self.run(&PAIRS, words(query)).await?;
         reply(&values).ok_or_else(|| Fault::Refused(format!("the directory answered {values:?}")))
     }
 
@@ -246,10 +264,11 @@ impl Accounts {
             let age = note.seen.map(|seen| seen.elapsed().as_millis().to_string()).unwrap_or_default();
             words.extend([account.to_string(), holder(*origin), age, u8::from(note.gone).to_string()]);
         }
-        match self.run(words).await {
+        match self.run(&PAIRS, words).await {
             Ok(values) => {
                 self.ticked(true);
                 self.end_sessions().await?;
+                self.catch_up().await?;
                 Ok(values.iter().skip(1).filter_map(exit).collect())
             }
             Err(fault) => {
@@ -265,10 +284,30 @@ impl Accounts {
         }
     }
 
+    async fn ask_people(&self, query: people::Query) -> Result<people::Reply, Fault> {
+        if let people::Query::Init { holder, .. } = &query {
+            self.gateway.store(holder.gateway, Relaxed);
+        }
+        let values = self.run(&PEOPLE, person::words(query)).await?;
+        person::reply(&values).ok_or_else(|| Fault::Refused(format!("the directory answered {values:?}")))
+    }
+
+    /// Carries out what was told of people, in its order; what fails goes with the next tick.
+    async fn catch_up(&self) -> Result<(), Fault> {
+        let later = std::mem::take(&mut self.notes().later);
+        for (done, query) in later.iter().enumerate() {
+            if let Err(fault) = self.run(&PEOPLE, person::words(query.clone())).await {
+                self.notes().later.splice(0..0, later[done..].iter().cloned());
+                return Err(fault);
+            }
+        }
+        Ok(())
+    }
+
     async fn end_sessions(&self) -> Result<(), Fault> {
         let ends = std::mem::take(&mut self.notes().ends);
         for end in ends {
-            self.run(words(end)).await?;
+            self.run(&PAIRS, words(end)).await?;
         }
         Ok(())
     }
@@ -289,7 +328,10 @@ impl Accounts {
 
     /// Writes what was told last.
     pub(super) async fn close(&self) {
-        while !self.notes().accounts.is_empty() {
+        while {
+            let notes = self.notes();
+            !notes.accounts.is_empty() || !notes.later.is_empty()
+        } {
             if let Err(fault) = self.tick().await {
                 tracing::debug!(%fault, "accounts of this gateway are released when its lease ends");
                 return;
@@ -303,6 +345,7 @@ impl Directory for Accounts {
         Box::pin(async move {
             match query {
                 Query::Pairs(query) => Ok(Reply::Pairs(self.ask_pairs(query).await?)),
+                Query::People(query) => Ok(Reply::People(self.ask_people(query).await?)),
             }
         })
     }
@@ -322,6 +365,13 @@ impl Directory for Accounts {
                     ends.push(end);
                 }
             }
+            Query::People(query) => {
+                let later = &mut self.notes().later;
+                if later.len() < LATER {
+                    later.push(query);
+                }
+                self.hurry.notify_one();
+            }
             // What has an answer is asked.
             Query::Pairs(_) => {}
         }
@@ -339,13 +389,13 @@ impl Directory for Accounts {
         Box::pin(async move {
             let member = |Exit { session, account, partner }: &Exit| format!("{session}:{account}:{partner}");
             let words = std::iter::once("told".to_owned()).chain(exits.iter().map(member)).collect();
-            self.run(words).await?;
+            self.run(&PAIRS, words).await?;
             Ok(())
         })
     }
 }
 
-fn holder(Origin { gateway, connection }: Origin) -> String {
+pub(super) fn holder(Origin { gateway, connection }: Origin) -> String {
     format!("{gateway:x}:{connection:x}")
 }
 

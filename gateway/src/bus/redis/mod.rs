@@ -8,6 +8,7 @@ mod cluster;
 mod entry;
 mod history;
 mod node;
+mod person;
 mod presence;
 mod record;
 mod replication;

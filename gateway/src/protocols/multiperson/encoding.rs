@@ -1,0 +1,95 @@
+//! How entries look to readers of either stage.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::frame::{Stage, read_verbatim};
+use crate::{
+    fanout::encoding::{ChunkWriter, Encoding},
+    protocols::{canonical, json},
+    rooms::{Entry, Epoch, ProtocolId, RoomName, Signal},
+};
+
+/// Stage A: everything, the author's own messages too.
+#[derive(Debug)]
+pub(super) struct Broadcast;
+
+impl Encoding for Broadcast {
+    fn entries(&self, _: &RoomName, _: Option<Epoch>, entries: &[Arc<Entry>], out: &mut ChunkWriter) {
+        for entry in entries {
+            match own(Stage::A, entry) {
+                Some(frame) => out.text(frame),
+                None => out.text(user_frame(entry).as_bytes()),
+            }
+        }
+    }
+
+    fn signal(&self, _: &RoomName, _: &Signal, _: &mut ChunkWriter) {}
+}
+
+/// Stage C: everything but what the connection wrote itself.
+#[derive(Debug)]
+pub(super) struct Block;
+
+impl Encoding for Block {
+    fn entries(&self, room: &RoomName, _: Option<Epoch>, entries: &[Arc<Entry>], out: &mut ChunkWriter) {
+        for entry in entries {
+            out.own(entry.origin, |out| match own(Stage::C, entry) {
+                Some(frame) => out.text(frame),
+                None => out.text(block_frame(room, entry).as_bytes()),
+            });
+        }
+    }
+
+    fn signal(&self, _: &RoomName, _: &Signal, _: &mut ChunkWriter) {}
+}
+
+fn own(stage: Stage, entry: &Entry) -> Option<&[u8]> {
+    let own = (entry.protocol == ProtocolId::MultiPerson).then_some(entry.content.verbatim.as_deref()).flatten();
+    own.and_then(|stored| read_verbatim(stage, stored))
+}
+
+/// Someone else's message as stage A shows one.
+fn user_frame(entry: &Entry) -> String {
+    #[derive(Serialize)]
+    struct User<'a> {
+        user_name: &'a str,
+        user_id: &'a str,
+        r#type: &'static str,
+        message: &'a str,
+    }
+    let message = &canonical::shown(&entry.content.body).text;
+    json::write(&User { user_name: &entry.from.name, user_id: &entry.from.id, r#type: "USER", message })
+}
+
+/// Someone else's message as stage C shows one; `user_name` is there because its directory does not know the sender.
+fn block_frame(room: &RoomName, entry: &Entry) -> String {
+    #[derive(Serialize)]
+    struct Message<'a> {
+        r#type: &'static str,
+        from_user_id: &'a str,
+        user_name: &'a str,
+        message_id: String,
+        message: &'a str,
+        chat_type: &'static str,
+        send_time: u64,
+        block_id: &'a str,
+    }
+    json::write(&Message {
+        r#type: "MESSAGE",
+        from_user_id: &entry.from.id,
+        user_name: &entry.from.name,
+        // As the directory numbers: by time, and within a millisecond by seq.
+        message_id: message_id(entry.time * 1000 + entry.seq % 1000),
+        message: &canonical::shown(&entry.content.body).text,
+        chat_type: "BLOCK",
+        send_time: entry.time,
+        block_id: room.as_str(),
+    })
+}
+
+/// Clients order messages by comparing these as text: one width, below 2^53.
+pub(super) fn message_id(id: u64) -> String {
+    format!("{id:016}")
+}

@@ -1,0 +1,80 @@
+//! `multiperson`: two stages of one client: A talks in a single room by broadcast, C to people and blocks with
+//! confirmations. Frames are JSON, in TEXT or BINARY; the server answers in TEXT.
+//!
+//! Decides which stage a connection speaks and what its messages mean ([`session`]), and how entries look to either
+//! stage ([`encoding`]). People, blocks and what is kept for them are the directory's.
+
+mod encoding;
+mod endpoints;
+mod frame;
+mod session;
+mod stage_c;
+#[cfg(test)]
+mod tests;
+
+use std::{fmt, sync::Arc};
+
+use crate::{
+    bus::Bus,
+    fanout::{
+        encoding::{Encoding, EncodingId},
+        session::{OverRate, Session},
+    },
+    protocols::{Handshake, Protocol, Refusal},
+    rooms::{ProtocolId, RoomName},
+};
+
+/// How entries look to readers of stage A.
+pub const BROADCAST: EncodingId = EncodingId(ProtocolId::MultiPerson as u8 * 8);
+/// How entries look to readers of stage C.
+pub const BLOCK: EncodingId = EncodingId(ProtocolId::MultiPerson as u8 * 8 + 1);
+
+/// What the ChatRoom decides about this protocol.
+#[derive(Clone)]
+pub struct Settings {
+    /// The room of stage A.
+    pub room: RoomName,
+    /// Whose directory the endpoints ask.
+    pub bus: Arc<dyn Bus>,
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings").field("room", &self.room).finish_non_exhaustive()
+    }
+}
+
+/// The protocol as configured.
+#[derive(Clone, Debug)]
+pub struct MultiPerson {
+    settings: Arc<Settings>,
+}
+
+impl MultiPerson {
+    /// The protocol with `settings`.
+    pub fn new(settings: Settings) -> Self {
+        Self { settings: Arc::new(settings) }
+    }
+}
+
+impl Protocol for MultiPerson {
+    fn id(&self) -> ProtocolId {
+        ProtocolId::MultiPerson
+    }
+
+    fn over_rate(&self) -> OverRate {
+        OverRate::StopReading
+    }
+
+    fn accept(&self, _: &Handshake<'_>) -> Result<Box<dyn Session>, Refusal> {
+        Ok(Box::new(session::MultiPersonSession::new(self.settings.clone())))
+    }
+
+    fn encodings(&self) -> Vec<(EncodingId, Arc<dyn Encoding>)> {
+        vec![(BROADCAST, Arc::new(encoding::Broadcast)), (BLOCK, Arc::new(encoding::Block))]
+    }
+
+    fn routes(&self) -> axum::Router {
+        endpoints::routes(self.settings.bus.clone())
+    }
+}

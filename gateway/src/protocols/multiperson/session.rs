@@ -1,0 +1,228 @@
+//! The state machine of one multiperson connection: the heartbeat, the stage, and stage A.
+
+use std::sync::Arc;
+
+use super::{
+    BROADCAST, Settings,
+    frame::{Frame, Stage},
+    stage_c::StageC,
+};
+use crate::{
+    bus::directory::{
+        self,
+        people::{Query, Reply},
+    },
+    fanout::session::{Answer, Ask, Context, Effect, Effects, Input, Join, NewPost, Session, TimerId},
+    protocols::json,
+    rooms::{Author, Content},
+};
+
+/// A connection that sends no JSON for this long is cut, in milliseconds.
+const SILENCE: u64 = 7_000;
+const HEARTBEAT: TimerId = TimerId(0);
+
+pub(super) struct MultiPersonSession {
+    settings: Arc<Settings>,
+    speaks: Speaks,
+}
+
+enum Speaks {
+    /// Nothing has been said that tells the stage.
+    Unknown,
+    A(StageA),
+    C(StageC),
+}
+
+/// A connection of the broadcast room.
+#[derive(Default)]
+struct StageA {
+    joined: bool,
+    user: Option<u64>,
+    /// What is said once the room is read: the frame that came before it was.
+    waiting: Option<Waiting>,
+}
+
+struct Waiting {
+    from: Author,
+    content: Content,
+    /// The user who enters with this frame, for whom something may be kept.
+    enters: Option<u64>,
+    mentions: Vec<Arc<str>>,
+    frame: Arc<str>,
+}
+
+impl MultiPersonSession {
+    pub(super) fn new(settings: Arc<Settings>) -> Self {
+        Self { settings, speaks: Speaks::Unknown }
+    }
+}
+
+impl Session for MultiPersonSession {
+    fn handle(&mut self, input: Input<'_>, cx: &Context, out: &mut Effects) {
+        match input {
+            Input::Open => out.push(Effect::Timer(HEARTBEAT, SILENCE)),
+            Input::Text(text) => self.frame(text, cx, out),
+            Input::Binary(bytes) => match std::str::from_utf8(bytes) {
+                Ok(text) => self.frame(text, cx, out),
+                Err(_) => out.push(Effect::Refused("malformed")),
+            },
+            Input::Timer(HEARTBEAT) => out.push(Effect::Terminate),
+            Input::Moved { .. } => out.push(Effect::Close { code: 1012, reason: "moved" }),
+            Input::Closed => self.closed(cx, out),
+            Input::Answer(answer) => match &mut self.speaks {
+                Speaks::A(stage) => stage.answer(answer, &self.settings, out),
+                Speaks::C(stage) => stage.answer(answer, cx, out),
+                Speaks::Unknown => {}
+            },
+            Input::Posted { tag, result } => match &mut self.speaks {
+                Speaks::C(stage) => stage.posted(tag, result.is_ok(), out),
+                Speaks::A(_) if result.is_err() => out.push(Effect::Refused("not_kept")),
+                Speaks::A(_) | Speaks::Unknown => {}
+            },
+            Input::Timer(_) | Input::Pong | Input::Limited { .. } | Input::Gap { .. } | Input::Presence { .. } => {}
+        }
+    }
+}
+
+impl MultiPersonSession {
+    fn frame(&mut self, text: &str, cx: &Context, out: &mut Effects) {
+        let Some(frame) = Frame::read(text) else {
+            out.push(Effect::Refused("malformed"));
+            return;
+        };
+        out.push(Effect::Timer(HEARTBEAT, SILENCE));
+        let kind = frame.kind();
+        // INIT settles the stage anew, everything else only where it is open.
+        if matches!(self.speaks, Speaks::Unknown) || (kind == "INIT" && frame.stage() != self.stage()) {
+            self.closed(cx, out);
+            self.speaks = match frame.stage() {
+                Stage::A => Speaks::A(StageA::default()),
+                Stage::C => Speaks::C(StageC::default()),
+            };
+        }
+        match &mut self.speaks {
+            Speaks::A(stage) => stage.frame(&kind, &frame, text, cx, &self.settings, out),
+            Speaks::C(stage) => stage.frame(&kind, &frame, text, cx, out),
+            Speaks::Unknown => {}
+        }
+    }
+
+    fn stage(&self) -> Stage {
+        if matches!(self.speaks, Speaks::C(_)) { Stage::C } else { Stage::A }
+    }
+
+    /// Gives back what the connection holds and reads.
+    fn closed(&mut self, cx: &Context, out: &mut Effects) {
+        match std::mem::replace(&mut self.speaks, Speaks::Unknown) {
+            Speaks::Unknown => {}
+            Speaks::A(StageA { joined, user, .. }) => {
+                if let Some(user) = user {
+                    tell(Query::Release { user, holder: cx.origin }, out);
+                }
+                if joined {
+                    out.push(Effect::Leave { room: self.settings.room.clone(), asked: false });
+                }
+            }
+            Speaks::C(stage) => stage.closed(cx, out),
+        }
+    }
+}
+
+impl StageA {
+    fn frame(
+        &mut self,
+        kind: &str,
+        frame: &Frame<'_>,
+        text: &str,
+        cx: &Context,
+        settings: &Settings,
+        out: &mut Effects,
+    ) {
+        let said = match kind {
+            "PING" => {
+                let pong = json::with(text, &[("type", r#""PONG""#), ("message", r#""pong""#)]);
+                out.extend(pong.map(Effect::Text));
+                return;
+            }
+            "INIT" => match json::with(text, &[("type", r#""SYSTEM""#), ("message", r#""join""#)]) {
+                Some(said) => said,
+                None => return out.push(Effect::Refused("malformed")),
+            },
+            _ => text.to_owned(),
+        };
+        let enters = frame.user().filter(|_| kind == "INIT");
+        let mentions = if enters.is_none() { frame.mentions() } else { Vec::new() };
+        let content = match Frame::read(&said) {
+            Some(said_frame) => said_frame.content(Stage::A, &said),
+            None => return out.push(Effect::Refused("malformed")),
+        };
+        let waiting = Waiting { from: frame.author(), content, enters, mentions, frame: said.as_str().into() };
+        if let Some(user) = enters {
+            self.waiting = Some(waiting);
+            self.user = Some(user);
+            let name = frame.name().map(|name| name.as_ref().into());
+            ask(Query::Init { user, name, holder: cx.origin }, out);
+        } else if self.joined {
+            self.say(waiting, settings, out);
+        } else {
+            self.join(waiting, settings, out);
+        }
+    }
+
+    fn join(&mut self, waiting: Waiting, settings: &Settings, out: &mut Effects) {
+        out.push(Effect::Join(Join {
+            room: settings.room.clone(),
+            who: waiting.from.clone(),
+            encoding: BROADCAST,
+            after: None,
+            presence: false,
+            announce: true,
+        }));
+        self.waiting = Some(waiting);
+    }
+
+    fn say(&self, waiting: Waiting, settings: &Settings, out: &mut Effects) {
+        let Waiting { from, content, mentions: names, frame, .. } = waiting;
+        if !names.is_empty() {
+            tell(Query::Mention { names, frame }, out);
+        }
+        let room = settings.room.clone();
+        out.push(Effect::Post(NewPost { tag: 0, room, from, key: None, content, durable: false }));
+    }
+
+    /// After INIT: known to the directory, then a reader of the room, then given what was kept, then announced.
+    fn answer(&mut self, answer: Answer, settings: &Settings, out: &mut Effects) {
+        let Some(waiting) = self.waiting.take() else { return };
+        match answer {
+            Answer::Directory(directory::Reply::People(Reply::Queued(kept))) => {
+                out.extend(kept.iter().map(|frame| Effect::Text(frame.as_ref().to_owned())));
+                self.say(waiting, settings, out);
+            }
+            Answer::Joined(_) => {
+                self.joined = true;
+                match waiting.enters {
+                    Some(user) => {
+                        ask(Query::Queue { user, take: true }, out);
+                        self.waiting = Some(waiting);
+                    }
+                    None => self.say(waiting, settings, out),
+                }
+            }
+            // Without the directory nothing is kept for anyone, and the room goes on.
+            _ if !self.joined => self.join(waiting, settings, out),
+            Answer::Directory(_) => {
+                ask(Query::Queue { user: waiting.enters.unwrap_or(0), take: true }, out);
+                self.waiting = Some(waiting);
+            }
+            _ => self.say(waiting, settings, out),
+        }
+    }
+}
+
+pub(super) fn ask(query: Query, out: &mut Effects) {
+    out.push(Effect::Ask(Ask::Directory(directory::Query::People(query))));
+}
+
+pub(super) fn tell(query: Query, out: &mut Effects) {
+    out.push(Effect::Tell(directory::Query::People(query)));
+}

@@ -1,0 +1,337 @@
+//! What clients of both stages send and what they get, as tables.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::body::Body;
+use http_body_util::BodyExt;
+use proptest::prelude::*;
+use tower::ServiceExt;
+
+use super::{
+    MultiPerson, Settings,
+    encoding::{Block, Broadcast},
+};
+use crate::{
+    bus::{
+        AppendError, History,
+        directory::{self, people::Reply},
+        memory::Memory,
+    },
+    fanout::{
+        encoding::{ChunkWriter, Encoding},
+        session::{Answer, Input, PostError},
+    },
+    protocols::{
+        Handshake, Protocol,
+        script::{Peer, UNIX, entry, frames, joined, name, person, texts},
+    },
+    rooms::{ProtocolId, RoomName},
+};
+
+const HOLDER: &str = "holder: Origin { gateway: 7, connection: 1 }";
+const INBOX: &str = "\u{1}people\u{1}2";
+
+fn protocol() -> MultiPerson {
+    let bus = Arc::new(Memory::new(History { messages: 10, age: Duration::from_secs(60) }));
+    MultiPerson::new(Settings { room: name("0"), bus })
+}
+
+fn peer() -> Peer {
+    let headers = http::HeaderMap::new();
+    let handshake = Handshake { target: "/", headers: &headers, public_url: "", unix: UNIX };
+    Peer::new(protocol().accept(&handshake).unwrap())
+}
+
+fn reply(peer: &mut Peer, reply: Reply) -> Vec<String> {
+    peer.input(Input::Answer(Answer::Directory(directory::Reply::People(reply))))
+}
+
+fn open(peer: &mut Peer, room: RoomName) -> Vec<String> {
+    let mut answer = joined("x", 0);
+    answer.room = room;
+    peer.input(Input::Answer(Answer::Joined(answer)))
+}
+
+/// A stage A peer who is alice and in the room.
+fn alice() -> Peer {
+    let mut peer = peer();
+    peer.text(r#"{"user_name":"alice","user_id":7,"type":"INIT","message":"join"}"#);
+    reply(&mut peer, Reply::Blocks(vec![1]));
+    peer.joined("0", 0);
+    reply(&mut peer, Reply::Queued(vec![]));
+    peer
+}
+
+/// A stage C peer who is user 2, in block 1.
+fn two() -> Peer {
+    let mut peer = peer();
+    peer.text(r#"{"type":"INIT","from_user_id":2,"message":"init"}"#);
+    reply(&mut peer, Reply::Blocks(vec![1]));
+    open(&mut peer, directory::people::inbox(2));
+    peer.joined("1", 0);
+    reply(&mut peer, Reply::Queued(vec![]));
+    peer
+}
+
+#[test]
+fn stage_a_enters_the_room_takes_what_was_kept_and_is_announced() {
+    let mut peer = peer();
+    assert_eq!(
+        peer.binary(br#"{"user_name":"alice","user_id":7,"type":"INIT","message":"join"}"#),
+        [format!(r#"ask People(Init {{ user: 7, name: Some("alice"), {HOLDER} }})"#)]
+    );
+    assert_eq!(reply(&mut peer, Reply::Blocks(vec![1])), ["join 0 as alice encoding 40 announce"]);
+    assert_eq!(peer.joined("0", 9), ["ask People(Queue { user: 7, take: true })"]);
+    let said = r#"{"user_name":"alice","user_id":7,"type":"SYSTEM","message":"join"}"#;
+    assert_eq!(
+        reply(&mut peer, Reply::Queued(vec![r#"{"kept":1}"#.into()])),
+        [r#"{"kept":1}"#.to_owned(), format!(r#"post 0 0 by alice {{"text":"join"}} verbatim A{said}"#)]
+    );
+}
+
+#[test]
+fn stage_a_broadcasts_whatever_it_can_read_as_it_is() {
+    let mut peer = alice();
+    let user = r#"{"user_name":"alice","user_id":"7","type":"USER","message":"hi there"}"#;
+    assert_eq!(peer.text(user), [format!(r#"post 0 0 by alice {{"text":"hi there"}} verbatim A{user}"#)]);
+    for other in [r#"{"type":"CLOSE","x":1.0}"#, r#"{"type":"WHAT"}"#] {
+        let lines = peer.text(other);
+        assert!(lines[0].starts_with("post 0 0 by anonymous "), "{lines:?}");
+        assert!(lines[0].ends_with(&format!("verbatim A{other}")), "{lines:?}");
+    }
+    assert_eq!(peer.text("5"), [r#"post 0 0 by anonymous {"text":"5"} verbatim A5"#]);
+    assert_eq!(peer.text("not json"), ["refused malformed"]);
+    assert_eq!(peer.binary(b"\xff"), ["refused malformed"]);
+}
+
+#[test]
+fn stage_a_pings_are_echoed_with_their_fields() {
+    let mut peer = peer();
+    assert_eq!(
+        peer.text(r#"{"user_name":"a","user_id":7,"type":"PING","message":"ping","n":1.0}"#),
+        [r#"{"user_name":"a","user_id":7,"type":"PONG","message":"pong","n":1.0}"#]
+    );
+    assert_eq!(peer.text(r#"{"type":"PING"}"#), [r#"{"type":"PONG","message":"pong"}"#]);
+}
+
+#[test]
+fn stage_a_without_an_init_joins_at_its_first_message() {
+    let mut peer = peer();
+    let user = r#"{"username":"bob","id":9,"type":"USER","message":"hi"}"#;
+    assert_eq!(peer.text(user), ["join 0 as bob encoding 40 announce"]);
+    assert_eq!(peer.joined("0", 0), [format!(r#"post 0 0 by bob {{"text":"hi"}} verbatim A{user}"#)]);
+}
+
+#[test]
+fn people_who_are_mentioned_are_told_to_the_directory() {
+    let mut peer = alice();
+    let user = r#"{"user_name":"alice","user_id":7,"type":"USER","message":"@bob and @eve"}"#;
+    let lines = peer.text(user);
+    assert!(lines[0].starts_with(r#"tell People(Mention { names: ["bob", "eve"], frame: "#), "{lines:?}");
+    assert!(lines[1].starts_with("post 0 0 by alice "));
+}
+
+#[test]
+fn stage_a_goes_on_without_a_directory() {
+    let mut peer = peer();
+    peer.text(r#"{"user_name":"alice","user_id":7,"type":"INIT","message":"join"}"#);
+    let away = || Input::Answer(Answer::Unavailable { retry: 1 });
+    assert_eq!(peer.input(away()), ["join 0 as alice encoding 40 announce"]);
+    peer.joined("0", 0);
+    assert!(peer.input(away())[0].starts_with("post 0 0 by alice "));
+    assert_eq!(
+        peer.input(Input::Closed),
+        [format!("tell People(Release {{ user: 7, {HOLDER} }})"), "leave 0".to_owned()]
+    );
+}
+
+#[test]
+fn stage_c_reads_its_inbox_and_blocks_and_then_gets_what_was_kept() {
+    let mut peer = peer();
+    assert_eq!(
+        peer.text(r#"{"type":"INIT","from_user_id":"2","message":"init"}"#),
+        [format!("ask People(Init {{ user: 2, name: None, {HOLDER} }})")]
+    );
+    assert_eq!(reply(&mut peer, Reply::Blocks(vec![1, 5])), [format!("join {INBOX} as 2 encoding 41 announce")]);
+    assert_eq!(open(&mut peer, directory::people::inbox(2)), ["join 1 as 2 encoding 41 announce"]);
+    assert_eq!(peer.joined("1", 0), ["join 5 as 2 encoding 41 announce"]);
+    assert_eq!(peer.joined("5", 0), ["ask People(Queue { user: 2, take: false })"]);
+    let kept = vec![r#"{"a":1}"#.into(), r#"{"b":2}"#.into()];
+    assert_eq!(reply(&mut peer, Reply::Queued(kept)), [r#"{"a":1}"#, r#"{"b":2}"#]);
+    let gone = [
+        format!("tell People(Release {{ user: 2, {HOLDER} }})"),
+        format!("leave {INBOX}"),
+        "leave 1".to_owned(),
+        "leave 5".to_owned(),
+    ];
+    assert_eq!(peer.input(Input::Closed), gone);
+}
+
+#[test]
+fn stage_c_messages_are_kept_shown_and_confirmed_with_their_id() {
+    let mut peer = two();
+    let sent = r#"{"type":"MESSAGE","from_user_id":"2","message_id":"-2","message":"<p>hi</p>","chat_type":"BLOCK","block_id":"1","temp_id":"17"}"#;
+    let with =
+        |kind: &str| sent.replace(r#""MESSAGE""#, &format!("\"{kind}\"")).replace(r#""-2""#, r#""0000000000000042""#);
+    assert_eq!(peer.text(sent), [format!(r#"ask People(Check {{ from: 2, {HOLDER}, temp: Some("\"17\"") }})"#)]);
+    let keep = reply(&mut peer, Reply::Fresh { id: 42 });
+    assert!(keep[0].starts_with(r#"ask People(Keep { from: 2, temp: Some("\"17\""), id: 42, to: Block(1), frame: "#));
+    assert_eq!(
+        reply(&mut peer, Reply::Done),
+        [format!(r#"post 0 1 by 2 {{"text":"<p>hi</p>"}} verbatim C{}"#, with("MESSAGE"))]
+    );
+    assert_eq!(peer.posted(0, 1), [with("CONFIRM")]);
+    peer.text(sent);
+    assert_eq!(reply(&mut peer, Reply::Duplicate { id: 42 }), [with("CONFIRM")]);
+    peer.text(sent);
+    assert_eq!(reply(&mut peer, Reply::Foreign), ["refused foreign_user"]);
+}
+
+#[test]
+fn a_message_to_a_person_goes_to_their_inbox_in_either_shape() {
+    for to in [r#""chat_type":"PTP","to_user_id":"3""#, r#""to_user_id":3"#] {
+        let mut peer = two();
+        peer.text(&format!(r#"{{"type":"MESSAGE","from_user_id":"2","message":"hi",{to}}}"#));
+        reply(&mut peer, Reply::Fresh { id: 1 });
+        let post = reply(&mut peer, Reply::Done);
+        assert!(post[0].starts_with("post 0 \u{1}people\u{1}3 by 2 "), "{post:?}");
+    }
+    let mut peer = two();
+    peer.text(r#"{"type":"MESSAGE","from_user_id":"2","message":"hi","group_id":0}"#);
+    reply(&mut peer, Reply::Fresh { id: 1 });
+    assert!(reply(&mut peer, Reply::Done)[0].starts_with("post 0 0 by 2 "), "a group is a block");
+}
+
+#[test]
+fn a_message_that_is_kept_is_confirmed_even_when_it_was_not_shown_at_once() {
+    let mut peer = two();
+    peer.text(r#"{"type":"MESSAGE","from_user_id":"2","message":"hi","to_user_id":"3"}"#);
+    reply(&mut peer, Reply::Fresh { id: 1 });
+    reply(&mut peer, Reply::Done);
+    let lost = Err(PostError::Append(AppendError::Away("down".to_owned())));
+    let lines = peer.input(Input::Posted { tag: 0, result: lost });
+    assert_eq!(lines[0], "refused not_shown_at_once");
+    assert!(lines[1].starts_with(r#"{"type":"CONFIRM""#));
+    peer.text(r#"{"type":"MESSAGE","from_user_id":"2","message":"hi","to_user_id":"3"}"#);
+    assert_eq!(peer.input(Input::Answer(Answer::Unavailable { retry: 1 })), ["refused not_kept"]);
+}
+
+#[test]
+fn stage_c_pings_confirms_and_closes() {
+    two().table(&[
+        (r#"{"type":"PING","from_user_id":"2"}"#, &[r#"{"type":"PONG","message":"pong","from_user_id":"0"}"#]),
+        (
+            r#"{"type":"CONFIRM","from_user_id":"3","message_id":"0000000000000042","message":"hi"}"#,
+            &["tell People(Confirm { user: 2, id: 42 })"],
+        ),
+        (r#"{"type":"CONFIRM","from_user_id":"3"}"#, &["refused malformed"]),
+        (r#"{"type":"MESSAGE","from_user_id":"2","message":"to nobody"}"#, &["refused malformed"]),
+        (r#"{"type":"MESSAGE","from_user_id":"x","to_user_id":1}"#, &["refused malformed"]),
+        (r#"{"type":"DANCE"}"#, &["refused unknown_type"]),
+        (r#"{"type":"CLOSE"}"#, &["terminate"]),
+    ]);
+}
+
+#[test]
+fn seven_seconds_without_json_cut_the_connection() {
+    let mut peer = peer();
+    assert_eq!(peer.pass(6_999), [""; 0]);
+    peer.text(r#"{"type":"PING","user_id":1}"#);
+    assert_eq!(peer.pass(6_999), [""; 0]);
+    peer.text("not json");
+    peer.input(Input::Pong);
+    assert_eq!(peer.pass(1), ["terminate"]);
+}
+
+#[test]
+fn an_init_of_the_other_stage_changes_the_stage() {
+    let mut peer = alice();
+    assert_eq!(
+        peer.text(r#"{"type":"INIT","from_user_id":2}"#),
+        [
+            format!("tell People(Release {{ user: 7, {HOLDER} }})"),
+            "leave 0".to_owned(),
+            format!("ask People(Init {{ user: 2, name: None, {HOLDER} }})"),
+        ]
+    );
+}
+
+#[test]
+fn entries_look_as_each_stage_writes_them() {
+    let (ada, bob) = (person("u1", "ada"), person("m7", "bob"));
+    let a = r#"{"user_id":7,"type":"USER","message":"x"}"#;
+    let c = r#"{"type":"MESSAGE","from_user_id":"7","message":"x"}"#;
+    let run = [
+        entry(1, &bob, ProtocolId::MultiPerson, r#"{"text":"x"}"#, Some(format!("A{a}").as_bytes())),
+        entry(2, &bob, ProtocolId::MultiPerson, r#"{"text":"y"}"#, Some(format!("C{c}").as_bytes())),
+        entry(3, &ada, ProtocolId::Native, r#"{"text":"z"}"#, None),
+    ];
+    let user = |name: &str, id: &str, text: &str| {
+        format!(r#"{{"user_name":"{name}","user_id":"{id}","type":"USER","message":"{text}"}}"#)
+    };
+    assert_eq!(
+        texts(frames(&Broadcast, "0", None, &run)),
+        [a.to_owned(), user("bob", "m7", "y"), user("ada", "u1", "z")]
+    );
+    let block = |id: &str, name: &str, seq: u64, text: &str| {
+        format!(
+            r#"{{"type":"MESSAGE","from_user_id":"{id}","user_name":"{name}","message_id":"1700000000{seq:03}{seq:03}","message":"{text}","chat_type":"BLOCK","send_time":1700000000{seq:03},"block_id":"5"}}"#
+        )
+    };
+    assert_eq!(
+        texts(frames(&Block, "5", None, &run)),
+        [block("m7", "bob", 1, "x"), c.to_owned(), block("u1", "ada", 3, "z")]
+    );
+    let mut out = ChunkWriter::default();
+    Block.entries(&name("5"), None, &run, &mut out);
+    let chunk = out.seal(None);
+    assert_eq!(chunk.hidden.iter().map(|hidden| hidden.from.connection).collect::<Vec<_>>(), [1, 2, 3]);
+}
+
+async fn http(method: &str, body: &str, routes: &axum::Router) -> (u16, String) {
+    let request = http::Request::builder().method(method).uri("/ws/login").body(Body::from(body.to_owned())).unwrap();
+    let answer = routes.clone().oneshot(request).await.unwrap();
+    assert_eq!(answer.headers()["access-control-allow-headers"], "content-type");
+    let status = answer.status().as_u16();
+    let body = answer.into_body().collect().await.unwrap().to_bytes();
+    (status, String::from_utf8(body.to_vec()).unwrap())
+}
+
+#[tokio::test]
+async fn a_login_gives_a_name_its_number_again_and_again() {
+    let routes = protocol().routes();
+    let ada = r#"{"code":200,"message":"","data":{"user_id":1,"user_name":"ada","user_img":""}}"#;
+    let bob = r#"{"code":200,"message":"","data":{"user_id":2,"user_name":"bob","user_img":""}}"#;
+    assert_eq!(http("POST", r#"{"name":"ada"}"#, &routes).await, (200, ada.to_owned()));
+    assert_eq!(http("POST", r#"{"user_name":"bob"}"#, &routes).await, (200, bob.to_owned()));
+    assert_eq!(http("POST", r#"{"name":"ada"}"#, &routes).await, (200, ada.to_owned()));
+    assert_eq!(http("OPTIONS", "", &routes).await, (204, String::new()));
+    let missing = r#"{"code":400,"message":"name is missing","success":false,"data":{}}"#;
+    assert_eq!(http("POST", "{}", &routes).await, (400, missing.to_owned()));
+    assert_eq!(http("POST", &"x".repeat(5000), &routes).await, (400, missing.to_owned()));
+    assert_eq!(http("GET", "", &routes).await.0, 405);
+}
+
+proptest! {
+    #[test]
+    fn no_input_panics_a_session(text in any::<String>(), bytes in any::<Vec<u8>>()) {
+        for mut peer in [peer(), alice(), two()] {
+            peer.text(&text);
+            peer.binary(&bytes);
+        }
+    }
+
+    #[test]
+    fn no_frame_of_any_shape_panics_a_session(
+        kind in "INIT|CLOSE|SYSTEM|USER|MESSAGE|PING|PONG|CONFIRM|[A-Z]{0,5}",
+        field in "user_id|user_name|from_user_id|to_user_id|block_id|chat_type|temp_id|message_id|message",
+        value in r#"null|-?[0-9]{1,25}|"[a-z@ ]{0,80}"|\[\]|\{\}|1e9|"\\u[0-9a-f]{4}""#,
+    ) {
+        for mut peer in [peer(), alice(), two()] {
+            peer.text(&format!(r#"{{"type":"{kind}","from_user_id":"2","to_user_id":"3","{field}":{value}}}"#));
+            reply(&mut peer, Reply::Fresh { id: 1 });
+            reply(&mut peer, Reply::Done);
+            peer.posted(0, 1);
+        }
+    }
+}
