@@ -6,7 +6,7 @@ mod log;
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::LazyLock;
@@ -243,11 +243,6 @@ pub async fn refusal(setup: &Setup) -> Result<(i32, String)> {
     })
     .await
     .context("the launcher's thread ended")?
-}
-
-/// A port of loopback that was free a moment ago.
-pub fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0").context("find a free port")?.local_addr().context("read it")?.port())
 }
 
 /// Status code and body of one HTTP request without a body.
