@@ -30,7 +30,7 @@ use super::{
     append::{asking, last, wait},
     cluster::Cluster,
     node::{Command, Fault, Node, Server, list, number},
-    person,
+    pair, person,
     replication::Replication,
     tags::Keys,
 };
@@ -242,8 +242,8 @@ impl Accounts {
         if let pairs::Query::Create { holder, .. } | pairs::Query::Reconnect { holder, .. } = &query {
             self.gateway.store(holder.gateway, Relaxed);
         }
-        let values = self.run(&PAIRS, words(query)).await?;
-        reply(&values).ok_or_else(|| Fault::Refused(format!("the directory answered {values:?}")))
+        let values = self.run(&PAIRS, pair::words(query)).await?;
+        pair::reply(&values).ok_or_else(|| Fault::Refused(format!("the directory answered {values:?}")))
     }
 
     async fn tick(&self) -> Result<Vec<Exit>, Fault> {
@@ -262,14 +262,14 @@ impl Accounts {
         let mut words = vec!["tick".into(), gateway, LEASE.to_string(), u8::from(self.steady()).to_string()];
         for ((account, origin), note) in &notes {
             let age = note.seen.map(|seen| seen.elapsed().as_millis().to_string()).unwrap_or_default();
-            words.extend([account.to_string(), holder(*origin), age, u8::from(note.gone).to_string()]);
+            words.extend([account.to_string(), pair::holder(*origin), age, u8::from(note.gone).to_string()]);
         }
         match self.run(&PAIRS, words).await {
             Ok(values) => {
                 self.ticked(true);
                 self.end_sessions().await?;
                 self.catch_up().await?;
-                Ok(values.iter().skip(1).filter_map(exit).collect())
+                Ok(values.iter().skip(1).filter_map(pair::exit).collect())
             }
             Err(fault) => {
                 self.ticked(false);
@@ -307,7 +307,7 @@ impl Accounts {
     async fn end_sessions(&self) -> Result<(), Fault> {
         let ends = std::mem::take(&mut self.notes().ends);
         for end in ends {
-            self.run(&PAIRS, words(end)).await?;
+            self.run(&PAIRS, pair::words(end)).await?;
         }
         Ok(())
     }
@@ -393,59 +393,4 @@ impl Directory for Accounts {
             Ok(())
         })
     }
-}
-
-pub(super) fn holder(Origin { gateway, connection }: Origin) -> String {
-    format!("{gateway:x}:{connection:x}")
-}
-
-/// The operation and its arguments.
-fn words(query: pairs::Query) -> Vec<String> {
-    use pairs::Query::{Create, End, Enter, Match, Partner, Reconnect, Release, Seen};
-    let held = |operation: &str, account: u64, origin| vec![operation.to_owned(), account.to_string(), holder(origin)];
-    let with = |mut words: Vec<String>, more: String| {
-        words.push(more);
-        words
-    };
-    match query {
-        Create { nick, token, holder: origin, grace } => {
-            vec!["create".into(), nick.as_ref().into(), token.as_ref().into(), holder(origin), grace.to_string()]
-        }
-        Reconnect { account, token, holder: origin, grace } => {
-            vec!["reconnect".into(), account.to_string(), token.as_ref().into(), holder(origin), grace.to_string()]
-        }
-        Enter { account, holder } => held("enter", account, holder),
-        Match { account, holder } => held("match", account, holder),
-        Partner { account, holder, session, message } => {
-            with(with(held("partner", account, holder), session.to_string()), u8::from(message).to_string())
-        }
-        Seen { account, holder } => held("seen", account, holder),
-        Release { account, holder } => held("release", account, holder),
-        End { account, holder, session } => with(held("end", account, holder), session.to_string()),
-    }
-}
-
-/// Reads an answer of the script.
-fn reply(values: &[Value]) -> Option<pairs::Reply> {
-    use pairs::Reply::{Back, Created, Done, Matched, NotFound, NotHeld, Partner};
-    let at = |index: usize| values.get(index).and_then(number);
-    let text = |index: usize| values.get(index)?.as_str().map(|text| text.as_ref().into());
-    let word = values.first()?.as_str()?;
-    Some(match word.as_ref() {
-        "CREATED" => Created { account: at(1)? },
-        "DONE" => Done,
-        "MATCHED" => Matched { session: at(1)?, partner: at(2)?, nick: text(3)? },
-        "PARTNER" => Partner { partner: at(1)?, message: at(2)?, live: at(3)? == 1 },
-        "BACK" => Back { nick: text(1)?, seen: at(2)? },
-        "NOT_FOUND" => NotFound,
-        "NOT_HELD" => NotHeld,
-        _ => return None,
-    })
-}
-
-fn exit(value: &Value) -> Option<Exit> {
-    let text = value.as_str()?;
-    let mut ids = text.split(':').map(str::parse);
-    let mut next = || ids.next()?.ok();
-    Some(Exit { session: next()?, account: next()?, partner: next()? })
 }

@@ -8,6 +8,7 @@ mod cluster;
 mod entry;
 mod history;
 mod node;
+mod pair;
 mod person;
 mod presence;
 mod record;

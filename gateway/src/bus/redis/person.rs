@@ -4,8 +4,9 @@ use fred::types::Value;
 
 use super::{
     super::directory::people::{Query, Reply, To},
-    accounts::{LEASE, holder},
+    accounts::LEASE,
     node::number,
+    pair::holder,
 };
 
 /// The operation and its arguments.

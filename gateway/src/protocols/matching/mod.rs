@@ -1,10 +1,11 @@
 //! `match`: strangers talk in pairs, over TEXT JSON with a `cmd` in each frame. (`match` is a Rust keyword, so the
 //! module has another name; manifests, metrics and paths say `match`.)
 //!
-//! Decides what its commands mean ([`session`]) and how they are written ([`wire`]). Who holds an account and who talks
+//! Decides what its commands mean ([`session`]), who a connection acts for ([`accounts`]) and how they are written ([`wire`]). Who holds an account and who talks
 //! with whom is decided by the directory, for the whole ChatRoom at once; what a person is to be told is posted into
 //! their inbox, a private room.
 
+mod accounts;
 mod encoding;
 mod session;
 #[cfg(test)]

@@ -1,9 +1,11 @@
-//! The state machine of one connection of the match protocol.
+//! The state machine of one connection of the match protocol: its commands, and what is said in its sessions.
 
 use std::{collections::VecDeque, sync::Arc};
 
 use super::{
-    ENCODING, Settings, content,
+    Settings,
+    accounts::{PING, PING_EVERY},
+    content,
     wire::{self, Code, Command, Frame, SignalData, partner_exit},
 };
 use crate::{
@@ -11,55 +13,41 @@ use crate::{
         self,
         pairs::{Query, Reply, inbox},
     },
-    fanout::session::{
-        Answer, Ask, Context, Effect, Effects, Input, Join, NewPost, PostError, Posted, Session, TimerId,
-    },
-    protocols::jwt,
-    rooms::{Author, Entry, Epoch, Origin, Position, RoomName},
+    fanout::session::{Answer, Ask, Context, Effect, Effects, Input, NewPost, PostError, Posted, Session, TimerId},
+    rooms::Author,
 };
 
-/// Pause between the server's `PING_REQ`s, in milliseconds.
-const PING_EVERY: u64 = 3_000;
-const PING: TimerId = TimerId(0);
-/// How long an account may leave them unanswered, in milliseconds.
-const SILENCE: u64 = 20_000;
 /// Pause between ws-level pings, and how long they may go unanswered, in milliseconds.
 const WS_PING_EVERY: u64 = 54_000;
 const WS_PING: TimerId = TimerId(1);
 const WS_SILENCE: u64 = 60_000;
 const WS_DEADLINE: TimerId = TimerId(2);
-/// Accounts that one connection may hold; clients hold one.
-const ACCOUNTS: usize = 16;
-/// Longest name, in bytes; the original has a column of some such width.
-const NICK_BYTES: usize = 255;
 /// Messages of one connection that may wait for their acknowledgement.
 const IN_FLIGHT: usize = 1024;
-/// Entries that a reconnect can replay.
-const REPLAY: u32 = 1000;
 
 pub(super) struct MatchSession {
-    settings: Arc<Settings>,
-    held: Vec<Held>,
-    pending: Option<Step>,
+    pub(super) settings: Arc<Settings>,
+    pub(super) held: Vec<Held>,
+    pub(super) pending: Option<Step>,
     sent: VecDeque<(u64, Sent)>,
     next_tag: u64,
     /// Accounts made on this connection: makes their tokens differ.
-    made: u64,
+    pub(super) made: u64,
 }
 
 /// An account that this connection acts for.
-struct Held {
-    id: u64,
-    nick: Arc<str>,
-    who: Author,
+pub(super) struct Held {
+    pub(super) id: u64,
+    pub(super) nick: Arc<str>,
+    pub(super) who: Author,
     /// False until the directory confirmed that it may be matched, and when it is in doubt that it is still held.
-    entered: bool,
+    pub(super) entered: bool,
     /// When the client last answered a ping, on the monotonic clock.
-    seen: u64,
+    pub(super) seen: u64,
 }
 
 /// What waits for [`Input::Answer`].
-enum Step {
+pub(super) enum Step {
     Create {
         nick: Arc<str>,
         token: Arc<str>,
@@ -183,76 +171,13 @@ impl MatchSession {
         }
     }
 
-    fn ask(&mut self, query: Query, step: Step, out: &mut Effects) {
+    pub(super) fn ask(&mut self, query: Query, step: Step, out: &mut Effects) {
         out.push(Effect::Ask(Ask::Directory(directory::Query::Pairs(query))));
         self.pending = Some(step);
     }
 
-    fn holds(&self, account: u64) -> bool {
+    pub(super) fn holds(&self, account: u64) -> bool {
         self.held.iter().any(|held| held.id == account)
-    }
-
-    fn create(&mut self, nick: &str, cx: &Context, out: &mut Effects) {
-        if self.held.len() >= ACCOUNTS || nick.len() > NICK_BYTES {
-            return not_created(nick, out);
-        }
-        self.made += 1;
-        let token: Arc<str> = new_token(&self.settings.key, cx.origin, self.made).into();
-        let nick: Arc<str> = nick.into();
-        let grace = self.settings.grace;
-        let query = Query::Create { nick: nick.clone(), token: token.clone(), holder: cx.origin, grace };
-        self.ask(query, Step::Create { nick, token }, out);
-    }
-
-    fn seen(&mut self, account: u64, cx: &Context, out: &mut Effects) {
-        if let Some(held) = self.held.iter_mut().find(|held| held.id == account) {
-            held.seen = cx.now;
-            tell(Query::Seen { account, holder: cx.origin }, out);
-        }
-    }
-
-    fn ping(&mut self, cx: &Context, out: &mut Effects) {
-        out.push(Effect::Timer(PING, PING_EVERY));
-        for held in self.held.extract_if(.., |held| cx.now.saturating_sub(held.seen) > SILENCE) {
-            out.push(Effect::Refused("silent"));
-            out.push(Effect::Leave { room: inbox(held.id), asked: false });
-            tell(Query::Release { account: held.id, holder: cx.origin }, out);
-        }
-        for held in &self.held {
-            say(&Frame::PingReq { account_id: held.id }, out);
-        }
-        let doubtful = self.held.iter().find(|held| !held.entered).map(|held| held.id);
-        if let Some(account) = doubtful.filter(|_| self.pending.is_none()) {
-            self.ask(Query::Enter { account, holder: cx.origin }, Step::Enter { account }, out);
-        }
-    }
-
-    /// Someone else reads an inbox of ours: perhaps the account was taken over.
-    fn doubt(&mut self, room: &RoomName, joined: &[Author], cx: &Context, out: &mut Effects) {
-        let Some(held) = self.held.iter_mut().find(|held| inbox(held.id) == *room) else { return };
-        if joined.iter().all(|who| who.id == held.who.id) {
-            return;
-        }
-        held.entered = false;
-        let account = held.id;
-        if self.pending.is_none() {
-            self.ask(Query::Enter { account, holder: cx.origin }, Step::Enter { account }, out);
-        }
-    }
-
-    /// Another connection has the account now.
-    fn lost(&mut self, account: u64, out: &mut Effects) {
-        if self.holds(account) {
-            self.held.retain(|held| held.id != account);
-            out.push(Effect::Refused("taken_over"));
-            out.push(Effect::Leave { room: inbox(account), asked: false });
-        }
-    }
-
-    fn release_all(&mut self, cx: &Context, out: &mut Effects) {
-        for held in self.held.drain(..) {
-            tell(Query::Release { account: held.id, holder: cx.origin }, out);
-        }
     }
 
     fn answer(&mut self, answer: Answer, cx: &Context, out: &mut Effects) {
@@ -320,39 +245,6 @@ impl MatchSession {
         }
     }
 
-    /// Starts reading an account's inbox.
-    fn open(
-        &mut self,
-        account: u64,
-        nick: Arc<str>,
-        token: Option<Arc<str>>,
-        after: Option<Position>,
-        cx: &Context,
-        out: &mut Effects,
-    ) {
-        let who = author(account, cx.origin);
-        // Presence tells the connection before this one that it is not alone.
-        let join = Join { room: inbox(account), who, encoding: ENCODING, after, presence: true, announce: true };
-        out.push(Effect::Join(join));
-        self.pending = Some(Step::Open { account, nick, token });
-    }
-
-    fn opened(&mut self, step: Step, cx: &Context, out: &mut Effects) {
-        let Step::Open { account, nick, token } = step else { return };
-        match &token {
-            Some(token) => {
-                let (nick_name, token) = (nick.as_ref(), token.as_ref());
-                say(&Frame::CrtAccountResp { code: Code::Success, nick_name, account_id: account, token }, out);
-            }
-            None => say(&Frame::ReconnectResp { code: Code::Success }, out),
-        }
-        if !self.holds(account) {
-            let who = author(account, cx.origin);
-            self.held.push(Held { id: account, nick, who, entered: false, seen: cx.now });
-        }
-        self.ask(Query::Enter { account, holder: cx.origin }, Step::Enter { account }, out);
-    }
-
     /// MATCH_RESP goes out before the partner can hear of the session, so that nothing said in it comes first.
     fn matched(&mut self, account: u64, session: u64, partner: u64, partner_nick: &str, out: &mut Effects) {
         let nick = self.held.iter().find(|held| held.id == account).map(|held| held.nick.clone()).unwrap_or_default();
@@ -410,29 +302,6 @@ impl MatchSession {
         }
     }
 
-    /// The account is ours; what its inbox got since `seen` is read next.
-    fn back(&mut self, account: u64, nick: Arc<str>, seen: u64, cx: &Context, out: &mut Effects) {
-        if self.holds(account) {
-            say(&Frame::ReconnectResp { code: Code::Success }, out);
-            self.ask(Query::Enter { account, holder: cx.origin }, Step::Enter { account }, out);
-            return;
-        }
-        if self.held.len() >= ACCOUNTS {
-            tell(Query::Release { account, holder: cx.origin }, out);
-            say(&Frame::ReconnectResp { code: Code::Internal }, out);
-            return;
-        }
-        out.push(Effect::Ask(Ask::History { room: inbox(account), before: None, limit: REPLAY }));
-        self.pending = Some(Step::Replay { account, nick, seen });
-    }
-
-    fn replay(&mut self, step: Step, epoch: Epoch, entries: &[Arc<Entry>], cx: &Context, out: &mut Effects) {
-        let Step::Replay { account, nick, seen } = step else { return };
-        let missed = entries.iter().find(|entry| entry.time >= seen).map(|entry| entry.seq - 1);
-        let seq = missed.or(entries.last().map(|entry| entry.seq)).unwrap_or(0);
-        self.open(account, nick, None, Some(Position { epoch, seq }), cx, out);
-    }
-
     /// The bus is away, or a limit was reached.
     fn failed(&mut self, step: Step, cx: &Context, out: &mut Effects) {
         match step {
@@ -458,29 +327,15 @@ impl MatchSession {
     }
 }
 
-/// Differs by connection, so that one that took an account over is told from the one before.
-fn author(account: u64, origin: Origin) -> Author {
-    let id = format!("m{account}-{:x}-{:x}", origin.gateway, origin.connection);
-    Author { id: id.into(), name: account.to_string().into(), extra: None }
-}
-
-/// Thirty letters and digits that nobody without the key can foresee.
-fn new_token(key: &[u8], origin: Origin, made: u64) -> String {
-    const LETTERS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-    let parts = [origin.gateway, origin.connection, made].map(u64::to_be_bytes);
-    let digest = jwt::digest(key, parts.as_flattened());
-    digest[..30].iter().map(|byte| char::from(LETTERS[usize::from(*byte) % LETTERS.len()])).collect()
-}
-
-fn say(frame: &Frame<'_>, out: &mut Effects) {
+pub(super) fn say(frame: &Frame<'_>, out: &mut Effects) {
     out.push(Effect::Text(frame.text()));
 }
 
-fn tell(query: Query, out: &mut Effects) {
+pub(super) fn tell(query: Query, out: &mut Effects) {
     out.push(Effect::Tell(directory::Query::Pairs(query)));
 }
 
-fn not_created(nick_name: &str, out: &mut Effects) {
+pub(super) fn not_created(nick_name: &str, out: &mut Effects) {
     out.push(Effect::Refused("not_created"));
     say(&Frame::CrtAccountResp { code: Code::Internal, nick_name, account_id: 0, token: "" }, out);
 }

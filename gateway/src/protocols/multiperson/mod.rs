@@ -34,6 +34,8 @@ pub const BLOCK: EncodingId = EncodingId(ProtocolId::MultiPerson as u8 * 8 + 1);
 pub struct Settings {
     /// The room of stage A.
     pub room: RoomName,
+    /// Whether people of stage C are welcomed whenever they come.
+    pub welcome: bool,
     /// Whose directory the endpoints ask.
     pub bus: Arc<dyn Bus>,
 }

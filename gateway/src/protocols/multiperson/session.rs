@@ -71,7 +71,7 @@ impl Session for MultiPersonSession {
             Input::Closed => self.closed(cx, out),
             Input::Answer(answer) => match &mut self.speaks {
                 Speaks::A(stage) => stage.answer(answer, &self.settings, out),
-                Speaks::C(stage) => stage.answer(answer, cx, out),
+                Speaks::C(stage) => stage.answer(answer, self.settings.welcome, cx, out),
                 Speaks::Unknown => {}
             },
             Input::Posted { tag, result } => match &mut self.speaks {

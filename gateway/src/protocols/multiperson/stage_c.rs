@@ -2,6 +2,8 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
+use serde::Serialize;
+
 use super::{
     BLOCK,
     encoding::message_id,
@@ -107,7 +109,7 @@ impl StageC {
         self.step = Some(Step::Check(outgoing));
     }
 
-    pub(super) fn answer(&mut self, answer: Answer, _: &Context, out: &mut Effects) {
+    pub(super) fn answer(&mut self, answer: Answer, welcome: bool, cx: &Context, out: &mut Effects) {
         let Some(step) = self.step.take() else { return };
         let reply = match answer {
             Answer::Directory(directory::Reply::People(reply)) => Some(reply),
@@ -118,6 +120,7 @@ impl StageC {
             (Step::Init, Some(Reply::Blocks(blocks))) => self.enter(&blocks, out),
             (Step::Join { left }, None) => self.join_next(left, out),
             (Step::Queue, Some(Reply::Queued(kept))) => {
+                out.extend(self.user.filter(|_| welcome).map(|user| Effect::Text(greeting(user, cx.unix))));
                 out.extend(kept.iter().map(|frame| Effect::Text(frame.as_ref().to_owned())));
             }
             (Step::Check(outgoing), Some(Reply::Fresh { id })) => {
@@ -195,6 +198,29 @@ impl StageC {
         }
         out.extend(self.rooms.into_iter().map(|room| Effect::Leave { room, asked: false }));
     }
+}
+
+/// A message from the first user, which has the number that no other message gets.
+fn greeting(user: u64, unix: u64) -> String {
+    #[derive(Serialize)]
+    struct Greeting {
+        r#type: &'static str,
+        from_user_id: &'static str,
+        to_user_id: String,
+        message: &'static str,
+        message_id: String,
+        chat_type: &'static str,
+        send_time: u64,
+    }
+    json::write(&Greeting {
+        r#type: "MESSAGE",
+        from_user_id: "1",
+        to_user_id: user.to_string(),
+        message: "<p>Welcome!</p>",
+        message_id: message_id(2),
+        chat_type: "PTP",
+        send_time: unix,
+    })
 }
 
 fn author(user: u64) -> Author {

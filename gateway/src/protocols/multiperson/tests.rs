@@ -31,15 +31,23 @@ use crate::{
 const HOLDER: &str = "holder: Origin { gateway: 7, connection: 1 }";
 const INBOX: &str = "\u{1}people\u{1}2";
 
-fn protocol() -> MultiPerson {
+fn protocol_with(welcome: bool) -> MultiPerson {
     let bus = Arc::new(Memory::new(History { messages: 10, age: Duration::from_secs(60) }));
-    MultiPerson::new(Settings { room: name("0"), bus })
+    MultiPerson::new(Settings { room: name("0"), welcome, bus })
+}
+
+fn protocol() -> MultiPerson {
+    protocol_with(false)
 }
 
 fn peer() -> Peer {
+    peer_of(&protocol())
+}
+
+fn peer_of(protocol: &MultiPerson) -> Peer {
     let headers = http::HeaderMap::new();
     let handshake = Handshake { target: "/", headers: &headers, public_url: "", unix: UNIX };
-    Peer::new(protocol().accept(&handshake).unwrap())
+    Peer::new(protocol.accept(&handshake).unwrap())
 }
 
 fn reply(peer: &mut Peer, reply: Reply) -> Vec<String> {
@@ -165,6 +173,20 @@ fn stage_c_reads_its_inbox_and_blocks_and_then_gets_what_was_kept() {
         "leave 5".to_owned(),
     ];
     assert_eq!(peer.input(Input::Closed), gone);
+}
+
+#[test]
+fn people_of_stage_c_are_welcomed_where_the_room_says_so() {
+    let mut peer = peer_of(&protocol_with(true));
+    peer.text(r#"{"type":"INIT","from_user_id":2}"#);
+    reply(&mut peer, Reply::Blocks(vec![]));
+    open(&mut peer, directory::people::inbox(2));
+    assert_eq!(
+        reply(&mut peer, Reply::Queued(vec![])),
+        [
+            r#"{"type":"MESSAGE","from_user_id":"1","to_user_id":"2","message":"<p>Welcome!</p>","message_id":"0000000000000002","chat_type":"PTP","send_time":1700000000000}"#
+        ]
+    );
 }
 
 #[test]
