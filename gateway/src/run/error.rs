@@ -5,7 +5,8 @@ use std::{io, net::SocketAddr, path::PathBuf};
 use parlor_crds::ManifestError;
 
 use crate::{
-    bus::redis, fanout::reactor, probe::ProbeError, protocols::onlyone::TokenKeyError, run::secrets::SecretError,
+    bus::redis, fanout::reactor, probe::ProbeError, protocols::onlyone::TokenKeyError, rooms::RoomNameError,
+    run::secrets::SecretError,
 };
 
 /// `EX_USAGE` of sysexits.h: what was given is wrong.
@@ -22,6 +23,8 @@ pub enum RunError {
     Manifest { path: PathBuf, source: ManifestError },
     #[error(transparent)]
     Secret(#[from] SecretError),
+    #[error("{field}: {source}")]
+    Room { field: &'static str, source: RoomNameError },
     #[error("spec.protocols.onlyone.token: {0}")]
     TokenKey(#[from] TokenKeyError),
     #[error("spec.redis.managed: in a pod the operator passes --redis, and it is missing")]
@@ -52,9 +55,12 @@ impl RunError {
     /// 64: what was given is wrong; 66: it cannot be read; 1: the rest.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Manifest { .. } | Self::Secret(_) | Self::TokenKey(_) | Self::NoSeeds | Self::NotText { .. } => {
-                EX_USAGE
-            }
+            Self::Manifest { .. }
+            | Self::Secret(_)
+            | Self::TokenKey(_)
+            | Self::Room { .. }
+            | Self::NoSeeds
+            | Self::NotText { .. } => EX_USAGE,
             Self::Unreadable { .. } => EX_NOINPUT,
             Self::Runtime(_)
             | Self::Reactors(_)

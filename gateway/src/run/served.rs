@@ -18,7 +18,7 @@ use crate::{
         web::{self, PageSettings},
     },
     protocols::{
-        self, Protocol, matching, native,
+        self, Protocol, matching, multiperson, native,
         onlyone::{self, TokenKey, Vitals},
         relay,
     },
@@ -71,7 +71,7 @@ fn build(
     vitals: &Arc<Vitals>,
     bus: &Arc<dyn Bus>,
 ) -> Result<Vec<Arc<dyn Protocol>>, RunError> {
-    let Protocols { native, onlyone, relay, r#match, multiperson: _ } = spec;
+    let Protocols { native, onlyone, relay, r#match, multiperson } = spec;
     let mut settings = protocols::Settings::default();
     if let Some(native) = native {
         let key = secrets.generated(contract::SIGNING_KEY)?.unwrap_or_else(made_up_key);
@@ -108,6 +108,11 @@ fn build(
             key: secrets.generated(contract::SIGNING_KEY)?.unwrap_or_else(made_up_key),
             grace: r#match.reconnect_grace.as_secs() * 1000,
         });
+    }
+    if let Some(multiperson) = multiperson {
+        const FIELD: &str = "spec.protocols.multiperson.room";
+        let room = RoomName::new(&multiperson.room).map_err(|source| RunError::Room { field: FIELD, source })?;
+        settings.multiperson = Some(multiperson::Settings { room, bus: Arc::clone(bus) });
     }
     Ok(protocols::registry(settings))
 }
