@@ -14,6 +14,8 @@ use parlor_tests::mistakes::MISTAKES;
 use parlor_tests::redis::{RedisCluster, free_port};
 use parlor_tests::table::play;
 use serde_json::{Value, json};
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::protocol::Message;
 use tokio_tungstenite::tungstenite::protocol::frame::Frame as RawFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
@@ -171,6 +173,12 @@ async fn protocols_share_a_room(gateways: &[Gateway; 2]) {
     assert_eq!(items["items"][0]["from"]["name"], me["username"]);
     native.post("onlyOne", "k", "from native").await.unwrap();
     assert_eq!(onlyone.chats(2).await.unwrap(), ["from onlyone", "from native"]);
+    tokio::time::sleep(Duration::from_millis(1300)).await;
+    let room = json!({"room_id": "onlyOne"});
+    let count = onlyone.ask("roomHandler.getRoomAllUserNum", room.clone()).await.unwrap();
+    assert_eq!(count["data"], 2, "people of every protocol on every gateway count");
+    let info = onlyone.ask("roomHandler.getRoomInfo", room).await.unwrap();
+    assert_eq!(info["data"]["room_user_count"], 2, "{info}");
 }
 
 async fn counts_are_exact_within_a_second(gateways: &[Gateway; 2]) {
@@ -338,6 +346,26 @@ async fn a_message_may_be_as_long_as_the_limit_and_one_byte_more_closes_with_100
         let mut long = Socket::dial(&gateway.url(path)).await.unwrap();
         long.text(padded(257)).await.unwrap();
         assert_eq!(long.close_code().await.unwrap(), 1009, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn onlyone_checks_origin_and_token_when_it_is_told_to() {
+    let spec =
+        "protocols: {onlyone: {token: {secretRef: {name: onlyone, key: token}}, allowedOrigins: ['http://a.test']}}";
+    let gateway = Gateway::start(&Setup::spec(spec).secret("onlyone/token", "0123456789abcdef")).await.unwrap();
+    let dial = async |origin: Option<&'static str>, query: &str| {
+        let mut request = gateway.url(&format!("/onlyone{query}")).into_client_request().unwrap();
+        if let Some(origin) = origin {
+            request.headers_mut().insert("origin", HeaderValue::from_static(origin));
+        }
+        let refused = Socket::upgrade(request, None).await.err().unwrap().downcast::<Refused>().unwrap();
+        (refused.status, refused.body)
+    };
+    assert_eq!(dial(Some("http://b.test"), "?token=x").await, (401, "ORIGIN_LIMIT".to_owned()));
+    for query in ["", "?token=", "?token=x", "?token=AAAAAAAAAAAAAAAAAAAAAA=="] {
+        assert_eq!(dial(Some("http://a.test"), query).await, (401, "TOKEN_VERIFY_FAIL".to_owned()), "{query}");
+        assert_eq!(dial(None, query).await.0, 401, "{query}");
     }
 }
 
