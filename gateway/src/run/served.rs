@@ -112,7 +112,7 @@ fn build(
     if let Some(multiperson) = multiperson {
         const FIELD: &str = "spec.protocols.multiperson.room";
         let room = RoomName::new(&multiperson.room).map_err(|source| RunError::Room { field: FIELD, source })?;
-        settings.multiperson = Some(multiperson::Settings { room, bus: Arc::clone(bus) });
+        settings.multiperson = Some(multiperson::Settings { room, welcome: multiperson.welcome, bus: Arc::clone(bus) });
     }
     Ok(protocols::registry(settings))
 }
