@@ -138,18 +138,19 @@ fn names<K: Resource>(found: &mut BTreeSet<String>, kind: &str, objects: impl It
     found.extend(owned.map(|object| format!("{kind}/{}", object.name_any())));
 }
 
-/// Asks every gateway that has an address and may answer.
+/// Asks every gateway that has an address. One that is ending still holds people, who will come to the others.
 async fn ask_gateways(ctx: &Context, pods: &[Pod]) -> BTreeMap<String, GatewayStatus> {
-    let living = pods.iter().filter(|pod| !observed::is_gone(pod));
     let addressed: Vec<(String, String)> =
-        living.filter_map(|pod| Some((pod.name_any(), pod.status.as_ref()?.pod_ip.clone()?))).collect();
+        pods.iter().filter_map(|pod| Some((pod.name_any(), pod.status.as_ref()?.pod_ip.clone()?))).collect();
     let asked = addressed.into_iter().map(|(pod, ip)| ask_gateway(ctx.gateways.clone(), pod, ip));
     let answers: Vec<_> = stream::iter(asked).buffer_unordered(ASKED_AT_ONCE).collect().await;
     answers.into_iter().flatten().collect()
 }
 
 async fn ask_gateway(gateways: Gateways, pod: String, ip: String) -> Option<(String, GatewayStatus)> {
-    Some((pod, gateways.status(&ip).await.ok()?))
+    let status = gateways.status(&ip).await.ok()?;
+    // Another name at this address: the pod ended, and its address was given to another.
+    (status.gateway == pod).then_some((pod, status))
 }
 
 /// Asks every Redis server.

@@ -176,7 +176,9 @@ impl<'a> Set<'a> {
         plan.orders.extend(forgot.map(|one| one.drain(observed.now)));
         plan.orders.extend(ready_to_go.iter().map(|one| one.release(observed.now)));
         plan.draining += leaving.len() + victims.len();
-        let going = if self.deletes_exactly(&released) { count(released.iter()) } else { 0 };
+        // A ReplicaSet that lacks gateways would keep the released ones rather than make new ones, so it grows first.
+        let shrinks = serving >= target && self.deletes_exactly(&released);
+        let going = if shrinks { count(released.iter()) } else { 0 };
         let size = target + count(leaving.iter()) + count(victims.iter()) - going;
         plan.sizes.push((self.name.to_owned(), size));
         if self.name != wanted.current && size == 0 && self.replicas == 0 && self.pods.is_empty() {
@@ -270,3 +272,7 @@ impl<'a> Gateway<'a> {
 fn count<T>(items: impl Iterator<Item = T>) -> u32 {
     u32::try_from(items.count()).unwrap_or(u32::MAX)
 }
+
+#[cfg(test)]
+#[path = "fleet_tests.rs"]
+mod tests;
