@@ -100,14 +100,12 @@ impl Decoder {
 
     fn step(&mut self, input: &mut [u8], at: &mut usize) -> Result<Step, Violation> {
         let begun = self.partial.as_mut().and_then(|partial| partial.frame.take());
-        let frame = match begun {
-            Some(frame) => frame,
-            None => match self.header(input, at)? {
-                Some(frame) => frame,
-                None => return Ok(Step::Starved),
-            },
-        };
-        let whole = frame.taken == 0 && frame.left <= input.len() - *at;
+        // A frame that has begun is in the buffer, even if nothing of its payload came with its header.
+        if let Some(frame) = begun {
+            return self.keep(frame, input, at);
+        }
+        let Some(frame) = self.header(input, at)? else { return Ok(Step::Starved) };
+        let whole = frame.left <= input.len() - *at;
         let control = matches!(frame.opcode, OpCode::Control(_));
         let alone = control || (frame.last && frame.opcode != OpCode::Data(Data::Continue));
         if whole && alone {

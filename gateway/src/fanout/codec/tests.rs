@@ -157,6 +157,14 @@ fn nothing_is_kept_for_messages_that_come_whole_or_are_done() {
 }
 
 #[test]
+fn a_payload_that_comes_after_its_header_leaves_nothing_open() {
+    let frames = [client(TEXT, b"one"), client(BINARY, b"two")].concat();
+    // A client frame this short has a header of 6 bytes.
+    let expected = vec![Owned::Text("one".to_owned()), Owned::Binary(b"two".to_vec())];
+    assert_eq!(decode(128, &frames, &[6, 3, 6, 3]), (expected, None));
+}
+
+#[test]
 fn a_connection_at_rest_keeps_two_words() {
     assert!(size_of::<Decoder>() <= 16);
 }
