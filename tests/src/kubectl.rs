@@ -1,21 +1,34 @@
-//! A namespace of a real cluster, spoken to as people do: through kubectl and the ingress.
-//!
-//! The cluster is the one that KUBECONFIG names; `tests/cluster/up` prints the line that sets it. This machine is its
-//! node, so the pods' own addresses can be reached too.
+//! A namespace of a real cluster, spoken to as people do: through kubectl. This machine is the cluster's node, so the
+//! pods' own addresses can be reached too.
 
+use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use parlor_crds::contract::{ADMIN_PORT, GatewayStatus};
 use serde_json::Value;
 
+use crate::cluster::command;
 use crate::gateway::http;
 
-/// Where the ingress of `tests/cluster/up` listens.
-pub const INGRESS: &str = "127.0.0.1:8000";
+/// No command may take longer, in seconds: the longest of them wait for two minutes.
+const LONGEST: u32 = 180;
+/// What comes and goes by itself: heartbeats, and the log of what happened.
+const PASSING: [&str; 3] = ["leases.coordination.k8s.io", "events", "events.events.k8s.io"];
+
+/// A program that ended with an error.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{command} ended with {code}: {said}")]
+pub struct Failed {
+    pub command: String,
+    /// 124 if it had to be ended.
+    pub code: i32,
+    /// Its errors.
+    pub said: String,
+}
 
 /// One namespace.
 #[derive(Clone, Debug)]
@@ -28,10 +41,29 @@ impl Namespace {
     }
 
     /// A new one; an old one of that name goes first.
-    pub fn fresh(name: &str) -> Result<Self> {
-        kubectl(&["delete", "namespace", name, "--ignore-not-found", "--timeout=180s"], None)?;
+    pub async fn fresh(name: &str) -> Result<Self> {
+        let here = Self::named(name);
+        here.remove().await?;
         kubectl(&["create", "namespace", name], None)?;
-        Ok(Self(name.to_owned()))
+        Ok(here)
+    }
+
+    /// Deletes the namespace and waits until it is gone.
+    pub async fn remove(&self) -> Result<()> {
+        if kubectl(&["get", "namespace", &self.0], None).is_err() {
+            return Ok(());
+        }
+        // The ChatRooms first: a namespace whose pods may drain for an hour is looked at again only in half of that.
+        self.kubectl(&["delete", "chatrooms.parlor.chat", "--all"])?;
+        let empty = || Ok(self.list("pods", "")?.is_empty().then_some(()));
+        eventually(Duration::from_secs(120), empty).await.context("wait for the pods of the namespace to end")?;
+        kubectl(&["delete", "namespace", &self.0, "--timeout=120s"], None)?;
+        Ok(())
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.0
     }
 
     /// Runs kubectl in the namespace.
@@ -58,28 +90,36 @@ impl Namespace {
         }
     }
 
-    /// Names of the pods with these labels that are ready and not on their way out.
+    /// Every object in the namespace of every kind that the API server knows, by kind and name; without Leases, which
+    /// are heartbeats, and Events, which are a log.
+    pub fn everything(&self) -> Result<BTreeMap<String, Value>> {
+        let kinds = kubectl(&["api-resources", "--namespaced", "--verbs=list", "-o", "name"], None)?;
+        let kinds: Vec<&str> = kinds.lines().filter(|kind| !PASSING.contains(kind)).collect();
+        let objects = self.list(&kinds.join(","), "")?;
+        let named = |o: Value| (format!("{}/{}", o["kind"].as_str().unwrap_or_default(), name(&o)), o);
+        Ok(objects.into_iter().map(named).collect())
+    }
+
+    /// The pods with these labels that are ready and not on their way out.
     pub fn ready_pods(&self, labels: &str) -> Result<Vec<Value>> {
         let mut pods = self.list("pods", labels)?;
         pods.retain(|pod| pod["metadata"]["deletionTimestamp"].is_null() && condition(pod, "Ready") == "True");
         Ok(pods)
     }
 
-    /// Waits until the ChatRoom is Ready, or says why it is not.
-    pub async fn room_ready(&self, room: &str, within: Duration) -> Result<()> {
+    /// Waits until the ChatRoom is Ready as it is written now, or says why it is not.
+    pub async fn room_ready(&self, room: &str, within: Duration) -> Result<Value> {
         let ready = eventually(within, || {
             let object = self.get("chatroom", room)?;
             let current = object["status"]["observedGeneration"] == object["metadata"]["generation"];
-            Ok((current && condition(&object, "Ready") == "True").then_some(()))
+            Ok((current && condition(&object, "Ready") == "True").then_some(object))
         });
         match ready.await {
-            Ok(()) => Ok(()),
+            Ok(object) => Ok(object),
             Err(error) => {
                 let status = self.get("chatroom", room)?["status"].clone();
-                Err(error.context(format!(
-                    "{room} is not Ready: {status:#}\n{}",
-                    self.kubectl(&["get", "pods", "-o", "wide"])?
-                )))
+                let pods = self.kubectl(&["get", "pods", "-o", "wide"])?;
+                Err(error.context(format!("{room} is not Ready: {status:#}\n{pods}")))
             }
         }
     }
@@ -90,10 +130,9 @@ pub fn kubectl(arguments: &[&str], input: Option<&str>) -> Result<String> {
     run("kubectl", arguments, input)
 }
 
-/// Runs a program of the cluster; what it says on an error is the error.
+/// Runs a program of the cluster, with this on its standard input; an error is of type [`Failed`].
 pub fn run(program: &str, arguments: &[&str], input: Option<&str>) -> Result<String> {
-    ensure!(std::env::var_os("KUBECONFIG").is_some(), "KUBECONFIG is not set: run tests/cluster/up and what it prints");
-    let mut child = Command::new(program)
+    let mut child = command(program, LONGEST)?
         .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -104,8 +143,11 @@ pub fn run(program: &str, arguments: &[&str], input: Option<&str>) -> Result<Str
     stdin.write_all(input.unwrap_or_default().as_bytes()).with_context(|| format!("write to {program}"))?;
     drop(stdin);
     let output = child.wait_with_output().with_context(|| format!("wait for {program}"))?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "{program} {}: {said}", arguments.join(" "));
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        let command = format!("{program} {}", arguments.join(" "));
+        return Err(Failed { command, code: output.status.code().unwrap_or(-1), said }.into());
+    }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
@@ -125,8 +167,17 @@ pub async fn eventually<T>(within: Duration, mut attempt: impl FnMut() -> Result
 
 /// Status of a condition; empty where there is none.
 pub fn condition<'a>(object: &'a Value, kind: &str) -> &'a str {
+    said(object, kind, "status")
+}
+
+/// Reason of a condition; empty where there is none.
+pub fn reason<'a>(object: &'a Value, kind: &str) -> &'a str {
+    said(object, kind, "reason")
+}
+
+fn said<'a>(object: &'a Value, kind: &str, field: &str) -> &'a str {
     let conditions = object["status"]["conditions"].as_array().into_iter().flatten();
-    conditions.filter(|c| c["type"] == kind).find_map(|c| c["status"].as_str()).unwrap_or_default()
+    conditions.filter(|c| c["type"] == kind).find_map(|c| c[field].as_str()).unwrap_or_default()
 }
 
 /// Name of an object.

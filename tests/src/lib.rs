@@ -2,6 +2,7 @@
 
 pub mod audit;
 pub mod client;
+pub mod cluster;
 pub mod control_plane;
 pub mod gateway;
 pub mod kubectl;

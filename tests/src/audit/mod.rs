@@ -27,7 +27,7 @@ pub struct Plan {
     pub native: Vec<String>,
     /// URLs of OnlyOne endpoints; half of the members use them, if there are any.
     pub onlyone: Vec<String>,
-    /// Where to connect instead of the URLs' hosts: an ingress, which goes by the name it is asked for.
+    /// Where to connect for URLs whose host is a name: an ingress, which goes by the name it is asked for.
     pub via: Option<SocketAddr>,
     /// Rooms, by name.
     pub rooms: Vec<String>,

@@ -1,7 +1,7 @@
 //! One run: starts the members, ends it in order, gathers what they saw.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -92,8 +92,8 @@ impl Member {
     pub(super) async fn dial(&self, attempt: u32) -> Result<Socket> {
         let url = &self.urls[(self.number as usize + attempt as usize) % self.urls.len()];
         match self.via {
-            Some(address) => Socket::dial_via(url, address).await,
-            None => Socket::dial(url).await,
+            Some(address) if !names_an_address(url) => Socket::dial_via(url, address).await,
+            _ => Socket::dial(url).await,
         }
     }
 
@@ -145,6 +145,11 @@ impl Member {
         let room = self.in_room();
         position >= room.head.load(Ordering::SeqCst) && shown >= room.confirmed.load(Ordering::SeqCst)
     }
+}
+
+fn names_an_address(url: &str) -> bool {
+    let host = url.split("://").nth(1).and_then(|rest| rest.split(['/', ':']).next());
+    host.is_some_and(|host| host.parse::<Ipv4Addr>().is_ok())
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

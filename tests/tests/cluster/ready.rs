@@ -1,0 +1,80 @@
+//! From helm install and `kubectl apply` to a ChatRoom that is Ready, works, and is left alone.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use parlor_tests::kubectl::{Namespace, condition, kubectl, reason, run};
+use parlor_tests::programs::repository;
+use serde_json::Value;
+
+use crate::lobby::Lobby;
+use crate::turn::Turn;
+use crate::{MINUTE, READY_WITHIN, SECOND, example};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_chart_is_installed_and_its_operator_runs() {
+    let turn = Turn::take().await;
+    let releases = run("helm", &["--namespace", "parlor", "list", "-o", "json"], None).unwrap();
+    let releases: Value = serde_json::from_str(&releases).unwrap();
+    assert_eq!(releases[0]["status"], "deployed", "{releases}");
+    let available = ["--namespace", "parlor", "rollout", "status", "deployment/parlor-operator", "--timeout=30s"];
+    turn.say(kubectl(&available, None).unwrap().trim());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_lobby_as_it_stands_becomes_ready_and_then_nothing_is_written_for_a_minute() {
+    let turn = Turn::take().await;
+    let here = Namespace::fresh("still-test").await.unwrap();
+    let applied = Instant::now();
+    here.apply(&example("lobby.yaml")).unwrap();
+    turn.say("applied");
+    let room = here.room_ready("lobby", READY_WITHIN).await.unwrap();
+    turn.say(format_args!("Ready {:.1} s after it was applied", applied.elapsed().as_secs_f64()));
+    for kind in ["Ready", "GatewaysAvailable", "RedisReady"] {
+        assert_eq!(condition(&room, kind), "True", "{kind}: {:#}", room["status"]);
+    }
+    assert_eq!(reason(&room, "RedisReady"), "Replicated", "{:#}", room["status"]);
+    assert_eq!((&room["status"]["replicas"], &room["status"]["readyReplicas"]), (&2.into(), &2.into()));
+    // Kubernetes itself writes what follows from the last pod's becoming ready: EndpointSlices, budgets.
+    tokio::time::sleep(5 * SECOND).await;
+    let before = writes(&here);
+    assert!(before.len() > 20, "{:?}", before.keys());
+    turn.say(format_args!("{} objects, left alone from now on", before.len()));
+    tokio::time::sleep(MINUTE).await;
+    let after = writes(&here);
+    let changed: Vec<_> = after.iter().filter(|(object, write)| before.get(*object) != Some(*write)).collect();
+    assert!(changed.is_empty(), "written though nothing changes: {changed:#?}");
+    assert_eq!(before.len(), after.len(), "deleted though nothing changes: {before:?}");
+    here.remove().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn helm_test_posts_a_message_and_gets_it_back() {
+    let lobby = Lobby::shared().await;
+    let chart = repository().join("charts/parlor");
+    let namespace = format!("test.namespace={}", lobby.here.name());
+    let upgrade = ["upgrade", "parlor", chart.to_str().unwrap(), "--reuse-values", "--set", &namespace, "--wait"];
+    run("helm", &[&["--namespace", "parlor"], &upgrade[..]].concat(), None).unwrap();
+    lobby.turn.say("helm test");
+    let said = run("helm", &["--namespace", "parlor", "test", "parlor", "--timeout=60s"], None).unwrap();
+    said.lines().for_each(|line| lobby.turn.say(line));
+    assert!(said.contains("Succeeded"), "{said}");
+}
+
+/// Each object's resourceVersion, and who wrote it last. Everything in the namespace is of the ChatRoom or follows from
+/// it; heartbeats (Leases) and the log (Events) are left out.
+fn writes(here: &Namespace) -> BTreeMap<String, (String, String)> {
+    let objects = here.everything().unwrap();
+    objects.into_iter().map(|(object, value)| (object, (version(&value), last_write(&value)))).collect()
+}
+
+fn version(object: &Value) -> String {
+    object["metadata"]["resourceVersion"].as_str().unwrap_or_default().to_owned()
+}
+
+fn last_write(object: &Value) -> String {
+    let writes = object["metadata"]["managedFields"].as_array().into_iter().flatten();
+    let last = writes.max_by_key(|write| write["time"].as_str().unwrap_or_default());
+    last.map(|w| format!("{} {} {} at {}", w["manager"], w["operation"], w["subresource"], w["time"]))
+        .unwrap_or_default()
+}
