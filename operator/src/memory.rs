@@ -15,6 +15,8 @@ pub type RoomKey = (String, String);
 /// What is remembered of one ChatRoom.
 #[derive(Debug, Default)]
 pub struct Memory {
+    /// Which ChatRoom of that name it was.
+    pub uid: Option<String>,
     /// Loads of the last `scaleDownAfter`.
     pub window: Window,
     /// What the Redis plan waits for, and since when.
@@ -74,6 +76,15 @@ impl Memories {
         with(self.lock().entry(room.clone()).or_default())
     }
 
+    /// Forgets another ChatRoom that had the name of this one: its Secret and its objects went with it.
+    pub fn meet(&self, room: &RoomKey, uid: Option<&str>) {
+        self.with(room, |memory| {
+            if memory.uid.as_deref() != uid {
+                *memory = Memory { uid: uid.map(str::to_owned), ..Memory::default() };
+            }
+        });
+    }
+
     /// Drops the memories of ChatRooms of `namespace` (of all, if absent) that are not in `existing`; answers which.
     pub fn keep(&self, namespace: Option<&str>, existing: &BTreeSet<RoomKey>) -> Vec<RoomKey> {
         let mut memories = self.lock();
@@ -86,5 +97,22 @@ impl Memories {
     fn lock(&self) -> MutexGuard<'_, BTreeMap<RoomKey, Memory>> {
         // A panic ends the process, so nobody meets a poisoned lock; its data would be sound anyway.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chatroom_that_is_made_anew_under_an_old_name_starts_without_memories() {
+        let (memories, key) = (Memories::default(), ("default".to_owned(), "lobby".to_owned()));
+        let generation = |uid| {
+            memories.meet(&key, Some(uid));
+            memories.with(&key, |memory| memory.valid_generation.replace(1))
+        };
+        assert_eq!(generation("first"), None);
+        assert_eq!(generation("first"), Some(1));
+        assert_eq!(generation("second"), None);
     }
 }

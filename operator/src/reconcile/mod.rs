@@ -69,6 +69,7 @@ impl PassError {
 /// Makes one pass, and says when the next is due.
 pub async fn pass(ctx: &Context, room: &ChatRoom) -> Result<Duration, PassError> {
     let key: RoomKey = (room.namespace().unwrap_or_default(), room.name_any());
+    ctx.memories.meet(&key, room.metadata.uid.as_deref());
     let observed = observe::observe(ctx, room, &key).await.map_err(PassError::Observe)?;
     if let Err(error) = validate::validate(&ctx.memories, room, &key) {
         status::write_invalid(ctx, &key, room, error.to_string()).await.map_err(PassError::Status)?;
