@@ -207,6 +207,13 @@ fn what_messages_depend_on_cannot_be_changed() {
 }
 
 #[test]
+fn how_to_drain_is_seen_by_gateways_and_needs_no_new_ones() {
+    let (before, after) = (load(&with_spec("{}")).unwrap(), load(&with_spec("drain: {rate: 500}")).unwrap());
+    assert_ne!(before.gateway_view(), after.gateway_view());
+    assert_eq!(before.gateway_identity(), after.gateway_identity());
+}
+
+#[test]
 fn a_gateway_sees_nothing_of_the_fleet() {
     let room = |text: &str| -> ChatRoom { load(&with_spec(text)).unwrap() };
     let same = [

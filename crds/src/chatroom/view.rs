@@ -2,9 +2,17 @@
 
 use kube::core::ObjectMeta;
 
-use super::{ChatRoom, ChatRoomSpec, ManagedRedis, Route};
+use super::{ChatRoom, ChatRoomSpec, Drain, ManagedRedis, Route};
 
 impl ChatRoom {
+    /// The part of [`ChatRoom::gateway_view`] that a gateway reads once, when it starts: a change in it needs new
+    /// gateways. The rest, `drain`, is read again when a drain begins.
+    pub fn gateway_identity(&self) -> Self {
+        let mut view = self.gateway_view();
+        view.spec.drain = Drain::default();
+        view
+    }
+
     /// The ChatRoom reduced to what gateways use: two ChatRooms with the same view can share a gateway, so a change
     /// outside it restarts no one.
     pub fn gateway_view(&self) -> Self {

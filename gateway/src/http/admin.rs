@@ -34,8 +34,8 @@ pub struct Admin {
     pub ready: Ready,
     pub metrics: Metrics,
     pub access: DrainAccess,
-    /// `spec.drain.rate`, for drains that name none.
-    pub drain_rate: u32,
+    /// `spec.drain.rate` as it is now, for drains that name none.
+    pub drain_rate: Box<dyn Fn() -> u32 + Send + Sync>,
 }
 
 /// Set once the gateway has reached its bus; stays set, because an outage that all gateways share must not empty the
@@ -114,7 +114,7 @@ async fn start_drain(State(admin): Shared, headers: HeaderMap, body: Bytes) -> R
         Err(error) => plain(StatusCode::BAD_REQUEST, format!("drain request: {error}\n")),
         Ok(DrainRequest { rate: Some(0) }) => plain(StatusCode::BAD_REQUEST, "drain request: rate: at least 1\n"),
         Ok(DrainRequest { rate }) => {
-            admin.drain.start(rate.unwrap_or(admin.drain_rate));
+            admin.drain.start(rate.unwrap_or_else(|| (admin.drain_rate)()));
             (StatusCode::ACCEPTED, Json(admin.status())).into_response()
         }
     }

@@ -8,9 +8,13 @@ mod place;
 mod secrets;
 mod served;
 
-use std::{fs, net::SocketAddr, sync::Arc, time::Duration};
+use std::{fs, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use parlor_crds::{ChatRoom, chatroom::SlowConsumer, contract};
+use parlor_crds::{
+    ChatRoom,
+    chatroom::{Drain as DrainSettings, SlowConsumer},
+    contract,
+};
 use tokio::{
     runtime,
     signal::unix::{Signal, SignalKind, signal},
@@ -55,11 +59,16 @@ pub fn probe(url: &str, within: Duration) -> Result<(), RunError> {
 pub fn serve(args: Serve) -> Result<(), RunError> {
     let Serve { chatroom: path, listen, admin, redis, secrets } = args;
     let text = fs::read_to_string(&path).map_err(|source| RunError::Unreadable { path: path.clone(), source })?;
-    let room = parlor_crds::load(&text).map_err(|source| RunError::Manifest { path, source })?;
+    let room = parlor_crds::load(&text).map_err(|source| RunError::Manifest { path: path.clone(), source })?;
     let place = Place::detect();
     log_to_stderr(&place);
     place::raise_descriptor_limit(u64::from(room.spec.limits.connections_per_gateway));
-    let gateway = Gateway { room, place, secrets: Secrets::new(secrets), incarnation: rand::random() };
+    let gateway = Gateway {
+        manifest: Arc::new(Manifest { path, room }),
+        place,
+        secrets: Secrets::new(secrets),
+        incarnation: rand::random(),
+    };
     runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -68,18 +77,32 @@ pub fn serve(args: Serve) -> Result<(), RunError> {
 }
 
 fn log_to_stderr(place: &Place) {
-    let filter = EnvFilter::try_from_env("PARLOR_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    // What fred warns of, a lost connection, is an ordinary event here and said by the bus where it matters.
+    let filter = EnvFilter::try_from_env("PARLOR_LOG").unwrap_or_else(|_| EnvFilter::new("info,fred=error"));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     if place.is_pod() { log.json().init() } else { log.without_time().with_target(false).init() }
 }
 
 /// What was asked for.
 struct Gateway {
-    room: ChatRoom,
+    manifest: Arc<Manifest>,
     place: Place,
     secrets: Secrets,
     /// Names this run of the process.
     incarnation: u64,
+}
+
+/// The manifest: as it was at the start, and for how to drain, as it is now. Changing that restarts no gateway.
+struct Manifest {
+    path: PathBuf,
+    room: ChatRoom,
+}
+
+impl Manifest {
+    fn drain(&self) -> DrainSettings {
+        let now = fs::read_to_string(&self.path).ok().and_then(|text| parlor_crds::load(&text).ok());
+        now.unwrap_or_else(|| self.room.clone()).spec.drain
+    }
 }
 
 /// The signals that end a gateway.
@@ -102,7 +125,7 @@ struct Running {
 impl Gateway {
     async fn run(self, listeners: Listeners, seeds: Vec<String>) -> Result<(), RunError> {
         let mut signals = Signals::listen()?;
-        let choice = bus::choose(&self.room, &self.place, &self.secrets, seeds, self.incarnation)?;
+        let choice = bus::choose(&self.manifest.room, &self.place, &self.secrets, seeds, self.incarnation)?;
         let stop = CancellationToken::new();
         let acceptor = Acceptor::new(stop.clone());
         let mut tasks = JoinSet::new();
@@ -115,7 +138,7 @@ impl Gateway {
             () = signals.any() => return Ok(()),
         };
         let running = self.start(bus, listeners, &admin, acceptor, tasks, stop).await?;
-        running.until_ended(self.room.spec.drain.rate, self.room.spec.drain.deadline.as_duration(), signals).await
+        running.until_ended(|| self.manifest.drain(), signals).await
     }
 
     async fn start(
@@ -129,14 +152,14 @@ impl Gateway {
     ) -> Result<Running, RunError> {
         let settings = self.reactor_settings();
         let vitals = Arc::new(Vitals::new(settings.threads));
-        let protocols = served::protocols(&self.room, &self.secrets, &vitals, &bus)?;
+        let protocols = served::protocols(&self.manifest.room, &self.secrets, &vitals, &bus)?;
         let prepared = Reactors::prepare(settings)?;
         let encodings = protocols.iter().flat_map(|protocol| protocol.served.protocol.encodings()).collect();
         let hub = Hub::start(Arc::clone(&bus), prepared.senders(), encodings, self.hub_settings());
         let queue = hub.clone();
         let reactors = Arc::new(prepared.start(move |message| queue.try_send(message))?);
 
-        let gate = Gate::new(self.room.spec.limits.connections_per_gateway as usize);
+        let gate = Gate::new(self.manifest.room.spec.limits.connections_per_gateway as usize);
         let drain = Drain::new(Arc::clone(&reactors));
         let ready = Ready::default();
         let refusals = Refusals::default();
@@ -156,15 +179,18 @@ impl Gateway {
                 refusals: refusals.clone(),
             }),
             access: self.drain_access(listeners.admin)?,
-            drain_rate: self.room.spec.drain.rate,
+            drain_rate: {
+                let manifest = Arc::clone(&self.manifest);
+                Box::new(move || manifest.drain().rate)
+            },
         })));
 
-        let page = served::page(&self.room, &protocols);
+        let page = served::page(&self.manifest.room, &protocols);
         let (served, own_ports): (Vec<_>, Vec<_>) =
             protocols.into_iter().map(|protocol| (protocol.served, protocol.own_ports)).unzip();
         let upgrades = Arc::new(Upgrades {
             served,
-            public_url: self.room.spec.route.as_ref().and_then(|route| route.public_url.clone()),
+            public_url: self.manifest.room.spec.route.as_ref().and_then(|route| route.public_url.clone()),
             reactors: Arc::clone(&reactors),
             gate,
             refusals,
@@ -181,7 +207,7 @@ impl Gateway {
     }
 
     fn reactor_settings(&self) -> reactor::Settings {
-        let limits = &self.room.spec.limits;
+        let limits = &self.manifest.room.spec.limits;
         reactor::Settings {
             slow_consumer: match limits.slow_consumer {
                 SlowConsumer::Disconnect => reactor::SlowConsumer::Disconnect,
@@ -194,8 +220,8 @@ impl Gateway {
 
     fn hub_settings(&self) -> hub::Settings {
         hub::Settings {
-            rooms: self.room.spec.limits.rooms as usize,
-            age: self.room.spec.history.age.as_duration(),
+            rooms: self.manifest.room.spec.limits.rooms as usize,
+            age: self.manifest.room.spec.history.age.as_duration(),
             ..hub::Settings::default()
         }
     }
@@ -225,14 +251,15 @@ impl Signals {
 
 impl Running {
     /// Serves until a signal. SIGTERM drains first; SIGINT, then or at once, ends without asking anyone to leave.
-    async fn until_ended(mut self, rate: u32, deadline: Duration, mut signals: Signals) -> Result<(), RunError> {
+    async fn until_ended(mut self, settings: impl Fn() -> DrainSettings, mut signals: Signals) -> Result<(), RunError> {
         tokio::select! {
             _ = signals.terminate.recv() => {
                 tracing::info!("SIGTERM: draining, then ending");
-                self.drain.start_last(rate);
+                let settings = settings();
+                self.drain.start_last(settings.rate);
                 let drain = self.drain.clone();
                 tokio::select! {
-                    () = drain.emptied(deadline) => {}
+                    () = drain.emptied(settings.deadline.as_duration()) => {}
                     _ = signals.interrupt.recv() => {}
                     error = self.failed() => return Err(error),
                 }

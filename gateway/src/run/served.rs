@@ -10,7 +10,7 @@ use parlor_crds::{
 };
 
 use crate::{
-    bus::Bus,
+    bus::{Bus, Health},
     fanout::{poster::Poster, session::Policy},
     http::{
         site::upgrade_required,
@@ -74,7 +74,14 @@ fn build(
     let Protocols { native, onlyone, relay, r#match, multiperson } = spec;
     let mut settings = protocols::Settings::default();
     if let Some(native) = native {
-        let key = secrets.generated(contract::SIGNING_KEY)?.unwrap_or_else(made_up_key);
+        let key = secrets.generated(contract::SIGNING_KEY)?;
+        if key.is_none() && bus.health() != Health::Memory {
+            tracing::warn!(
+                "no {} under --secrets: this gateway signs identities with a key of its own, which others refuse",
+                contract::SIGNING_KEY
+            );
+        }
+        let key = key.unwrap_or_else(made_up_key);
         settings.native =
             Some(native::Settings { key, anonymous: room.spec.auth.anonymous, rooms: allowed(&native.rooms) });
     }

@@ -12,15 +12,15 @@ use std::collections::BTreeMap;
 /// Key of the ChatRoom in its ConfigMap, the last part of the path that gateways read.
 pub const MANIFEST: &str = "chatroom.yaml";
 
-/// The ChatRoom reduced to what gateways use, immutable and named by its content: gateways that run with an older one
-/// find theirs again when their container restarts.
+/// The ChatRoom reduced to what gateways use, named by what they read when they start: gateways that run with an older
+/// one find theirs again when their container restarts, and how to drain can change under a running one.
 pub fn gateway(room: &ChatRoom) -> Result<ConfigMap, BuildError> {
     let manifest = serde_yaml::to_string(&room.gateway_view()).map_err(BuildError::Manifest)?;
-    let name = format!("{}-gateway-{}", room.name_any(), digest(&manifest));
+    let identity = serde_yaml::to_string(&room.gateway_identity()).map_err(BuildError::Manifest)?;
+    let name = format!("{}-gateway-{}", room.name_any(), digest(&identity));
     Ok(ConfigMap {
         metadata: meta::owned(room, Component::Gateway, name),
         data: Some(BTreeMap::from([(MANIFEST.into(), manifest)])),
-        immutable: Some(true),
         ..ConfigMap::default()
     })
 }
