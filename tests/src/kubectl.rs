@@ -83,7 +83,7 @@ impl Namespace {
 
     /// All objects of these kinds with these labels.
     pub fn list(&self, kinds: &str, labels: &str) -> Result<Vec<Value>> {
-        let mut list = json(&self.kubectl(&["get", kinds, "-l", labels, "-o", "json"])?)?;
+        let mut list = json(&self.kubectl(&["get", kinds, "-l", labels, "-o", "json", "--show-managed-fields"])?)?;
         match list["items"].take() {
             Value::Array(items) => Ok(items),
             other => bail!("a list without items: {other}"),

@@ -24,7 +24,7 @@ use parlor_tests::programs::repository;
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 /// How long a ChatRoom with a managed Redis Cluster may take from `kubectl apply` to Ready, images being there.
-const READY_WITHIN: Duration = Duration::from_secs(120);
+const READY_WITHIN: Duration = Duration::from_secs(60);
 
 /// A manifest of `crds/examples`, as it stands.
 fn example(name: &str) -> String {

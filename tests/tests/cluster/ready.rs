@@ -35,6 +35,11 @@ async fn the_lobby_as_it_stands_becomes_ready_and_then_nothing_is_written_for_a_
     }
     assert_eq!(reason(&room, "RedisReady"), "Replicated", "{:#}", room["status"]);
     assert_eq!((&room["status"]["replicas"], &room["status"]["readyReplicas"]), (&2.into(), &2.into()));
+    let shown = here.kubectl(&["get", "croom"]).unwrap();
+    shown.lines().for_each(|line| turn.say(line));
+    let shown: Vec<&str> = shown.split_whitespace().collect();
+    let columns = ["NAME", "READY", "GATEWAYS", "CONNECTIONS", "REDIS", "REASON", "AGE"];
+    assert_eq!(shown[..13], [&columns[..], &["lobby", "True", "2", "0", "Replicated", "Serving"]].concat());
     // Kubernetes itself writes what follows from the last pod's becoming ready: EndpointSlices, budgets.
     tokio::time::sleep(5 * SECOND).await;
     let before = writes(&here);
@@ -61,20 +66,20 @@ async fn helm_test_posts_a_message_and_gets_it_back() {
     assert!(said.contains("Succeeded"), "{said}");
 }
 
-/// Each object's resourceVersion, and who wrote it last. Everything in the namespace is of the ChatRoom or follows from
-/// it; heartbeats (Leases) and the log (Events) are left out.
-fn writes(here: &Namespace) -> BTreeMap<String, (String, String)> {
-    let objects = here.everything().unwrap();
-    objects.into_iter().map(|(object, value)| (object, (version(&value), last_write(&value)))).collect()
+/// What tells each object as it was last written. Everything in the namespace is of the ChatRoom or follows from it;
+/// heartbeats (Leases) and the log (Events) are left out.
+fn writes(here: &Namespace) -> BTreeMap<String, String> {
+    here.everything().unwrap().into_iter().map(|(object, value)| (object, mark(&value))).collect()
 }
 
-fn version(object: &Value) -> String {
-    object["metadata"]["resourceVersion"].as_str().unwrap_or_default().to_owned()
-}
-
-fn last_write(object: &Value) -> String {
+/// The version, and who wrote it. Of pods it is whether they are ready, and what others than the kubelet wrote: it
+/// reports in its own time, even when nothing has changed.
+fn mark(object: &Value) -> String {
     let writes = object["metadata"]["managedFields"].as_array().into_iter().flatten();
-    let last = writes.max_by_key(|write| write["time"].as_str().unwrap_or_default());
-    last.map(|w| format!("{} {} {} at {}", w["manager"], w["operation"], w["subresource"], w["time"]))
-        .unwrap_or_default()
+    let is_pod = object["kind"] == "Pod";
+    let writes = writes.filter(|write| !is_pod || write["manager"] != "kubelet");
+    let writes: Vec<_> = writes.map(|w| format!("{} {} at {}", w["manager"], w["subresource"], w["time"])).collect();
+    let state =
+        if is_pod { condition(object, "Ready").into() } else { object["metadata"]["resourceVersion"].to_string() };
+    format!("{state}, written by {}", writes.join(", "))
 }
