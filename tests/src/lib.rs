@@ -9,6 +9,7 @@ pub mod kubectl;
 pub mod kubelet;
 pub mod link;
 pub mod mistakes;
+pub mod mutants;
 pub mod programs;
 pub mod redis;
 pub mod table;

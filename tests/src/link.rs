@@ -1,4 +1,5 @@
-//! The network between one gateway and its Redis: passes everything on until it is told to freeze or to cut.
+//! The network between one gateway and its Redis, or a client and its gateway: passes everything on until it is told
+//! to freeze or to cut.
 //!
 //! A link listens on an address of loopback of its own, on the ports of the servers, and writes that address into what
 //! servers say of each other, so that the gateway dials all of them through it.
@@ -22,11 +23,13 @@ pub enum State {
     Open,
     /// Nothing passes and nobody is told; connections live on.
     Frozen,
+    /// What servers answer is held back; what they are asked still arrives.
+    Mute,
     /// Connections are reset, new ones end at once.
     Cut,
 }
 
-/// A gateway's way to all servers of a cluster. Ends when dropped.
+/// A gateway's way to all servers of a cluster, or any client's to any server. Ends when dropped.
 #[derive(Debug)]
 pub struct Link {
     host: Ipv4Addr,
@@ -74,9 +77,10 @@ async fn accept(listener: TcpListener, server: SocketAddr, host: Ipv4Addr, state
     }
 }
 
-/// Waits while the network is frozen; false when it is cut, or gone.
-async fn passes(state: &mut watch::Receiver<State>) -> bool {
-    matches!(state.wait_for(|state| *state != State::Frozen).await.as_deref(), Ok(State::Open))
+/// Waits while the network holds back what goes one way; false when it is cut, or gone.
+async fn passes(state: &mut watch::Receiver<State>, answers: bool) -> bool {
+    let moves = |state: &State| !matches!((state, answers), (State::Frozen, _) | (State::Mute, true));
+    matches!(state.wait_for(moves).await.as_deref(), Ok(State::Open | State::Mute))
 }
 
 async fn cut(mut state: watch::Receiver<State>) {
@@ -85,7 +89,7 @@ async fn cut(mut state: watch::Receiver<State>) {
 }
 
 async fn pass(client: TcpStream, server: SocketAddr, own: Arc<[u8]>, mut state: watch::Receiver<State>) {
-    if !passes(&mut state).await {
+    if !passes(&mut state, false).await {
         return;
     }
     let Ok(server) = TcpStream::connect(server).await else { return };
@@ -105,7 +109,7 @@ async fn copy(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, own: Option<&[u8]
     let mut buffer = Vec::with_capacity(64 << 10);
     while let Ok(1..) = from.read_buf(&mut buffer).await {
         let ready = own.map_or(buffer.len(), |own| rename(&mut buffer, own));
-        if !passes(&mut state).await || to.write_all(&buffer[..ready]).await.is_err() {
+        if !passes(&mut state, own.is_some()).await || to.write_all(&buffer[..ready]).await.is_err() {
             return;
         }
         buffer.drain(..ready);

@@ -1,6 +1,7 @@
 //! An OnlyOne member: its protocol has no acknowledgement and no position, so it counts on its own echo, posts nothing
 //! twice, and is owed only what passes while it is connected.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -57,18 +58,22 @@ pub(super) async fn member(member: Member, ready: mpsc::Sender<()>) -> Outcome {
     Outcome { room: member.room, sender: member.number, tried, trace }
 }
 
-/// What an OnlyOne sender saw come back counts as acknowledged, at the place that native members were shown.
-pub(super) fn acknowledge_echoes(room: &mut RoomTrace) {
+/// What OnlyOne members were shown counts as acknowledged, at the place that native members were shown. What none of
+/// those was shown counts only if its sender saw it in time: later, the others may have left.
+pub(super) fn acknowledge_echoes(room: &mut RoomTrace, echoed: &HashSet<Key>) {
     let shown = |member: &MemberTrace| -> Vec<(Key, Option<u64>)> {
         let keys = member.events.iter();
         keys.filter_map(|e| if let Event::Shown { seq, key } = *e { Some((key, seq)) } else { None }).collect()
     };
     let (native, onlyone): (Vec<_>, Vec<_>) = room.members.iter().partition(|m| m.promise == Promise::Whole);
-    let places: std::collections::HashMap<Key, u64> =
+    let places: HashMap<Key, u64> =
         native.iter().flat_map(|m| shown(m)).filter_map(|(key, seq)| Some((key, seq?))).collect();
     for (key, _) in onlyone.iter().flat_map(|m| shown(m)) {
         // Shown here and to no native member: each of them lacks it, wherever it belongs.
-        room.acknowledged.entry(key).or_insert_with(|| places.get(&key).copied().unwrap_or(u64::MAX));
+        let nowhere = echoed.contains(&key).then_some(u64::MAX);
+        if let Some(place) = places.get(&key).copied().or(nowhere) {
+            room.acknowledged.entry(key).or_insert(place);
+        }
     }
 }
 
@@ -152,9 +157,10 @@ impl State {
             self.member.shared.shown(tag);
             self.shown += 1;
             if tag.sender == self.member.number {
-                self.member.confirmed();
-                if tag.n == self.tried {
-                    self.awaited = None;
+                if tag.n == self.tried && self.awaited.take().is_some() {
+                    self.member.echoed(tag.n);
+                } else {
+                    self.member.confirmed();
                 }
             }
         }

@@ -1,6 +1,6 @@
 //! One run: starts the members, ends it in order, gathers what they saw.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -51,6 +51,8 @@ struct Room {
     posters: AtomicU64,
     /// Posts of which their senders know that they are in the room.
     confirmed: AtomicU64,
+    /// Those of them whose senders saw them come back, and were told no seq.
+    echoed: Mutex<HashSet<Key>>,
     /// The highest seq that anyone was told.
     head: AtomicU64,
 }
@@ -117,6 +119,12 @@ impl Member {
     /// The member's post is in the room.
     pub(super) fn confirmed(&self) {
         self.in_room().confirmed.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// The member's `n`-th post came back to it while it waited.
+    pub(super) fn echoed(&self, n: u32) {
+        lock(&self.in_room().echoed).insert((self.number, n));
+        self.confirmed();
     }
 
     /// Some member was shown this seq.
@@ -204,6 +212,7 @@ impl Room {
             acknowledged: Mutex::default(),
             posters: AtomicU64::new(members.into()),
             confirmed: AtomicU64::new(0),
+            echoed: Mutex::default(),
             head: AtomicU64::new(0),
         }
     }
@@ -254,6 +263,8 @@ fn trace(shared: &Shared, outcomes: Vec<Outcome>) -> Trace {
         rooms[room].tried.insert(sender, tried);
         rooms[room].members.push(trace);
     }
-    rooms.iter_mut().for_each(onlyone::acknowledge_echoes);
+    for (trace, room) in rooms.iter_mut().zip(&shared.rooms) {
+        onlyone::acknowledge_echoes(trace, &lock(&room.echoed));
+    }
     Trace { rooms }
 }

@@ -84,11 +84,20 @@ struct Judge<'a> {
     verdict: &'a mut Verdict,
     /// Where each message is, as the sender or the first reader was told.
     places: HashMap<Key, u64>,
+    /// Messages that somebody was shown in a later epoch than its first: their seqs may be those of others before.
+    later: HashSet<Key>,
+}
+
+/// What a member was shown after a new epoch was announced to it.
+fn shown_later(member: &MemberTrace) -> impl Iterator<Item = Key> {
+    let later = member.events.iter().skip_while(|event| **event != Event::NewEpoch);
+    later.filter_map(|event| if let Event::Shown { key, .. } = event { Some(*key) } else { None })
 }
 
 impl<'a> Judge<'a> {
     fn new(room: &'a RoomTrace, verdict: &'a mut Verdict) -> Self {
-        Self { room, verdict, places: room.acknowledged.clone() }
+        let later = room.members.iter().flat_map(shown_later).collect();
+        Self { room, verdict, places: room.acknowledged.clone(), later }
     }
 
     fn room(mut self) {
@@ -105,7 +114,8 @@ impl<'a> Judge<'a> {
 
     /// Agrees on one place for each message, and reports who was told another.
     fn places(&mut self) {
-        let mut holders: HashMap<u64, Key> = self.room.acknowledged.iter().map(|(key, seq)| (*seq, *key)).collect();
+        let first_epoch = self.room.acknowledged.iter().filter(|(key, _)| !self.later.contains(*key));
+        let mut holders: HashMap<u64, Key> = first_epoch.map(|(key, seq)| (*seq, *key)).collect();
         for member in &self.room.members {
             for event in &member.events {
                 // After a lost log its seqs are given out again.
@@ -113,6 +123,9 @@ impl<'a> Judge<'a> {
                     break;
                 }
                 let Event::Shown { seq: Some(seq), key } = *event else { continue };
+                if self.later.contains(&key) {
+                    continue;
+                }
                 if *self.places.entry(key).or_insert(seq) != seq {
                     self.fault(member, Kind::Misplaced, key, Some(seq));
                 }
@@ -170,7 +183,8 @@ impl<'a> Judge<'a> {
             .map(|(key, seq)| (*key, *seq))
             .collect();
         for (key, seq) in missing {
-            if gaps.iter().any(|(from, to)| (*from..=*to).contains(&seq)) {
+            // What others were shown in a later epoch was not lost with the one before.
+            if !self.later.contains(&key) && gaps.iter().any(|(from, to)| (*from..=*to).contains(&seq)) {
                 self.verdict.excused += 1;
             } else {
                 self.fault(member, Kind::Lost, key, Some(seq));

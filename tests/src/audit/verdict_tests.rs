@@ -137,6 +137,30 @@ fn seqs_may_step_back_only_with_a_new_epoch() {
 }
 
 #[test]
+fn after_a_lost_log_its_seqs_are_others_and_nothing_new_is_excused() {
+    let again = |seq, n| Event::Shown { seq: Some(seq), key: (2, n) };
+    let gap = [JOINED, shown(1), shown(2), Event::Gap { from: 3, to: None }, Event::NewEpoch];
+    let judged = |second: &[Event]| {
+        let member = |member: &str, events: &[Event]| MemberTrace {
+            member: member.into(),
+            promise: Promise::Whole,
+            events: [&gap[..], events].concat(),
+        };
+        judge(&Trace {
+            rooms: vec![RoomTrace {
+                room: "r".into(),
+                acknowledged: [((1, 1), 1), ((1, 2), 2), ((1, 3), 3), ((2, 1), 1), ((2, 2), 4)].into(),
+                tried: [(1, 3), (2, 2)].into(),
+                members: vec![member("whole", &[again(1, 1), again(4, 2)]), member("m", second)],
+            }],
+        })
+    };
+    let kept = judged(&[again(1, 1), again(4, 2)]);
+    assert_eq!((kept.faults.as_slice(), kept.excused), (&[][..], 2));
+    assert_eq!(kinds(&judged(&[again(1, 1)])), [(Kind::Lost, 2)]);
+}
+
+#[test]
 fn without_seqs_the_order_is_that_of_the_room() {
     let seen = |ns: &[u32]| {
         let events = std::iter::once(Event::Connected { after: None }).chain(ns.iter().map(|n| unnumbered(*n)));

@@ -32,6 +32,7 @@ pub struct Setup {
     secrets: Vec<(String, String)>,
     environment: Vec<(String, String)>,
     wrapper: Vec<String>,
+    binary: Option<PathBuf>,
 }
 
 impl Setup {
@@ -43,6 +44,7 @@ impl Setup {
             secrets: Vec::new(),
             environment: Vec::new(),
             wrapper: Vec::new(),
+            binary: None,
         }
     }
 
@@ -76,6 +78,12 @@ impl Setup {
     /// Sets an environment variable.
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Starts another binary in place of the gateway's.
+    pub fn binary(mut self, path: PathBuf) -> Self {
+        self.binary = Some(path);
         self
     }
 
@@ -279,7 +287,10 @@ fn command(setup: &Setup, directory: &std::path::Path) -> Result<Command> {
         std::fs::create_dir_all(path.parent().unwrap_or(&secrets)).context("make the secrets' directory")?;
         std::fs::write(&path, value).with_context(|| format!("write {}", path.display()))?;
     }
-    let binary = BINARY.as_ref().map_err(|error| anyhow::anyhow!("{error}"))?;
+    let binary = match &setup.binary {
+        Some(binary) => binary,
+        None => BINARY.as_ref().map_err(|error| anyhow::anyhow!("{error}"))?,
+    };
     let mut command = match setup.wrapper.split_first() {
         Some((wrapper, arguments)) => {
             let mut command = Command::new(wrapper);

@@ -25,6 +25,7 @@ pub(crate) enum Fault {
     GatewaysReplaced,
     GatewayCutOff,
     GatewayLinkFrozen,
+    GatewayLinkMute,
     PrimaryKilled,
     PrimaryRestarted,
     PrimaryFrozen,
@@ -36,12 +37,13 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
-    pub(crate) const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 14] = [
         Self::GatewayKilled,
         Self::GatewayFrozen,
         Self::GatewaysReplaced,
         Self::GatewayCutOff,
         Self::GatewayLinkFrozen,
+        Self::GatewayLinkMute,
         Self::PrimaryKilled,
         Self::PrimaryRestarted,
         Self::PrimaryFrozen,
@@ -75,6 +77,7 @@ impl Saboteur<'_> {
             Fault::GatewaysReplaced => self.gateways_replaced().await,
             Fault::GatewayCutOff => self.link(seat, State::Cut, 8.0).await,
             Fault::GatewayLinkFrozen => self.link(seat, State::Frozen, 8.0).await,
+            Fault::GatewayLinkMute => self.answers_lost(seat).await,
             Fault::PrimaryKilled => self.primary_killed(slot, None).await,
             Fault::PrimaryRestarted => self.primary_restarted(slot).await,
             Fault::PrimaryFrozen => self.primary_frozen(slot).await,
@@ -120,9 +123,18 @@ impl Saboteur<'_> {
         self.timeline.note(format!("gateway {seat}'s way to redis: {state:?}"));
         self.world.seats[seat].link.set(state);
         self.last(most).await;
+        if state == State::Mute {
+            return Ok(());
+        }
         self.timeline.note(format!("gateway {seat}'s way to redis: {:?}", State::Open));
         self.world.seats[seat].link.set(State::Open);
         Ok(())
+    }
+
+    /// What the gateway asked is done, and it is never told.
+    async fn answers_lost(&mut self, seat: usize) -> Result<()> {
+        self.link(seat, State::Mute, 1.5).await?;
+        self.link(seat, State::Cut, 0.5).await
     }
 
     async fn primary_killed(&mut self, slot: u16, seat: Option<usize>) -> Result<()> {
@@ -191,6 +203,17 @@ impl Saboteur<'_> {
         self.last(2.0).await;
         self.timeline.note(format!("slot {slot} moves to {to}"));
         block_in_place(|| self.world.redis.move_slot(slot, to))
+    }
+
+    /// Ends a shard's replica, then its primary, and starts both without their data.
+    pub(crate) async fn both_copies_lost(&mut self) -> Result<()> {
+        let room = self.world.rooms.choose(self.rng).expect("a world has rooms");
+        let redis = &mut self.world.redis;
+        let primary = block_in_place(|| redis.primary(slot(Partition::of(room))))?;
+        let replica = block_in_place(|| redis.replica(primary))?;
+        self.timeline.note(format!("replica {replica} and primary {primary} are killed, and start again empty"));
+        redis.nodes[replica].kill()?;
+        block_in_place(|| redis.nodes[primary].restart().and_then(|()| redis.nodes[replica].restart()))
     }
 
     async fn redis_restarted(&mut self) -> Result<()> {

@@ -1,9 +1,12 @@
 //! Three gateways and a Redis Cluster of six under the auditor, while a seeded schedule breaks one thing after another:
-//! no acknowledged message is lost, doubled or out of order.
+//! no acknowledged message is lost, doubled or out of order. Then what it takes to lose something, and whether the
+//! auditor would have noticed: the gateway is broken on purpose.
 //!
 //! `CHAOS_SECONDS` sets how long (600), `CHAOS_SEED` repeats a schedule.
 
 mod fault;
+mod lost;
+mod mutants;
 mod timeline;
 mod under_fire;
 mod world;

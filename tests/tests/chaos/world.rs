@@ -1,4 +1,4 @@
-//! Three gateway processes, each with its own link to a Redis Cluster of three shards with a replica each.
+//! Gateway processes, each with its own link to a Redis Cluster of three shards with a replica each.
 
 use std::time::{Duration, Instant};
 
@@ -9,10 +9,10 @@ use parlor_gateway::rooms::RoomName;
 use parlor_tests::audit::Plan;
 use parlor_tests::gateway::{Gateway, Setup};
 use parlor_tests::link::Link;
+use parlor_tests::mutants::mutate;
 use parlor_tests::redis::{RedisCluster, free_port};
 use tokio::task::block_in_place;
 
-const GATEWAYS: u8 = 3;
 const SHARDS: usize = 3;
 /// Rooms of each shard.
 const ROOMS: usize = 2;
@@ -27,10 +27,10 @@ pub(crate) struct Seat {
 }
 
 impl Seat {
-    async fn take(number: u8, ports: Vec<u16>, rooms: &[String]) -> Result<Self> {
+    async fn take(number: u8, ports: Vec<u16>, rooms: &[String], mistake: Option<&str>) -> Result<Self> {
         let link = Link::open(number, ports).await?;
         let spec = format!(
-            "protocols: {{native: {{}}, onlyone: {{rooms: [{}]}}}}\nreplicas: {GATEWAYS}\nredis: {{managed: {{}}}}\n\
+            "protocols: {{native: {{}}, onlyone: {{rooms: [{}]}}}}\nreplicas: 3\nredis: {{managed: {{}}}}\n\
              drain: {{rate: 1000, deadline: 30s}}",
             rooms.join(", ")
         );
@@ -38,6 +38,7 @@ impl Seat {
         let log = std::env::var("CHAOS_LOG").unwrap_or_else(|_| "info".into());
         let setup = Setup::spec(&spec).redis(&link.seeds()).argument("--listen").argument(address);
         let setup = setup.env("PARLOR_LOG", &log);
+        let setup = mistake.map_or_else(|| Ok(setup.clone()), |mistake| mutate(setup.clone(), mistake))?;
         let process = Some(Gateway::start(&setup).await?);
         Ok(Self { setup, link, process })
     }
@@ -85,15 +86,15 @@ fn rooms() -> Vec<RoomName> {
 }
 
 impl World {
-    /// Starts everything; `durable` servers keep their data over a restart.
-    pub(crate) async fn start(durable: bool) -> Result<Self> {
+    /// Starts everything; `durable` servers keep their data over a restart. With a `mistake` the gateways are mutants.
+    pub(crate) async fn start(gateways: u8, durable: bool, mistake: Option<&str>) -> Result<Self> {
         let start = if durable { RedisCluster::durable } else { RedisCluster::start };
         let redis = block_in_place(|| start(SHARDS, 1))?;
         let rooms = rooms();
         let names: Vec<_> = rooms.iter().map(|room| room.as_str().to_owned()).collect();
         let mut seats = Vec::new();
-        for number in 0..GATEWAYS {
-            seats.push(Seat::take(number, redis.ports(), &names).await?);
+        for number in 0..gateways {
+            seats.push(Seat::take(number, redis.ports(), &names, mistake).await?);
         }
         Ok(Self { redis, seats, rooms })
     }

@@ -1,0 +1,192 @@
+//! The gateway with mistakes built in, one at a time by its environment: what the auditor must catch.
+//!
+//! Works on a copy of the sources, so that the product holds no switch that turns its safety off. A mistake that no
+//! longer fits the sources fails the build with its name: write it anew.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::LazyLock;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::gateway::Setup;
+use crate::programs::repository;
+
+/// Chooses the mistake; absent: none is made.
+const CHOICE: &str = "PARLOR_MUTANT";
+const BINARY: &str = "parlor-mutant";
+
+/// A mistake: in `file`, `find` occurs once and becomes `becomes`, where `MUTANT` stands for "this one was chosen".
+struct Mistake {
+    name: &'static str,
+    file: &'static str,
+    find: &'static str,
+    becomes: &'static str,
+}
+
+const MISTAKES: [Mistake; 10] = [
+    Mistake {
+        name: "drop one entry",
+        file: "protocols/native/encoding.rs",
+        find: "for entry in entries {",
+        becomes: "for entry in entries { if MUTANT && entry.seq % 20 == 7 { continue; }",
+    },
+    Mistake {
+        name: "swap two entries",
+        file: "protocols/native/encoding.rs",
+        find: "let mut items = 0;",
+        becomes: "let mut items = 0; let mut swapped = entries.to_vec();
+            if MUTANT && entries.len() > 1 { swapped.swap(0, 1); } let entries = &swapped[..];",
+    },
+    Mistake {
+        name: "forget dedupe",
+        file: "bus/memory/log.rs",
+        find: "if let Some(first) = self.keys.get(&key) {",
+        becomes: "if !MUTANT && let Some(first) = self.keys.get(&key) {",
+    },
+    Mistake {
+        name: "resume one entry late",
+        file: "rooms/resume.rs",
+        find: "return Resume::Complete { after: position.seq };",
+        becomes: "return Resume::Complete { after: position.seq + u64::from(MUTANT && position.seq < head.seq) };",
+    },
+    Mistake {
+        name: "acknowledge without WAIT",
+        file: "bus/redis/append.rs",
+        find: "let one_copy = self.replication.unreplicated(&server);",
+        becomes: "let one_copy = MUTANT || self.replication.unreplicated(&server);",
+    },
+    Mistake {
+        name: "WAIT on another connection",
+        file: "bus/redis/append.rs",
+        find: "if !one_copy {\n",
+        becomes: "if !one_copy && !MUTANT {\n",
+    },
+    Mistake {
+        name: "WAIT on another connection",
+        file: "bus/redis/append.rs",
+        find: "let copied = if one_copy { true } else {",
+        becomes: "let copied = if one_copy { true } else if MUTANT { false } else {",
+    },
+    Mistake {
+        name: "WAIT on another connection",
+        file: "bus/redis/append.rs",
+        find: "self.wait(node).await?;",
+        // The first command of its connection, which has nothing to wait for.
+        becomes: "if MUTANT {
+                use tokio::io::{AsyncReadExt, AsyncWriteExt};
+                let gone = |error: std::io::Error| Fault::Gone(error.to_string());
+                let mut elsewhere = tokio::net::TcpStream::connect((&*server.host, server.port)).await.map_err(gone)?;
+                elsewhere.write_all(b\"WAIT 1 500\\r\\n\").await.map_err(gone)?;
+                if elsewhere.read_u16().await.map_err(gone)? != u16::from_be_bytes(*b\":1\") {
+                    return Err(Fault::Gone(\"no copy\".into()));
+                }
+            } else { self.wait(node).await?; }",
+    },
+    Mistake {
+        name: "read from the primary",
+        file: "bus/redis/tail.rs",
+        find: "let alone = self.replication.unreplicated(&primary.server);",
+        becomes: "let alone = MUTANT || self.replication.unreplicated(&primary.server);",
+    },
+    Mistake {
+        name: "adopt without a new generation",
+        file: "bus/redis/script.rs",
+        find: ".arg(ADOPT)",
+        becomes: ".arg(if MUTANT { ADOPT.replace(\"local generation = \",
+            \"local generation = tonumber(meta[4] or '1') or \") } else { ADOPT.to_owned() })",
+    },
+];
+
+static BUILT: LazyLock<Result<PathBuf, String>> = LazyLock::new(|| build().map_err(|error| format!("{error:#}")));
+
+/// Runs the gateway with this mistake; without a name, with none. Builds it first.
+pub fn mutate(setup: Setup, mistake: &str) -> Result<Setup> {
+    ensure!(
+        mistake.is_empty() || MISTAKES.iter().any(|known| known.name == mistake),
+        "no mistake is called {mistake:?}"
+    );
+    Ok(setup.binary(BUILT.clone().map_err(anyhow::Error::msg)?).env(CHOICE, mistake))
+}
+
+fn build() -> Result<PathBuf> {
+    let test = std::env::current_exe().context("find the running test")?;
+    let target = test.ancestors().nth(3).context("a test outside a target directory")?;
+    let (from, copy) = (repository(), target.join("mutants"));
+    for part in ["crds", "gateway"] {
+        mirror(&from.join(part), &copy.join(part))?;
+    }
+    for file in ["Cargo.lock", "rust-toolchain.toml"] {
+        write(&copy.join(file), &fs::read(from.join(file)).with_context(|| format!("read {file}"))?)?;
+    }
+    let workspace = fs::read_to_string(from.join("Cargo.toml")).context("read the workspace")?;
+    write(&copy.join("Cargo.toml"), without_the_rest(&workspace).as_bytes())?;
+    // Shares the compiled dependencies, and must not overwrite the true gateway beside it.
+    let built = Command::new(env!("CARGO"))
+        .args(["build", "--quiet", "--offline", "--bin", BINARY, "--target-dir"])
+        .arg(target)
+        .current_dir(&copy)
+        .output()
+        .context("run cargo")?;
+    ensure!(built.status.success(), "the mutants do not build: {}", String::from_utf8_lossy(&built.stderr));
+    Ok(target.join("debug").join(BINARY))
+}
+
+fn without_the_rest(workspace: &str) -> String {
+    let lines = workspace.lines().map(|line| match line.split(' ').next() {
+        Some("members") => "members = [\"crds\", \"gateway\"]\n".to_owned(),
+        Some("parlor-operator") => String::new(),
+        _ => format!("{line}\n"),
+    });
+    lines.collect()
+}
+
+/// Copies a folder, with the mistakes that belong there.
+fn mirror(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to).with_context(|| format!("make {}", to.display()))?;
+    for item in fs::read_dir(from).with_context(|| format!("read {}", from.display()))? {
+        let item = item.context("read a folder")?;
+        let (path, to) = (item.path(), to.join(item.file_name()));
+        if path.is_dir() {
+            mirror(&path, &to)?;
+        } else {
+            let bytes = fs::read(&path).with_context(|| format!("read {}", path.display()))?;
+            write(&to, &mistaken(&path, bytes)?)?;
+        }
+    }
+    Ok(())
+}
+
+/// Leaves a file alone that is as it should be, so that cargo builds nothing twice.
+fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    if fs::read(path).is_ok_and(|there| there == bytes) {
+        return Ok(());
+    }
+    fs::write(path, bytes).with_context(|| format!("write {}", path.display()))
+}
+
+fn mistaken(path: &Path, bytes: Vec<u8>) -> Result<Vec<u8>> {
+    if path.ends_with("gateway/Cargo.toml") {
+        return Ok([bytes, format!("\n[[bin]]\nname = \"{BINARY}\"\npath = \"src/main.rs\"\n").into()].concat());
+    }
+    if path.ends_with("gateway/src/lib.rs") {
+        let chosen = format!(
+            "\n/// Whether this mistake was chosen.\npub(crate) fn mutant(name: &str) -> bool {{\n    \
+             std::env::var(\"{CHOICE}\").is_ok_and(|chosen| chosen == name)\n}}\n"
+        );
+        return Ok([bytes, chosen.into()].concat());
+    }
+    let here: Vec<_> =
+        MISTAKES.iter().filter(|mistake| path.ends_with(format!("gateway/src/{}", mistake.file))).collect();
+    if here.is_empty() {
+        return Ok(bytes);
+    }
+    let mut text = String::from_utf8(bytes).with_context(|| format!("read {}", path.display()))?;
+    for Mistake { name, file, find, becomes } in here {
+        let times = text.matches(find).count();
+        ensure!(times == 1, "{name:?} fits gateway/src/{file} {times} times: write it anew");
+        text = text.replace(find, &becomes.replace("MUTANT", &format!("crate::mutant({name:?})")));
+    }
+    Ok(text.into_bytes())
+}

@@ -1,0 +1,136 @@
+//! The auditor is worth something only if it catches broken code: the gateway is broken on purpose, in one way at a
+//! time, under faults that the same gateway survives unbroken.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use parlor_gateway::bus::{Partition, redis::slot};
+use parlor_gateway::rooms::RoomName;
+use parlor_tests::audit::verdict::Kind;
+use parlor_tests::audit::{self, Plan, Report};
+use parlor_tests::gateway::{Gateway, Setup};
+use parlor_tests::link::{Link, State};
+use parlor_tests::mutants::mutate;
+use parlor_tests::redis::RedisNode;
+use tokio::task::block_in_place;
+use tokio::time::sleep;
+
+use super::ALONE;
+use super::lost::lose_both_copies;
+use super::world::World;
+
+/// Fast enough that something is always on its way, below the limit of a member.
+fn plan(native: Vec<String>, rooms: Vec<String>, seconds: u64) -> Plan {
+    let duration = Duration::from_secs(seconds);
+    Plan { native, rooms, members: 8, rate: 100.0, duration, patience: Duration::from_secs(20), ..Plan::default() }
+}
+
+/// One gateway with memory, whose clients lose the answers to their posts, then their connections, three times.
+async fn clients_cut_off(number: u8, mistake: &str) -> Result<Report> {
+    let setup = Setup::spec("protocols: {native: {}}\nreplicas: 1\nredis: {memory: {}}");
+    let gateway = Gateway::start(&block_in_place(|| mutate(setup, mistake))?).await?;
+    let link = Link::open(number, vec![gateway.address("shared")?.port()]).await?;
+    let plan = plan(vec![format!("ws://{}/chat", link.seeds()[0])], vec!["mutants".into()], 4);
+    let audit = tokio::spawn(async move { audit::run(&plan).await });
+    for _ in 0..3 {
+        for (state, milliseconds) in [(State::Open, 700), (State::Mute, 300), (State::Cut, 200)] {
+            link.set(state);
+            sleep(Duration::from_millis(milliseconds)).await;
+        }
+    }
+    link.set(State::Open);
+    audit.await?
+}
+
+/// Fills the way to a frozen replica, so that nothing that is written from now on reaches it.
+fn back_up(primary: &RedisNode) -> Result<()> {
+    let own = |n: &u32| primary.call(&["SET", &format!("junk-{n}"), "x"]).is_ok();
+    let key = (0..1000).find(own).context("a primary without slots")?;
+    // More than the kernel takes for a connection.
+    primary.call(&["SET", &format!("junk-{key}"), &"x".repeat(32 << 20)]).map(|_| ())
+}
+
+/// Rooms of the first shard, each in a partition of its own, and so with a connection of its own.
+fn rooms_of_a_shard() -> Vec<RoomName> {
+    let of_partition = |wanted: usize| {
+        let mut names = (0..).map(|n: u32| RoomName::new(&format!("mutants-{n}")).expect("a valid name"));
+        names.find(|room| Partition::of(room).index() == wanted).expect("names do not end")
+    };
+    (0..16).map(of_partition).collect()
+}
+
+/// One gateway on a cluster: a primary takes posts that do not reach its replica, and dies; the replica takes over.
+async fn primary_dies_ahead_of_its_replica(mistake: &str) -> Result<Report> {
+    /// Later, the replica would count as failed, and one copy would do.
+    const SOON: Duration = Duration::from_millis(1400);
+    let mut world = World::start(1, false, Some(mistake)).await?;
+    let url = world.seats[0].gateway()?.url("/chat");
+    let rooms = rooms_of_a_shard();
+    let slot = slot(Partition::of(&rooms[0]));
+    let names = rooms.iter().map(|room| room.as_str().to_owned()).collect();
+    let plan = Plan { members: 2, ..plan(vec![url], names, 8) };
+    let audit = tokio::spawn(async move { audit::run(&plan).await });
+    sleep(Duration::from_secs(2)).await;
+    let redis = &mut world.redis;
+    let primary = block_in_place(|| redis.primary(slot))?;
+    let replica = block_in_place(|| redis.replica(primary))?;
+    let began = Instant::now();
+    redis.nodes[replica].pause()?;
+    block_in_place(|| back_up(&redis.nodes[primary]))?;
+    sleep(Duration::from_millis(600)).await;
+    redis.nodes[primary].kill()?;
+    redis.nodes[replica].resume()?;
+    ensure!(began.elapsed() < SOON, "this machine is too slow: the replica was away for {:?}", began.elapsed());
+    audit.await?
+}
+
+fn caught(mistake: &str, report: &Report, kinds: &[Kind]) -> Result<()> {
+    println!("| {mistake:?}: {:?}, {} gaps", report.verdict.faults.first(), report.verdict.gaps);
+    ensure!(kinds.iter().any(|kind| report.verdict.count(*kind) > 0), "{mistake:?} went unnoticed\n{report}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn broken_delivery_is_caught() -> Result<()> {
+    let _alone = ALONE.lock().await;
+    let runs = [
+        ("", &[][..]),
+        ("drop one entry", &[Kind::Lost]),
+        ("swap two entries", &[Kind::OutOfOrder]),
+        ("forget dedupe", &[Kind::Doubled]),
+        ("resume one entry late", &[Kind::Lost]),
+    ];
+    let all = runs.iter().zip(3..).map(|((mistake, _), number)| clients_cut_off(number, mistake));
+    for ((mistake, kinds), report) in runs.iter().zip(futures::future::join_all(all).await) {
+        let report = report?;
+        if kinds.is_empty() {
+            ensure!(report.verdict.is_clean() && report.reconnects > 8, "the unbroken one fails as well: {report}");
+        } else {
+            caught(mistake, &report, kinds)?;
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn broken_replication_is_caught() -> Result<()> {
+    let _alone = ALONE.lock().await;
+    let unbroken = primary_dies_ahead_of_its_replica("").await?;
+    ensure!(unbroken.verdict.is_clean(), "the unbroken one fails as well: {unbroken}");
+    for (mistake, kinds) in [
+        ("acknowledge without WAIT", &[Kind::Lost, Kind::Misplaced]),
+        ("WAIT on another connection", &[Kind::Lost, Kind::Misplaced]),
+        ("read from the primary", &[Kind::Doubled, Kind::Misplaced]),
+    ] {
+        caught(mistake, &primary_dies_ahead_of_its_replica(mistake).await?, kinds)?;
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_missing_generation_is_caught() -> Result<()> {
+    let _alone = ALONE.lock().await;
+    let mistake = "adopt without a new generation";
+    let (report, _) = lose_both_copies(1, Some(mistake)).await?;
+    caught(mistake, &report, &[Kind::Lost, Kind::Misplaced, Kind::Clash, Kind::OutOfOrder])
+}
