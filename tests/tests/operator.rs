@@ -230,7 +230,8 @@ async fn a_chatroom_becomes_ready_and_then_nothing_is_written() -> Result<()> {
     operator.stop().await?;
     let stage = Stage { operator: Operator::start(client.clone(), &namespace), client, namespace, kubelet };
     tokio::time::sleep(QUIET).await;
-    ensure!(stage.versions().await? == after, "a new operator wrote something");
+    let restarted = stage.versions().await?;
+    ensure!(restarted == after, "a new operator wrote something:\n{after:#?}\n{restarted:#?}");
     Ok(())
 }
 

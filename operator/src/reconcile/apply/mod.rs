@@ -3,6 +3,7 @@
 //! Server-side apply with one field manager per concern: objects, sizes, drains. Nothing is sent that was sent before and
 //! stands unchanged. A failure is noted and the rest still done; the next pass sees what is missing. Decides nothing.
 
+mod covers;
 mod fleet;
 mod objects;
 mod redis;

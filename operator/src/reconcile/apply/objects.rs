@@ -1,6 +1,6 @@
 //! Objects: applied when they differ, deleted when nobody asks for them.
 
-use super::{ApplyError, Run};
+use super::{ApplyError, Run, covers::covers};
 use crate::memory::{Memory, Sent};
 use crate::reconcile::build::{Objects, RedisObjects, http_route, secret};
 use crate::reconcile::decide::fleet::Fleet;
@@ -69,7 +69,13 @@ impl Run<'_> {
 
     async fn replica_set(&mut self, set: &ReplicaSet, observed: &Observed) {
         let name = set.name_any();
-        let is_new = !observed.replica_sets.iter().any(|other| other.name_any() == name);
+        let live = observed.replica_sets.iter().find(|other| other.name_any() == name);
+        // Its sizes have a manager of their own. Applying it again, all the same, can make the API server reorder the two
+        // managers by time and count that as a change.
+        if live.is_some_and(|live| stands(live, set)) {
+            return;
+        }
+        let is_new = live.is_none();
         let failed = self.failures.len();
         self.object(set).await;
         if is_new && self.failures.len() == failed {
@@ -159,6 +165,18 @@ impl Run<'_> {
             Err(kube::Error::Api(status)) if status.code == 404 => true,
             Err(error) => self.tried(Err(ApplyError::Delete(format!("{}/{name}", resource.kind), error))),
         }
+    }
+}
+
+/// What the watch holds has no `apiVersion` and `kind` in every case, so the parts that are ours are compared.
+fn stands(live: &ReplicaSet, wanted: &ReplicaSet) -> bool {
+    let part = |set: &ReplicaSet| {
+        let ReplicaSet { metadata, spec, status: _ } = set;
+        Some((serde_json::to_value(metadata).ok()?, serde_json::to_value(spec).ok()?))
+    };
+    match (part(live), part(wanted)) {
+        (Some(live), Some(wanted)) => covers(&live.0, &wanted.0) && covers(&live.1, &wanted.1),
+        _ => false,
     }
 }
 
