@@ -62,7 +62,7 @@ async fn helm_test_posts_a_message_and_gets_it_back() {
     run("helm", &[&["--namespace", "parlor"], &upgrade[..]].concat(), None).unwrap();
     lobby.turn.say("helm test");
     let said = run("helm", &["--namespace", "parlor", "test", "parlor", "--timeout=60s"], None).unwrap();
-    said.lines().for_each(|line| lobby.turn.say(line));
+    said.lines().take_while(|line| *line != "NOTES:").for_each(|line| lobby.turn.say(line));
     assert!(said.contains("Succeeded"), "{said}");
 }
 

@@ -1,6 +1,7 @@
 //! Whose turn it is, and what is being done: a run of several minutes must not be silent.
 
 use std::fmt::Display;
+use std::thread;
 use std::time::Instant;
 
 use tokio::sync::{Mutex, MutexGuard};
@@ -17,8 +18,8 @@ impl Turn {
     /// Waits for the turn.
     pub(crate) async fn take() -> Self {
         let only = ONE_AT_A_TIME.lock().await;
-        // The test program has written the test's name and no end of line.
-        println!();
+        // The test program has written the name already, but no end of the line, and `tests/run` shows only such lines.
+        println!("\n-- {}", thread::current().name().unwrap_or_default());
         Self { began: Instant::now(), _only: only }
     }
 
