@@ -8,6 +8,9 @@ use parlor_gateway::{
     run,
 };
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let Args { command, serve } = Args::parse();
     let ended = match (command, serve) {

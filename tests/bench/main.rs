@@ -39,6 +39,9 @@ struct Args {
     /// Some 40 seconds instead of some five minutes; writes no RESULTS.md
     #[arg(long)]
     short: bool,
+    /// Only the memory and CPU of idle connections
+    #[arg(long)]
+    idle: bool,
 }
 
 /// How long each part takes.
@@ -69,7 +72,7 @@ const FULL: Extent = Extent {
 };
 
 fn main() -> Result<ExitCode> {
-    let Args { short } = Args::parse();
+    let Args { short, idle: only_idle } = Args::parse();
     let extent = if short { SHORT } else { FULL };
     machine::prepare()?;
     // Redis and the runtime that starts gateways inherit it.
@@ -79,6 +82,10 @@ fn main() -> Result<ExitCode> {
     let seeds = redis.seeds();
     let start = || runtime.block_on(gateway(&seeds));
     let mut rows = Vec::new();
+    if only_idle {
+        println!("{}", idle(&start()?, extent)?);
+        return Ok(ExitCode::SUCCESS);
+    }
     for rate in extent.rates {
         let row = deliver(&start()?, *rate, extent)?;
         println!("{row}");
