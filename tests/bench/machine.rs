@@ -61,6 +61,7 @@ pub(crate) fn describe() -> String {
     let cpu = read("/proc/cpuinfo");
     let model = cpu.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or(": unknown CPU");
     let kernel = read("/proc/sys/kernel/osrelease");
-    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    // Not what this thread may use: it is pinned.
+    let cores = cpu.lines().filter(|line| line.starts_with("processor")).count();
     format!("{}, {cores} cores, Linux {}", model.trim_start_matches(['\t', ' ', ':']), kernel.trim())
 }
