@@ -1,5 +1,5 @@
-//! Real gateways over real sockets: both protocols as tables, with memory and over two gateways on a Redis Cluster;
-//! refusals, limits, drain, and a gateway that dies while the auditor watches.
+//! Real gateways over real sockets: two that are one ChatRoom, refusals, limits, drain, and a gateway that dies while the
+//! auditor watches.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -12,10 +12,7 @@ use parlor_tests::client::{Refused, Socket};
 use parlor_tests::gateway::{Gateway, Setup, http, refusal};
 use parlor_tests::mistakes::MISTAKES;
 use parlor_tests::redis::{RedisCluster, free_port};
-use parlor_tests::table::play;
-use serde_json::{Value, json};
-use tokio_tungstenite::tungstenite::client::IntoClientRequest;
-use tokio_tungstenite::tungstenite::http::HeaderValue;
+use serde_json::json;
 use tokio_tungstenite::tungstenite::protocol::Message;
 use tokio_tungstenite::tungstenite::protocol::frame::Frame as RawFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
@@ -26,136 +23,11 @@ replicas: 2
 redis: {managed: {}}
 ";
 
-const NATIVE: &str = r#"
-a > {"op":"join","id":1,"room":"ROOM","name":"ada"}
-a < {"op":"joined","id":1,"room":"ROOM","epoch":"*","seq":0,"you":{"id":"$ada","name":"ada","token":"$token"},"members":"*","recovered":false}
-b > {"op":"join","id":1,"room":"ROOM","name":"bob","colour":"ignored"}
-b < {"op":"joined","id":1,"room":"ROOM","epoch":"*","seq":0,"you":{"id":"$bob","name":"bob"},"members":"*","recovered":false}
-
-# a message reaches both, with its body as it was sent
-a > {"op":"post","id":2,"room":"ROOM","key":"k1","body":{"text":"hello","n":[1,2.5,{"z":null}]}}
-a <~ {"op":"posted","id":2,"room":"ROOM","seq":1,"duplicate":false}
-a <~ {"op":"messages","room":"ROOM","items":[{"seq":1,"time":"$time","from":{"id":"$ada","name":"ada"},"body":{"text":"hello","n":[1,2.5,{"z":null}]}}]}
-b < {"op":"messages","room":"ROOM","items":[{"seq":1,"time":"$time","from":{"id":"$ada","name":"ada"},"body":{"text":"hello","n":[1,2.5,{"z":null}]}}]}
-
-# the same key again is the same message, and no one is shown it again
-a > {"op":"post","id":3,"room":"ROOM","key":"k1","body":{"text":"hello"}}
-a < {"op":"posted","id":3,"room":"ROOM","seq":1,"duplicate":true}
-b > {"op":"post","id":2,"room":"ROOM","key":"k1","body":{"text":"hi ada"}}
-b <~ {"op":"posted","id":2,"room":"ROOM","seq":2,"duplicate":false}
-b <~ {"op":"messages","room":"ROOM","items":[{"seq":2,"from":{"id":"$bob","name":"bob"},"body":{"text":"hi ada"}}]}
-a < {"op":"messages","room":"ROOM","items":[{"seq":2,"from":{"id":"$bob","name":"bob"},"body":{"text":"hi ada"}}]}
-
-# history, backwards and ascending
-b > {"op":"history","id":3,"room":"ROOM"}
-b < {"op":"history","id":3,"room":"ROOM","epoch":"*","items":[{"seq":1},{"seq":2}],"more":false}
-b > {"op":"history","id":4,"room":"ROOM","limit":1}
-b < {"op":"history","id":4,"items":[{"seq":2,"body":{"text":"hi ada"}}],"more":true}
-b > {"op":"history","id":5,"room":"ROOM","before":2,"limit":1}
-b < {"op":"history","id":5,"items":[{"seq":1}],"more":false}
-
-# typing is seen by all and stored nowhere
-a > {"op":"typing","room":"ROOM"}
-a < {"op":"typing","room":"ROOM","from":{"id":"$ada","name":"ada"}}
-b <~ {"op":"typing","room":"ROOM","from":{"id":"$ada","name":"ada"}}
-
-# every refusal has its code, and the connection stays
-a > {"op":"fly","id":4}
-a < {"op":"error","id":4,"code":"unknown_op"}
-a > {"op":"post","id":5,"room":"ROOM"}
-a < {"op":"error","id":5,"code":"bad_request"}
-a > not json
-a < {"op":"error","code":"bad_request"}
-a > BINARY {"op":"ping","id":6}
-a < {"op":"error","code":"bad_request"}
-a > {"op":"join","id":7,"room":"ROOM","name":"eve"}
-a < {"op":"error","id":7,"code":"bad_request"}
-a > {"op":"post","id":8,"room":"elsewhere","body":{"text":"x"}}
-a < {"op":"error","id":8,"code":"not_joined"}
-a > {"op":"ping","id":9}
-a < {"op":"pong","id":9}
-a > {"op":"ping"}
-a < {"op":"pong"}
-
-# who left sees nothing more
-b > {"op":"leave","id":6,"room":"ROOM"}
-b < {"op":"left","id":6,"room":"ROOM"}
-b > {"op":"post","id":7,"room":"ROOM","body":{"text":"x"}}
-b < {"op":"error","id":7,"code":"not_joined"}
-a > {"op":"post","id":10,"room":"ROOM","body":{"text":"bye"}}
-a <~ {"op":"posted","id":10,"seq":3}
-a <~ {"op":"messages","items":[{"seq":3}]}
-b > {"op":"ping","id":8}
-b < {"op":"pong","id":8}
-"#;
-
-const ONLYONE: &str = r#"
-# a first join, from the very connection that is told of it
-a > {"requestId":2,"type":"request","route":"roomHandler.joinRoom","data":{"room_id":"onlyOne"}}
-a <~ {"type":"response","code":0,"data":{"room_id":"onlyOne","user":{"userId":"$ada","avatar":"*","username":"$name","register_time":"*"}},"requestId":2}
-a <~ {"route":"room.join","data":{"room_id":"onlyOne","user":{"userId":"$ada"}},"type":"push"}
-b > {"requestId":2,"type":"request","route":"roomHandler.joinRoom","data":{"room_id":"onlyOne"}}
-b <~ {"type":"response","code":0,"data":{"room_id":"onlyOne","user":{"userId":"$bob"}},"requestId":2}
-b <~ {"route":"room.join","data":{"user":{"userId":"$bob"}},"type":"push"}
-a < {"route":"room.join","data":{"user":{"userId":"$bob"}},"type":"push"}
-
-# chat as the web client sends it, without a type: no answer, everyone is shown it verbatim
-a > {"route":"chatHandler.chat","data":{"room_id":"onlyOne","chat_message":{"type":"text","content":"hello\nyou","extra":[1]}}}
-a < {"route":"room.chat","data":{"room_id":"onlyOne","chat_message":{"type":"text","content":"hello\nyou","extra":[1]},"send_time":"*","sender":{"userId":"$ada","avatar":"*","username":"$name","register_time":"*"}},"type":"push"}
-b < {"route":"room.chat","data":{"room_id":"onlyOne","chat_message":{"type":"text","content":"hello\nyou","extra":[1]},"sender":{"userId":"$ada"}},"type":"push"}
-b > {"requestId":3,"type":"request","route":"chatHandler.chat","data":{"room_id":"onlyOne","chat_message":{"type":"picture","path":"/p.png"}}}
-b <~ {"type":"response","code":0,"data":"ok","requestId":3}
-b <~ {"route":"room.chat","data":{"chat_message":{"type":"picture","path":"/p.png"}}}
-a < {"route":"room.chat","data":{"chat_message":{"type":"picture","path":"/p.png"}}}
-
-# what goes wrong
-a > {"requestId":4,"type":"request","route":"roomHandler.joinRoom","data":{"room_id":"other"}}
-a < {"type":"response","code":500,"data":"服务器错误","requestId":4}
-a > {"requestId":5,"type":"request","route":"roomHandler.fly","data":{}}
-a < {"type":"response","code":404,"data":"找不到对应的 handler","requestId":5}
-a > {"requestId":6,"type":"request","data":{}}
-a < {"type":"response","code":501,"data":"服务器收到未知消息","requestId":6}
-a > {{{
-a > {"requestId":7,"type":"request","route":"chatHandler.chat","data":{"chat_message":{"type":"text","content":"x"}}}
-a < {"type":"response","code":0,"data":"fail","requestId":7}
-a > {"requestId":8,"type":"request","route":"roomHandler.getRoomList"}
-a < {"type":"response","code":0,"data":["onlyOne"],"requestId":8}
-
-# leaving is announced to those who stay; chatting does not need a join
-b > {"requestId":9,"type":"request","route":"roomHandler.leaveRoom","data":{"room_id":"onlyOne"}}
-b < {"type":"response","code":0,"data":"ok","requestId":9}
-a < {"route":"room.leave","data":{"room_id":"onlyOne","user":{"userId":"$bob"}},"type":"push"}
-b > {"requestId":10,"type":"request","route":"chatHandler.chat","data":{"room_id":"onlyOne","chat_message":{"type":"text","content":"still here"}}}
-b < {"type":"response","code":0,"data":"ok","requestId":10}
-a < {"route":"room.chat","data":{"chat_message":{"content":"still here"},"sender":{"userId":"$bob"}}}
-"#;
-
-fn presence(frame: &Value) -> bool {
-    frame["op"] == "presence"
-}
-
-fn nothing(_: &Value) -> bool {
-    false
-}
-
-/// Client `a` speaks to the first gateway, `b` to the last.
-async fn tables(gateways: &[Gateway]) {
-    let url = |name: &str, path: &str| if name == "a" { &gateways[0] } else { gateways.last().unwrap() }.url(path);
-    play(NATIVE, "table", |name| url(name, "/chat"), presence).await.unwrap();
-    play(ONLYONE, "onlyOne", |name| url(name, "/onlyone"), nothing).await.unwrap();
-}
-
-#[tokio::test]
-async fn one_gateway_with_memory_speaks_both_protocols_to_the_letter() {
-    tables(&[Gateway::start(&Setup::spec(SPEC)).await.unwrap()]).await;
-}
-
 #[tokio::test]
 async fn two_gateways_on_a_redis_cluster_are_one_chatroom() {
     let redis = tokio::task::spawn_blocking(|| RedisCluster::start(3, 1)).await.unwrap().unwrap();
     let setup = Setup::spec(SPEC).redis(&redis.seeds());
     let gateways = [Gateway::start(&setup).await.unwrap(), Gateway::start(&setup).await.unwrap()];
-    tables(&gateways).await;
     protocols_share_a_room(&gateways).await;
     counts_are_exact_within_a_second(&gateways).await;
     a_position_resumes_on_the_other_gateway(&gateways).await;
@@ -346,26 +218,6 @@ async fn a_message_may_be_as_long_as_the_limit_and_one_byte_more_closes_with_100
         let mut long = Socket::dial(&gateway.url(path)).await.unwrap();
         long.text(padded(257)).await.unwrap();
         assert_eq!(long.close_code().await.unwrap(), 1009, "{path}");
-    }
-}
-
-#[tokio::test]
-async fn onlyone_checks_origin_and_token_when_it_is_told_to() {
-    let spec =
-        "protocols: {onlyone: {token: {secretRef: {name: onlyone, key: token}}, allowedOrigins: ['http://a.test']}}";
-    let gateway = Gateway::start(&Setup::spec(spec).secret("onlyone/token", "0123456789abcdef")).await.unwrap();
-    let dial = async |origin: Option<&'static str>, query: &str| {
-        let mut request = gateway.url(&format!("/onlyone{query}")).into_client_request().unwrap();
-        if let Some(origin) = origin {
-            request.headers_mut().insert("origin", HeaderValue::from_static(origin));
-        }
-        let refused = Socket::upgrade(request, None).await.err().unwrap().downcast::<Refused>().unwrap();
-        (refused.status, refused.body)
-    };
-    assert_eq!(dial(Some("http://b.test"), "?token=x").await, (401, "ORIGIN_LIMIT".to_owned()));
-    for query in ["", "?token=", "?token=x", "?token=AAAAAAAAAAAAAAAAAAAAAA=="] {
-        assert_eq!(dial(Some("http://a.test"), query).await, (401, "TOKEN_VERIFY_FAIL".to_owned()), "{query}");
-        assert_eq!(dial(None, query).await.0, 401, "{query}");
     }
 }
 

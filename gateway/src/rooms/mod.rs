@@ -48,6 +48,15 @@ impl RoomName {
         Self(format!("\u{1}{family}\u{1}{id}").into())
     }
 
+    /// Validates a name as a gateway wrote it to the bus: what a client named, or a private room.
+    pub fn stored(name: &str) -> Result<Self, RoomNameError> {
+        let mut parts = name.split('\u{1}');
+        match (parts.next(), parts.next(), parts.next().map(str::parse), parts.next()) {
+            (Some(""), Some(family), Some(Ok(id)), None) => Ok(Self::private(family, id)),
+            _ => Self::new(name),
+        }
+    }
+
     /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0

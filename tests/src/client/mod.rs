@@ -1,16 +1,20 @@
 //! Clients of the protocols: small, strict about what they expect, with a deadline on everything they wait for.
 //!
-//! [`Socket`] is one WebSocket; [`native::Native`] and [`onlyone::OnlyOne`] speak their protocol over one. None of
-//! them reconnects by itself: [`crate::audit`] has the client that does.
+//! [`Socket`] is one WebSocket; [`native::Native`] and [`onlyone::OnlyOne`] speak their protocol over one, [`relay`]
+//! writes and reads that protocol's frames, and [`http`] asks endpoints. None of them reconnects by itself:
+//! [`crate::audit`] has the client that does.
 
+pub mod http;
 pub mod native;
 pub mod onlyone;
+pub mod relay;
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use futures::{SinkExt, StreamExt};
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
@@ -99,6 +103,25 @@ impl Socket {
         timeout(PATIENCE, self.ws.send(message)).await.context("send in time")?.context("send")
     }
 
+    /// Sends bytes as they are: frames that no honest client writes.
+    pub async fn bytes(&mut self, bytes: &[u8]) -> Result<()> {
+        timeout(PATIENCE, self.ws.get_mut().write_all(bytes)).await.context("send in time")?.context("send bytes")
+    }
+
+    /// What came by the time the server has answered a ping, and with it all that it had to answer at once.
+    pub async fn settled(&mut self) -> Result<Vec<Frame>> {
+        const MARK: &[u8] = b"settled";
+        self.message(Message::Ping(MARK.into())).await?;
+        let mut came = Vec::new();
+        loop {
+            match timeout(PATIENCE, self.ws.next()).await.context("a pong did not come in time")? {
+                Some(Ok(Message::Pong(mark))) if *mark == *MARK => return Ok(came),
+                Some(Ok(message)) => came.extend(frame(message)),
+                Some(Err(_)) | None => bail!("the connection ended, after {came:?}"),
+            }
+        }
+    }
+
     /// Sends a close frame.
     pub async fn close(&mut self, code: u16) -> Result<()> {
         let frame = CloseFrame { code: CloseCode::from(code), reason: "".into() };
@@ -109,13 +132,11 @@ impl Socket {
     pub async fn next(&mut self) -> Frame {
         loop {
             match self.ws.next().await {
-                Some(Ok(Message::Text(text))) => return Frame::Text(text.as_str().to_owned()),
-                Some(Ok(Message::Binary(bytes))) => return Frame::Binary(bytes.to_vec()),
-                Some(Ok(Message::Close(Some(frame)))) => {
-                    return Frame::Closed(frame.code.into(), frame.reason.as_str().to_owned());
+                Some(Ok(message)) => {
+                    if let Some(frame) = frame(message) {
+                        return frame;
+                    }
                 }
-                Some(Ok(Message::Close(None))) => return Frame::Closed(1005, String::new()),
-                Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
                 Some(Err(_)) | None => return Frame::Ended,
             }
         }
@@ -143,6 +164,17 @@ impl Socket {
                 Frame::Text(_) | Frame::Binary(_) => {}
             }
         }
+    }
+}
+
+/// None for pings and pongs, which are the library's to answer.
+fn frame(message: Message) -> Option<Frame> {
+    match message {
+        Message::Text(text) => Some(Frame::Text(text.as_str().to_owned())),
+        Message::Binary(bytes) => Some(Frame::Binary(bytes.to_vec())),
+        Message::Close(Some(frame)) => Some(Frame::Closed(frame.code.into(), frame.reason.as_str().to_owned())),
+        Message::Close(None) => Some(Frame::Closed(1005, String::new())),
+        Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => None,
     }
 }
 

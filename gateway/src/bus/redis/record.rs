@@ -45,7 +45,7 @@ fn item(generation: u64, fields: &[Value]) -> Result<Item, Unreadable> {
         return Ok(Item::Boundary(base));
     }
     let get = |name| field(fields, name).ok_or(Unreadable::Damaged);
-    let room = get("r")?.as_str().and_then(|name| RoomName::new(&name).ok()).ok_or(Unreadable::Damaged)?;
+    let room = get("r")?.as_str().and_then(|name| RoomName::stored(&name).ok()).ok_or(Unreadable::Damaged)?;
     // `seq time bytes-before`: one field costs less than three.
     let mark = get("m")?;
     let mark = mark.as_str().ok_or(Unreadable::Damaged)?;
@@ -140,7 +140,11 @@ mod tests {
     }
 
     fn said(id: &str, mark: &str) -> Value {
-        let fields = vec!["r".into(), "lobby".into(), "m".into(), mark.into(), "e".into(), stored()];
+        said_in("lobby", id, mark)
+    }
+
+    fn said_in(room: &str, id: &str, mark: &str) -> Value {
+        let fields = vec!["r".into(), room.into(), "m".into(), mark.into(), "e".into(), stored()];
         Value::Array(vec![id.into(), Value::Array(fields)])
     }
 
@@ -169,6 +173,15 @@ mod tests {
         assert_eq!(batch.next, Offset { generation: 7, offset: 5 });
         let Record::Entry(routed) = &batch.records[1] else { panic!("not an entry") };
         assert_eq!((routed.entry.time, routed.entry.epoch, routed.room.as_str()), (6, Epoch(7), "lobby"));
+    }
+
+    #[test]
+    fn entries_of_private_rooms_are_read_like_others() {
+        let inbox = RoomName::private("pairs", 10);
+        let batch = read((7, 3), vec![said_in(inbox.as_str(), "7-4", "1 5 0"), said("7-5", "12 6 40")]);
+        let Record::Entry(routed) = &batch.records[0] else { panic!("not an entry") };
+        assert_eq!(routed.room, inbox);
+        assert_eq!(kinds(&batch), ["1", "12"]);
     }
 
     #[test]

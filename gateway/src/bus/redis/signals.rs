@@ -184,7 +184,7 @@ impl Signalling {
     fn take(&self, message: &Message) {
         let text = message.value.as_str();
         let Ok(wire) = serde_json::from_str::<Wire<'_>>(text.as_deref().unwrap_or_default()) else { return };
-        if let Ok(room) = RoomName::new(&wire.room) {
+        if let Ok(room) = RoomName::stored(&wire.room) {
             self.heard.push(room, wire.signal);
         }
     }

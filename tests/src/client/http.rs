@@ -1,0 +1,82 @@
+//! One HTTP request and its answer, byte by byte, so that requests may be as wrong as a test wants them.
+
+use std::net::SocketAddr;
+
+use anyhow::{Context, Result};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::PATIENCE;
+
+/// A request; `Host`, `Content-Length` and `Connection` are added.
+#[derive(Clone, Debug, Default)]
+pub struct Request {
+    pub method: String,
+    /// Path and query.
+    pub target: String,
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+}
+
+/// What came back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    pub status: u16,
+    /// Names in lower case.
+    pub headers: Vec<(String, String)>,
+    pub body: String,
+}
+
+impl Request {
+    /// Makes it ask for a WebSocket.
+    pub fn upgrade(mut self) -> Self {
+        let asks = [
+            ("Upgrade", "websocket"),
+            ("Sec-WebSocket-Version", "13"),
+            ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
+        ];
+        self.headers.extend(asks.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        self
+    }
+
+    /// Sends it over a connection of its own.
+    pub async fn send(&self, to: SocketAddr) -> Result<Answer> {
+        timeout(PATIENCE, self.exchange(to)).await.context("be answered in time")?
+    }
+
+    async fn exchange(&self, to: SocketAddr) -> Result<Answer> {
+        let mut stream = TcpStream::connect(to).await.context("connect")?;
+        let upgrades = self.headers.iter().any(|(name, _)| name == "Upgrade");
+        let connection = if upgrades { "Upgrade" } else { "close" };
+        let mut head =
+            format!("{} {} HTTP/1.1\r\nHost: {to}\r\nConnection: {connection}\r\n", self.method, self.target);
+        for (name, value) in &self.headers {
+            head.push_str(&format!("{name}: {value}\r\n"));
+        }
+        if !self.body.is_empty() {
+            head.push_str(&format!("Content-Length: {}\r\n", self.body.len()));
+        }
+        head.push_str("\r\n");
+        stream.write_all(head.as_bytes()).await.context("send the head")?;
+        // A server may answer and close before it has read a body that it does not want.
+        let sent = stream.write_all(&self.body).await;
+        let mut answer = Vec::new();
+        while stream.read_buf(&mut answer).await.unwrap_or(0) > 0 {
+            // Nothing but frames follows an upgrade.
+            if answer.starts_with(b"HTTP/1.1 101") && answer.ends_with(b"\r\n\r\n") {
+                break;
+            }
+        }
+        parse(&answer).with_context(|| format!("no HTTP answer, and sending the body ended in {sent:?}"))
+    }
+}
+
+fn parse(answer: &[u8]) -> Option<Answer> {
+    let answer = String::from_utf8_lossy(answer);
+    let (head, body) = answer.split_once("\r\n\r\n")?;
+    let mut lines = head.lines();
+    let status = lines.next()?.split(' ').nth(1)?.parse().ok()?;
+    let header = |line: &str| line.split_once(':').map(|(n, v)| (n.to_ascii_lowercase(), v.trim().to_owned()));
+    Some(Answer { status, headers: lines.filter_map(header).collect(), body: body.to_owned() })
+}
