@@ -83,3 +83,47 @@ test("a relay client gets a token, signs in and hears itself", async () => {
   await send("Important");
   await hears(/"items":\["hello at once"\]/);
 });
+
+test("two strangers are matched, talk and see what was read", async () => {
+  const ada = await connected("match");
+  await ada.send("Create account");
+  await ada.hears(/"CRT_ACCOUNT_RESP","code":0/);
+  const bob = await connected("match");
+  await bob.send("Create account");
+  await bob.hears(/"CRT_ACCOUNT_RESP","code":0/);
+  await ada.send("Match");
+  await ada.hears(/"MATCH_RESP","code":0,"partnerId":\d+/);
+  await bob.hears(/"signalType":"NewSession"/);
+  await ada.send("Say");
+  await ada.hears(/"DIALOGUE_RESP","code":0/);
+  await bob.hears(/"PUSH_DIALOGUE_REQ".*"content":"hello"/);
+  await bob.send("Viewed");
+  await ada.hears("PUSH_VIEWED_ACK_REQ");
+  await ada.page.close();
+});
+
+test("first-generation people share a room, and are answered in TEXT what they sent in BINARY", async () => {
+  const ada = await connected("multiperson");
+  const bob = await connected("multiperson");
+  await ada.send("Stage A: init");
+  await ada.hears(/"type":"SYSTEM","message":"join"/);
+  await bob.send("Stage A: init");
+  await bob.hears(/"type":"SYSTEM","message":"join"/);
+  await ada.send("Stage A: chat");
+  await bob.hears('{"user_name":"console","user_id":1795172464819,"type":"USER","message":"hello"}');
+  assert.equal(await bob.page.locator("#frames .in").filter({ hasText: "BINARY" }).count(), 0);
+  assert.equal(await bob.page.locator("#frames .out").filter({ hasText: "TEXT" }).count(), 0);
+});
+
+test("a message to a block is confirmed to its sender and shown to the others", async () => {
+  const ada = await connected("multiperson");
+  const bob = await connected("multiperson");
+  await ada.send("Stage C: init");
+  await bob.page.getByLabel("Message", { exact: true }).fill('{"type":"INIT","from_user_id":3,"message":"init"}');
+  await bob.page.getByRole("button", { name: "Send", exact: true }).click();
+  await bob.send("Ping");
+  await bob.hears('"type":"PONG"');
+  await ada.send("Stage C: to a block");
+  await ada.hears(/"type":"CONFIRM".*"message_id":"\d{16}"|"message_id":"\d{16}".*"type":"CONFIRM"/);
+  await bob.hears(/"type":"MESSAGE".*"message":"hello"/);
+});

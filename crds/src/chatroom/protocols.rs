@@ -83,158 +83,133 @@ fn add(schema: &mut Schema, rule: Rule) {
     validate(schema, rule).expect("a rule is plain strings, which always serialize");
 }
 
-/// Parlor's own protocol.
-#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Native {
-    /// Path on the shared port.
-    #[serde(default = "native_path")]
-    #[schemars(schema_with = "strings::path")]
-    pub path: String,
+/// A protocol: where it is reached and what it may carry, which all protocols share, then what is its own. A macro,
+/// because flattening a struct into another would lose the rules of its schema.
+macro_rules! protocol {
+    (
+        $(#[$about:meta])*
+        $name:ident on $path:ident = $path_name:tt
+        $(#[$port:meta])* port
+        $($(#[$attribute:meta])* $field:ident: $type:ty = $default:expr,)*
+    ) => {
+        $(#[$about])*
+        #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        pub struct $name {
+            /// Path on the shared port.
+            #[serde(default = $path_name)]
+            #[schemars(schema_with = "strings::path")]
+            pub path: String,
+            $(#[$port])*
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            #[schemars(schema_with = "strings::port")]
+            pub port: Option<u16>,
+            /// Hosts on which every path of the shared port is this protocol's.
+            #[serde(default, skip_serializing_if = "Vec::is_empty")]
+            #[schemars(schema_with = "strings::hosts")]
+            pub hosts: Vec<String>,
+            /// Instead of `limits.messageBytes`.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            #[schemars(schema_with = "strings::message_bytes")]
+            pub message_bytes: Option<u32>,
+            /// Compresses messages for clients that offer permessage-deflate: less traffic for more CPU.
+            #[serde(default)]
+            pub deflate: bool,
+            $($(#[$attribute])* pub $field: $type,)*
+        }
+
+        impl Default for $name {
+            fn default() -> Self {
+                Self {
+                    path: $path(),
+                    port: None,
+                    hosts: Vec::new(),
+                    message_bytes: None,
+                    deflate: false,
+                    $($field: $default,)*
+                }
+            }
+        }
+    };
+}
+
+protocol! {
+    /// Parlor's own protocol.
+    Native on native_path = "native_path"
     /// A port of its own, on which any path is accepted.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "strings::port")]
-    pub port: Option<u16>,
-    /// Hosts on which every path of the shared port is this protocol's.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(schema_with = "strings::hosts")]
-    pub hosts: Vec<String>,
-    /// Instead of `limits.messageBytes`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "strings::message_bytes")]
-    pub message_bytes: Option<u32>,
+    port
     /// The only rooms there are. Empty: any.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "strings::rooms")]
-    pub rooms: Vec<String>,
+    rooms: Vec<String> = Vec::new(),
 }
 
-/// OnlyOne.
-#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct OnlyOne {
-    /// Path on the shared port.
-    #[serde(default = "onlyone_path")]
-    #[schemars(schema_with = "strings::path")]
-    pub path: String,
+protocol! {
+    /// OnlyOne.
+    OnlyOne on onlyone_path = "onlyone_path"
     /// A port of its own, on which any path is accepted; its clients expect 9090.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "strings::port")]
-    pub port: Option<u16>,
-    /// Hosts on which every path of the shared port is this protocol's.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(schema_with = "strings::hosts")]
-    pub hosts: Vec<String>,
-    /// Instead of `limits.messageBytes`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "strings::message_bytes")]
-    pub message_bytes: Option<u32>,
+    port
     /// The rooms there are.
     #[serde(default = "onlyone_rooms")]
     #[schemars(schema_with = "strings::some_rooms")]
-    pub rooms: Vec<String>,
+    rooms: Vec<String> = onlyone_rooms(),
     /// The key of 16 bytes that the clients' tokens are encrypted with. Absent: tokens are not checked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub token: Option<SecretSource>,
+    token: Option<SecretSource> = None,
     /// Origins that may connect. Empty: any.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), inner(length(min = 1, max = 253)))]
-    pub allowed_origins: Vec<String>,
+    allowed_origins: Vec<String> = Vec::new(),
 }
 
-/// Message relay.
-#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Relay {
-    /// Path on the shared port.
-    #[serde(default = "relay_path")]
-    #[schemars(schema_with = "strings::path")]
-    pub path: String,
+protocol! {
+    /// Message relay.
+    Relay on relay_path = "relay_path"
     /// A port of its own, on which any path is accepted; its clients expect 8081.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "strings::port")]
-    pub port: Option<u16>,
-    /// Hosts on which every path of the shared port is this protocol's.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(schema_with = "strings::hosts")]
-    pub hosts: Vec<String>,
-    /// Instead of `limits.messageBytes`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "strings::message_bytes")]
-    pub message_bytes: Option<u32>,
+    port
     /// The only rooms there are. Empty: any.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "strings::rooms")]
-    pub rooms: Vec<String>,
+    rooms: Vec<String> = Vec::new(),
     /// The key that tokens are signed with. Absent: one is made and kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub token_key: Option<SecretSource>,
+    token_key: Option<SecretSource> = None,
     /// Whether `POST /tk` hands out tokens. Absent: as `auth.anonymous` says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub issue_tokens: Option<bool>,
+    issue_tokens: Option<bool> = None,
     /// Refuses messages to rooms that the connection is not signed in to.
     #[serde(default)]
-    pub require_membership: bool,
+    require_membership: bool = false,
 }
 
-/// Stranger matching.
-#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Match {
-    /// Path on the shared port.
-    #[serde(default = "match_path")]
-    #[schemars(schema_with = "strings::path")]
-    pub path: String,
+protocol! {
+    /// Stranger matching.
+    Match on match_path = "match_path"
     /// A port of its own, on which any path is accepted; its clients expect 18224.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "strings::port")]
-    pub port: Option<u16>,
-    /// Hosts on which every path of the shared port is this protocol's.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(schema_with = "strings::hosts")]
-    pub hosts: Vec<String>,
-    /// Instead of `limits.messageBytes`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "strings::message_bytes")]
-    pub message_bytes: Option<u32>,
+    port
     /// How long an account waits for its client to come back; at most 1h.
     #[serde(default = "reconnect_grace")]
     #[x_kube(validation = Rule::new("duration(self) <= duration('1h')")
         .message("spec.protocols.match.reconnectGrace must be at most 1h"))]
-    pub reconnect_grace: Period,
+    reconnect_grace: Period = reconnect_grace(),
 }
 
-/// Many people, blocks and contacts.
-#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Multiperson {
-    /// Path on the shared port.
-    #[serde(default = "multiperson_path")]
-    #[schemars(schema_with = "strings::path")]
-    pub path: String,
+protocol! {
+    /// Many people, blocks and contacts.
+    Multiperson on multiperson_path = "multiperson_path"
     /// A port of its own, on which any path is accepted; its clients expect 7000.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "strings::port")]
-    pub port: Option<u16>,
+    port
     /// A port of its own for the HTTP endpoints; its clients expect 3100.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "strings::port")]
-    pub http_port: Option<u16>,
-    /// Hosts on which every path of the shared port is this protocol's.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(schema_with = "strings::hosts")]
-    pub hosts: Vec<String>,
-    /// Instead of `limits.messageBytes`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "strings::message_bytes")]
-    pub message_bytes: Option<u32>,
+    http_port: Option<u16> = None,
     /// The room that clients of the first generation share.
     #[serde(default = "multiperson_room")]
     #[schemars(schema_with = "strings::room")]
-    pub room: String,
+    room: String = multiperson_room(),
     /// Greets people who join the first block.
     #[serde(default)]
-    pub welcome: bool,
+    welcome: bool = false,
 }
 
 fn native_path() -> String {
@@ -269,67 +244,6 @@ fn multiperson_room() -> String {
     "0".into()
 }
 
-impl Default for Native {
-    fn default() -> Self {
-        Self { path: native_path(), port: None, hosts: Vec::new(), message_bytes: None, rooms: Vec::new() }
-    }
-}
-
-impl Default for OnlyOne {
-    fn default() -> Self {
-        Self {
-            path: onlyone_path(),
-            port: None,
-            hosts: Vec::new(),
-            message_bytes: None,
-            rooms: onlyone_rooms(),
-            token: None,
-            allowed_origins: Vec::new(),
-        }
-    }
-}
-
-impl Default for Relay {
-    fn default() -> Self {
-        Self {
-            path: relay_path(),
-            port: None,
-            hosts: Vec::new(),
-            message_bytes: None,
-            rooms: Vec::new(),
-            token_key: None,
-            issue_tokens: None,
-            require_membership: false,
-        }
-    }
-}
-
-impl Default for Match {
-    fn default() -> Self {
-        Self {
-            path: match_path(),
-            port: None,
-            hosts: Vec::new(),
-            message_bytes: None,
-            reconnect_grace: reconnect_grace(),
-        }
-    }
-}
-
-impl Default for Multiperson {
-    fn default() -> Self {
-        Self {
-            path: multiperson_path(),
-            port: None,
-            http_port: None,
-            hosts: Vec::new(),
-            message_bytes: None,
-            room: multiperson_room(),
-            welcome: false,
-        }
-    }
-}
-
 /// Where a protocol is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Endpoint<'a> {
@@ -345,6 +259,8 @@ pub struct Endpoint<'a> {
     pub hosts: &'a [String],
     /// Its own limit of a message's payload.
     pub message_bytes: Option<u32>,
+    /// Whether its messages may be compressed.
+    pub deflate: bool,
 }
 
 impl Protocols {
@@ -371,6 +287,7 @@ impl Protocols {
                     http_port: $http,
                     hosts: &p.hosts,
                     message_bytes: p.message_bytes,
+                    deflate: p.deflate,
                 })
             };
         }

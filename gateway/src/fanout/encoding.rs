@@ -5,13 +5,32 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::{
-    fanout::codec,
+    fanout::{codec, session::Presence},
     rooms::{Entry, Epoch, Origin, RoomName, Signal},
 };
 
 /// Index of an encoding in the registry of the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct EncodingId(pub u8);
+
+impl EncodingId {
+    const DEFLATED: u8 = 0x80;
+
+    /// The same encoding with its messages compressed, for connections that have agreed to it.
+    pub fn deflated(self) -> Self {
+        Self(self.0 | Self::DEFLATED)
+    }
+
+    /// Whether messages are compressed.
+    pub fn is_deflated(self) -> bool {
+        self.0 & Self::DEFLATED != 0
+    }
+
+    /// The encoding without compression, as it is registered.
+    pub fn plain(self) -> Self {
+        Self(self.0 & !Self::DEFLATED)
+    }
+}
 
 /// Writes entries and signals as whole WebSocket frames. Pure; called on the hub's threads.
 pub trait Encoding: Send + Sync {
@@ -21,11 +40,16 @@ pub trait Encoding: Send + Sync {
 
     /// Appends frames for a signal; nothing when the protocol does not show it.
     fn signal(&self, room: &RoomName, signal: &Signal, out: &mut ChunkWriter);
+
+    /// Appends frames that tell who is in a room. Writes nothing where that is for each session to decide, which is
+    /// told by [`crate::fanout::session::Input::Presence`] then.
+    fn presence(&self, _room: &RoomName, _presence: &Presence, _out: &mut ChunkWriter) {}
 }
 
 /// Collects the frames of one chunk.
 #[derive(Debug, Default)]
 pub struct ChunkWriter {
+    deflated: bool,
     bytes: Vec<u8>,
     hidden: Vec<Hidden>,
 }
@@ -39,14 +63,26 @@ pub struct Hidden {
 }
 
 impl ChunkWriter {
+    /// For an encoding, whose frames are compressed if it is a deflated one.
+    pub fn new(encoding: EncodingId) -> Self {
+        Self { deflated: encoding.is_deflated(), ..Self::default() }
+    }
+
     /// One unmasked TEXT frame; `payload` is UTF-8.
     pub fn text(&mut self, payload: &[u8]) {
-        codec::frame(&mut self.bytes, codec::TEXT, payload);
+        self.frame(codec::TEXT, payload);
     }
 
     /// One unmasked BINARY frame.
     pub fn binary(&mut self, payload: &[u8]) {
-        codec::frame(&mut self.bytes, codec::BINARY, payload);
+        self.frame(codec::BINARY, payload);
+    }
+
+    fn frame(&mut self, first: u8, payload: &[u8]) {
+        match self.deflated.then(|| codec::deflate(payload)).flatten() {
+            Some(small) => codec::frame(&mut self.bytes, first | codec::COMPRESSED, &small),
+            None => codec::frame(&mut self.bytes, first, payload),
+        }
     }
 
     /// Frames written inside `write` are not sent to the connection `from`.

@@ -115,8 +115,10 @@ pub enum ToReactor {
         from: u64,
         to: Option<u64>,
     },
+    /// For the sessions of an encoding that does not write it.
     Presence {
         room: RoomId,
+        encoding: EncodingId,
         presence: Arc<Presence>,
     },
 }

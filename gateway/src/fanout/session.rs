@@ -55,7 +55,8 @@ pub enum Input<'a> {
     /// Entries `from..=to` cannot be shown: trimmed, or skipped by the slow-consumer policy; the next one comes after
     /// `to`. `to` None: what was shown from `from` on is lost with its epoch; the next one may have the seq `from` again.
     Gap { room: RoomName, epoch: Epoch, from: u64, to: Option<u64> },
-    /// Once a second at most, and only for rooms joined with [`Join::presence`].
+    /// Once a second at most, and only for rooms joined with [`Join::presence`] in an encoding that leaves it to
+    /// sessions.
     Presence { room: RoomName, presence: Arc<Presence> },
     /// The gateway drains: part politely. The reactor closes the socket itself 5 s after this.
     /// `after`: milliseconds until the client should reconnect, already jittered.
@@ -116,7 +117,7 @@ pub struct Join {
     pub encoding: EncodingId,
     /// None: show what comes from now on. Some: show everything after the position.
     pub after: Option<Position>,
-    /// Whether to send [`Input::Presence`].
+    /// Whether to tell who is in the room: by the encoding, or else by [`Input::Presence`].
     pub presence: bool,
     /// Whether others are told ([`Signal::Joined`]).
     pub announce: bool,
@@ -243,4 +244,6 @@ pub struct Accepted {
     pub session: Box<dyn Session>,
     pub policy: Policy,
     pub protocol: crate::rooms::ProtocolId,
+    /// Whether messages may be compressed, in both directions.
+    pub deflate: bool,
 }

@@ -4,6 +4,7 @@
 
 pub mod admin;
 pub mod drain;
+mod extensions;
 pub mod gate;
 pub mod listen;
 pub mod metrics;

@@ -17,6 +17,7 @@ use crate::{
         session::{Accepted, Policy},
     },
     http::{
+        extensions,
         gate::{Gate, Place},
         metrics::Refusals,
         plain, unix_millis,
@@ -35,6 +36,8 @@ pub struct Served {
     /// Hosts on which every path is this protocol's, in lower case.
     pub hosts: Vec<String>,
     pub policy: Policy,
+    /// Whether permessage-deflate is agreed to.
+    pub deflate: bool,
 }
 
 /// Which protocols a listener offers.
@@ -109,18 +112,19 @@ impl Upgrades {
         let Some(upgrade) = request.extensions_mut().remove::<OnUpgrade>() else {
             return plain(StatusCode::UPGRADE_REQUIRED, "this connection cannot be upgraded\n");
         };
+        let deflate = served.deflate && extensions::offers_deflate(request.headers());
         let (policy, protocol) = (served.policy, served.protocol.id());
         let reactors = Arc::clone(&self.reactors);
         self.tasks.spawn(async move {
             if let Some((stream, leftover)) = take_back(upgrade).await {
-                let accepted = Accepted { stream, leftover, session, policy, protocol };
+                let accepted = Accepted { stream, leftover, session, policy, protocol, deflate };
                 if reactors.adopt(accepted).is_err() {
                     tracing::warn!("a reactor is flooded: a connection was dropped");
                 }
             }
             drop::<Place>(place);
         });
-        switching(&key)
+        switching(&key, deflate)
     }
 
     fn public_url(&self, headers: &HeaderMap) -> String {
@@ -177,7 +181,7 @@ async fn take_back(upgrade: OnUpgrade) -> Option<(std::net::TcpStream, bytes::By
     io.into_inner().into_std().ok().map(|stream| (stream, read_buf))
 }
 
-fn switching(accept: &str) -> Response<Body> {
+fn switching(accept: &str, deflate: bool) -> Response<Body> {
     let mut answer = Response::new(Body::empty());
     *answer.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     let headers = answer.headers_mut();
@@ -185,6 +189,9 @@ fn switching(accept: &str) -> Response<Body> {
     headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
     if let Ok(accept) = HeaderValue::from_str(accept) {
         headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
+    }
+    if deflate {
+        headers.insert(header::SEC_WEBSOCKET_EXTENSIONS, extensions::DEFLATE);
     }
     answer
 }

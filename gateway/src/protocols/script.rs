@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt::Write, sync::Arc};
 use crate::{
     fanout::{
         encoding::{ChunkWriter, Encoding},
-        session::{Answer, Ask, Context, Effect, Effects, Input, Joined, Posted, Session},
+        session::{Answer, Ask, Context, Effect, Effects, Input, Joined, Posted, Presence, Session},
     },
     rooms::{Author, Content, Entry, Epoch, Origin, Position, ProtocolId, RoomName, Signal},
 };
@@ -178,6 +178,13 @@ pub(crate) fn frames(encoding: &dyn Encoding, room: &str, epoch: Option<u64>, en
 pub(crate) fn signal_frames(encoding: &dyn Encoding, room: &str, signal: &Signal) -> Vec<Vec<u8>> {
     let mut out = ChunkWriter::default();
     encoding.signal(&name(room), signal, &mut out);
+    payloads(out)
+}
+
+/// The same for who is in a room.
+pub(crate) fn presence_frames(encoding: &dyn Encoding, room: &str, presence: &Presence) -> Vec<Vec<u8>> {
+    let mut out = ChunkWriter::default();
+    encoding.presence(&name(room), presence, &mut out);
     payloads(out)
 }
 

@@ -59,7 +59,13 @@ fn configure(room: &ChatRoom, endpoint: &Endpoint<'_>, protocol: Arc<dyn Protoco
         over_rate: protocol.over_rate(),
     };
     Configured {
-        served: Served { protocol, path: endpoint.path.to_owned(), hosts: endpoint.hosts.to_vec(), policy },
+        served: Served {
+            protocol,
+            path: endpoint.path.to_owned(),
+            hosts: endpoint.hosts.to_vec(),
+            policy,
+            deflate: endpoint.deflate,
+        },
         own_ports: endpoint.port.into_iter().chain(endpoint.http_port).collect(),
     }
 }

@@ -10,7 +10,7 @@ use tungstenite::protocol::frame::{
     coding::{Control, Data, OpCode},
 };
 
-use super::{Event, Violation, close, mask::unmask};
+use super::{Event, Violation, close, deflate, mask::unmask};
 
 /// Longest frame header of a client, in bytes.
 const HEADER_BYTES: usize = 14;
@@ -22,7 +22,9 @@ const CONTROL_BYTES: u64 = 125;
 #[derive(Debug)]
 pub(crate) struct Decoder {
     /// Largest payload of a whole message, in bytes.
-    limit: usize,
+    limit: u32,
+    /// Whether messages may come compressed.
+    inflates: bool,
     partial: Option<Box<Partial>>,
 }
 
@@ -35,6 +37,8 @@ struct Partial {
     frame: Option<Frame>,
     /// The fragmented or incomplete message: its kind once its first frame has begun.
     open: Option<Kind>,
+    /// Whether that message is compressed.
+    compressed: bool,
     message: Vec<u8>,
     /// How much of `message` is known to be UTF-8.
     valid: usize,
@@ -59,6 +63,8 @@ enum Lent {
 struct Frame {
     opcode: OpCode,
     last: bool,
+    /// Begins a compressed message.
+    compressed: bool,
     mask: [u8; 4],
     /// Payload bytes taken so far and still to come.
     taken: usize,
@@ -77,7 +83,17 @@ enum Step {
 impl Decoder {
     /// `limit`: largest payload of a whole message, in bytes.
     pub(crate) fn new(limit: usize) -> Self {
-        Self { limit, partial: None }
+        Self { limit: u32::try_from(limit).unwrap_or(u32::MAX), inflates: false, partial: None }
+    }
+
+    /// Takes compressed messages too, as the handshake has agreed.
+    pub(crate) fn inflating(self, inflates: bool) -> Self {
+        Self { inflates, ..self }
+    }
+
+    /// Whether compression was agreed on.
+    pub(crate) fn inflates(&self) -> bool {
+        self.inflates
     }
 
     /// Takes bytes of `input` from `at` on until something is whole; None when all are used up. Nothing may be asked of
@@ -107,7 +123,7 @@ impl Decoder {
         let Some(frame) = self.header(input, at)? else { return Ok(Step::Starved) };
         let whole = frame.left <= input.len() - *at;
         let control = matches!(frame.opcode, OpCode::Control(_));
-        let alone = control || (frame.last && frame.opcode != OpCode::Data(Data::Continue));
+        let alone = control || (frame.last && !frame.compressed && frame.opcode != OpCode::Data(Data::Continue));
         if whole && alone {
             return Ok(Step::Direct(frame));
         }
@@ -141,24 +157,29 @@ impl Decoder {
     }
 
     fn check(&self, header: &FrameHeader, length: u64) -> Result<Frame, Violation> {
-        if header.rsv1 || header.rsv2 || header.rsv3 {
+        let begins = matches!(header.opcode, OpCode::Data(Data::Text | Data::Binary));
+        let compressed = header.rsv1 && self.inflates && begins;
+        if header.rsv1 != compressed || header.rsv2 || header.rsv3 {
             return Err(Violation::Reserved);
         }
         let mask = header.mask.ok_or(Violation::Unmasked)?;
-        let open = self.partial.as_ref().is_some_and(|partial| partial.open.is_some());
+        let open = self.partial.as_ref().filter(|partial| partial.open.is_some());
         match header.opcode {
             OpCode::Control(_) if !header.is_final || length > CONTROL_BYTES => return Err(Violation::Control),
-            OpCode::Data(Data::Continue) if !open => return Err(Violation::Continuation),
-            OpCode::Data(Data::Text | Data::Binary) if open => return Err(Violation::Interleaved),
+            OpCode::Data(Data::Continue) if open.is_none() => return Err(Violation::Continuation),
+            OpCode::Data(Data::Text | Data::Binary) if open.is_some() => return Err(Violation::Interleaved),
             _ => {}
         }
-        let kept = self.partial.as_ref().map_or(0, |partial| partial.message.len());
+        let kept = open.map_or(0, |partial| partial.message.len());
         let data = matches!(header.opcode, OpCode::Data(_));
-        if data && length > (self.limit - kept.min(self.limit)) as u64 {
+        let small = compressed || open.is_some_and(|partial| partial.compressed);
+        let limit = self.limit();
+        let limit = limit + if small { deflate::overhead(limit) } else { 0 };
+        if data && length > limit.saturating_sub(kept) as u64 {
             return Err(Violation::TooLarge);
         }
         // Fits: bounded by the limit or by what a control frame holds.
-        Ok(Frame { opcode: header.opcode, last: header.is_final, mask, taken: 0, left: length as usize })
+        Ok(Frame { opcode: header.opcode, last: header.is_final, compressed, mask, taken: 0, left: length as usize })
     }
 
     /// Moves what has come of `frame` into a buffer.
@@ -167,7 +188,9 @@ impl Decoder {
         unmask(bytes, frame.mask, frame.taken);
         frame.taken += bytes.len();
         frame.left -= bytes.len();
+        let limit = self.limit();
         let partial = self.partial();
+        partial.compressed |= frame.compressed;
         match frame.opcode {
             OpCode::Control(_) => partial.control.extend_from_slice(bytes),
             OpCode::Data(data) => partial.append(data, bytes)?,
@@ -178,9 +201,18 @@ impl Decoder {
         }
         match (frame.opcode, partial.open) {
             (OpCode::Control(control), _) => Ok(Step::Kept(Lent::Control(control))),
-            (OpCode::Data(_), Some(kind)) if frame.last => Ok(Step::Kept(Lent::Message(kind))),
+            (OpCode::Data(_), Some(kind)) if frame.last => {
+                if partial.compressed {
+                    partial.message = deflate::inflate(&partial.message, limit)?;
+                }
+                Ok(Step::Kept(Lent::Message(kind)))
+            }
             _ => Ok(Step::Continue),
         }
+    }
+
+    fn limit(&self) -> usize {
+        self.limit as usize
     }
 
     fn partial(&mut self) -> &mut Partial {
@@ -201,7 +233,7 @@ impl Decoder {
         let Some(partial) = &mut self.partial else { return };
         match partial.lent.take() {
             Some(Lent::Message(_)) => {
-                (partial.open, partial.valid) = (None, 0);
+                (partial.open, partial.compressed, partial.valid) = (None, false, 0);
                 partial.message = Vec::new();
             }
             Some(Lent::Control(_)) => partial.control.clear(),
@@ -227,7 +259,7 @@ impl Partial {
             Data::Continue | Data::Reserved(_) => {}
         }
         self.message.extend_from_slice(bytes);
-        if self.open == Some(Kind::Text) {
+        if self.open == Some(Kind::Text) && !self.compressed {
             match std::str::from_utf8(&self.message[self.valid..]) {
                 Ok(text) => self.valid += text.len(),
                 Err(error) if error.error_len().is_none() => self.valid += error.valid_up_to(),

@@ -5,11 +5,15 @@
 
 mod close;
 mod decoder;
+mod deflate;
 mod mask;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use self::decoder::Decoder;
+pub(crate) use self::{
+    decoder::Decoder,
+    deflate::{COMPRESSED, deflate},
+};
 
 /// Opcodes of what we write, with the final bit.
 pub(crate) const TEXT: u8 = 0x81;
@@ -52,13 +56,15 @@ pub(crate) enum Violation {
     Utf8,
     #[error("message is too large")]
     TooLarge,
+    #[error("compressed data is broken")]
+    Compression,
 }
 
 impl Violation {
     /// The code to close with.
     pub(crate) fn code(self) -> u16 {
         match self {
-            Self::Utf8 => 1007,
+            Self::Utf8 | Self::Compression => 1007,
             Self::TooLarge => 1009,
             _ => 1002,
         }
@@ -69,6 +75,7 @@ impl Violation {
         match self {
             Self::Utf8 => "bad_utf8",
             Self::TooLarge => "too_large",
+            Self::Compression => "bad_compression",
             _ => "protocol_error",
         }
     }

@@ -41,7 +41,11 @@ fn client(first: u8, payload: &[u8]) -> Vec<u8> {
 
 /// Feeds `bytes` in pieces of the given sizes (the last goes on for ever).
 fn decode(limit: usize, bytes: &[u8], pieces: &[usize]) -> (Vec<Owned>, Option<Violation>) {
-    let (mut decoder, mut events, mut rest) = (Decoder::new(limit), Vec::new(), bytes);
+    decode_by(Decoder::new(limit), bytes, pieces)
+}
+
+fn decode_by(mut decoder: Decoder, bytes: &[u8], pieces: &[usize]) -> (Vec<Owned>, Option<Violation>) {
+    let (mut events, mut rest) = (Vec::new(), bytes);
     let mut sizes = pieces.iter().copied().chain(std::iter::repeat(pieces.last().copied().unwrap_or(usize::MAX)));
     while !rest.is_empty() {
         let size = sizes.next().unwrap_or(usize::MAX).clamp(1, rest.len());
@@ -246,5 +250,44 @@ proptest! {
         mask::unmask(a, MASK, 0);
         mask::unmask(b, MASK, cut);
         prop_assert_eq!(whole, split);
+    }
+}
+
+#[test]
+fn compressed_messages_are_read_however_the_bytes_come() {
+    let text = "a message that is long enough to be worth it, again and again and again and again";
+    let small = deflate(text.as_bytes()).unwrap();
+    let (head, tail) = small.split_at(small.len() / 2);
+    let bytes = [
+        client(TEXT | COMPRESSED, &small),
+        client(TEXT, b"plain"),
+        client(0x01 | COMPRESSED, head),
+        client(PING, b"p"),
+        client(0x80, tail),
+    ]
+    .concat();
+    let expected =
+        [Owned::Text(text.into()), Owned::Text("plain".into()), Owned::Ping(b"p".into()), Owned::Text(text.into())];
+    for size in 1..bytes.len() {
+        let (events, violation) = decode_by(Decoder::new(text.len()).inflating(true), &bytes, &[size]);
+        assert_eq!((&events[..], violation), (&expected[..], None), "in pieces of {size}");
+    }
+}
+
+#[test]
+fn compression_is_refused_where_it_was_not_agreed_on_or_makes_no_sense() {
+    let small = deflate(&[b'a'; 100]).unwrap();
+    let not_text = deflate(&[0xff; 100]).unwrap();
+    let cases = [
+        ("not agreed on", false, client(TEXT | COMPRESSED, &small), 1002),
+        ("a compressed ping", true, client(PING | COMPRESSED, b""), 1002),
+        ("on a continuation", true, [client(0x01, b"a"), client(0x80 | COMPRESSED, &small)].concat(), 1002),
+        ("broken data", true, client(TEXT | COMPRESSED, &[0x06; 20]), 1007),
+        ("not UTF-8 inside", true, client(TEXT | COMPRESSED, &not_text), 1007),
+        ("too large inside", true, client(TEXT | COMPRESSED, &deflate(&[b'a'; 101]).unwrap()), 1009),
+    ];
+    for (what, agreed, bytes, code) in cases {
+        let (events, violation) = decode_by(Decoder::new(100).inflating(agreed), &bytes, &[bytes.len()]);
+        assert_eq!((events, violation.map(Violation::code)), (vec![], Some(code)), "{what}");
     }
 }

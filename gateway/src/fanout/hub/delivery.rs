@@ -10,7 +10,7 @@ use crate::{
         encoding::{Chunk, ChunkWriter, Encoding, EncodingId},
         link::{ConnectionId, ReactorId, RoomId, ToReactor},
         reactor::ReactorSender,
-        session::Answer,
+        session::{Answer, Presence},
     },
     rooms::{Entry, Epoch, RoomName, Signal},
 };
@@ -38,8 +38,8 @@ impl Encodings {
         Self(by_id)
     }
 
-    fn get(&self, EncodingId(id): EncodingId) -> Option<&dyn Encoding> {
-        self.0.get(usize::from(id))?.as_deref()
+    fn get(&self, encoding: EncodingId) -> Option<&dyn Encoding> {
+        self.0.get(usize::from(encoding.plain().0))?.as_deref()
     }
 }
 
@@ -78,7 +78,7 @@ impl Delivery {
         entries: &[Arc<Entry>],
     ) -> Option<Chunk> {
         let seqs = (entries.first()?.seq, entries.last()?.seq);
-        let mut out = ChunkWriter::default();
+        let mut out = ChunkWriter::new(encoding);
         self.encodings.get(encoding)?.entries(room, epoch, entries, &mut out);
         tick(&self.counters.encoded);
         (!out.is_empty()).then(|| out.seal(Some(seqs)))
@@ -86,7 +86,7 @@ impl Delivery {
 
     /// A signal as one chunk; None when the encoding does not show it.
     pub(super) fn encode_signal(&self, encoding: EncodingId, room: &RoomName, signal: &Signal) -> Option<Chunk> {
-        let mut out = ChunkWriter::default();
+        let mut out = ChunkWriter::new(encoding);
         self.encodings.get(encoding)?.signal(room, signal, &mut out);
         (!out.is_empty()).then(|| out.seal(None))
     }
@@ -112,6 +112,32 @@ impl Delivery {
                 let chunk = chunk.clone();
                 self.push(reactor, ToReactor::Chunk { room, encoding, epoch, chunk });
             }
+        }
+    }
+
+    /// Queues who is in a room, for each reactor with members that want to know: as a chunk where the encoding writes
+    /// one, else for the sessions.
+    pub(super) fn presence(
+        &mut self,
+        id: RoomId,
+        room: &RoomName,
+        epoch: Epoch,
+        watchers: impl Iterator<Item = Seat>,
+        presence: &Arc<Presence>,
+    ) {
+        let mut sealed: Option<(EncodingId, Option<Chunk>)> = None;
+        for Seat { encoding, reactor, .. } in watchers {
+            if sealed.as_ref().is_none_or(|(sealed, _)| *sealed != encoding) {
+                let mut out = ChunkWriter::new(encoding);
+                self.encodings.get(encoding).into_iter().for_each(|writes| writes.presence(room, presence, &mut out));
+                sealed = Some((encoding, (!out.is_empty()).then(|| out.seal(None))));
+            }
+            let chunk = sealed.as_ref().and_then(|(_, chunk)| chunk.clone());
+            let message = match chunk {
+                Some(chunk) => ToReactor::Chunk { room: id, encoding, epoch, chunk },
+                None => ToReactor::Presence { room: id, encoding, presence: Arc::clone(presence) },
+            };
+            self.push(reactor, message);
         }
     }
 

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::{actor::Actor, delivery::Seat, room::Room, timers::Due};
 use crate::{
-    fanout::{link::ToReactor, session},
+    fanout::session,
     rooms::{Author, RoomName, Signal},
 };
 
@@ -96,9 +96,8 @@ impl Actor {
             return;
         }
         room.presence.told = Some((members, Instant::now()));
-        let (id, presence) = (room.id, Arc::new(session::Presence { members, joined, left }));
-        let message = || ToReactor::Presence { room: id, presence: Arc::clone(&presence) };
-        self.delivery.each(room.watchers(), message);
+        let presence = Arc::new(session::Presence { members, joined, left });
+        self.delivery.presence(room.id, name, room.told, room.watchers(), &presence);
     }
 
     /// Reads the sums that were not read for longest: a dead gateway's members are gone with its lease, unannounced.

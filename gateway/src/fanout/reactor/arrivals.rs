@@ -33,7 +33,7 @@ impl Reactor {
                 }
             }
             ToReactor::Gap { room, epoch, from, to } => self.gap(room, epoch, from, to),
-            ToReactor::Presence { room, presence } => self.presence(room, &presence),
+            ToReactor::Presence { room, encoding, presence } => self.presence(room, encoding, &presence),
         }
         0
     }
@@ -126,16 +126,15 @@ impl Reactor {
         }
     }
 
-    fn presence(&mut self, room: RoomId, presence: &Arc<Presence>) {
-        for (_, index) in self.rooms.get(&room).cloned().unwrap_or_default() {
-            let feed = &self.feeds[index as usize];
-            let name = feed.name.clone();
-            let wanting = feed.members.iter().filter(|member| member.presence);
-            let slots: Vec<u32> = wanting.map(|member| member.slot).collect();
-            for slot in slots {
-                if self.reads(slot as usize, index) {
-                    self.tell(slot as usize, Input::Presence { room: name.clone(), presence: Arc::clone(presence) });
-                }
+    fn presence(&mut self, room: RoomId, encoding: EncodingId, presence: &Arc<Presence>) {
+        let Some(index) = self.feed_of(room, encoding) else { return };
+        let feed = &self.feeds[index as usize];
+        let name = feed.name.clone();
+        let wanting = feed.members.iter().filter(|member| member.presence);
+        let slots: Vec<u32> = wanting.map(|member| member.slot).collect();
+        for slot in slots {
+            if self.reads(slot as usize, index) {
+                self.tell(slot as usize, Input::Presence { room: name.clone(), presence: Arc::clone(presence) });
             }
         }
     }

@@ -110,12 +110,15 @@ impl Reactor {
         self.mark_dirty(slot);
     }
 
-    fn join(&mut self, slot: usize, join: Join) {
+    fn join(&mut self, slot: usize, mut join: Join) {
         let most = self.settings.rooms_per_connection;
         let Some(connection) = self.connections.cold[slot].as_deref_mut() else { return };
         let reads = |reading: &super::connection::Reading| self.feeds[reading.feed as usize].name == join.room;
         if connection.rooms.len() >= most && !connection.rooms.iter().any(reads) {
             return self.deferred.push(Deferred::RoomLimit);
+        }
+        if connection.decoder.inflates() {
+            join.encoding = join.encoding.deflated();
         }
         let (room, presence, protocol) = (join.room.clone(), join.presence, connection.protocol);
         if self.begin_asking(slot, Pending::Join { room, presence }) {

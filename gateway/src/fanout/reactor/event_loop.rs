@@ -1,6 +1,6 @@
 //! The loop of one reactor thread.
 //!
-//! Decides in what order a turn does its work, how much of each, and when the next flush may begin.
+//! Decides in what order a turn does its work, and how much of each.
 
 use std::{
     io,
@@ -19,6 +19,7 @@ use super::{
     counters::Counters,
     inbox::{self, Wake},
     orders::Orders,
+    pace::Pace,
     turn::Reactor,
     wheel::TICK,
 };
@@ -31,16 +32,6 @@ const ADOPTIONS: usize = 64;
 
 /// Writes in a turn, some milliseconds, before sockets are read again.
 const WRITES: usize = 1024;
-
-/// The longest pause between two flushes.
-const LONGEST_PAUSE: Duration = Duration::from_millis(20);
-
-/// The pause is this multiple of what the last flush cost: a fifth of a thread goes into flushing before the pause
-/// has reached its longest, and what arrives meanwhile shares a write.
-const PAUSE: u32 = 4;
-
-/// Shorter pauses are not kept: epoll waits whole milliseconds.
-const SHORTEST_PAUSE: Duration = Duration::from_micros(250);
 
 /// A reactor's ends of what the other threads hold.
 pub(super) struct EventLoop {
@@ -82,9 +73,9 @@ impl EventLoop {
         let registry = poll.registry().try_clone()?;
         let mut reactor = Reactor::new(id, settings, registry, hub, orders.clone(), counters.clone(), load);
         let mut events = Events::with_capacity(1024);
-        let mut pace = Pace::default();
+        let mut flushing = Flushing::new();
         loop {
-            let wait = reactor.due_in(pace.wait(reactor.wants_flush()));
+            let wait = reactor.due_in(flushing.wait(reactor.wants_flush()));
             // While a flush is due its time ends the wait: no need to be woken for what it will pick up anyway.
             let quiet = || inbox.is_empty() && adopted.is_empty() && !orders.shutting_down();
             let asleep = wait.is_none_or(|wait| !wait.is_zero()) && (reactor.wants_flush() || wake.may_sleep(quiet));
@@ -105,13 +96,13 @@ impl EventLoop {
                 reactor.adopt(*accepted);
             }
             reactor.read_sockets();
-            if !reactor.wants_flush() || pace.may_flush() {
+            if !reactor.wants_flush() || flushing.may_begin() {
                 // Never within a flush: it would chase an end that moves.
-                if !pace.flushing {
+                if !flushing.begun {
                     take_batches(&mut inbox, &mut reactor, settings.ring_bytes / 4);
                 }
-                pace.flush(&mut reactor);
-                counters.flush_pause_micros.store(pace.pause.as_micros() as u64, Relaxed);
+                flushing.flush(&mut reactor);
+                counters.flush_pause_micros.store(flushing.pace.pause().as_micros() as u64, Relaxed);
             }
             reactor.end_turn();
         }
@@ -131,44 +122,39 @@ fn take_batches(inbox: &mut Inbox, reactor: &mut Reactor, bytes: usize) {
     }
 }
 
-/// When the reactor may flush.
-struct Pace {
-    /// A flush has begun and was interrupted.
-    flushing: bool,
+/// The flush of a turn, and whether it goes on in the next.
+struct Flushing {
+    /// It has begun and was interrupted.
+    begun: bool,
     /// What it has cost so far.
     cost: Duration,
-    pause: Duration,
-    next: Instant,
+    pace: Pace,
 }
 
-impl Default for Pace {
-    fn default() -> Self {
-        Self { flushing: false, cost: Duration::ZERO, pause: Duration::ZERO, next: Instant::now() }
+impl Flushing {
+    fn new() -> Self {
+        Self { begun: false, cost: Duration::ZERO, pace: Pace::new(Instant::now()) }
     }
-}
 
-impl Pace {
     /// How long a flush that is `wanted` has to wait; None when none is.
     fn wait(&self, wanted: bool) -> Option<Duration> {
-        wanted.then(|| if self.flushing { Duration::ZERO } else { self.next.saturating_duration_since(Instant::now()) })
+        wanted.then(|| if self.begun { Duration::ZERO } else { self.pace.wait(Instant::now()) })
     }
 
-    fn may_flush(&self) -> bool {
+    fn may_begin(&self) -> bool {
         self.wait(true) == Some(Duration::ZERO)
     }
 
     fn flush(&mut self, reactor: &mut Reactor) {
-        if !reactor.wants_flush() || !self.may_flush() {
+        if !reactor.wants_flush() || !self.may_begin() {
             return;
         }
         let start = Instant::now();
-        self.flushing = !reactor.flush(WRITES);
+        self.begun = !reactor.flush(WRITES);
         let end = Instant::now();
         self.cost += end - start;
-        if !self.flushing {
-            let pause = (self.cost * PAUSE).min(LONGEST_PAUSE);
-            self.pause = if pause < SHORTEST_PAUSE { Duration::ZERO } else { pause };
-            (self.next, self.cost) = (end + self.pause, Duration::ZERO);
+        if !self.begun {
+            self.pace.flushed(std::mem::take(&mut self.cost), end);
         }
     }
 }

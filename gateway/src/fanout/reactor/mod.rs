@@ -16,6 +16,7 @@ mod feed;
 mod flush;
 mod inbox;
 mod orders;
+mod pace;
 mod parked;
 mod rate;
 mod reading;

@@ -167,7 +167,7 @@ impl Reactor {
 
     /// Takes a socket over.
     pub(super) fn adopt(&mut self, accepted: Accepted) {
-        let Accepted { stream, leftover, session, policy, protocol } = accepted;
+        let Accepted { stream, leftover, session, policy, protocol, deflate } = accepted;
         if let Err(error) = prepare(&stream) {
             tracing::debug!(%error, "failed to prepare a socket");
             self.load.fetch_sub(1, Relaxed);
@@ -175,7 +175,7 @@ impl Reactor {
         }
         let connection = Connection {
             session: Some(session),
-            decoder: Decoder::new(policy.message_bytes),
+            decoder: Decoder::new(policy.message_bytes).inflating(deflate),
             bucket: Bucket::new(policy.messages_per_second),
             unread: None,
             outgoing: Default::default(),

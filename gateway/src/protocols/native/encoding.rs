@@ -4,10 +4,13 @@ use std::sync::Arc;
 
 use super::{
     identity::base36,
-    reply::{Item, Reply},
+    reply::{Item, Reply, people},
 };
 use crate::{
-    fanout::encoding::{ChunkWriter, Encoding},
+    fanout::{
+        encoding::{ChunkWriter, Encoding},
+        session::Presence,
+    },
     rooms::{Entry, Epoch, RoomName, Signal},
 };
 
@@ -46,6 +49,11 @@ impl Encoding for NativeEncoding {
             // Told by presence, once a second.
             Signal::Joined { .. } | Signal::Left { .. } | Signal::Count => {}
         }
+    }
+
+    fn presence(&self, room: &RoomName, Presence { members, joined, left }: &Presence, out: &mut ChunkWriter) {
+        let (joined, left) = (people(joined), people(left));
+        out.text(Reply::Presence { room: room.as_str(), members: *members, joined, left }.text().as_bytes());
     }
 }
 

@@ -6,7 +6,7 @@ use serde_json::{Number, value::RawValue};
 
 use super::{
     ENCODING, Settings, identity,
-    reply::{Code, Item, Reply, You, people},
+    reply::{Code, Item, Reply, You},
     request::{self, Op, Problem},
 };
 use crate::{
@@ -78,15 +78,12 @@ impl Session for NativeSession {
             }
             Input::Pong => self.unanswered = 0,
             Input::Timer(PING) => self.ping(out),
-            Input::Timer(_) | Input::Closed => {}
+            // Who is in a room is told by the encoding.
+            Input::Timer(_) | Input::Presence { .. } | Input::Closed => {}
             Input::Answer(answer) => self.answer(answer, out),
             Input::Posted { tag, result } => self.posted(tag, result, out),
             Input::Gap { room, epoch, from, to } => {
                 say(&Reply::Gap { room: room.as_str(), epoch, from, to }, out);
-            }
-            Input::Presence { room, presence } => {
-                let (joined, left) = (people(&presence.joined), people(&presence.left));
-                say(&Reply::Presence { room: room.as_str(), members: presence.members, joined, left }, out);
             }
             Input::Moved { after } => say(&Reply::Moved { after }, out),
         }

@@ -10,7 +10,7 @@ use crate::{
     fanout::session::{Answer, Gap, Input, PostError, Posted, Presence},
     protocols::{
         Handshake, Protocol,
-        script::{Peer, UNIX, entry, frames, joined, name, person, signal_frames, texts},
+        script::{Peer, UNIX, entry, frames, joined, name, person, presence_frames, signal_frames, texts},
     },
     rooms::{Epoch, Origin, ProtocolId, Signal},
 };
@@ -337,13 +337,8 @@ fn a_join_that_fails_says_why() {
 }
 
 #[test]
-fn presence_gaps_and_moves_are_told() {
+fn gaps_and_moves_are_told() {
     let mut peer = ada();
-    let presence = Presence { members: 43, joined: vec![person("u2", "bob")], left: vec![] };
-    assert_eq!(
-        peer.input(Input::Presence { room: name("lobby"), presence: Arc::new(presence) }),
-        [r#"{"op":"presence","room":"lobby","members":43,"joined":[{"id":"u2","name":"bob"}],"left":[]}"#]
-    );
     let gap = Input::Gap { room: name("lobby"), epoch: Epoch(724), from: 119, to: Some(125) };
     assert_eq!(peer.input(gap), [r#"{"op":"gap","room":"lobby","epoch":"k4","from":119,"to":125}"#]);
     assert_eq!(peer.input(Input::Moved { after: 850 }), [r#"{"op":"moved","after":850}"#]);
@@ -405,6 +400,16 @@ fn typing_is_shown_and_coming_and_going_is_left_to_presence() {
     for signal in [came, left, Signal::Count] {
         assert!(signal_frames(&NativeEncoding, "lobby", &signal).is_empty());
     }
+}
+
+#[test]
+fn presence_is_written_once_for_all_readers() {
+    let presence = Presence { members: 43, joined: vec![person("u2", "bob")], left: vec![] };
+    let told = texts(presence_frames(&NativeEncoding, "lobby", &presence));
+    assert_eq!(
+        told,
+        [r#"{"op":"presence","room":"lobby","members":43,"joined":[{"id":"u2","name":"bob"}],"left":[]}"#]
+    );
 }
 
 #[test]

@@ -230,6 +230,7 @@ fn presence_reaches_those_who_asked_for_it() {
     let presence = crate::fanout::session::Presence { members: 42, ..Default::default() };
     let message = crate::fanout::link::ToReactor::Presence {
         room: crate::fanout::link::RoomId(1),
+        encoding: ENCODING,
         presence: std::sync::Arc::new(presence),
     };
     rig.push(client.id.unwrap().reactor, vec![message]);

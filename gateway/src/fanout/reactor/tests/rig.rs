@@ -199,7 +199,7 @@ impl Rig {
         let (stream, _) = self.listener.accept().unwrap();
         let (told, events) = sync_channel(64);
         let session = Box::new(Script { events: told });
-        let accepted = Accepted { stream, leftover, session, policy, protocol: ProtocolId::Native };
+        let accepted = Accepted { stream, leftover, session, policy, protocol: ProtocolId::Native, deflate: false };
         assert!(self.reactors.adopt(accepted).is_ok());
         ours.set_read_timeout(Some(PATIENCE)).unwrap();
         ours.set_nodelay(true).unwrap();
