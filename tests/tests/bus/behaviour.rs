@@ -138,6 +138,22 @@ async fn a_reader_resumes_where_it_stood_and_gets_every_byte(a: &Gateway, b: &Ga
     Ok(())
 }
 
+async fn an_inbox_is_read_like_any_room(a: &Gateway, b: &Gateway) -> Result<()> {
+    let inbox = RoomName::private("pairs", 7);
+    let partition = Partition::of(&inbox);
+    let start = b.end(partition).await?;
+    b.watch(partition, true).await;
+    say(a, &inbox, "u1", "1").await?;
+    let (records, _) = follow(b, partition, start, Duration::from_secs(5), |r| entries(r).count() == 1).await?;
+    ensure!(entries(&records).all(|(room, _)| *room == inbox));
+    ensure!(b.history(&inbox, None, 10).await?.entries.len() == 1);
+    a.signal(&inbox, &Signal::Count).await;
+    let signals = timeout(Duration::from_secs(3), b.signals()).await?;
+    b.watch(partition, false).await;
+    ensure!(signals == [(inbox, Signal::Count)], "{signals:?}");
+    Ok(())
+}
+
 async fn a_waiting_reader_wakes_at_once(a: &Gateway, b: &Gateway) -> Result<()> {
     let room = room("wakes");
     let partition = Partition::of(&room);
@@ -247,6 +263,7 @@ async fn behaves_as_a_bus(a: Gateway, b: Gateway) -> Result<()> {
     seqs_are_contiguous_while_two_gateways_post_to_many_rooms(a, b).await.context("contiguous seqs")?;
     a_key_is_written_once_whichever_gateway_brings_it(a, b).await.context("dedupe")?;
     a_reader_resumes_where_it_stood_and_gets_every_byte(a, b).await.context("resume")?;
+    an_inbox_is_read_like_any_room(a, b).await.context("inbox")?;
     a_waiting_reader_wakes_at_once(a, b).await.context("wakes")?;
     history_pages_backwards_to_its_bound(a, b).await.context("history")?;
     a_reader_that_fell_out_of_the_stream_is_told(a, b).await.context("trimmed")?;

@@ -12,14 +12,14 @@ use sha2::{Digest, Sha256};
 use crate::rooms::{Author, Content, Entry, Epoch, Origin, Post, ProtocolId};
 
 /// The format that this release writes, and the newest that it reads.
-pub(super) const FORMAT: u8 = 1;
+pub const FORMAT: u8 = 1;
 
 const EXTRA: u8 = 1;
 const VERBATIM: u8 = 2;
 
 /// Why stored bytes are no entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Unreadable {
+pub enum Unreadable {
     #[error("an entry is of format {0}, this release reads up to {FORMAT}")]
     Format(u8),
     #[error("an entry is damaged")]
@@ -28,10 +28,10 @@ pub(super) enum Unreadable {
 
 /// What the stream says beside the stored bytes.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Place {
-    pub(super) seq: u64,
-    pub(super) epoch: Epoch,
-    pub(super) time: u64,
+pub struct Place {
+    pub seq: u64,
+    pub epoch: Epoch,
+    pub time: u64,
 }
 
 fn put(out: &mut Vec<u8>, bytes: &[u8]) {
@@ -62,7 +62,7 @@ fn text(input: &mut Bytes) -> Option<Arc<str>> {
 }
 
 /// The bytes that are stored for a post.
-pub(super) fn encode(post: &Post) -> Bytes {
+pub fn encode(post: &Post) -> Bytes {
     let Post { room: _, from: Author { id, name, extra }, protocol, key, content, durable: _, origin } = post;
     let body = content.body.get().as_bytes();
     let verbatim = content.verbatim.as_deref();
@@ -104,7 +104,7 @@ fn parts(mut input: Bytes, place: Place) -> Option<Entry> {
 }
 
 /// The entry at `place` from its stored bytes.
-pub(super) fn decode(mut stored: Bytes, place: Place) -> Result<Entry, Unreadable> {
+pub fn decode(mut stored: Bytes, place: Place) -> Result<Entry, Unreadable> {
     match stored.try_get_u8() {
         Ok(FORMAT) => parts(stored, place).ok_or(Unreadable::Damaged),
         Ok(other) => Err(Unreadable::Format(other)),

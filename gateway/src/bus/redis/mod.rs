@@ -5,13 +5,13 @@
 mod accounts;
 mod append;
 mod cluster;
-mod entry;
+pub mod entry;
 mod history;
 mod node;
 mod pair;
 mod person;
 mod presence;
-mod record;
+pub mod record;
 mod replication;
 mod script;
 mod signals;

@@ -52,8 +52,18 @@ fn item(generation: u64, fields: &[Value]) -> Result<Item, Unreadable> {
     let mut numbers = mark.split(' ').map_while(|number| number.parse().ok());
     let (seq, time) = numbers.next().zip(numbers.next()).ok_or(Unreadable::Damaged)?;
     let stored = bytes(get("e")?).ok_or(Unreadable::Damaged)?;
-    let entry = entry::decode(stored, Place { seq, epoch: Epoch(generation), time })?;
+    let entry = entry::decode(stored, place(seq, generation, time)?)?;
     Ok(Item::Entry(Routed { room, entry: Arc::new(entry) }))
+}
+
+/// First number that some clients cannot read exactly.
+const LARGE: u64 = 1 << 53;
+
+/// Where an entry stands, with the numbers that a script can have written: clients are shown them, times also in
+/// thousandths.
+fn place(seq: u64, generation: u64, time: u64) -> Result<Place, Unreadable> {
+    let written = (1..LARGE).contains(&seq) && time < LARGE / 1000;
+    written.then_some(Place { seq, epoch: Epoch(generation), time }).ok_or(Unreadable::Damaged)
 }
 
 /// An item of a stream: both halves of its id, and its fields.
@@ -71,13 +81,14 @@ fn items(stream: Value) -> Result<Vec<Raw>, Unreadable> {
 
 /// Reads the answer of an XREAD of one stream from `from`, up to and with the first boundary: another process writes
 /// behind it, so the reader chooses its server again first.
-pub(super) fn batch(answer: Value, from: Offset) -> Result<Batch, Unreadable> {
+pub fn batch(answer: Value, from: Offset) -> Result<Batch, Unreadable> {
     let mut batch = Batch { records: Vec::new(), next: from };
     // RESP2: [[key, items]].
     let Some(stream) = list(answer).into_iter().next() else { return Ok(batch) };
     let stream = list(stream).into_iter().nth(1).unwrap_or(Value::Null);
     for ((generation, offset), fields) in items(stream)? {
-        let expected = batch.next.offset + 1;
+        // Nothing comes after the last offset.
+        let expected = batch.next.offset.checked_add(1);
         match item(generation, &fields)? {
             Item::Boundary(base) => {
                 if base > batch.next.offset {
@@ -89,7 +100,7 @@ pub(super) fn batch(answer: Value, from: Offset) -> Result<Batch, Unreadable> {
                 return Ok(batch);
             }
             Item::Entry(routed) => {
-                if offset != expected || generation != batch.next.generation {
+                if Some(offset) != expected || generation != batch.next.generation {
                     batch.records.push(Record::Trimmed);
                 }
                 batch.records.push(Record::Entry(routed));
@@ -108,11 +119,11 @@ pub(super) fn head(value: Value) -> Result<Offset, Fault> {
 }
 
 /// The entries of a history segment, as XREVRANGE gives them: newest first, ids `<seq>-<generation>`.
-pub(super) fn history(answer: Value) -> Result<Vec<Arc<crate::rooms::Entry>>, Unreadable> {
+pub fn history(answer: Value) -> Result<Vec<Arc<crate::rooms::Entry>>, Unreadable> {
     let read = |((seq, generation), fields): Raw| {
         let time = field(&fields, "t").as_ref().and_then(number).ok_or(Unreadable::Damaged)?;
         let stored = field(&fields, "e").and_then(bytes).ok_or(Unreadable::Damaged)?;
-        entry::decode(stored, Place { seq, epoch: Epoch(generation), time }).map(Arc::new)
+        entry::decode(stored, place(seq, generation, time)?).map(Arc::new)
     };
     items(answer)?.into_iter().map(read).collect()
 }
@@ -219,5 +230,18 @@ mod tests {
             assert_eq!(batch(Value::Array(vec![stream]), from).unwrap_err(), Unreadable::Damaged);
         }
         assert_eq!(head(texts(&["7"])).unwrap_err(), Fault::Absent);
+    }
+
+    #[test]
+    fn numbers_that_no_script_writes_are_refused() {
+        for mark in ["0 5 0", "9007199254740992 5 0", "1 9007199254741 0"] {
+            let stream = Value::Array(vec!["log".into(), Value::Array(vec![said("7-4", mark)])]);
+            assert_eq!(
+                batch(Value::Array(vec![stream]), Offset::default()).unwrap_err(),
+                Unreadable::Damaged,
+                "{mark}"
+            );
+        }
+        assert_eq!(kinds(&read((7, u64::MAX), vec![said("7-4", "11 5 0")])), ["trimmed", "11"]);
     }
 }
