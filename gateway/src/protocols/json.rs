@@ -9,8 +9,10 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-/// Deepest nesting that is passed on: what common JSON readers take, so that no client breaks another.
-const MAX_DEPTH: usize = 128;
+/// Deepest nesting of a frame that is passed on: what common JSON readers take, so that no client breaks another.
+const MAX_DEPTH: usize = 127;
+/// Levels that the frames of this server put around a value at most: an item in a list in an object.
+const WRAPPING: usize = 3;
 
 /// The values of `names` in a JSON object, absent ones as None; None when `text` is no JSON object.
 pub(crate) fn fields<'a, const N: usize>(text: &'a str, names: [&str; N]) -> Option<[Option<&'a RawValue>; N]> {
@@ -153,6 +155,11 @@ pub(crate) fn string(raw: &RawValue) -> Option<Cow<'_, str>> {
 #[derive(Deserialize)]
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
+/// True when the bytes are one JSON value in UTF-8.
+pub(crate) fn is_json(bytes: &[u8]) -> bool {
+    serde_json::from_slice::<&RawValue>(bytes).is_ok()
+}
+
 /// `value` as compact JSON.
 pub(crate) fn write<T: serde::Serialize>(value: &T) -> String {
     // Cannot fail: the protocols' replies are structs of strings, numbers and raw JSON.
@@ -164,8 +171,14 @@ pub(crate) fn raw<T: serde::Serialize>(value: &T) -> Box<RawValue> {
     serde_json::value::to_raw_value(value).unwrap_or_else(|_| RawValue::NULL.to_owned())
 }
 
-/// True when brackets nest at most 128 deep.
-pub(crate) fn shallow(json: &str) -> bool {
+/// True when a frame nests at most 127 deep.
+pub(crate) fn shallow(frame: &str) -> bool {
+    depth(frame) <= MAX_DEPTH
+}
+
+/// How deep brackets nest.
+fn depth(json: &str) -> usize {
+    let mut deepest = 0;
     let (mut depth, mut quoted, mut escaped) = (0_usize, false, false);
     for byte in json.bytes() {
         match byte {
@@ -176,16 +189,15 @@ pub(crate) fn shallow(json: &str) -> bool {
             b'}' | b']' if !quoted => depth = depth.saturating_sub(1),
             _ => {}
         }
-        if depth > MAX_DEPTH {
-            return false;
-        }
+        deepest = deepest.max(depth);
     }
-    true
+    deepest
 }
 
-/// True when every reader can take the value: numbers in range, escapes that are Unicode, nesting within bounds.
+/// True when every reader can take the value inside a frame: numbers in range, escapes that are Unicode, nesting of at
+/// most 124 levels.
 pub(crate) fn portable(json: &RawValue) -> bool {
-    serde_json::from_str::<Portable>(json.get()).is_ok()
+    depth(json.get()) <= MAX_DEPTH - WRAPPING && serde_json::from_str::<Portable>(json.get()).is_ok()
 }
 
 struct Portable;
@@ -271,8 +283,8 @@ mod tests {
 
     #[test]
     fn deep_nesting_is_seen_outside_strings_only() {
-        assert!(shallow(&format!("{}{}", "[".repeat(128), "]".repeat(128))));
-        assert!(!shallow(&format!("{}{}", "[".repeat(129), "]".repeat(129))));
+        assert!(shallow(&format!("{}{}", "[".repeat(127), "]".repeat(127))));
+        assert!(!shallow(&format!("{}{}", "[".repeat(128), "]".repeat(128))));
         assert!(shallow(&format!(r#""\"{}""#, "[".repeat(500))));
     }
 
@@ -281,6 +293,7 @@ mod tests {
         assert!(portable(&raw_of(r#"{"a":[1,-2.5,true,null,"\ud83d\ude00"]}"#)));
         assert!(!portable(&raw_of(r#"{"a":"\ud800"}"#)));
         assert!(!portable(&raw_of(r#"{"a":1e999}"#)));
-        assert!(!portable(&raw_of(&format!("{}{}", "[".repeat(200), "]".repeat(200)))));
+        assert!(portable(&raw_of(&format!("{}{}", "[".repeat(124), "]".repeat(124)))));
+        assert!(!portable(&raw_of(&format!("{}{}", "[".repeat(125), "]".repeat(125)))));
     }
 }

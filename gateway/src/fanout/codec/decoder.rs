@@ -20,7 +20,7 @@ const CONTROL_BYTES: u64 = 125;
 
 /// Decodes one connection's bytes, however they are split.
 #[derive(Debug)]
-pub(crate) struct Decoder {
+pub struct Decoder {
     /// Largest payload of a whole message, in bytes.
     limit: u32,
     /// Whether messages may come compressed.
@@ -82,23 +82,23 @@ enum Step {
 
 impl Decoder {
     /// `limit`: largest payload of a whole message, in bytes.
-    pub(crate) fn new(limit: usize) -> Self {
+    pub fn new(limit: usize) -> Self {
         Self { limit: u32::try_from(limit).unwrap_or(u32::MAX), inflates: false, partial: None }
     }
 
     /// Takes compressed messages too, as the handshake has agreed.
-    pub(crate) fn inflating(self, inflates: bool) -> Self {
+    pub fn inflating(self, inflates: bool) -> Self {
         Self { inflates, ..self }
     }
 
     /// Whether compression was agreed on.
-    pub(crate) fn inflates(&self) -> bool {
+    pub fn inflates(&self) -> bool {
         self.inflates
     }
 
     /// Takes bytes of `input` from `at` on until something is whole; None when all are used up. Nothing may be asked of
     /// the decoder after a violation.
-    pub(crate) fn next<'a>(&'a mut self, input: &'a mut [u8], at: &mut usize) -> Result<Option<Event<'a>>, Violation> {
+    pub fn next<'a>(&'a mut self, input: &'a mut [u8], at: &mut usize) -> Result<Option<Event<'a>>, Violation> {
         self.take_back();
         loop {
             match self.step(input, at)? {

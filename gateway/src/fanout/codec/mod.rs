@@ -10,21 +10,21 @@ mod mask;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use self::{
+pub use self::{
     decoder::Decoder,
     deflate::{COMPRESSED, deflate},
 };
 
 /// Opcodes of what we write, with the final bit.
-pub(crate) const TEXT: u8 = 0x81;
-pub(crate) const BINARY: u8 = 0x82;
-pub(crate) const CLOSE: u8 = 0x88;
-pub(crate) const PING: u8 = 0x89;
-pub(crate) const PONG: u8 = 0x8a;
+pub const TEXT: u8 = 0x81;
+pub const BINARY: u8 = 0x82;
+pub const CLOSE: u8 = 0x88;
+pub const PING: u8 = 0x89;
+pub const PONG: u8 = 0x8a;
 
 /// What a client sent. Borrows from the bytes read, or from what the decoder kept of earlier reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Event<'a> {
+pub enum Event<'a> {
     Text(&'a str),
     Binary(&'a [u8]),
     Ping(&'a [u8]),
@@ -35,7 +35,7 @@ pub(crate) enum Event<'a> {
 
 /// How a client broke the protocol; ends the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Violation {
+pub enum Violation {
     #[error("reserved bits are set")]
     Reserved,
     #[error("unknown opcode")]
@@ -62,7 +62,7 @@ pub(crate) enum Violation {
 
 impl Violation {
     /// The code to close with.
-    pub(crate) fn code(self) -> u16 {
+    pub fn code(self) -> u16 {
         match self {
             Self::Utf8 | Self::Compression => 1007,
             Self::TooLarge => 1009,
@@ -71,7 +71,7 @@ impl Violation {
     }
 
     /// Label of the refusals metric, and the reason in the close frame.
-    pub(crate) fn reason(self) -> &'static str {
+    pub fn reason(self) -> &'static str {
         match self {
             Self::Utf8 => "bad_utf8",
             Self::TooLarge => "too_large",
@@ -82,7 +82,7 @@ impl Violation {
 }
 
 /// Appends one unmasked frame to `out`; `first` is the opcode with the final bit.
-pub(crate) fn frame(out: &mut Vec<u8>, first: u8, payload: &[u8]) {
+pub fn frame(out: &mut Vec<u8>, first: u8, payload: &[u8]) {
     out.push(first);
     match payload.len() {
         n @ 0..=125 => out.push(n as u8),
@@ -99,7 +99,7 @@ pub(crate) fn frame(out: &mut Vec<u8>, first: u8, payload: &[u8]) {
 }
 
 /// Appends a close frame; `reason` is cut at what a control frame holds.
-pub(crate) fn close_frame(out: &mut Vec<u8>, code: Option<u16>, reason: &str) {
+pub fn close_frame(out: &mut Vec<u8>, code: Option<u16>, reason: &str) {
     let Some(code) = code else { return frame(out, CLOSE, &[]) };
     let reason = &reason[..reason.floor_char_boundary(123)];
     let mut payload = Vec::with_capacity(2 + reason.len());

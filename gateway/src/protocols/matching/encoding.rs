@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     fanout::encoding::{ChunkWriter, Encoding},
+    protocols::json,
     rooms::{Entry, Epoch, ProtocolId, RoomName, Signal},
 };
 
@@ -13,7 +14,8 @@ pub(super) struct InboxEncoding;
 impl Encoding for InboxEncoding {
     fn entries(&self, _: &RoomName, _: Option<Epoch>, entries: &[Arc<Entry>], out: &mut ChunkWriter) {
         for entry in entries.iter().filter(|entry| entry.protocol == ProtocolId::Match) {
-            if let Some(frame) = &entry.content.verbatim {
+            // Nothing else is ever posted; a store that was tampered with must not cost its readers their connections.
+            if let Some(frame) = entry.content.verbatim.as_deref().filter(|frame| json::is_json(frame)) {
                 out.text(frame);
             }
         }

@@ -357,6 +357,7 @@ fn an_inbox_shows_the_frames_that_were_posted_and_nothing_of_others() {
         entry(1, &person("m", "m"), ProtocolId::Match, "{}", Some(b"{\"a\":1}")),
         entry(2, &person("m", "m"), ProtocolId::Native, r#"{"text":"x"}"#, None),
         entry(3, &person("m", "m"), ProtocolId::Match, "{}", Some(b"{\"b\":2}")),
+        entry(4, &person("m", "m"), ProtocolId::Match, "{}", Some(b"{\"c\":\xff}")),
     ];
     assert_eq!(texts(frames(&InboxEncoding, "r", Some(1), &run)), [r#"{"a":1}"#, r#"{"b":2}"#]);
     let exit = ExitNotices.exit(&pairs::Exit { session: 20, account: 10, partner: 11 });

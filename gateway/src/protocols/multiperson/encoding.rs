@@ -47,7 +47,8 @@ impl Encoding for Block {
 
 fn own(stage: Stage, entry: &Entry) -> Option<&[u8]> {
     let own = (entry.protocol == ProtocolId::MultiPerson).then_some(entry.content.verbatim.as_deref()).flatten();
-    own.and_then(|stored| read_verbatim(stage, stored))
+    // Only such frames are ever posted; a store that was tampered with must not cost its readers their connections.
+    own.and_then(|stored| read_verbatim(stage, stored)).filter(|frame| json::is_json(frame))
 }
 
 /// Someone else's message as stage A shows one.

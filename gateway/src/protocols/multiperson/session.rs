@@ -36,6 +36,8 @@ enum Speaks {
 /// A connection of the broadcast room.
 #[derive(Default)]
 struct StageA {
+    /// A join was asked for, and not answered yet.
+    joining: bool,
     joined: bool,
     user: Option<u64>,
     /// What is said once the room is read: the frame that came before it was.
@@ -170,6 +172,7 @@ impl StageA {
     }
 
     fn join(&mut self, waiting: Waiting, settings: &Settings, out: &mut Effects) {
+        self.joining = true;
         out.push(Effect::Join(Join {
             room: settings.room.clone(),
             who: waiting.from.clone(),
@@ -199,7 +202,7 @@ impl StageA {
                 self.say(waiting, settings, out);
             }
             Answer::Joined(_) => {
-                self.joined = true;
+                (self.joining, self.joined) = (false, true);
                 match waiting.enters {
                     Some(user) => {
                         ask(Query::Queue { user, take: true }, out);
@@ -207,6 +210,10 @@ impl StageA {
                     }
                     None => self.say(waiting, settings, out),
                 }
+            }
+            // The room could not be read: the client connects and enters again.
+            Answer::RoomLimit | Answer::Unavailable { .. } if self.joining => {
+                out.extend([Effect::Refused("not_joined"), Effect::Terminate]);
             }
             // Without the directory nothing is kept for anyone, and the room goes on.
             _ if !self.joined => self.join(waiting, settings, out),

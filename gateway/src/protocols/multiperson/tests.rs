@@ -279,6 +279,25 @@ fn an_init_of_the_other_stage_changes_the_stage() {
 }
 
 #[test]
+fn who_cannot_be_let_into_the_room_is_cut() {
+    for answer in [Answer::RoomLimit, Answer::Unavailable { retry: 1000 }] {
+        let mut peer = peer();
+        peer.text(r#"{"type":"USER","message":"hi"}"#);
+        assert_eq!(peer.input(Input::Answer(answer)), ["refused not_joined", "terminate"]);
+    }
+}
+
+#[test]
+fn a_stored_frame_that_is_no_json_is_shown_by_its_text() {
+    for stored in [&b"A\xff"[..], b"C\xff", b"A{", b"C{"] {
+        let run = [entry(1, &person("m7", "bob"), ProtocolId::MultiPerson, r#"{"text":"x"}"#, Some(stored))];
+        for shown in [frames(&Broadcast, "0", None, &run), frames(&Block, "0", None, &run)] {
+            assert!(texts(shown)[0].contains(r#""message":"x""#));
+        }
+    }
+}
+
+#[test]
 fn entries_look_as_each_stage_writes_them() {
     let (ada, bob) = (person("u1", "ada"), person("m7", "bob"));
     let a = r#"{"user_id":7,"type":"USER","message":"x"}"#;

@@ -156,7 +156,7 @@ impl<'a> Fields<'a> {
             return Err(Problem::bad("body is a JSON object"));
         }
         if !json::portable(body) {
-            return Err(Problem::bad("body is JSON that every reader can take: Unicode, finite numbers, 127 levels"));
+            return Err(Problem::bad("body is JSON that every reader can take: Unicode, finite numbers, 124 levels"));
         }
         Ok(body)
     }

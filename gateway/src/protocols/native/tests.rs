@@ -258,7 +258,7 @@ fn malformed_requests_say_what_is_wrong() {
     let mut peer = peer();
     let long = |n: usize| "x".repeat(n);
     let deep = format!(r#"{{"op":"post","room":"r","body":{{"a":{}{}}}}}"#, "[".repeat(200), "]".repeat(200));
-    let not_portable = "body is JSON that every reader can take: Unicode, finite numbers, 127 levels";
+    let not_portable = "body is JSON that every reader can take: Unicode, finite numbers, 124 levels";
     let table = [
         ("", "", "bad_request", "a frame is one JSON object"),
         ("[]", "", "bad_request", "a frame is one JSON object"),

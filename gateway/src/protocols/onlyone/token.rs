@@ -52,14 +52,17 @@ impl fmt::Debug for TokenKey {
 /// `https://chat.example.com`.
 pub(super) fn check_origin(allowed: &[String], headers: &HeaderMap) -> Result<(), Refusal> {
     let Some(origin) = headers.get(ORIGIN) else { return Ok(()) };
-    let listed = |entry: &String| {
-        let path = origin.to_str().ok().and_then(|origin| entry.strip_prefix(origin));
-        entry == "*" || path.is_some_and(|path| path.is_empty() || path.starts_with('/'))
-    };
+    let listed = |entry: &String| entry == "*" || origin == origin_in(entry);
     if allowed.is_empty() || allowed.iter().any(listed) {
         return Ok(());
     }
     Err(Refusal { status: StatusCode::UNAUTHORIZED, body: "ORIGIN_LIMIT", reason: "origin" })
+}
+
+/// An entry without its path: scheme, host and port.
+fn origin_in(entry: &str) -> &str {
+    let end = entry.match_indices('/').nth(2).map_or(entry.len(), |(at, _)| at);
+    &entry[..end]
 }
 
 /// Lets an upgrade pass when the request target carries a token of `key`: `app|origin|<milliseconds>`, of any age,
@@ -149,7 +152,8 @@ mod tests {
         assert!(check_origin(&listed, &HeaderMap::new()).is_ok());
         assert!(check_origin(&listed, &origin("https://a.example")).is_ok());
         assert!(check_origin(&listed, &origin("http://b.example:8080")).is_ok());
-        for foreign in ["https://a.exampl", "http://b.example", "https://evil.example", "null"] {
+        for foreign in ["https://a.exampl", "https:/", "https:", "", "http://b.example", "https://evil.example", "null"]
+        {
             let refusal = check_origin(&listed, &origin(foreign)).unwrap_err();
             assert_eq!((refusal.status.as_u16(), refusal.body), (401, "ORIGIN_LIMIT"), "{foreign}");
         }
