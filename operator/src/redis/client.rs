@@ -5,16 +5,15 @@
 
 use super::nodes::{ParseError, View};
 use super::plan::Order;
+use super::resp::{self, RespError};
 use std::time::Duration;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::BufReader;
 use tokio::net::TcpStream;
 
 /// Port of every managed Redis server; its cluster bus is 10,000 above.
 pub const PORT: u16 = 6379;
 /// Longest conversation with one server; a healthy one answers within milliseconds.
 const DEADLINE: Duration = Duration::from_secs(2);
-/// Longest answer that is read: `CLUSTER NODES` writes under 200 bytes a server and slot range.
-const MAX_ANSWER: usize = 4 << 20;
 
 /// The reason why a server could not be asked or told.
 #[derive(Debug, thiserror::Error)]
@@ -72,44 +71,12 @@ impl Server {
         Ok(Self { ip: ip.to_owned(), stream: BufReader::new(stream) })
     }
 
-    /// Sends one command and reads its answer, a status or a string.
+    /// Sends one command and reads its answer.
     async fn ask(&mut self, words: &[&str]) -> Result<String, ClientError> {
-        let mut request = format!("*{}\r\n", words.len());
-        for word in words {
-            request.push_str(&format!("${}\r\n{word}\r\n", word.len()));
-        }
-        self.stream.write_all(request.as_bytes()).await.map_err(|error| ClientError::Io(self.ip.clone(), error))?;
-        let head = self.line().await?;
-        match head.split_at_checked(1) {
-            Some(("+", status)) => Ok(status.to_owned()),
-            Some(("-", reason)) => Err(ClientError::Refused(self.ip.clone(), reason.to_owned())),
-            Some(("$", length)) => self.string(length).await,
-            _ => Err(self.protocol(format!("unexpected `{head}`"))),
-        }
-    }
-
-    async fn line(&mut self) -> Result<String, ClientError> {
-        let mut line = String::new();
-        let limited = &mut (&mut self.stream).take(MAX_ANSWER as u64);
-        limited.read_line(&mut line).await.map_err(|error| ClientError::Io(self.ip.clone(), error))?;
-        match line.strip_suffix("\r\n") {
-            Some(text) => Ok(text.to_owned()),
-            None => Err(self.protocol("the connection ended".into())),
-        }
-    }
-
-    async fn string(&mut self, length: &str) -> Result<String, ClientError> {
-        let length: usize = length.parse().map_err(|_| self.protocol(format!("a length of `{length}`")))?;
-        if length > MAX_ANSWER {
-            return Err(self.protocol(format!("an answer of {length} bytes")));
-        }
-        let mut bytes = vec![0; length + 2];
-        self.stream.read_exact(&mut bytes).await.map_err(|error| ClientError::Io(self.ip.clone(), error))?;
-        bytes.truncate(length);
-        String::from_utf8(bytes).map_err(|_| self.protocol("bytes that are no text".into()))
-    }
-
-    fn protocol(&self, what: String) -> ClientError {
-        ClientError::Protocol(self.ip.clone(), what)
+        resp::ask(&mut self.stream, words).await.map_err(|error| match error {
+            RespError::Io(error) => ClientError::Io(self.ip.clone(), error),
+            RespError::Refused(reason) => ClientError::Refused(self.ip.clone(), reason),
+            RespError::Protocol(what) => ClientError::Protocol(self.ip.clone(), what),
+        })
     }
 }

@@ -112,7 +112,8 @@ fn ip_of(address: &str) -> String {
 
 fn parse_slot(text: &str, node: &mut Node) -> Result<(), ParseError> {
     if text.starts_with('[') {
-        node.migrating += 1;
+        // Saturates: more than there are slots is no table that a server writes.
+        node.migrating = node.migrating.saturating_add(1);
         return Ok(());
     }
     let (first, last) = text.split_once('-').unwrap_or((text, text));
@@ -181,6 +182,8 @@ e7d1eecce10fd6bb5eb35b9f99a514335d9ba9ca 10.1.0.1:6379@16379 myself,master - 0 0
     fn broken_tables_are_refused_with_the_reason() {
         assert_eq!(View::parse("abc def\n", ""), Err(ParseError::Fields(2)));
         assert_eq!(View::parse("", ""), Err(ParseError::NoSelf));
+        let moving = format!("a 1.1.1.1:1@2 myself,master - 0 0 0 connected {}", "[ ".repeat(70_000));
+        assert_eq!(View::parse(&moving, "").map(|view| view.myself().migrating), Ok(u16::MAX));
         let line = "a 1.1.1.1:1@2 myself,master - 0 0 0 connected 0-16384";
         assert_eq!(View::parse(line, ""), Err(ParseError::Slot("0-16384".into())));
     }
