@@ -17,7 +17,8 @@ pub const MAX_BYTES: usize = 1 << 20;
 /// One thing that is wrong, with the path of the field.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
-    /// As the API server writes it: `spec.route.hosts[0]`.
+    /// As the API server writes it: `spec.route.hosts[0]`. Empty where a rule concerns several fields; the message names
+    /// them.
     pub path: String,
     /// What must be different.
     pub message: String,
@@ -25,6 +26,9 @@ pub struct Violation {
 
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.path.is_empty() {
+            return f.write_str(&self.message);
+        }
         write!(f, "{}: {}", self.path, self.message)
     }
 }
@@ -58,6 +62,10 @@ pub fn load(text: &str) -> Result<ChatRoom, ManifestError> {
     let mut value = parse(text)?;
     kind(&value, "apiVersion", "parlor.chat/v1alpha1")?;
     kind(&value, "kind", "ChatRoom")?;
+    if !value.pointer("/metadata/name").is_some_and(Value::is_string) {
+        let found = "absent or no text".to_owned();
+        return Err(ManifestError::Kind { field: "metadata.name", wanted: "a name", found });
+    }
     refuse(check(schema(), &mut value, ""))?;
     refuse(rules(&value, None))?;
     Ok(serde_json::from_value(value)?)
@@ -89,8 +97,36 @@ fn parse(text: &str) -> Result<Value, ManifestError> {
         .filter(|document| !document.is_null())
         .collect::<Vec<_>>();
     match <[serde_yaml::Value; 1]>::try_from(documents) {
-        Ok([document]) => Ok(serde_json::to_value(document)?),
+        Ok([document]) => {
+            let mut found = Vec::new();
+            keys(&document, "", &mut found);
+            refuse(found)?;
+            Ok(serde_json::to_value(document)?)
+        }
         Err(documents) => Err(ManifestError::Documents(documents.len())),
+    }
+}
+
+/// Finds mappings with keys that YAML has and JSON does not. The parser bounds how deep they nest.
+fn keys(value: &serde_yaml::Value, path: &str, found: &mut Vec<Violation>) {
+    use serde_yaml::Value::{Bool, Mapping, Number, Sequence, String, Tagged};
+    match value {
+        Mapping(map) => {
+            for (key, value) in map {
+                match key {
+                    String(name) if path.is_empty() => keys(value, name, found),
+                    String(name) => keys(value, &format!("{path}.{name}"), found),
+                    Number(_) | Bool(_) => keys(value, path, found),
+                    _ => {
+                        let path = if path.is_empty() { "the document" } else { path };
+                        found.push(Violation { path: path.to_owned(), message: "must have text as keys".to_owned() });
+                    }
+                }
+            }
+        }
+        Sequence(items) => items.iter().for_each(|item| keys(item, path, found)),
+        Tagged(tagged) => keys(&tagged.value, path, found),
+        _ => {}
     }
 }
 

@@ -38,6 +38,12 @@ fn every_example_loads() {
 }
 
 #[test]
+fn keys_that_are_no_text_are_refused_where_they_are() {
+    assert_eq!(refusal(&with_spec("limits: {[3]: 4}")), "spec.limits: must have text as keys");
+    assert_eq!(refusal("? null\n: 5\n"), "the document: must have text as keys");
+}
+
+#[test]
 fn an_empty_spec_means_everything_usual() {
     let spec = spec("{}");
     assert_eq!(spec, ChatRoomSpec::default());
@@ -152,7 +158,10 @@ fn each_mistake_names_its_field() {
 fn the_name_is_short_and_fit_for_a_service() {
     let named = |name: &str| with_spec("{}").replace("name: a", &format!("name: {name}"));
     assert!(load(&named(&"a".repeat(40))).is_ok());
-    assert!(refusal(&named(&"a".repeat(41))).contains("metadata.name must be at most 40 characters"));
+    assert!(
+        refusal("apiVersion: parlor.chat/v1alpha1\nkind: ChatRoom\nspec: {}").starts_with("metadata.name: must be")
+    );
+    assert!(refusal(&named(&"a".repeat(41))).starts_with("metadata.name must be at most 40 characters"));
     assert!(refusal(&named("a.b")).contains("metadata.name must be lower case letters"));
 }
 
