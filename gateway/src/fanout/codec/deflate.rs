@@ -10,7 +10,7 @@ use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, 
 use super::Violation;
 
 /// Says that a message is compressed; beside the opcode of its first frame.
-pub(crate) const COMPRESSED: u8 = 0x40;
+pub const COMPRESSED: u8 = 0x40;
 
 /// Shorter payloads, in bytes, grow or hardly shrink.
 const WORTH: usize = 64;
@@ -30,7 +30,7 @@ thread_local! {
 }
 
 /// The payload of a compressed message; None where that would not be shorter.
-pub(crate) fn deflate(payload: &[u8]) -> Option<Vec<u8>> {
+pub fn deflate(payload: &[u8]) -> Option<Vec<u8>> {
     if payload.len() < WORTH {
         return None;
     }

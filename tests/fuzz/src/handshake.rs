@@ -1,0 +1,80 @@
+//! What is decided before a connection may speak: Origin and token of an upgrade, and signed tokens.
+
+use http::{HeaderMap, HeaderName, HeaderValue, header::ORIGIN};
+use parlor_gateway::{
+    fanout::session::{Context, Effect, Effects, Input},
+    protocols::{Handshake, Protocol},
+    rooms::{Origin, ProtocolId},
+};
+use prost::Message;
+
+use crate::{
+    seed::{lines, split},
+    settings,
+    speech::{Package, SignIn},
+};
+
+/// When tokens are looked at, in milliseconds since the Unix epoch.
+const UNIX: u64 = 1_700_000_000_000;
+/// The claims of the tokens in the corpus that were signed with the key and hold now: uid 42, from 2020 to 2100. Nothing
+/// else can have been signed, whatever a header says.
+const CLAIMS: &str = "eyJydG0iOiJ0ZXN0IiwiaWF0IjoxNjAwMDAwMDAwLCJleHAiOjQxMDI0NDQ4MDAsImN0bSI6IiIsInVpZCI6IjQyIn0";
+
+/// An upgrade request to OnlyOne: the target, then headers, one a line. What passes has an Origin that is listed or
+/// none, and the verdict does not depend on how a token is escaped.
+pub(crate) fn upgrade(data: &[u8]) {
+    let mut lines = lines(data);
+    let target = String::from_utf8_lossy(lines.next().unwrap_or_default()).into_owned();
+    let mut headers = HeaderMap::new();
+    for line in lines {
+        let (name, value) = split(line, b": ");
+        if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value)) {
+            headers.append(name, value);
+        }
+    }
+    let passes = |target: &str, headers: &HeaderMap| {
+        let handshake = Handshake { target, headers, public_url: "http://chat.example", unix: UNIX };
+        protocol(ProtocolId::OnlyOne)
+            .accept(&handshake)
+            .map(drop)
+            .map_err(|refusal| (refusal.status.as_u16(), refusal.body))
+    };
+    let verdict = passes(&target, &headers);
+    match verdict {
+        Ok(()) => assert!(headers.get(ORIGIN).is_none_or(|origin| origin == "https://chat.example"), "{headers:?}"),
+        Err((status, body)) => {
+            assert!(status == 401 && ["ORIGIN_LIMIT", "TOKEN_VERIFY_FAIL"].contains(&body), "{status} {body}");
+        }
+    }
+    let escaped = target.replace('+', "%2B").replace('/', "%2F");
+    assert_eq!(passes(&escaped, &headers), verdict, "{target}");
+    headers.remove(ORIGIN);
+    let without = passes(&target, &headers);
+    assert!(verdict.is_err() || without.is_ok(), "{target}");
+}
+
+/// A token that signs in to relay is one that was signed.
+pub(crate) fn signed_token(data: &[u8]) {
+    let token = String::from_utf8_lossy(data).trim_end().to_owned();
+    let headers = HeaderMap::new();
+    let handshake = Handshake { target: "/", headers: &headers, public_url: "http://chat.example", unix: UNIX };
+    let Ok(mut session) = protocol(ProtocolId::Relay).accept(&handshake) else {
+        panic!("an upgrade without conditions was refused")
+    };
+    let sign_in = SignIn { token: token.clone(), room: settings::ROOM.to_owned() }.encode_to_vec();
+    let frame = Package { kind: 1, data: sign_in }.encode_to_vec();
+    let cx = Context { now: 0, unix: UNIX, origin: Origin { gateway: 7, connection: 1 } };
+    let mut effects = Effects::new();
+    session.handle(Input::Binary(&frame), &cx, &mut effects);
+    let passes = effects.iter().any(|effect| matches!(effect, Effect::Join(_)));
+    let refused = effects.iter().any(|effect| matches!(effect, Effect::Binary(_)));
+    assert!(passes != refused, "{effects:?}");
+    let signed = token.split('.').nth(1) == Some(CLAIMS);
+    assert!(signed || !passes, "{token} was never signed");
+}
+
+fn protocol(id: ProtocolId) -> std::sync::Arc<dyn Protocol> {
+    let protocols = settings::protocols(&settings::bus(), true);
+    let found = protocols.into_iter().find(|protocol| protocol.id() == id);
+    found.unwrap_or_else(|| panic!("{id:?} is not served"))
+}

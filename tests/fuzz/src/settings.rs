@@ -1,0 +1,52 @@
+//! A ChatRoom that serves every protocol, over a bus in memory.
+
+use std::{sync::Arc, time::Duration};
+
+use parlor_gateway::{
+    bus::{Bus, History, memory::Memory},
+    fanout::poster::Poster,
+    protocols::{
+        self, Protocol, matching, multiperson, native,
+        onlyone::{self, TokenKey, Vitals},
+        relay,
+    },
+    rooms::RoomName,
+};
+
+/// Signs every token of the corpus.
+pub(crate) const KEY: &[u8] = b"sixteen byte key";
+/// What `onlyone` serves and relay people sign in to in the corpus.
+pub(crate) const ROOM: &str = "onlyOne";
+/// Longest message in bytes.
+pub(crate) const MESSAGE_BYTES: usize = 10_240;
+
+/// An empty bus.
+pub(crate) fn bus() -> Arc<dyn Bus> {
+    Arc::new(Memory::new(History { messages: 1000, age: Duration::from_secs(3600) }))
+}
+
+/// All protocols, in the order of their numbers; `checked` asks OnlyOne clients for Origin and token.
+pub(crate) fn protocols(bus: &Arc<dyn Bus>, checked: bool) -> Vec<Arc<dyn Protocol>> {
+    let key: Arc<[u8]> = KEY.into();
+    let room = RoomName::new(ROOM).expect("a constant that is a room name");
+    protocols::registry(protocols::Settings {
+        native: Some(native::Settings { key: key.clone(), anonymous: true, rooms: None }),
+        onlyone: Some(onlyone::Settings {
+            rooms: vec![room.clone()],
+            token_key: checked.then(|| TokenKey::try_from(KEY).expect("a constant of 16 bytes")),
+            allowed_origins: if checked { vec!["https://chat.example".to_owned()] } else { Vec::new() },
+            public_url: String::new(),
+            vitals: Arc::new(Vitals::new(2)),
+        }),
+        relay: Some(relay::Settings {
+            key: key.clone(),
+            issue_tokens: true,
+            require_membership: false,
+            rooms: None,
+            message_bytes: MESSAGE_BYTES,
+            poster: Poster::new(bus.clone()),
+        }),
+        matching: Some(matching::Settings { key, grace: 30_000 }),
+        multiperson: Some(multiperson::Settings { room, welcome: true, bus: bus.clone() }),
+    })
+}

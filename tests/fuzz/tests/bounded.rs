@@ -1,0 +1,89 @@
+//! The corpus, and mutations of it, in every test run. `FUZZ_SEED` and `FUZZ_RUNS` repeat or prolong a run; an input that
+//! fails is written down, to be reduced and kept in the corpus.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::{
+    fs,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::{Path, PathBuf},
+};
+
+use parlor_fuzz::{TARGETS, Target, mutate::mutate, target};
+use rand::{SeedableRng, rngs::SmallRng, seq::IndexedRandom};
+
+/// Mutations a target: a few seconds in a debug build.
+const RUNS: u64 = 1500;
+
+fn corpus(target: Target) -> Vec<(PathBuf, Vec<u8>)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target.name);
+    let files = fs::read_dir(&folder).unwrap_or_else(|error| panic!("{error}: {}", folder.display()));
+    let mut paths: Vec<PathBuf> = files.map(|file| file.unwrap().path()).collect();
+    paths.sort();
+    paths.into_iter().map(|path| (path.clone(), fs::read(path).unwrap())).collect()
+}
+
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok().map(|text| text.parse().expect("a number"))
+}
+
+fn bounded(name: &str) {
+    let target = target(name).unwrap();
+    let seeds = corpus(target);
+    for (path, data) in &seeds {
+        println!("{}", path.display());
+        (target.run)(data);
+    }
+    let seed = number("FUZZ_SEED").unwrap_or_else(rand::random);
+    println!("FUZZ_SEED={seed}");
+    let mut random = SmallRng::seed_from_u64(seed);
+    let seeds: Vec<Vec<u8>> = seeds.into_iter().map(|(_, data)| data).collect();
+    for run in 0..number("FUZZ_RUNS").unwrap_or(RUNS) {
+        let data = mutate(seeds.choose(&mut random).unwrap(), &seeds, &mut random);
+        if catch_unwind(AssertUnwindSafe(|| (target.run)(&data))).is_err() {
+            let failed = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{seed}-{run}"));
+            fs::write(&failed, &data).unwrap();
+            panic!("run {run} of FUZZ_SEED={seed} fails; its input is {}", failed.display());
+        }
+    }
+}
+
+/// One test a target, named after what holds.
+macro_rules! targets {
+    ($($name:literal $test:ident)*) => {
+        const TESTED: [&str; TARGETS.len()] = [$($name),*];
+
+        $(
+            #[test]
+            fn $test() {
+                bounded($name);
+            }
+        )*
+    };
+}
+
+targets! {
+    "frames" any_bytes_are_the_same_messages_however_they_are_cut
+    "native" native_connections_outlive_any_frames
+    "onlyone" onlyone_connections_outlive_any_frames
+    "relay" relay_connections_outlive_any_frames
+    "match" match_connections_outlive_any_frames
+    "multiperson" multiperson_connections_outlive_any_frames
+    "token" no_token_passes_that_was_not_signed
+    "handshake" no_handshake_passes_by_another_spelling
+    "endpoints" any_http_request_is_answered_and_the_next_one_too
+    "entry" any_stored_entry_is_refused_or_shown_to_every_reader
+    "stream" any_stretch_of_a_stream_is_refused_or_read_in_bounds
+    "answer" any_answer_of_a_redis_server_is_refused_or_was_sent
+    "nodes" any_table_of_nodes_is_refused_or_read_as_a_whole
+    "manifest" any_manifest_is_refused_by_field_or_stays_accepted
+}
+
+#[test]
+fn every_target_is_tested_and_has_a_small_corpus() {
+    for (target, tested) in TARGETS.iter().zip(TESTED) {
+        assert_eq!(target.name, tested);
+        let bytes: usize = corpus(*target).iter().map(|(_, data)| data.len()).sum();
+        assert!((1..64 * 1024).contains(&bytes), "{bytes} bytes for {}", target.name);
+    }
+}
