@@ -8,7 +8,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::thread::{CpuSet, sched_setaffinity};
 use rustix::time::{ClockId, clock_gettime};
 
-/// Core of the gateway, and of the bare sender that it is compared with.
+/// Core of the server that is measured, the bare sender among them.
 pub(crate) const SERVER_CORE: usize = 1;
 /// Core of the load generator, and of Redis, which inherits it.
 pub(crate) const LOAD_CORE: usize = 0;
@@ -20,10 +20,15 @@ pub(crate) fn pin(core: usize) -> Result<()> {
     sched_setaffinity(None, &set).with_context(|| format!("pin to core {core}"))
 }
 
-/// Two cores and all the descriptors that the process may have.
-pub(crate) fn prepare() -> Result<()> {
+/// Refuses a machine with one core.
+pub(crate) fn two_cores() -> Result<()> {
     let cores = std::thread::available_parallelism().context("count cores")?.get();
-    ensure!(cores > SERVER_CORE, "the benchmark needs two cores: one for the gateway, one for everything else");
+    ensure!(cores > SERVER_CORE, "the benchmark needs two cores: one for the server, one for everything else");
+    Ok(())
+}
+
+/// All the descriptors that the process may have.
+pub(crate) fn raise_descriptors() -> Result<()> {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).context("raise the descriptor limit")
 }
@@ -34,25 +39,62 @@ pub(crate) fn thread_cpu() -> Duration {
     Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs() as u32)
 }
 
-/// CPU time of a process that ends no threads: the sum over its threads, in nanoseconds' resolution.
-pub(crate) fn process_cpu(pid: u32) -> Result<Duration> {
+/// CPU time of processes that end no threads: the sum over their threads, in nanoseconds' resolution.
+pub(crate) fn cpu(processes: &[u32]) -> Result<Duration> {
     let mut nanos = 0;
-    for task in fs::read_dir(format!("/proc/{pid}/task")).with_context(|| format!("read the threads of {pid}"))? {
-        let path = task.context("read a thread")?.path().join("schedstat");
-        // A thread may end meanwhile.
-        let Ok(stat) = fs::read_to_string(&path) else { continue };
-        nanos += stat.split(' ').next().and_then(|n| n.parse::<u64>().ok()).unwrap_or(0);
+    for pid in processes {
+        for task in fs::read_dir(format!("/proc/{pid}/task")).with_context(|| format!("read the threads of {pid}"))? {
+            let path = task.context("read a thread")?.path().join("schedstat");
+            // A thread may end meanwhile.
+            let Ok(stat) = fs::read_to_string(&path) else { continue };
+            nanos += stat.split(' ').next().and_then(|n| n.parse::<u64>().ok()).unwrap_or(0);
+        }
     }
     Ok(Duration::from_nanos(nanos))
 }
 
-/// Resident memory of a process in bytes.
-pub(crate) fn resident(pid: u32) -> Result<u64> {
-    let status =
-        fs::read_to_string(format!("/proc/{pid}/status")).with_context(|| format!("read the status of {pid}"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("a process without memory")?;
-    let kilobytes: u64 = line.trim().trim_end_matches(" kB").parse().context("read VmRSS")?;
-    Ok(kilobytes * 1024)
+/// Resident memory of processes in bytes.
+pub(crate) fn resident(processes: &[u32]) -> Result<u64> {
+    let one = |pid: &u32| {
+        let status =
+            fs::read_to_string(format!("/proc/{pid}/status")).with_context(|| format!("read the status of {pid}"))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("a process without memory")?;
+        let kilobytes: u64 = line.trim().trim_end_matches(" kB").parse().context("read VmRSS")?;
+        Ok(kilobytes * 1024)
+    };
+    processes.iter().map(one).sum()
+}
+
+/// The processes that a process has started.
+pub(crate) fn children(pid: u32) -> Vec<u32> {
+    let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    children.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
+}
+
+/// How a core spent its time until now.
+#[derive(Clone, Copy)]
+pub(crate) struct CoreTime {
+    busy: u64,
+    all: u64,
+}
+
+impl CoreTime {
+    /// Of the load generator's core, whoever used it.
+    pub(crate) fn now() -> Result<Self> {
+        let stat = fs::read_to_string("/proc/stat").context("read /proc/stat")?;
+        let name = format!("cpu{LOAD_CORE} ");
+        let line = stat.lines().find_map(|line| line.strip_prefix(&name)).context("a core without times")?;
+        let ticks: Vec<u64> = line.split_whitespace().take(8).filter_map(|n| n.parse().ok()).collect();
+        let all = ticks.iter().sum();
+        // The fourth and fifth are idle and waiting for a disk.
+        let idle: u64 = ticks.iter().skip(3).take(2).sum();
+        Ok(Self { busy: all - idle, all })
+    }
+
+    /// Share of the time since then that it was busy.
+    pub(crate) fn busy_since(&self, before: Self) -> f64 {
+        (self.busy - before.busy) as f64 / (self.all - before.all).max(1) as f64
+    }
 }
 
 /// CPU model and kernel.

@@ -66,6 +66,25 @@ fn reply(input: &mut impl BufRead) -> Result<Reply> {
     })
 }
 
+/// A connection to a server. Replies come in the order of the commands, and within five seconds.
+pub struct Connection(BufReader<TcpStream>);
+
+impl Connection {
+    /// Sends a command.
+    pub fn send(&mut self, words: &[&str]) -> Result<()> {
+        let mut text = format!("*{}\r\n", words.len());
+        for word in words {
+            text.push_str(&format!("${}\r\n{word}\r\n", word.len()));
+        }
+        Ok(self.0.get_mut().write_all(text.as_bytes())?)
+    }
+
+    /// The next reply.
+    pub fn reply(&mut self) -> Result<Reply> {
+        reply(&mut self.0)
+    }
+}
+
 /// One redis-server process.
 #[derive(Debug)]
 pub struct RedisNode {
@@ -158,16 +177,29 @@ impl RedisNode {
         format!("127.0.0.1:{}", self.port)
     }
 
+    /// Port of loopback that it listens on.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Process id, while it runs.
+    pub fn pid(&self) -> Option<u32> {
+        self.process.as_ref().map(Child::id)
+    }
+
+    /// A connection that stays.
+    pub fn connect(&self) -> Result<Connection> {
+        let stream = TcpStream::connect(("127.0.0.1", self.port))?;
+        stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+        stream.set_nodelay(true)?;
+        Ok(Connection(BufReader::new(stream)))
+    }
+
     /// One command on a connection of its own.
     pub fn call(&self, words: &[&str]) -> Result<Reply> {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port))?;
-        stream.set_read_timeout(Some(Duration::from_secs(5)))?;
-        let mut text = format!("*{}\r\n", words.len());
-        for word in words {
-            text.push_str(&format!("${}\r\n{word}\r\n", word.len()));
-        }
-        stream.write_all(text.as_bytes())?;
-        reply(&mut BufReader::new(stream))
+        let mut connection = self.connect()?;
+        connection.send(words)?;
+        connection.reply()
     }
 
     fn signal(&self, signal: &str) -> Result<()> {

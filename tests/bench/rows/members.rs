@@ -1,0 +1,116 @@
+//! What a message costs by the size of its room: a fixed part, and one for every member.
+
+use std::time::Duration;
+
+use anyhow::Result;
+
+use super::{BYTES, Bench, FRAME_BYTES, SPEC, idle, megabytes, new_room, percent, send_cost};
+use crate::generator::{Faults, Load};
+use crate::results::{Section, Target};
+use crate::sample::{Sample, latencies, median, typical};
+use crate::server::Server;
+
+/// Members, and messages a second: few enough that each is written by itself.
+const FULL: [(usize, f64); 5] = [(10, 50.0), (100, 50.0), (1000, 50.0), (5000, 10.0), (19_000, 4.0)];
+const SHORT: [(usize, f64); 5] = [(10, 50.0), (50, 50.0), (100, 50.0), (200, 20.0), (500, 10.0)];
+
+/// What was seen of one size.
+struct Size {
+    members: usize,
+    rate: f64,
+    samples: Vec<Sample>,
+    /// Microseconds of gateway CPU a message, and of bare send() a member, by round.
+    costs: Vec<f64>,
+    sends: Vec<f64>,
+    memory: u64,
+}
+
+impl Size {
+    fn cost(&self) -> f64 {
+        median(self.costs.iter().copied())
+    }
+
+    /// Of a message to all members.
+    fn floor(&self) -> f64 {
+        median(self.sends.iter().copied()) * self.members as f64
+    }
+}
+
+pub(super) fn measure(bench: &Bench) -> Result<Section> {
+    let scale = bench.scale;
+    let new =
+        |(members, rate)| Size { members, rate, samples: Vec::new(), costs: Vec::new(), sends: Vec::new(), memory: 0 };
+    let mut sizes = scale.pick(FULL, SHORT).map(new);
+    let parlor = bench.parlor(SPEC)?;
+    let mut faults = Faults::default();
+    for round in 1..=scale.rounds() {
+        for size in &mut sizes {
+            faults = faults.and(one(bench, &parlor, size)?);
+        }
+        println!("{round}/{} members", scale.rounds());
+    }
+    let first = &sizes[0];
+    let fixed = first.cost() - first.floor();
+    // From the smallest room to each of the others: that of the larger ones is what members cost.
+    let slope = |size: &Size, of: fn(&Size) -> f64| (of(size) - of(first)) / (size.members - first.members) as f64;
+    let ratio = |size: &Size| slope(size, Size::cost) / slope(size, Size::floor).max(1e-9);
+    let worst = sizes[1..].iter().map(ratio).fold(0.0, f64::max);
+    let row = |size: &Size| {
+        let marginal = if size.members == first.members { "-".to_owned() } else { format!("{:.2}", ratio(size)) };
+        vec![
+            size.members.to_string(),
+            size.rate.to_string(),
+            percent(typical(&size.samples, Sample::load)),
+            format!("{:.0} us", size.cost()),
+            format!("{:.2} us", size.floor() / size.members as f64),
+            marginal,
+            latencies(&size.samples),
+            percent(typical(&size.samples, |s| s.generator)),
+            megabytes(size.memory),
+        ]
+    };
+    Ok(Section {
+        title: "From 10 members to 19,000",
+        about: format!(
+            "One room, {BYTES} bytes a message, at a pace at which each is written by itself; a bare send() to as many sockets \
+             beside it. A member's cost is the rise from the smallest room, in that of bare send()."
+        ),
+        header: &[
+            "members",
+            "messages/s",
+            "gateway CPU",
+            "CPU a message",
+            "bare send()",
+            "a member, in bare send()",
+            "p50 / p99 / max ms",
+            "generator's core",
+            "memory",
+        ],
+        rows: sizes.iter().map(row).collect(),
+        targets: vec![
+            Target::most("8. CPU of a message, whatever the members", 20.0, fixed, " us"),
+            Target::most("8. CPU of a member more, in bare send(), at worst", 1.2, worst, ""),
+        ],
+        faults,
+    })
+}
+
+fn one(bench: &Bench, parlor: &Server, size: &mut Size) -> Result<Faults> {
+    let (scale, rate) = (bench.scale, size.rate);
+    // One after the other: the descriptors do for one of them only.
+    let mut load = Load::one_room(&parlor.endpoint, &new_room(), size.members, BYTES)?;
+    // What comes with so many joins goes by.
+    load.run(rate, scale.time(2))?;
+    let idle = idle(&mut load, parlor, scale.time(1))?;
+    let sample = Sample::take(&mut load, parlor, rate, scale.time(3))?;
+    size.costs.push(sample.cost(idle) * size.members as f64);
+    size.samples.push(sample);
+    size.memory = parlor.resident()?;
+    let faults = load.settle()?;
+    drop(load);
+    let mut bare = Server::bare()?;
+    let mut floor = Load::one_room(&bare.endpoint, "", size.members, FRAME_BYTES)?;
+    floor.run(rate, Duration::from_millis(500))?;
+    size.sends.push(send_cost(&mut floor, &mut bare, rate, scale.time(3))?);
+    Ok(faults)
+}

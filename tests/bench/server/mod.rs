@@ -1,0 +1,94 @@
+//! Servers under measurement: Parlor's gateway, the bare sender, and other people's. Each runs on the server's core,
+//! its Redis on the other.
+
+pub(crate) mod bare;
+mod child;
+mod install;
+mod peers;
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use anyhow::Result;
+use parlor_tests::gateway::{Gateway, Setup};
+use parlor_tests::redis::{RedisCluster, RedisNode};
+
+use self::child::Child;
+pub(crate) use self::install::install;
+pub(crate) use self::peers::Peer;
+use crate::generator::{Dialect, Endpoint};
+use crate::machine::{SERVER_CORE, cpu, resident};
+
+/// A running server; it ends with this value.
+pub(crate) struct Server {
+    pub(crate) endpoint: Rc<Endpoint>,
+    processes: Vec<u32>,
+    redis: Vec<u32>,
+    running: Running,
+}
+
+enum Running {
+    Gateway {
+        _ends: Gateway,
+    },
+    /// And its Redis, where it has one.
+    Other(Child, Option<RedisNode>),
+}
+
+impl Server {
+    /// A gateway with that spec and those Redis servers.
+    pub(crate) fn parlor(runtime: &tokio::runtime::Runtime, redis: &RedisCluster, spec: &str) -> Result<Self> {
+        let core = SERVER_CORE.to_string();
+        let setup = Setup::spec(spec).redis(&redis.seeds()).through(&["taskset", "-c", &core]);
+        let gateway = runtime.block_on(Gateway::start(&setup))?;
+        let endpoint = Rc::new(Endpoint::new(gateway.address("shared")?, Dialect::Native)?);
+        let redis = redis.nodes.iter().filter_map(RedisNode::pid).collect();
+        Ok(Self { endpoint, processes: vec![gateway.pid()], redis, running: Running::Gateway { _ends: gateway } })
+    }
+
+    /// The bare sender.
+    pub(crate) fn bare() -> Result<Self> {
+        let program = std::env::current_exe()?;
+        let child = Child::start("bare", &program, &["bare"], &[])?;
+        Self::other(child, Dialect::Plain, None)
+    }
+
+    fn other(child: Child, dialect: Dialect, redis: Option<RedisNode>) -> Result<Self> {
+        let endpoint = Rc::new(Endpoint::new(child.address(), dialect)?);
+        let pids = redis.iter().filter_map(RedisNode::pid).collect();
+        Ok(Self { endpoint, processes: child.processes(), redis: pids, running: Running::Other(child, redis) })
+    }
+
+    /// Where members of another protocol connect.
+    pub(crate) fn speaking(&self, dialect: Dialect) -> Result<Rc<Endpoint>> {
+        Ok(Rc::new(Endpoint::new(self.endpoint.address, dialect)?))
+    }
+
+    /// CPU time of the server, without Redis.
+    pub(crate) fn cpu(&self) -> Result<Duration> {
+        cpu(&self.processes)
+    }
+
+    /// CPU time of its Redis servers together.
+    pub(crate) fn redis_cpu(&self) -> Result<Duration> {
+        cpu(&self.redis)
+    }
+
+    /// Resident memory of the server in bytes, without Redis.
+    pub(crate) fn resident(&self) -> Result<u64> {
+        resident(&self.processes)
+    }
+
+    /// Resident memory of its Redis servers together, in bytes.
+    pub(crate) fn redis_resident(&self) -> Result<u64> {
+        resident(&self.redis)
+    }
+
+    /// Of the bare sender: CPU time spent in send() so far, and how many there were.
+    pub(crate) fn sends(&mut self) -> Result<(Duration, u64)> {
+        match &mut self.running {
+            Running::Other(child, None) => child.sends(),
+            Running::Other(..) | Running::Gateway { .. } => anyhow::bail!("only the bare sender counts its sends"),
+        }
+    }
+}
