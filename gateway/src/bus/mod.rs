@@ -13,7 +13,7 @@ use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use directory::Directory;
 
-use crate::rooms::{Entry, Epoch, Post, RoomName, Signal};
+use crate::rooms::{Entry, Epoch, Post, RoomName, Signal, log::Window};
 
 /// Number of partitions; written in the data, a mismatch refuses to start.
 pub const PARTITIONS: u16 = 64;
@@ -29,6 +29,13 @@ pub const LOG_BYTES: usize = 8 << 20;
 
 /// Bytes of entries that one key of a room's history keeps (payload; at most one group more).
 pub const HISTORY_BYTES: usize = 16 << 20;
+
+/// How much of a room is given back after its data was lost: one script call of some milliseconds.
+pub const SEEDED: Window = Window { entries: 2048, bytes: 2 << 20 };
+
+/// Seqs that are left out behind what is given back: others may have been shown more than who gives it back holds, and
+/// nobody's seqs should step back. A shard takes some tenths of a second for as many entries.
+pub const SEED_SKIP: u64 = 1 << 16;
 
 /// Most posts in one group: 64 partitions of them at 10 KiB are what a gateway may have on its way.
 pub const GROUP_POSTS: usize = 512;
@@ -136,6 +143,10 @@ pub enum AppendError {
     /// `durable` was asked for while only one copy exists.
     #[error("only one copy of the room exists")]
     NotDurable,
+    /// The partition's data is gone and began anew, which whoever holds rooms of it did not know: nothing was written.
+    /// After [`Bus::seed`] the same posts may be sent again.
+    #[error("the data of the partition was lost")]
+    Lost,
     /// The outcome is unknown or nothing was written; the same posts may be sent again.
     #[error("the bus is away: {0}")]
     Away(String),
@@ -146,7 +157,17 @@ pub enum AppendError {
 #[error("the bus is away: {0}")]
 pub struct Away(pub String);
 
-/// A page of a room's history, ascending and contiguous.
+/// What a gateway holds of a room whose data is gone.
+#[derive(Clone, Debug)]
+pub struct Seed {
+    pub room: RoomName,
+    /// The newest seq that it knows of; above 0.
+    pub head: u64,
+    /// The newest entries up to `head`, ascending and contiguous, at most [`SEEDED`]; none when it holds none.
+    pub entries: Vec<Arc<Entry>>,
+}
+
+/// A page of a room's history, ascending; contiguous, except where data was lost and given back ([`Bus::seed`]).
 #[derive(Clone, Debug)]
 pub struct Page {
     pub head: Head,
@@ -178,6 +199,12 @@ pub trait Bus: Send + Sync + 'static {
         group: &'a [Post],
     ) -> Task<'a, Result<Vec<Result<Appended, AppendError>>, AppendError>>;
 
+    /// Gives back what was lost with a partition's data. A room that is not known gets the entries with their seqs and
+    /// epochs, the keys of those of the last ten minutes, and a head [`SEED_SKIP`] above what is held; a room that is
+    /// known stays as it is, so the first of several gateways decides. Two copies hold it when this answers with the
+    /// epoch of the partition. On an error it may have been done in part, and may be done again.
+    fn seed<'a>(&'a self, partition: Partition, seeds: &'a [Seed]) -> Task<'a, Result<Epoch, Away>>;
+
     /// The end of a partition's stream, as the server that [`Bus::tail`] reads knows it.
     fn end(&self, partition: Partition) -> Task<'_, Result<Offset, Away>>;
 
@@ -196,7 +223,8 @@ pub trait Bus: Send + Sync + 'static {
     /// The next signals of rooms in `watch`ed partitions; waits. Bounded: the oldest are dropped when not read.
     fn signals(&self) -> Task<'_, Vec<(RoomName, Signal)>>;
 
-    /// Starts (true) or stops (false) hearing a partition's signals.
+    /// Starts (true) or stops (false) hearing a partition's signals. Meanwhile the caller may hold rooms of it: when
+    /// their data is lost, posts wait for [`Bus::seed`].
     fn watch(&self, partition: Partition, on: bool) -> Task<'_, ()>;
 
     /// Sets this gateway's member counts (0 removes); kept under a lease that the bus renews by itself.

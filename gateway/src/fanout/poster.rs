@@ -44,7 +44,7 @@ impl Poster {
         loop {
             let appended = self.bus.append(partition, std::slice::from_ref(&post)).await;
             match appended.and_then(|mut fates| fates.pop().unwrap_or(Err(AppendError::Away("no answer".to_owned())))) {
-                Err(AppendError::Away(_)) if Instant::now() < deadline => sleep(PAUSE).await,
+                Err(AppendError::Away(_) | AppendError::Lost) if Instant::now() < deadline => sleep(PAUSE).await,
                 fate => return fate,
             }
         }

@@ -76,6 +76,9 @@ impl Log {
             }
         }
         news.extend(self.skip_to(reading.head.seq + 1).map(|span| News::Missing { epoch, span }));
+        if let Some(first) = behind_hole(reading) {
+            self.forget_below(first);
+        }
         self.confirm(epoch);
     }
 
@@ -96,25 +99,42 @@ impl Log {
     }
 
     /// Cuts the log to the head of a branch that is shorter. When that is below all that is held, nothing proves what was
-    /// shown before: all that was read counts as new.
+    /// shown before: all of the room counts as new.
     fn step_back(&mut self, reading: &Reading) -> Option<Span> {
         let mut lost = self.check(reading.head)?;
-        let proven = self.first() <= self.head().seq;
-        if let Some(oldest) = reading.entries.first().filter(|entry| !proven && entry.seq < lost.first) {
-            self.truncate(oldest.seq - 1);
-            lost.first = oldest.seq;
+        if self.first() > self.head().seq {
+            self.truncate(0);
+            lost.first = 1;
         }
         Some(lost)
     }
 
-    /// Forgets what is held from the first entry on that was written on another branch.
+    /// Forgets what is held from the first entry on that was written on another branch. When nothing that is held is
+    /// shared, what was shown before may be lost too: all that was written later counts as new.
     fn part(&mut self, reading: &Reading) -> Option<Span> {
         let differs = |entry: &&Arc<Entry>| self.get(entry.seq).is_some_and(|held| held.epoch != entry.epoch);
-        let first = reading.entries.iter().find(differs)?.seq;
+        let mut first = reading.entries.iter().find(differs)?.seq;
+        if let Some(held) = self.get(first).filter(|_| first == self.first()) {
+            let later = reading.entries.iter().position(|entry| entry.epoch > held.epoch);
+            first = later.map_or(first, |at| if at == 0 { 1 } else { reading.entries[at].seq }).min(first);
+        }
         let span = Span { first, last: self.head().seq };
         self.truncate(first - 1);
         Some(span)
     }
+}
+
+/// Where the seqs go on behind the newest hole, which data leaves that was lost and given back: who held more than was
+/// given back must not show it as if it were followed by what comes now.
+fn behind_hole(reading: &Reading) -> Option<u64> {
+    let mut first = reading.head.seq + 1;
+    for entry in clipped(reading).iter().rev() {
+        if entry.seq + 1 != first {
+            return Some(first);
+        }
+        first = entry.seq;
+    }
+    None
 }
 
 /// The entries up to the head: what lies above it is not known to be on two copies.

@@ -91,6 +91,17 @@ impl Log {
         self.entries.range(skip as usize..)
     }
 
+    /// The newest entries that fit into `bound`, ascending.
+    pub fn newest(&self, bound: Window) -> Vec<Arc<Entry>> {
+        let mut bytes = 0;
+        let fits = |entry: &&Arc<Entry>| {
+            bytes += entry.size();
+            bytes <= bound.bytes
+        };
+        let count = self.entries.iter().rev().take(bound.entries).take_while(fits).count();
+        self.entries.range(self.entries.len() - count..).cloned().collect()
+    }
+
     /// Takes the next entry, or says why not.
     pub fn append(&mut self, entry: &Arc<Entry>) -> Append {
         if entry.epoch < self.head.epoch {
@@ -198,6 +209,14 @@ impl Log {
             self.entries.push_front(Arc::clone(entry));
         }
         self.complete |= complete;
+    }
+
+    /// Forgets entries before `seq`; older ones may exist.
+    pub(super) fn forget_below(&mut self, seq: u64) {
+        while self.entries.front().is_some_and(|entry| entry.seq < seq) {
+            self.drop_oldest();
+            self.complete = false;
+        }
     }
 
     /// Forgets entries from before `time` (milliseconds since the Unix epoch).

@@ -1,4 +1,5 @@
-//! Random schedules of one room against a simple model: posts, failovers, trims, holes, repeated deliveries, resumes.
+//! Random schedules of one room against a simple model: posts, failovers, trims, holes, repeated deliveries, resumes, and
+//! the loss of all data, given back by who held what.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -13,6 +14,9 @@ use super::{
 };
 
 const WINDOW: Window = Window { entries: 8, bytes: 1 << 20 };
+
+/// Seqs left out behind what is given back; few, so that some readers are further than that.
+const SKIP: u64 = 3;
 
 pub(crate) fn entry(seq: u64, epoch: u64) -> Arc<Entry> {
     let body = RawValue::from_string(format!("{{\"text\":\"{seq}\"}}")).unwrap();
@@ -41,7 +45,10 @@ enum Record {
 /// The room as the bus has it: the branch that counts, and the stream as one reader gets it.
 struct Room {
     epoch: u64,
-    branch: Vec<Arc<Entry>>,
+    branch: BTreeMap<u64, Arc<Entry>>,
+    head: u64,
+    /// When and where the room went on after its data was lost.
+    reborn: Position,
     /// Seqs below are trimmed from the history.
     kept: u64,
     stream: Vec<Record>,
@@ -50,33 +57,55 @@ struct Room {
 
 impl Room {
     fn post(&mut self) {
-        let entry = entry(self.branch.len() as u64 + 1, self.epoch);
-        self.branch.push(Arc::clone(&entry));
+        self.head += 1;
+        let entry = entry(self.head, self.epoch);
+        self.branch.insert(self.head, Arc::clone(&entry));
         self.stream.push(Record::Entry(entry));
     }
 
     /// The newest `count` entries are lost; the reader saw what it had read of them.
-    fn fail_over(&mut self, count: usize) {
-        let left = self.branch.len().saturating_sub(count);
-        let gone = self.branch.split_off(left);
+    fn fail_over(&mut self, count: u64) {
+        self.head = self.head.saturating_sub(count).max(self.reborn.seq);
+        let gone = self.branch.split_off(&(self.head + 1));
         let unread = self.stream.split_off(self.read);
         let survives = |record: &Record| match record {
-            Record::Entry(entry) => !gone.iter().any(|lost| Arc::ptr_eq(entry, lost)),
+            Record::Entry(entry) => !gone.values().any(|lost| Arc::ptr_eq(entry, lost)),
             Record::Boundary { .. } => true,
         };
         let before = unread.len();
         self.stream.extend(unread.into_iter().filter(survives));
         let lost = before - (self.stream.len() - self.read) < gone.len();
         self.epoch += 1;
-        self.kept = self.kept.min(left as u64 + 1);
+        self.kept = self.kept.min(self.head + 1);
         self.stream.push(Record::Boundary { lost });
     }
 
+    /// All data is gone, and comes back as far as `keeper` holds it.
+    fn lose(&mut self, keeper: Option<&Log>) {
+        self.epoch += 1;
+        self.kept = 1;
+        self.branch.clear();
+        self.head = 0;
+        if let Some(log) = keeper.filter(|log| log.head().seq > 0) {
+            self.branch.extend(log.newest(WINDOW).into_iter().map(|entry| (entry.seq, entry)));
+            self.head = log.head().seq + SKIP;
+        }
+        self.reborn = Position { epoch: Epoch(self.epoch), seq: self.head };
+        self.stream.truncate(self.read);
+        self.stream.push(Record::Boundary { lost: true });
+    }
+
     fn reading(&self, limit: u64) -> Reading {
-        let seq = self.branch.len() as u64;
-        let start = (seq + 1).saturating_sub(limit).max(self.kept);
-        let entries = (start..=seq).map(|seq| Arc::clone(&self.branch[seq as usize - 1])).collect();
-        Reading { head: Position { epoch: Epoch(self.epoch), seq }, entries, complete: start == self.kept }
+        let kept: Vec<_> = self.branch.range(self.kept..).map(|(_, entry)| Arc::clone(entry)).collect();
+        let start = kept.len().saturating_sub(limit as usize);
+        let head = Position { epoch: Epoch(self.epoch), seq: self.head };
+        Reading { head, entries: kept[start..].to_vec(), complete: start == 0 }
+    }
+
+    /// Whether a reader at the position was shown nothing else than the branch, as far as the rule can tell.
+    fn has(&self, position: Position) -> bool {
+        let written = self.branch.get(&position.seq).map_or(self.reborn.epoch, |entry| entry.epoch);
+        position.seq == 0 || position.seq <= self.head && written <= position.epoch
     }
 }
 
@@ -116,13 +145,13 @@ impl Client {
 
     /// Everything since the join was shown as the branch has it, or announced as missing.
     fn verify(&self, room: &Room) {
-        for entry in room.branch.iter().filter(|entry| entry.seq > self.joined) {
-            match self.shown.get(&entry.seq) {
-                Some(epoch) => assert_eq!(*epoch, entry.epoch, "seq {} is of another branch", entry.seq),
-                None => assert!(
-                    self.missing.iter().any(|span| (span.first..=span.last).contains(&entry.seq)),
-                    "seq {} was skipped silently",
-                    entry.seq
+        for seq in self.joined + 1..=room.head {
+            match (self.shown.get(&seq), room.branch.get(&seq)) {
+                (Some(epoch), Some(entry)) => assert_eq!(*epoch, entry.epoch, "seq {seq} is of another branch"),
+                (Some(epoch), None) => assert!(*epoch < room.reborn.epoch, "seq {seq} was left out"),
+                (None, _) => assert!(
+                    self.missing.iter().any(|span| (span.first..=span.last).contains(&seq)),
+                    "seq {seq} was skipped silently"
                 ),
             }
         }
@@ -140,7 +169,9 @@ struct Schedule {
 impl Schedule {
     fn new(seed: u64) -> Self {
         let mut random = SmallRng::seed_from_u64(seed);
-        let mut room = Room { epoch: 1, branch: Vec::new(), kept: 1, stream: Vec::new(), read: 0 };
+        let reborn = Position { epoch: Epoch(0), seq: 0 };
+        let mut room =
+            Room { epoch: 1, branch: BTreeMap::new(), head: 0, reborn, kept: 1, stream: Vec::new(), read: 0 };
         for _ in 0..random.random_range(0..12) {
             room.post();
         }
@@ -172,7 +203,7 @@ impl Schedule {
     }
 
     fn step(&mut self) {
-        match self.random.random_range(0..20) {
+        match self.random.random_range(0..21) {
             0..7 => self.room.post(),
             7..13 if self.room.read < self.room.stream.len() => {
                 let at = self.room.read;
@@ -194,9 +225,10 @@ impl Schedule {
                 let count = self.random.random_range(0..4);
                 self.room.fail_over(count);
             }
-            16 => self.room.kept = self.room.kept.max(self.random.random_range(0..=self.room.branch.len() as u64)),
+            16 => self.room.kept = self.room.kept.max(self.random.random_range(0..=self.room.head)),
             17 => self.heal(),
             18 => self.gone.push(self.client.clone()),
+            19 => self.lose(),
             _ => {
                 let mut older = self.room.reading(u64::MAX / 2);
                 older.entries.retain(|entry| entry.seq < self.log.first());
@@ -205,21 +237,36 @@ impl Schedule {
         }
     }
 
+    /// This log's gateway gives the data back, or another one that is further or not as far, or none.
+    fn lose(&mut self) {
+        let mut reading = self.room.reading(self.random.random_range(1..10));
+        let behind = self.random.random_range(0..6).min(reading.head.seq.saturating_sub(self.room.reborn.seq));
+        reading.head.seq -= behind;
+        let other = Log::of(WINDOW, reading);
+        let keeper = [Some(&self.log), Some(&other), None][self.random.random_range(0..3)];
+        self.room.lose(keeper);
+    }
+
     fn verify(&mut self) {
         self.heal();
         self.client.verify(&self.room);
-        let held: Vec<_> = self.log.after(0).map(|entry| (entry.seq, entry.epoch)).collect();
-        let first = self.log.first() as usize - 1;
-        assert!(held.iter().copied().eq(self.room.branch[first..].iter().map(|entry| (entry.seq, entry.epoch))));
+        let last = self.room.branch.keys().last().copied().unwrap_or(0);
+        assert!(self.log.head().seq == self.room.head && (self.log.first()..=last).all(|seq| self.holds(seq)));
         for client in std::mem::take(&mut self.gone) {
             self.resume(client);
         }
     }
 
+    /// Whether the log holds what the branch has there; where the branch has nothing, it may hold what was lost.
+    fn holds(&self, seq: u64) -> bool {
+        let written = self.room.branch.get(&seq).map(|entry| entry.epoch);
+        let held = self.log.get(seq).map(|entry| entry.epoch);
+        held == written || written.is_none() && held < Some(self.room.reborn.epoch)
+    }
+
     fn resume(&self, mut client: Client) {
-        let (position, branch) = (client.position, &self.room.branch);
-        let on_branch = position.seq == 0
-            || branch.get(position.seq as usize - 1).is_some_and(|entry| entry.epoch <= position.epoch);
+        let position = client.position;
+        let on_branch = self.room.has(position);
         let after = match self.log.resume(position) {
             Resume::Complete { after } => after,
             Resume::Partial { gap, after } => {

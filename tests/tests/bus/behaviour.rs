@@ -3,14 +3,14 @@
 use std::{
     collections::{BTreeMap, HashMap},
     sync::Arc,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use anyhow::{Context, Result, bail, ensure};
 use futures::future::try_join_all;
 use parlor_gateway::{
-    bus::{AppendError, Appended, Batch, Health, Offset, Partition, Record, memory::Memory},
-    rooms::{Entry, Post, RoomName, Signal},
+    bus::{AppendError, Appended, Batch, Head, Health, Offset, Partition, Record, SEED_SKIP, Seed, memory::Memory},
+    rooms::{Entry, Epoch, Post, RoomName, Signal},
 };
 use parlor_tests::redis::{RedisCluster, RedisNode};
 use tokio::time::{sleep, timeout};
@@ -258,6 +258,45 @@ async fn members_are_counted(a: &Gateway, b: &Gateway) -> Result<()> {
     Ok(())
 }
 
+/// What a gateway holds of a room: seqs 5 to `head`, of an older life.
+fn held(room: &RoomName, author: &str, head: u64) -> Seed {
+    let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64;
+    let entry = |seq: u64| {
+        let Post { from, protocol, key, content, origin, .. } = post(room, author, &format!("k{seq}"), "x");
+        Arc::new(Entry { seq, epoch: Epoch(1), time, from, protocol, key, content, origin })
+    };
+    Seed { room: room.clone(), head, entries: (5..=head).map(entry).collect() }
+}
+
+async fn a_room_that_is_not_known_takes_its_past_back_from_the_first(a: &Gateway, b: &Gateway) -> Result<()> {
+    let (room, living) = (room("given back"), room("living"));
+    let partition = Partition::of(&room);
+    let (one, other) = ([held(&room, "one", 8)], [held(&room, "other", 9)]);
+    let (epoch, same) = tokio::try_join!(a.seed(partition, &one), b.seed(partition, &other))?;
+    ensure!(epoch == same && epoch > Epoch(1));
+    let page = b.history(&room, None, 50).await?;
+    let winner = if page.entries.len() == 4 { &one[0] } else { &other[0] };
+    let shown = |entries: &[Arc<Entry>]| -> Vec<_> {
+        entries.iter().map(|e| (e.seq, e.epoch, e.time, e.from.id.to_string(), e.content.verbatim.clone())).collect()
+    };
+    ensure!(shown(&page.entries) == shown(&winner.entries), "{page:?}");
+    ensure!(page.head == Head { epoch, seq: winner.head + SEED_SKIP } && !page.more, "{page:?}");
+    ensure!(a.head(&room).await? == page.head);
+    let author = winner.entries[0].from.id.to_string();
+    let again = say(a, &room, &author, "k8").await?;
+    ensure!((again.seq, again.epoch, again.duplicate) == (8, Epoch(1), true), "{again:?}");
+    let next = say(b, &room, &author, "new").await?;
+    ensure!((next.seq, next.epoch, next.duplicate) == (winner.head + SEED_SKIP + 1, epoch, false), "{next:?}");
+    let page = a.history(&room, Some(next.seq + 1), 2).await?;
+    let seqs: Vec<_> = page.entries.iter().map(|entry| entry.seq).collect();
+    ensure!((seqs, page.more) == (vec![winner.head, next.seq], true));
+    // What is known stays as it is.
+    let first = say(a, &living, "u1", "1").await?;
+    b.seed(Partition::of(&living), &[held(&living, "u1", 7)]).await?;
+    ensure!(b.head(&living).await?.seq == first.seq && b.history(&living, None, 9).await?.entries.len() == 1);
+    Ok(())
+}
+
 async fn behaves_as_a_bus(a: Gateway, b: Gateway) -> Result<()> {
     let (a, b) = (&a, &b);
     seqs_are_contiguous_while_two_gateways_post_to_many_rooms(a, b).await.context("contiguous seqs")?;
@@ -268,7 +307,8 @@ async fn behaves_as_a_bus(a: Gateway, b: Gateway) -> Result<()> {
     history_pages_backwards_to_its_bound(a, b).await.context("history")?;
     a_reader_that_fell_out_of_the_stream_is_told(a, b).await.context("trimmed")?;
     signals_reach_every_gateway_that_watches(a, b).await.context("signals")?;
-    members_are_counted(a, b).await.context("members")
+    members_are_counted(a, b).await.context("members")?;
+    a_room_that_is_not_known_takes_its_past_back_from_the_first(a, b).await.context("given back")
 }
 
 #[tokio::test]

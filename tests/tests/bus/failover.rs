@@ -12,10 +12,10 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use parlor_gateway::{
-    bus::{AppendError, Appended, Health, Offset, Partition, Record, redis::slot},
+    bus::{AppendError, Appended, Health, Offset, Partition, Record, SEED_SKIP, Seed, redis::slot},
     rooms::{Epoch, Post, RoomName},
 };
-use parlor_tests::redis::{RedisCluster, eventually};
+use parlor_tests::redis::{RedisCluster, RedisNode, eventually};
 use tokio::{task::JoinHandle, time::sleep};
 
 use super::{Gateway, connect, post};
@@ -263,6 +263,47 @@ async fn readers_are_told_when_all_copies_are_gone() -> Result<()> {
     };
     ensure!(matches!(boundary, Record::Boundary { lost: true, .. }), "{boundary:?}");
     ensure!(bus.head(&room).await?.seq == 1);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_holds_rooms_gives_them_back_before_it_posts_into_an_emptied_cluster() -> Result<()> {
+    let mut cluster = RedisCluster::start(3, 1)?;
+    let (a, b) = (connect(cluster.seeds(), "a").await?, connect(cluster.seeds(), "b").await?);
+    let room = hit_room(0);
+    let partition = Partition::of(&room);
+    let posts: Vec<_> = (1..=3).map(|n| post(&room, "u1", &n.to_string(), "x")).collect();
+    a.append(partition, &posts).await?;
+    let seeds = [Seed { room: room.clone(), head: 3, entries: b.history(&room, None, 10).await?.entries }];
+    for bus in [&a, &b] {
+        bus.watch(partition, true).await;
+    }
+    cluster.nodes.iter_mut().try_for_each(RedisNode::kill)?;
+    cluster.nodes.iter_mut().try_for_each(RedisNode::restart)?;
+    cluster.healthy()?;
+    cluster.replicated()?;
+    let append = async |bus: &Gateway, key: &str| loop {
+        match bus.append(partition, &[post(&room, "u1", key, "x")]).await {
+            Err(AppendError::Away(_)) => {}
+            answers => break answers,
+        }
+    };
+    for bus in [&a, &b] {
+        ensure!(append(bus, "4").await == Err(AppendError::Lost), "posted over what is held");
+    }
+    let given = async |bus: &Gateway| loop {
+        if let Ok(epoch) = bus.seed(partition, &seeds).await {
+            break epoch;
+        }
+    };
+    let (epoch, same) = tokio::join!(given(&a), given(&b));
+    ensure!(epoch == same, "{epoch:?} and {same:?}");
+    let again = append(&b, "3").await?.remove(0)?;
+    ensure!((again.seq, again.duplicate) == (3, true), "{again:?}");
+    let next = append(&a, "4").await?.remove(0)?;
+    ensure!((next.seq, next.epoch, next.duplicate) == (4 + SEED_SKIP, epoch, false), "{next:?}");
+    let page = b.history(&room, None, 10).await?;
+    ensure!(page.entries.iter().map(|entry| entry.seq).eq([1, 2, 3, next.seq]), "{page:?}");
     Ok(())
 }
 

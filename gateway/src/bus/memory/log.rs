@@ -9,6 +9,7 @@ use std::{
 
 use super::super::{
     AppendError, Appended, Batch, DEDUPE, HISTORY_BYTES, Head, History, LOG_BYTES, Offset, Page, Record, Routed,
+    SEED_SKIP, Seed,
 };
 use crate::rooms::{Entry, Epoch, Post, RoomName};
 
@@ -124,6 +125,24 @@ impl Log {
         Ok(answer)
     }
 
+    /// Gives a room back that is not known.
+    pub(super) fn seed(&mut self, seed: &Seed, now: u64) {
+        let Seed { room: name, head, entries } = seed;
+        if self.rooms.len() == ROOMS || self.rooms.contains_key(name) {
+            return;
+        }
+        let mut room = Room { seq: head + SEED_SKIP, used: now, ..Room::default() };
+        for entry in entries {
+            room.keep(entry, self.history);
+            let key = (name.clone(), Arc::clone(&entry.from.id), Arc::clone(&entry.key));
+            let answer = Appended { seq: entry.seq, epoch: entry.epoch, time: entry.time, duplicate: false };
+            if entry.time + DEDUPE.as_millis() as u64 > now && self.keys.insert(key.clone(), answer).is_none() {
+                self.ages.push_back((now, key));
+            }
+        }
+        self.rooms.insert(name.clone(), room);
+    }
+
     fn push(&mut self, size: usize, record: Record) {
         self.offset += 1;
         self.bytes += size;
@@ -184,11 +203,9 @@ impl Log {
             return Page { head, entries: Vec::new(), more: false };
         };
         room.age(now, history);
-        let oldest = head.seq + 1 - room.entries.len() as u64;
-        let end = before.unwrap_or(u64::MAX).clamp(oldest, head.seq + 1);
-        let start = end.saturating_sub(limit.into()).max(oldest);
-        let (skip, take) = ((start - oldest) as usize, (end - start) as usize);
-        let entries = room.entries.iter().skip(skip).take(take).map(|(_, entry)| Arc::clone(entry)).collect();
-        Page { head, entries, more: start > oldest }
+        let end = room.entries.partition_point(|(_, entry)| before.is_none_or(|before| entry.seq < before));
+        let start = end.saturating_sub(limit as usize);
+        let entries = room.entries.range(start..end).map(|(_, entry)| Arc::clone(entry)).collect();
+        Page { head, entries, more: start > 0 }
     }
 }

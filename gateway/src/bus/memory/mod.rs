@@ -20,12 +20,12 @@ use tokio::{
 
 use self::log::Log;
 use super::{
-    AppendError, Appended, Away, Batch, Bus, Head, Health, History, Offset, PARTITIONS, Page, Partition, TAIL_WAIT,
-    Task,
+    AppendError, Appended, Away, Batch, Bus, Head, Health, History, Offset, PARTITIONS, Page, Partition, Seed,
+    TAIL_WAIT, Task,
     directory::{self, Directory},
     signals::Signals,
 };
-use crate::rooms::{Post, RoomName, Signal};
+use crate::rooms::{Epoch, Post, RoomName, Signal};
 
 /// Sixty-four partitions in this process.
 #[derive(Debug)]
@@ -104,6 +104,14 @@ impl Bus for Memory {
             let answers = group.iter().map(|post| log.append(post, self.now())).collect();
             lane.end.send_replace(log.end());
             Ok(answers)
+        })
+    }
+
+    fn seed<'a>(&'a self, partition: Partition, seeds: &'a [Seed]) -> Task<'a, Result<Epoch, Away>> {
+        Box::pin(async move {
+            let mut log = lock(&self.lane(partition).log);
+            seeds.iter().for_each(|seed| log.seed(seed, self.now()));
+            Ok(Epoch(log.end().generation))
         })
     }
 

@@ -2,26 +2,30 @@
 -- because Redis does not roll a failed script back.
 -- KEYS: meta, log, heads, keys0, keys1, and the history segments of the rooms (named in ARGV too).
 -- ARGV: format, partitions, dedupe window ms, history messages, history age ms, log bytes, segment bytes, most rooms,
---       rooms R, then R x (name, segment, key), then for each post (room 1..R, fingerprint, bytes).
+--       first generation of the data as the caller knows it, rooms R, then R x (name, segment, key),
+--       then for each post (room 1..R, fingerprint, bytes).
 -- Answers {'OK', generation, time, {seq, or 'seq generation time' of a duplicate,
 -- or -1 where there is no place for another room, ...}}, or without having written
--- {'ADOPT'}, {'FORMAT', found}, {'PARTITIONS', found}, {'SEGMENT', room 1..R, segment}.
-local meta = redis.call('HMGET', KEYS[1], 'format', 'partitions', 'run', 'generation', 'offset', 'time', 'window', 'bytes', 'first')
+-- {'ADOPT'}, {'FORMAT', found}, {'PARTITIONS', found}, {'SEGMENT', room 1..R, segment},
+-- {'LOST', first generation} where the data is not that which the caller knows.
+local meta = redis.call('HMGET', KEYS[1], 'format', 'partitions', 'run', 'generation', 'offset', 'time', 'window', 'bytes', 'first', 'born')
 if not meta[1] then return {'ADOPT'} end
 if meta[1] ~= ARGV[1] then return {'FORMAT', meta[1]} end
 if meta[2] ~= ARGV[2] then return {'PARTITIONS', meta[2]} end
 local run = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
 if run ~= meta[3] then return {'ADOPT'} end
+local born = meta[10] or '0'
+if born ~= ARGV[9] then return {'LOST', born} end
 
 local generation, offset = meta[4], tonumber(meta[5])
 local clock = redis.call('TIME')
 local time = math.max(clock[1] * 1000 + math.floor(clock[2] / 1000), tonumber(meta[6]))
 local window, messages, age = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local log_bytes, segment_bytes, most = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
-local rooms = tonumber(ARGV[9])
+local rooms = tonumber(ARGV[10])
 local function text(n) return string.format('%.0f', n) end
 
-local names, at = {}, 9
+local names, at = {}, 10
 for room = 1, rooms do names[room] = ARGV[at + 1]; at = at + 3 end
 local heads = redis.call('HMGET', KEYS[3], unpack(names))
 local full, state = redis.call('HLEN', KEYS[3]) > most, {}
@@ -33,8 +37,8 @@ for room = 1, rooms do
   end
   if time >= expiry then bytes = 0 end
   if bytes > segment_bytes then segment, bytes, expiry = segment + 1, 0, 0 end
-  if tonumber(ARGV[9 + room * 3 - 1]) ~= segment then return {'SEGMENT', room, segment} end
-  state[room] = {seq = seq, from = seq, segment = segment, bytes = bytes, expiry = expiry, key = ARGV[9 + room * 3],
+  if tonumber(ARGV[10 + room * 3 - 1]) ~= segment then return {'SEGMENT', room, segment} end
+  state[room] = {seq = seq, from = seq, segment = segment, bytes = bytes, expiry = expiry, key = ARGV[10 + room * 3],
     refused = full and not heads[room]}
 end
 
@@ -115,7 +119,8 @@ for index = 1, rooms do
     end
     if messages > 0 and math.floor(room.seq / 128) > math.floor(room.from / 128) then
       local before = redis.call('XLEN', room.key)
-      if room.seq > messages then redis.call('XTRIM', room.key, 'MINID', '=', text(room.seq - messages + 1)) end
+      -- By number, not by seq: where data was lost and given back, seqs have a hole.
+      redis.call('XTRIM', room.key, 'MAXLEN', '=', messages)
       for _ = 1, 4 do
         local old = nil
         for _, item in ipairs(redis.call('XRANGE', room.key, '-', '+', 'COUNT', 64)) do

@@ -13,9 +13,10 @@ use tokio::{
 use super::{
     super::{AppendError, Appended, History, PARTITIONS, Partition},
     cluster::Cluster,
+    known::Known,
     node::{Command, Fault, Node, Server, number},
     replication::Replication,
-    script::{self, Answer, Group},
+    script::{self, Adopted, Answer, Group},
     tags::Keys,
     upkeep::Upkeep,
 };
@@ -38,12 +39,10 @@ const SEGMENTS: usize = 4096;
 
 /// A partition's own connection, so that a WAIT blocks nobody else.
 #[derive(Debug, Default)]
-struct Lane {
-    node: Option<Node>,
+pub(super) struct Lane {
+    pub(super) node: Option<Node>,
     /// The server that a moving slot's keys have gone ahead to.
-    ask: Option<Server>,
-    /// Highest generation seen here.
-    seen: u64,
+    pub(super) ask: Option<Server>,
     segments: HashMap<RoomName, u32>,
 }
 
@@ -51,11 +50,12 @@ struct Lane {
 #[derive(Debug)]
 pub(super) struct Appending {
     cluster: Arc<Cluster>,
-    replication: Arc<Replication>,
+    pub(super) replication: Arc<Replication>,
     upkeep: Arc<Upkeep>,
-    keys: Keys,
-    history: History,
-    lanes: Vec<Mutex<Lane>>,
+    pub(super) keys: Keys,
+    pub(super) history: History,
+    pub(super) lanes: Vec<Mutex<Lane>>,
+    known: Vec<Known>,
 }
 
 impl Appending {
@@ -67,7 +67,13 @@ impl Appending {
         history: History,
     ) -> Self {
         let lanes = (0..PARTITIONS).map(|_| Mutex::default()).collect();
-        Self { cluster, replication, upkeep, keys, history, lanes }
+        let known = (0..PARTITIONS).map(|_| Known::default()).collect();
+        Self { cluster, replication, upkeep, keys, history, lanes, known }
+    }
+
+    /// What this gateway knows of a partition's data.
+    pub(super) fn known(&self, partition: Partition) -> &Known {
+        &self.known[partition.index()]
     }
 
     /// Appends a group; see [`super::super::Bus::append`].
@@ -95,7 +101,7 @@ impl Appending {
         let mut pause = FIRST_PAUSE;
         loop {
             let fault = match self.attempt(&mut lane, partition, group).await {
-                Ok(written) => return Ok(written),
+                Ok(written) => return written.ok_or(AppendError::Lost),
                 Err(fault) => fault,
             };
             tracing::debug!(partition = partition.index(), %fault, "a group was not acknowledged");
@@ -109,7 +115,7 @@ impl Appending {
     }
 
     /// Makes ready for another attempt: most faults mean that the slot's server is another one now.
-    async fn recover(&self, lane: &mut Lane, fault: Fault) {
+    pub(super) async fn recover(&self, lane: &mut Lane, fault: Fault) {
         match fault {
             Fault::TryAgain | Fault::NoScript | Fault::Absent | Fault::Unfit(_) => return,
             Fault::Ask(text) => {
@@ -127,12 +133,8 @@ impl Appending {
         }
     }
 
-    async fn attempt(
-        &self,
-        lane: &mut Lane,
-        partition: Partition,
-        group: &Group<'_>,
-    ) -> Result<Vec<Option<Appended>>, Fault> {
+    /// Opens the lane's connection to the partition's server unless it is open.
+    pub(super) async fn connect(&self, lane: &mut Lane, partition: Partition) -> Result<Server, Fault> {
         let server = match &lane.ask {
             Some(target) => target.clone(),
             None => self.cluster.primary(partition)?.server,
@@ -141,8 +143,29 @@ impl Appending {
             lane.node = None;
             lane.node = Some(Node::open(&server, self.cluster.access()).await?);
         }
-        // At most: adopt, load the scripts, one new segment a room, and the group itself.
-        for _ in 0..group.rooms.len() + 3 {
+        Ok(server)
+    }
+
+    /// Opens the generation of a partition in the lane's server if none is open.
+    pub(super) async fn adopt(&self, node: &Node, partition: Partition, ask: bool) -> Result<Adopted, Fault> {
+        let known = self.known(partition);
+        let answers = node.all(asking(ask, script::adopt(&self.keys, partition, known.seen())), ANSWER).await?;
+        let adopted = script::adopted(last(answers)?)?;
+        known.see(adopted.generation);
+        Ok(adopted)
+    }
+
+    /// One attempt; None: the data is not that of which rooms are held.
+    async fn attempt(
+        &self,
+        lane: &mut Lane,
+        partition: Partition,
+        group: &Group<'_>,
+    ) -> Result<Option<Vec<Option<Appended>>>, Fault> {
+        let server = self.connect(lane, partition).await?;
+        let known = self.known(partition);
+        // At most: adopt, know the data, load the scripts, one new segment a room, and the group itself.
+        for _ in 0..group.rooms.len() + 4 {
             let one_copy = self.replication.unreplicated(&server);
             let Some(node) = lane.node.as_ref() else { break };
             match self.send(lane, node, partition, group, one_copy).await {
@@ -150,16 +173,15 @@ impl Appending {
                     if !copied {
                         self.wait(node).await?;
                     }
-                    lane.seen = written.iter().flatten().map(|answer| answer.epoch.0).max().unwrap_or(0).max(lane.seen);
-                    return Ok(written);
+                    known.see(written.iter().flatten().map(|answer| answer.epoch.0).max().unwrap_or(0));
+                    return Ok(Some(written));
                 }
                 Ok((Answer::Adopt, _)) => {
-                    let command = script::adopt(&self.keys, partition, lane.seen);
-                    let answers = node.all(asking(lane.ask.is_some(), command), ANSWER).await?;
-                    let generation = script::adopted(last(answers)?)?;
+                    let Adopted { generation, .. } = self.adopt(node, partition, lane.ask.is_some()).await?;
                     tracing::info!(partition = partition.index(), generation, %server, "a generation is open");
-                    lane.seen = generation.max(lane.seen);
                 }
+                Ok((Answer::Lost { .. }, _)) if known.held() => return Ok(None),
+                Ok((Answer::Lost { born }, _)) => known.accept(born),
                 Ok((Answer::Segment { room, segment }, _)) => {
                     if lane.segments.len() >= SEGMENTS {
                         lane.segments.clear();
@@ -189,7 +211,8 @@ impl Appending {
         one_copy: bool,
     ) -> Result<(Answer, bool), Fault> {
         let segment = |room: &RoomName| lane.segments.get(room).copied().unwrap_or(0);
-        let command = group.append(&self.keys, partition, self.history, lane.ask.is_some(), segment);
+        let born = self.known(partition).born();
+        let command = group.append(&self.keys, partition, self.history, lane.ask.is_some(), born, segment);
         let mut commands = asking(lane.ask.is_some(), command);
         let script = commands.len() - 1;
         if !one_copy {
@@ -202,7 +225,7 @@ impl Appending {
     }
 
     /// Waits on for the copy of what this connection has written.
-    async fn wait(&self, node: &Node) -> Result<(), Fault> {
+    pub(super) async fn wait(&self, node: &Node) -> Result<(), Fault> {
         let deadline = Instant::now() + TRYING / 2;
         while !self.replication.unreplicated(&node.server) {
             if number(&node.call(wait(), ANSWER).await?) > Some(0) {
@@ -216,10 +239,13 @@ impl Appending {
     }
 
     /// Opens the generation of a partition if none is open, or says why the data cannot be used.
-    pub(super) async fn check(&self, partition: Partition) -> Result<(), Fault> {
+    pub(super) async fn check(&self, partition: Partition) -> Result<Adopted, Fault> {
         let server = self.cluster.primary(partition)?.server;
-        let command = script::adopt(&self.keys, partition, 0);
-        script::adopted(self.cluster.call(&server, command, ANSWER).await?).map(|_| ())
+        let known = self.known(partition);
+        let command = script::adopt(&self.keys, partition, known.seen());
+        let adopted = script::adopted(self.cluster.call(&server, command, ANSWER).await?)?;
+        known.see(adopted.generation);
+        Ok(adopted)
     }
 
     /// Ends all connections.

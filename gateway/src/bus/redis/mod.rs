@@ -7,6 +7,7 @@ mod append;
 mod cluster;
 pub mod entry;
 mod history;
+mod known;
 mod node;
 mod pair;
 mod person;
@@ -14,6 +15,7 @@ mod presence;
 pub mod record;
 mod replication;
 mod script;
+mod seeding;
 mod signals;
 mod tags;
 mod tail;
@@ -39,9 +41,10 @@ use self::{
 };
 pub use self::{node::Server, tags::slot};
 use super::{
-    AppendError, Appended, Away, Batch, Bus, Head, Health, History, Offset, Page, Partition, Task, directory::Directory,
+    AppendError, Appended, Away, Batch, Bus, Head, Health, History, Offset, Page, Partition, Seed, Task,
+    directory::Directory,
 };
-use crate::rooms::{Post, RoomName, Signal};
+use crate::rooms::{Epoch, Post, RoomName, Signal};
 
 /// Where Redis is and how to speak to it.
 #[derive(Clone, Debug)]
@@ -159,7 +162,8 @@ impl Redis {
 
     async fn check(&self) -> Result<(), StartError> {
         for partition in Partition::all() {
-            self.appending.check(partition).await?;
+            let born = self.appending.check(partition).await?.born;
+            self.appending.known(partition).accept(born);
         }
         Ok(())
     }
@@ -172,7 +176,9 @@ impl Redis {
         }
         match self.appending.check(partition).await {
             Err(node::Fault::Ask(ask)) => self.reading.follow(partition, &ask),
-            other => other?,
+            other => {
+                other?;
+            }
         }
         Ok(true)
     }
@@ -197,6 +203,10 @@ impl Bus for Redis {
         group: &'a [Post],
     ) -> Task<'a, Result<Vec<Result<Appended, AppendError>>, AppendError>> {
         Box::pin(self.appending.append(partition, group))
+    }
+
+    fn seed<'a>(&'a self, partition: Partition, seeds: &'a [Seed]) -> Task<'a, Result<Epoch, Away>> {
+        Box::pin(async move { Ok(self.appending.seed(partition, seeds).await?) })
     }
 
     fn end(&self, partition: Partition) -> Task<'_, Result<Offset, Away>> {
@@ -248,6 +258,7 @@ impl Bus for Redis {
     }
 
     fn watch(&self, partition: Partition, on: bool) -> Task<'_, ()> {
+        self.appending.known(partition).hold(on);
         Box::pin(self.signalling.watch(partition, on))
     }
 

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use fred::types::Value;
 
 use super::{
-    super::{Appended, DEDUPE, HISTORY_BYTES, History, LOG_BYTES, PARTITIONS, Partition},
+    super::{Appended, DEDUPE, HISTORY_BYTES, History, LOG_BYTES, PARTITIONS, Partition, SEED_SKIP, Seed},
     entry,
     node::{Command, Fault, list, number},
     tags::Keys,
@@ -19,6 +19,7 @@ pub(super) const APPEND: &str = include_str!("append.lua");
 pub(super) const ADOPT: &str = include_str!("adopt.lua");
 
 const FORGET: &str = include_str!("forget.lua");
+const SEED: &str = include_str!("seed.lua");
 
 /// Rooms of a partition above which idle ones are forgotten; at twice this, new ones are refused. A million in all at
 /// about 100 bytes each.
@@ -36,6 +37,16 @@ pub(super) enum Answer {
     Adopt,
     /// A room's history goes on in another segment than was named.
     Segment { room: usize, segment: u32 },
+    /// The data began anew with this generation.
+    Lost { born: u64 },
+}
+
+/// What is open after the adopt script has run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Adopted {
+    pub(super) generation: u64,
+    /// The first generation of the data: another one means that the data is another.
+    pub(super) born: u64,
 }
 
 /// A group laid out for the script.
@@ -54,18 +65,21 @@ impl<'a> Group<'a> {
                 group.rooms.push(&post.room);
                 group.rooms.len()
             });
-            group.posts.push((room, entry::fingerprint(post), entry::encode(post)));
+            let print = entry::fingerprint(&post.room, &post.from.id, &post.key);
+            group.posts.push((room, print, entry::encode(post)));
         }
         group
     }
 
-    /// The call of the append script. `segment` tells where a room's history goes on.
+    /// The call of the append script. `born` is the first generation of the data as the caller knows it; `segment` tells
+    /// where a room's history goes on.
     pub(super) fn append(
         &self,
         keys: &Keys,
         partition: Partition,
         history: History,
         asking: bool,
+        born: u64,
         segment: impl Fn(&RoomName) -> u32,
     ) -> Command {
         let segments: Vec<_> = self.rooms.iter().map(|room| segment(room)).collect();
@@ -79,6 +93,7 @@ impl<'a> Group<'a> {
             .args(partition_keys(keys, partition))
             .args(named.iter().cloned())
             .args(settings(history).map(|number| number.to_string()))
+            .arg(born.to_string())
             .arg(self.rooms.len() as u32);
         for ((room, segment), key) in self.rooms.iter().zip(&segments).zip(histories) {
             command = command.arg(room.as_str().to_owned()).arg(*segment).arg(key);
@@ -120,6 +135,39 @@ pub(super) fn adopt(keys: &Keys, partition: Partition, seen: u64) -> Command {
         .arg(5_u32)
         .args(partition_keys(keys, partition))
         .args([FORMAT, PARTITIONS.into(), seen, DEDUPE.as_millis() as u64].map(|number| number.to_string()))
+}
+
+/// The call of the script that gives a room back, in the generation that is open.
+pub(super) fn seed(keys: &Keys, seed: &Seed, generation: u64, history: History, asking: bool) -> Command {
+    let Seed { room, head, entries } = seed;
+    let key = keys.history(room, 0);
+    // As for the append script: a server that the slot moves to has not the key.
+    let named = if asking { None } else { Some(key.clone()) };
+    let numbers = [generation, DEDUPE.as_millis() as u64, history.messages, history.age.as_millis() as u64, 2 * ROOMS];
+    let mut command = Command::new("EVAL")
+        .arg(SEED)
+        .arg(5 + u32::from(!asking))
+        .args(partition_keys(keys, Partition::of(room)))
+        .args(named)
+        .args([FORMAT, PARTITIONS.into()].into_iter().chain(numbers).map(|number| number.to_string()))
+        .args([room.as_str().to_owned(), key, (head + SEED_SKIP).to_string()]);
+    for entry in entries {
+        command = command
+            .args([entry.seq, entry.epoch.0, entry.time].map(|number| number.to_string()))
+            .arg(entry::fingerprint(room, &entry.from.id, &entry.key))
+            .arg(entry::encode_again(entry));
+    }
+    command
+}
+
+/// Reads an answer of the seed script: whether the room was given back.
+pub(super) fn seeded(value: Value) -> Result<bool, Fault> {
+    let values = list(value);
+    let word = values.first().and_then(|word| word.as_str().map(|text| text.to_string())).unwrap_or_default();
+    match values.get(1).and_then(number) {
+        Some(given) if word == "OK" => Ok(given == 1),
+        _ => Err(refused(&word, values.get(1))),
+    }
 }
 
 /// The call of the script that forgets those of `rooms` that are idle.
@@ -172,17 +220,19 @@ pub(super) fn answer(value: Value) -> Result<Answer, Fault> {
         "SEGMENT" => at(1).zip(at(2)).and_then(|(room, segment)| {
             Some(Answer::Segment { room: (room as usize).checked_sub(1)?, segment: segment.try_into().ok()? })
         }),
+        "LOST" => at(1).map(|born| Answer::Lost { born }),
         _ => None,
     };
     read.ok_or_else(|| refused(&word, values.get(1)))
 }
 
-/// Reads an answer of the adopt script: the generation that is open.
-pub(super) fn adopted(value: Value) -> Result<u64, Fault> {
+/// Reads an answer of the adopt script.
+pub(super) fn adopted(value: Value) -> Result<Adopted, Fault> {
     let values = list(value);
     let word = values.first().and_then(|word| word.as_str().map(|text| text.to_string())).unwrap_or_default();
-    match values.get(1).and_then(number) {
-        Some(generation) if word == "OK" => Ok(generation),
+    let at = |index: usize| values.get(index).and_then(number);
+    match at(1).zip(at(3)) {
+        Some((generation, born)) if word == "OK" => Ok(Adopted { generation, born }),
         _ => Err(refused(&word, values.get(1))),
     }
 }
@@ -209,6 +259,7 @@ mod tests {
         assert_eq!(answer(values(vec!["ADOPT".into()])).unwrap(), Answer::Adopt);
         let segment = answer(values(vec!["SEGMENT".into(), 2.into(), 5.into()])).unwrap();
         assert_eq!(segment, Answer::Segment { room: 1, segment: 5 });
+        assert_eq!(answer(values(vec!["LOST".into(), "77".into()])).unwrap(), Answer::Lost { born: 77 });
     }
 
     #[test]

@@ -24,6 +24,7 @@ use super::{
     delivery::Delivery,
     members::{Counts, Sums},
     room::Room,
+    seeding::Seeding,
     signals::Signals,
     sweep::RoomIds,
     tail::{Tail, TailRead},
@@ -35,7 +36,7 @@ use crate::{
         link::{ConnectionId, ToHub},
         session::Ask,
     },
-    rooms::{Entry, RoomName, follow::Reading},
+    rooms::{Entry, Epoch, RoomName, follow::Reading},
 };
 
 /// Commands taken in one round.
@@ -52,6 +53,7 @@ pub(super) enum Done {
     End { run: u64, result: Result<Offset, Away> },
     Tail { run: u64, read: TailRead },
     Appended(Flown),
+    Seeded { result: Result<Epoch, Away> },
     Newest { room: RoomName, result: Result<Reading, Away> },
     Older { room: RoomName, result: Result<Older, Away> },
     Page { key: super::asks::Key, result: Result<Page, Away> },
@@ -71,12 +73,13 @@ pub(super) struct Actor {
     pub(super) bus: Arc<dyn Bus>,
     pub(super) shared: Arc<Shared>,
     pub(super) delivery: Delivery,
-    /// At most: one tail, one group, one batch of counts and one of signals, and the bounded reads.
+    /// At most: one tail, one group, one return of what was lost, one batch of counts and one of signals, and the bounded reads.
     pub(super) work: FuturesUnordered<Work>,
     pub(super) rooms: HashMap<RoomName, Room>,
     pub(super) ids: RoomIds,
     pub(super) tail: Tail,
     pub(super) appender: Appender,
+    pub(super) seeding: Seeding,
     pub(super) pages: Pages,
     pub(super) sums: Sums,
     pub(super) counts: Counts,
@@ -102,6 +105,7 @@ impl Actor {
             ids: RoomIds::new(partition),
             tail: Tail::default(),
             appender: Appender::default(),
+            seeding: Seeding::default(),
             pages: Pages::default(),
             sums: Sums::default(),
             counts: Counts::default(),
@@ -154,7 +158,7 @@ impl Actor {
         while !self.appender.is_empty() {
             self.append_next();
             tokio::select! {
-                Some(Done::Appended(flown)) = self.work.next() => self.appended(flown),
+                Some(done) = self.work.next() => self.done(done),
                 () = sleep_until(end) => return,
             }
             self.delivery.flush().await;
@@ -191,6 +195,7 @@ impl Actor {
             Done::End { run, result } => self.tail_starts(run, result),
             Done::Tail { run, read } => self.tail_read(run, read),
             Done::Appended(flown) => self.appended(flown),
+            Done::Seeded { result } => self.seeded(result),
             Done::Newest { room, result } => self.read_newest(&room, result),
             Done::Older { room, result } => self.read_older(&room, result),
             Done::Page { key, result } => self.page_read(key, result),

@@ -13,7 +13,7 @@ use super::{
     counters::{add, tick},
 };
 use crate::{
-    bus::{AppendError, Appended, Bus, GROUP_POSTS, Partition},
+    bus::{AppendError, Appended, Away, Bus, GROUP_POSTS, Partition},
     fanout::{
         link::{ConnectionId, ToReactor},
         session::{PostError, Posted},
@@ -56,12 +56,22 @@ pub(super) struct Appender {
     queue: VecDeque<Queued>,
     bytes: usize,
     flying: bool,
+    /// A group that goes on once what was lost has been given back.
+    held: Option<Group>,
+}
+
+/// Posts that go together, who is told their fate, and until when they are tried.
+#[derive(Debug)]
+struct Group {
+    replies: Vec<Reply>,
+    posts: Vec<Post>,
+    deadline: Instant,
 }
 
 /// A group whose fate is known.
 #[derive(Debug)]
 pub(super) struct Flown {
-    replies: Vec<Reply>,
+    group: Group,
     answers: Answers,
 }
 
@@ -82,7 +92,7 @@ impl Appender {
     }
 
     /// The next group with its deadline, unless one is in flight.
-    fn group(&mut self) -> Option<(Vec<Reply>, Vec<Post>, Instant)> {
+    fn group(&mut self) -> Option<Group> {
         let oldest = self.queue.front().filter(|_| !self.flying)?.since;
         let (mut replies, mut posts, mut bytes) = (Vec::new(), Vec::new(), 0);
         while let Some(queued) = self.queue.front() {
@@ -98,7 +108,7 @@ impl Appender {
         }
         self.bytes -= bytes;
         self.flying = true;
-        Some((replies, posts, (oldest + PATIENCE).max(Instant::now() + ATTEMPT)))
+        Some(Group { replies, posts, deadline: (oldest + PATIENCE).max(Instant::now() + ATTEMPT) })
     }
 
     /// Takes out the posts whose patience is over.
@@ -112,10 +122,10 @@ impl Appender {
 }
 
 /// Sends a group until it is answered or its deadline has passed.
-async fn fly(bus: Arc<dyn Bus>, partition: Partition, posts: Vec<Post>, deadline: Instant) -> Answers {
+async fn fly(bus: &dyn Bus, partition: Partition, posts: &[Post], deadline: Instant) -> Answers {
     let mut backoff = Backoff::default();
     loop {
-        let reason = match timeout_at(deadline, bus.append(partition, &posts)).await {
+        let reason = match timeout_at(deadline, bus.append(partition, posts)).await {
             Ok(Err(AppendError::Away(reason))) => reason,
             Ok(answers) => return answers,
             Err(_) => "no answer in time".into(),
@@ -138,16 +148,39 @@ impl Actor {
 
     /// Starts the next group if none is in flight.
     pub(super) fn append_next(&mut self) {
-        let Some((replies, posts, deadline)) = self.appender.group() else { return };
-        let (bus, partition) = (Arc::clone(&self.bus), self.partition);
+        let Some(group) = self.appender.group() else { return };
         tick(&self.shared.counters.groups);
+        self.send_group(group);
+    }
+
+    fn send_group(&mut self, group: Group) {
+        let (bus, partition) = (Arc::clone(&self.bus), self.partition);
         self.work.push(Box::pin(async move {
-            let answers = fly(bus, partition, posts, deadline).await;
-            Done::Appended(Flown { replies, answers })
+            let answers = fly(bus.as_ref(), partition, &group.posts, group.deadline).await;
+            Done::Appended(Flown { group, answers })
         }));
     }
 
-    pub(super) fn appended(&mut self, Flown { replies, answers }: Flown) {
+    /// What was lost has been given back: the group that waited for that goes on.
+    pub(super) fn append_again(&mut self) {
+        if let Some(group) = self.appender.held.take() {
+            self.send_group(group);
+        }
+    }
+
+    /// Fails the group that waits for what was lost, if its time is over.
+    pub(super) fn give_up_overdue(&mut self, Away(reason): &Away) {
+        let Some(group) = self.appender.held.take_if(|group| group.deadline <= Instant::now()) else { return };
+        self.appended(Flown { group, answers: Err(AppendError::Away(reason.clone())) });
+    }
+
+    pub(super) fn appended(&mut self, Flown { group, answers }: Flown) {
+        if let Err(AppendError::Lost) = answers {
+            self.appender.held = Some(group);
+            self.seed();
+            return;
+        }
+        let Group { replies, .. } = group;
         self.appender.flying = false;
         match answers {
             Ok(answers) => {

@@ -24,6 +24,7 @@ mod members;
 mod presence;
 mod reading;
 mod room;
+mod seeding;
 mod signals;
 mod sweep;
 mod tail;

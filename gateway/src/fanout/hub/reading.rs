@@ -67,8 +67,11 @@ impl Reader {
         let mut complete = false;
         while first > floor && first > 1 && !complete && room.entries > 0 && room.bytes > 0 {
             let page = self.page(Some(first)).await?;
+            let Some(oldest) = contiguous(&page.entries, first) else {
+                complete = page.entries.is_empty() && !page.more;
+                break;
+            };
             complete = !page.more;
-            let Some(oldest) = contiguous(&page.entries, first) else { break };
             first = oldest;
             room.entries = room.entries.saturating_sub(page.entries.len());
             room.bytes = room.bytes.saturating_sub(page.entries.iter().map(|entry| entry.size()).sum());
@@ -101,6 +104,7 @@ impl Actor {
     pub(super) fn read_next(&mut self) {
         while self.reads < READS
             && self.tail.started
+            && !self.seeding.under_way()
             && let Some(name) = self.unread.pop_front()
         {
             let Some(room) = self.rooms.get_mut(&name) else { continue };
@@ -124,9 +128,15 @@ impl Actor {
     pub(super) fn read_newest(&mut self, name: &RoomName, result: Result<Reading, Away>) {
         self.reads -= 1;
         let window = self.window();
+        let Some(room) = self.rooms.get(name) else { return };
+        let short = result.as_ref().is_ok_and(|reading| self.to_be_seeded(room, reading.head));
+        if short {
+            self.seed();
+        }
         let Some(room) = self.rooms.get_mut(name) else { return };
         let again = room.sync == Sync::Reading { again: true };
         match result {
+            Ok(_) if short => room.sync = Sync::Wanted,
             Ok(reading) => {
                 let news = room.merge(&reading, window);
                 room.hear(news, &mut self.delivery);

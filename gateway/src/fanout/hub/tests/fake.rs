@@ -3,7 +3,7 @@
 //! One stream for all partitions: the hub ignores what is not for its rooms.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeMap, HashMap, VecDeque},
     sync::{
         Arc, Mutex, MutexGuard,
         atomic::{AtomicUsize, Ordering::Relaxed},
@@ -18,8 +18,8 @@ use tokio::{
 
 use crate::{
     bus::{
-        AppendError, Appended, Away, Batch, Bus, Head, Health, Offset, Page, Partition, Record, Routed, TAIL_WAIT,
-        Task,
+        AppendError, Appended, Away, Batch, Bus, Head, Health, Offset, Page, Partition, Record, Routed, SEED_SKIP,
+        Seed, TAIL_WAIT, Task,
         directory::{self, Directory},
     },
     rooms::{Entry, Epoch, Post, RoomName, Signal},
@@ -37,7 +37,10 @@ pub(super) enum Fate {
 #[derive(Default)]
 struct State {
     epoch: u64,
-    rooms: HashMap<RoomName, Vec<Arc<Entry>>>,
+    /// Times that all data was lost, and how many of them each gateway has been through.
+    lives: u64,
+    lived: HashMap<usize, u64>,
+    rooms: HashMap<RoomName, Log>,
     /// The oldest seq that histories hold.
     kept: u64,
     stream: Vec<Record>,
@@ -46,6 +49,12 @@ struct State {
     fates: VecDeque<Fate>,
     /// Entries that the stream skips.
     skipped: u32,
+}
+
+#[derive(Default)]
+struct Log {
+    head: u64,
+    entries: Vec<Arc<Entry>>,
 }
 
 struct Core {
@@ -128,20 +137,34 @@ impl Fake {
         let mut state = self.state();
         state.epoch += 1;
         let epoch = Epoch(state.epoch);
-        let entries = state.rooms.entry(room.clone()).or_default();
-        let left = entries.len() - lost.min(entries.len());
-        entries.truncate(left);
-        state.keys.retain(|_, first| first.seq <= left as u64);
+        let log = state.rooms.entry(room.clone()).or_default();
+        log.entries.truncate(log.entries.len() - lost.min(log.entries.len()));
+        let left = if lost > 0 { log.entries.last().map_or(0, |last| last.seq) } else { log.head };
+        log.head = left;
+        state.keys.retain(|_, first| first.seq <= left);
         state.stream.push(Record::Boundary { epoch, lost: lost > 0 });
         drop(state);
         self.core.changed.notify_waiters();
     }
 
-    /// The keys of a room's entries, by seq from 1.
-    pub(super) fn keys(&self, room: &RoomName) -> Vec<String> {
+    /// All data is gone.
+    pub(super) fn lose(&self) {
+        let mut state = self.state();
+        state.epoch += 1;
+        state.lives += 1;
+        let epoch = Epoch(state.epoch);
+        state.rooms.clear();
+        state.keys.clear();
+        state.stream.push(Record::Boundary { epoch, lost: true });
+        drop(state);
+        self.core.changed.notify_waiters();
+    }
+
+    /// The keys of a room's entries, by seq.
+    pub(super) fn keys(&self, room: &RoomName) -> BTreeMap<u64, String> {
         let state = self.state();
-        let entries = state.rooms.get(room).map_or(&[][..], Vec::as_slice);
-        entries.iter().map(|entry| entry.key.to_string()).collect()
+        let entries = state.rooms.get(room).map_or(&[][..], |log| &log.entries);
+        entries.iter().map(|entry| (entry.seq, entry.key.to_string())).collect()
     }
 
     /// This gateway's lease ends.
@@ -159,8 +182,8 @@ impl State {
         if let Some(first) = self.keys.get(&post.key) {
             return Appended { duplicate: true, ..*first };
         }
-        let entries = self.rooms.entry(post.room.clone()).or_default();
-        let seq = entries.len() as u64 + 1;
+        let log = self.rooms.entry(post.room.clone()).or_default();
+        let seq = log.head + 1;
         let entry = Arc::new(Entry {
             seq,
             epoch: Epoch(self.epoch),
@@ -171,7 +194,8 @@ impl State {
             content: post.content.clone(),
             origin: post.origin,
         });
-        entries.push(Arc::clone(&entry));
+        log.head = seq;
+        log.entries.push(Arc::clone(&entry));
         if self.skipped > 0 {
             self.skipped -= 1;
         } else {
@@ -183,12 +207,25 @@ impl State {
     }
 
     fn page(&self, room: &RoomName, before: Option<u64>, limit: u32) -> Page {
-        let entries = self.rooms.get(room).map_or(&[][..], Vec::as_slice);
-        let head = Head { epoch: Epoch(self.epoch), seq: entries.len() as u64 };
-        let end = before.unwrap_or(head.seq + 1).min(head.seq + 1);
-        let start = end.saturating_sub(limit.into()).max(self.kept).min(end);
-        let entries = entries[start as usize - 1..end as usize - 1].to_vec();
-        Page { head, entries, more: start > self.kept }
+        let log = self.rooms.get(room);
+        let head = Head { epoch: Epoch(self.epoch), seq: log.map_or(0, |log| log.head) };
+        let below = |entry: &&Arc<Entry>| before.is_none_or(|before| entry.seq < before);
+        let kept = log.map_or(&[][..], |log| &log.entries).iter().filter(|entry| entry.seq >= self.kept);
+        let entries: Vec<_> = kept.filter(below).cloned().collect();
+        let start = entries.len().saturating_sub(limit as usize);
+        Page { head, entries: entries[start..].to_vec(), more: start > 0 }
+    }
+
+    fn seed(&mut self, seed: &Seed) {
+        if self.rooms.get(&seed.room).is_some_and(|log| log.head > 0) {
+            return;
+        }
+        for entry in &seed.entries {
+            let answer = Appended { seq: entry.seq, epoch: entry.epoch, time: entry.time, duplicate: false };
+            self.keys.insert(Arc::clone(&entry.key), answer);
+        }
+        let log = Log { head: seed.head + SEED_SKIP, entries: seed.entries.clone() };
+        self.rooms.insert(seed.room.clone(), log);
     }
 }
 
@@ -202,6 +239,9 @@ impl Bus for Fake {
             sleep(Duration::from_millis(1)).await;
             let away = Err(AppendError::Away("it was told to be".into()));
             let mut state = self.state();
+            if state.lived.get(&self.gateway).copied().unwrap_or(0) < state.lives {
+                return Err(AppendError::Lost);
+            }
             let fate = state.fates.pop_front();
             if let Some(Fate::Refused) = fate {
                 return away;
@@ -210,6 +250,18 @@ impl Bus for Fake {
             drop(state);
             self.core.changed.notify_waiters();
             if fate.is_some() { away } else { Ok(answers) }
+        })
+    }
+
+    fn seed<'a>(&'a self, _: Partition, seeds: &'a [Seed]) -> Task<'a, Result<Epoch, Away>> {
+        Box::pin(async move {
+            sleep(Duration::from_millis(5)).await;
+            self.check()?;
+            let mut state = self.state();
+            seeds.iter().for_each(|seed| state.seed(seed));
+            let lives = state.lives;
+            state.lived.insert(self.gateway, lives);
+            Ok(Epoch(state.epoch))
         })
     }
 
