@@ -131,6 +131,6 @@ async fn broken_replication_is_caught() -> Result<()> {
 async fn a_missing_generation_is_caught() -> Result<()> {
     let _alone = ALONE.lock().await;
     let mistake = "adopt without a new generation";
-    let (report, _) = lose_both_copies(1, Some(mistake)).await?;
+    let (report, ..) = lose_both_copies(Some(mistake)).await?;
     caught(mistake, &report, &[Kind::Lost, Kind::Misplaced, Kind::Clash, Kind::OutOfOrder])
 }
