@@ -52,6 +52,7 @@ pub struct ChunkWriter {
     deflated: bool,
     bytes: Vec<u8>,
     hidden: Vec<Hidden>,
+    notice: bool,
 }
 
 /// A run of bytes that one connection does not get: what it wrote itself.
@@ -92,14 +93,20 @@ impl ChunkWriter {
         self.hidden.push(Hidden { start, end: self.bytes.len() as u32, from });
     }
 
-    /// True while nothing was written.
+    /// Tells the sessions of the room's readers that there is news for them, not for their peers
+    /// ([`crate::fanout::session::Input::Notice`]).
+    pub fn notice(&mut self) {
+        self.notice = true;
+    }
+
+    /// True while nothing was written and nobody is to be told.
     pub fn is_empty(&self) -> bool {
-        self.bytes.is_empty()
+        self.bytes.is_empty() && !self.notice
     }
 
     /// The finished chunk. `seqs` are the first and last entry in it; None for signals.
     pub fn seal(self, seqs: Option<(u64, u64)>) -> Chunk {
-        Chunk { bytes: self.bytes.into(), hidden: self.hidden.into(), seqs }
+        Chunk { bytes: self.bytes.into(), hidden: self.hidden.into(), seqs, notice: self.notice }
     }
 }
 
@@ -111,4 +118,6 @@ pub struct Chunk {
     pub hidden: Arc<[Hidden]>,
     /// First and last entry in it; None: signals, which a slow reader may miss without a gap.
     pub seqs: Option<(u64, u64)>,
+    /// The sessions of readers are told of it.
+    pub notice: bool,
 }

@@ -58,6 +58,11 @@ pub enum Input<'a> {
     /// Once a second at most, and only for rooms joined with [`Join::presence`] in an encoding that leaves it to
     /// sessions.
     Presence { room: RoomName, presence: Arc<Presence> },
+    /// An entry of the room is news for the session itself: its encoding said so ([`ChunkWriter::notice`]). Comes when
+    /// the gateway has read the entry, which may be before the peer is written what came before it.
+    ///
+    /// [`ChunkWriter::notice`]: crate::fanout::encoding::ChunkWriter::notice
+    Notice { room: RoomName },
     /// The gateway drains: part politely. The reactor closes the socket itself 5 s after this.
     /// `after`: milliseconds until the client should reconnect, already jittered.
     Moved { after: u64 },

@@ -7,7 +7,6 @@
 
 mod chatting;
 mod deleting;
-mod hosts;
 mod lobby;
 mod losing;
 mod mistakes;

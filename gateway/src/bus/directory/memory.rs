@@ -2,6 +2,7 @@
 
 mod pairs;
 mod people;
+mod social;
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -36,15 +37,17 @@ impl Memory {
     fn reply(&self, query: Query) -> Reply {
         match query {
             Query::Pairs(query) => Reply::Pairs(self.pairs(|pairs, now| pairs.ask(query, now))),
-            Query::People(query) => {
-                let mut people = self.people.lock().unwrap_or_else(PoisonError::into_inner);
-                Reply::People(people.ask(query, self.now()))
-            }
+            Query::People(query) => Reply::People(self.people(|people, now| people.ask(query, now))),
+            Query::Social(query) => Reply::Social(self.people(|people, now| people.ask_social(query, now))),
         }
     }
 
     fn pairs<T>(&self, act: impl FnOnce(&mut pairs::Pairs, u64) -> T) -> T {
         act(&mut self.pairs.lock().unwrap_or_else(PoisonError::into_inner), self.now())
+    }
+
+    fn people<T>(&self, act: impl FnOnce(&mut people::People, u64) -> T) -> T {
+        act(&mut self.people.lock().unwrap_or_else(PoisonError::into_inner), self.now())
     }
 }
 

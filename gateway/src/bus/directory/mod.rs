@@ -10,6 +10,7 @@ pub mod keeper;
 pub mod memory;
 pub mod pairs;
 pub mod people;
+pub mod social;
 
 use super::{Away, Task};
 
@@ -18,6 +19,7 @@ use super::{Away, Task};
 pub enum Query {
     Pairs(pairs::Query),
     People(people::Query),
+    Social(social::Query),
 }
 
 /// The answer of the same family as the question.
@@ -25,6 +27,7 @@ pub enum Query {
 pub enum Reply {
     Pairs(pairs::Reply),
     People(people::Reply),
+    Social(social::Reply),
 }
 
 /// What sessions, endpoints and the keeper need of a directory.

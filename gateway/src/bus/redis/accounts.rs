@@ -23,37 +23,19 @@ use super::{
         Away, Partition, Task,
         directory::{
             Directory, Query, Reply,
-            pairs::{self, ACCOUNTS, Exit, FIRST_ID, KEPT, SESSIONS_PER_ACCOUNT},
+            pairs::{self, Exit},
             people,
         },
     },
     append::{asking, last, wait},
     cluster::Cluster,
+    decisions::{PAIRS, PEOPLE, Script},
     node::{Command, Fault, Node, Server, list, number},
     pair, person,
     replication::Replication,
     tags::Keys,
 };
 use crate::rooms::{Origin, RoomName};
-
-/// A script with its keys, in its order, and the limits that come before its operation.
-struct Script {
-    text: &'static str,
-    keys: [&'static str; 10],
-    limits: [u64; 4],
-}
-
-const PAIRS: Script = Script {
-    text: include_str!("pairs.lua"),
-    keys: ["ids", "accounts", "sessions", "pool", "graces", "ended", "exits", "own", "holders", "leases"],
-    limits: [FIRST_ID, ACCOUNTS as u64, SESSIONS_PER_ACCOUNT as u64, KEPT],
-};
-
-const PEOPLE: Script = Script {
-    text: include_str!("people.lua"),
-    keys: ["users", "names", "blocks", "members", "queued", "frames", "message", "recent", "order", "leases"],
-    limits: [people::PEOPLE as u64, people::QUEUE as u64, people::RECENT, people::EVERYONE],
-};
 
 /// How long a gateway's hold on its accounts lasts without a tick, in milliseconds.
 pub(super) const LEASE: u64 = 5_000;
@@ -147,7 +129,7 @@ impl Accounts {
     }
 
     /// Runs the script until it was run once, or surely not.
-    async fn run(&self, script: &Script, words: Vec<String>) -> Result<Vec<Value>, Fault> {
+    pub(super) async fn run(&self, script: &Script, words: Vec<String>) -> Result<Vec<Value>, Fault> {
         let deadline = Instant::now() + TRYING;
         loop {
             let Failed { fault, sent } = match self.attempt(script, &words).await {
@@ -211,8 +193,9 @@ impl Accounts {
         let command = Command::new("EVALSHA")
             .arg(fred::util::sha1_hash(script.text))
             .arg(script.keys.len() as u32)
-            .args(script.keys.map(|name| self.keys.directory(self.partition, name)))
-            .args(script.limits.map(|limit| limit.to_string()))
+            .args(script.keys.iter().map(|name| self.keys.directory(self.partition, name)))
+            .args(script.limits.iter().map(u64::to_string))
+            .args(script.names.iter().copied())
             .args(words.iter().cloned());
         let mut commands = asking(moving, command);
         let one_copy = self.replication.unreplicated(&node.server);
@@ -346,6 +329,7 @@ impl Directory for Accounts {
             match query {
                 Query::Pairs(query) => Ok(Reply::Pairs(self.ask_pairs(query).await?)),
                 Query::People(query) => Ok(Reply::People(self.ask_people(query).await?)),
+                Query::Social(query) => Ok(Reply::Social(self.ask_social(query).await?)),
             }
         })
     }
@@ -373,7 +357,7 @@ impl Directory for Accounts {
                 self.hurry.notify_one();
             }
             // What has an answer is asked.
-            Query::Pairs(_) => {}
+            Query::Pairs(_) | Query::Social(_) => {}
         }
     }
 

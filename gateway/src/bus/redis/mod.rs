@@ -5,6 +5,7 @@
 mod accounts;
 mod append;
 mod cluster;
+mod decisions;
 pub mod entry;
 mod history;
 mod known;
@@ -17,6 +18,7 @@ mod replication;
 mod script;
 mod seeding;
 mod signals;
+mod social;
 mod tags;
 mod tail;
 pub mod topology;

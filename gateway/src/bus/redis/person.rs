@@ -19,6 +19,7 @@ pub(super) fn words(query: Query) -> Vec<String> {
             vec![word("init"), user.to_string(), optional(name), holder(by), LEASE.to_string()]
         }
         Query::Release { user, holder: by } => vec![word("release"), user.to_string(), holder(by)],
+        Query::Blocks { user } => vec![word("blocks"), user.to_string()],
         Query::Queue { user, take } => vec![word("queue"), user.to_string(), u8::from(take).to_string()],
         Query::Check { from, holder: by, temp } => vec![word("check"), from.to_string(), holder(by), optional(temp)],
         Query::Keep { from, temp, id, to, frame } => {

@@ -39,8 +39,17 @@ impl Reactor {
     }
 
     fn chunk(&mut self, room: RoomId, encoding: EncodingId, epoch: Epoch, chunk: Chunk) -> usize {
-        let Some(index) = self.feed_of(room, encoding) else { return 0 };
+        let notice = chunk.notice;
+        let bytes = self.keep_chunk(room, encoding, epoch, chunk);
+        if notice {
+            self.notice(room, encoding);
+        }
+        bytes
+    }
+
+    fn keep_chunk(&mut self, room: RoomId, encoding: EncodingId, epoch: Epoch, chunk: Chunk) -> usize {
         let bytes = chunk.bytes.len();
+        let Some(index) = self.feed_of(room, encoding).filter(|_| bytes > 0) else { return 0 };
         let feed = &mut self.feeds[index as usize];
         let before = feed.bytes();
         feed.push(chunk, epoch);
@@ -53,6 +62,18 @@ impl Reactor {
             self.fell_out(index);
         }
         bytes
+    }
+
+    fn notice(&mut self, room: RoomId, encoding: EncodingId) {
+        let Some(index) = self.feed_of(room, encoding) else { return };
+        let feed = &self.feeds[index as usize];
+        let name = feed.name.clone();
+        let slots: Vec<u32> = feed.members.iter().map(|member| member.slot).collect();
+        for slot in slots {
+            if self.reads(slot as usize, index) {
+                self.tell(slot as usize, Input::Notice { room: name.clone() });
+            }
+        }
     }
 
     fn fell_out(&mut self, index: u32) {

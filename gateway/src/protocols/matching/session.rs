@@ -124,7 +124,7 @@ impl Session for MatchSession {
             Input::Presence { room, presence } => self.doubt(&room, &presence.joined, cx, out),
             Input::Moved { .. } => out.push(Effect::Close { code: 1012, reason: "moved" }),
             Input::Closed => self.release_all(cx, out),
-            Input::Timer(_) | Input::Limited { .. } | Input::Gap { .. } => {}
+            Input::Timer(_) | Input::Limited { .. } | Input::Gap { .. } | Input::Notice { .. } => {}
         }
     }
 }

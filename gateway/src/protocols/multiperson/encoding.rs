@@ -1,10 +1,10 @@
 //! How entries look to readers of either stage.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use serde::Serialize;
 
-use super::frame::{Stage, read_verbatim};
+use super::frame::{NOTICE, Stage, read_verbatim};
 use crate::{
     fanout::encoding::{ChunkWriter, Encoding},
     protocols::{canonical, json},
@@ -18,10 +18,7 @@ pub(super) struct Broadcast;
 impl Encoding for Broadcast {
     fn entries(&self, _: &RoomName, _: Option<Epoch>, entries: &[Arc<Entry>], out: &mut ChunkWriter) {
         for entry in entries {
-            match own(Stage::A, entry) {
-                Some(frame) => out.text(frame),
-                None => out.text(user_frame(entry).as_bytes()),
-            }
+            out.text(&broadcast(entry));
         }
     }
 
@@ -35,6 +32,10 @@ pub(super) struct Block;
 impl Encoding for Block {
     fn entries(&self, room: &RoomName, _: Option<Epoch>, entries: &[Arc<Entry>], out: &mut ChunkWriter) {
         for entry in entries {
+            if is_notice(entry) {
+                out.notice();
+                continue;
+            }
             out.own(entry.origin, |out| match own(Stage::C, entry) {
                 Some(frame) => out.text(frame),
                 None => out.text(block_frame(room, entry).as_bytes()),
@@ -43,6 +44,15 @@ impl Encoding for Block {
     }
 
     fn signal(&self, _: &RoomName, _: &Signal, _: &mut ChunkWriter) {}
+}
+
+/// What stage A is shown of an entry.
+pub(super) fn broadcast(entry: &Entry) -> Cow<'_, [u8]> {
+    own(Stage::A, entry).map_or_else(|| user_frame(entry).into_bytes().into(), Cow::Borrowed)
+}
+
+fn is_notice(entry: &Entry) -> bool {
+    entry.protocol == ProtocolId::MultiPerson && entry.content.verbatim.as_deref() == Some(NOTICE)
 }
 
 fn own(stage: Stage, entry: &Entry) -> Option<&[u8]> {

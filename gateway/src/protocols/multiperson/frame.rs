@@ -156,6 +156,10 @@ impl<'a> Frame<'a> {
     }
 }
 
+/// What is stored in a person's inbox when they are in another block than before: their session looks, and nobody is
+/// shown anything. No frame is stored like this, because each begins with its stage.
+pub(super) const NOTICE: &[u8] = b"N";
+
 /// A number below 2^53, as a number or as text: clients change between the two.
 fn loose_id(raw: &RawValue) -> Option<u64> {
     let id = json::read::<u64>(raw).or_else(|| json::string(raw)?.parse().ok());

@@ -77,6 +77,6 @@ impl Protocol for MultiPerson {
     }
 
     fn routes(&self) -> axum::Router {
-        endpoints::routes(self.settings.bus.clone())
+        endpoints::routes(&self.settings)
     }
 }

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     bus::directory::{
         self,
-        people::{Query, Reply},
+        people::{Query, Reply, is_name},
     },
     fanout::session::{Answer, Ask, Context, Effect, Effects, Input, Join, NewPost, Session, TimerId},
     protocols::json,
@@ -79,6 +79,10 @@ impl Session for MultiPersonSession {
             Input::Posted { tag, result } => match &mut self.speaks {
                 Speaks::C(stage) => stage.posted(tag, result.is_ok(), out),
                 Speaks::A(_) if result.is_err() => out.push(Effect::Refused("not_kept")),
+                Speaks::A(_) | Speaks::Unknown => {}
+            },
+            Input::Notice { .. } => match &mut self.speaks {
+                Speaks::C(stage) => stage.noticed(out),
                 Speaks::A(_) | Speaks::Unknown => {}
             },
             Input::Timer(_) | Input::Pong | Input::Limited { .. } | Input::Gap { .. } | Input::Presence { .. } => {}
@@ -162,7 +166,7 @@ impl StageA {
         if let Some(user) = enters {
             self.waiting = Some(waiting);
             self.user = Some(user);
-            let name = frame.name().map(|name| name.as_ref().into());
+            let name = frame.name().filter(|name| is_name(name)).map(|name| name.as_ref().into());
             ask(Query::Init { user, name, holder: cx.origin }, out);
         } else if self.joined {
             self.say(waiting, settings, out);

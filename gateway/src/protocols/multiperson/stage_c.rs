@@ -30,6 +30,8 @@ pub(super) struct StageC {
     user: Option<u64>,
     rooms: Vec<RoomName>,
     step: Option<Step>,
+    /// The person is in other blocks than before, and something else was under way.
+    noticed: bool,
     sent: VecDeque<(u64, String)>,
     next_tag: u64,
 }
@@ -37,11 +39,19 @@ pub(super) struct StageC {
 /// What waits for an answer.
 enum Step {
     Init,
-    /// Joining one room after the other; the last first.
-    Join {
-        left: Vec<RoomName>,
+    /// Joining the inbox. Blocks are asked for only then, so that from there on a notice tells of every new one.
+    Inbox,
+    Blocks {
+        entering: bool,
     },
-    Queue,
+    /// Joining one block after the other, the last first; `new` has been joined.
+    Join {
+        entering: bool,
+        left: Vec<u64>,
+        new: Vec<u64>,
+    },
+    /// None: all that is kept. Some: what these blocks had to say before they were read.
+    Queue(Option<Vec<u64>>),
     Check(Outgoing),
     Keep(Outgoing, u64),
 }
@@ -65,9 +75,18 @@ impl Outgoing {
     fn room(&self) -> Option<RoomName> {
         match self.to {
             To::Person(user) => Some(inbox(user)),
-            To::Block(block) => RoomName::new(&block.to_string()).ok(),
+            To::Block(block) => room_of(block),
         }
     }
+}
+
+fn room_of(block: u64) -> Option<RoomName> {
+    RoomName::new(&block.to_string()).ok()
+}
+
+/// Whether a message that is kept went to one of `blocks`.
+fn goes_to(frame: &str, blocks: &[u64]) -> bool {
+    matches!(Frame::read(frame).and_then(|frame| frame.to()), Some(To::Block(block)) if blocks.contains(&block))
 }
 
 impl StageC {
@@ -111,17 +130,38 @@ impl StageC {
 
     pub(super) fn answer(&mut self, answer: Answer, welcome: bool, cx: &Context, out: &mut Effects) {
         let Some(step) = self.step.take() else { return };
-        let reply = match answer {
-            Answer::Directory(directory::Reply::People(reply)) => Some(reply),
-            _ if matches!(answer, Answer::Joined(_)) => None,
-            _ => return self.failed(&step, out),
-        };
+        match (step, answer) {
+            (Step::Join { entering, mut new, .. }, Answer::RoomLimit) => {
+                // What this block and those after it say is kept, and comes with the next INIT.
+                out.push(Effect::Refused("room_limit"));
+                self.rooms.pop();
+                new.pop();
+                self.catch_up(entering, new, out);
+            }
+            (step, Answer::Directory(directory::Reply::People(reply))) => {
+                self.replied(step, Some(reply), welcome, cx, out);
+            }
+            (step, Answer::Joined(_)) => self.replied(step, None, welcome, cx, out),
+            (step, _) => self.failed(&step, out),
+        }
+        if self.step.is_none() && std::mem::take(&mut self.noticed) {
+            self.look(false, out);
+        }
+    }
+
+    fn replied(&mut self, step: Step, reply: Option<Reply>, welcome: bool, cx: &Context, out: &mut Effects) {
         match (step, reply) {
-            (Step::Init, Some(Reply::Blocks(blocks))) => self.enter(&blocks, out),
-            (Step::Join { left }, None) => self.join_next(left, out),
-            (Step::Queue, Some(Reply::Queued(kept))) => {
+            (Step::Init, Some(Reply::Done)) => self.enter(out),
+            (Step::Inbox, None) => self.look(true, out),
+            (Step::Blocks { entering }, Some(Reply::Blocks(blocks))) => self.read_blocks(entering, blocks, out),
+            (Step::Join { entering, left, new }, None) => self.join_next(entering, left, new, out),
+            (Step::Queue(None), Some(Reply::Queued(kept))) => {
                 out.extend(self.user.filter(|_| welcome).map(|user| Effect::Text(greeting(user, cx.unix))));
                 out.extend(kept.iter().map(|frame| Effect::Text(frame.as_ref().to_owned())));
+            }
+            (Step::Queue(Some(new)), Some(Reply::Queued(kept))) => {
+                let of_new = kept.iter().filter(|frame| goes_to(frame, &new));
+                out.extend(of_new.map(|frame| Effect::Text(frame.as_ref().to_owned())));
             }
             (Step::Check(outgoing), Some(Reply::Fresh { id })) => {
                 let Outgoing { from, ref temp, to, .. } = outgoing;
@@ -138,28 +178,54 @@ impl StageC {
         }
     }
 
-    /// Reads the person's own room and those of their blocks, the own one first.
-    fn enter(&mut self, blocks: &[u64], out: &mut Effects) {
-        let blocks = blocks.iter().rev().filter_map(|block| RoomName::new(&block.to_string()).ok());
-        let left = blocks.chain(self.user.map(inbox)).collect();
-        self.join_next(left, out);
+    /// Reads what concerns only this person.
+    fn enter(&mut self, out: &mut Effects) {
+        let Some(user) = self.user else { return };
+        self.join(inbox(user), out);
+        self.step = Some(Step::Inbox);
     }
 
-    fn join_next(&mut self, mut left: Vec<RoomName>, out: &mut Effects) {
-        let Some(user) = self.user else { return };
-        match left.pop() {
-            Some(room) => {
-                self.rooms.push(room.clone());
-                let who = author(user);
-                let join = Join { room, who, encoding: BLOCK, after: None, presence: false, announce: true };
-                out.push(Effect::Join(join));
-                self.step = Some(Step::Join { left });
-            }
-            None => {
-                ask(Query::Queue { user, take: false }, out);
-                self.step = Some(Step::Queue);
-            }
+    /// The person is in a block that is not read yet.
+    pub(super) fn noticed(&mut self, out: &mut Effects) {
+        match &self.step {
+            None => self.look(false, out),
+            Some(_) => self.noticed = true,
         }
+    }
+
+    fn look(&mut self, entering: bool, out: &mut Effects) {
+        let Some(user) = self.user else { return };
+        self.noticed = false;
+        ask(Query::Blocks { user }, out);
+        self.step = Some(Step::Blocks { entering });
+    }
+
+    fn read_blocks(&mut self, entering: bool, mut blocks: Vec<u64>, out: &mut Effects) {
+        blocks.retain(|block| room_of(*block).is_some_and(|room| !self.rooms.contains(&room)));
+        blocks.reverse();
+        self.join_next(entering, blocks, Vec::new(), out);
+    }
+
+    fn join_next(&mut self, entering: bool, mut left: Vec<u64>, mut new: Vec<u64>, out: &mut Effects) {
+        let Some((block, room)) = left.pop().and_then(|block| Some((block, room_of(block)?))) else {
+            return self.catch_up(entering, new, out);
+        };
+        self.join(room, out);
+        new.push(block);
+        self.step = Some(Step::Join { entering, left, new });
+    }
+
+    fn join(&mut self, room: RoomName, out: &mut Effects) {
+        let Some(user) = self.user else { return };
+        self.rooms.push(room.clone());
+        let who = author(user);
+        out.push(Effect::Join(Join { room, who, encoding: BLOCK, after: None, presence: false, announce: true }));
+    }
+
+    fn catch_up(&mut self, entering: bool, new: Vec<u64>, out: &mut Effects) {
+        let Some(user) = self.user.filter(|_| entering || !new.is_empty()) else { return };
+        ask(Query::Queue { user, take: false }, out);
+        self.step = Some(Step::Queue((!entering).then_some(new)));
     }
 
     fn deliver(&mut self, outgoing: &Outgoing, id: u64, out: &mut Effects) {
@@ -186,8 +252,8 @@ impl StageC {
     /// Without a CONFIRM the client shows the message as failed and may send it again.
     fn failed(&mut self, step: &Step, out: &mut Effects) {
         out.push(Effect::Refused("not_kept"));
-        // A person who could not be let in is cut: their client connects and enters again.
-        if matches!(step, Step::Init | Step::Join { .. } | Step::Queue) {
+        // A person who could not be let in, or into a block, is cut: their client connects and enters again.
+        if !matches!(step, Step::Check(_) | Step::Keep(..)) {
             out.push(Effect::Terminate);
         }
     }

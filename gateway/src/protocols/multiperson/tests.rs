@@ -2,10 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use axum::body::Body;
-use http_body_util::BodyExt;
 use proptest::prelude::*;
-use tower::ServiceExt;
 
 use super::{
     MultiPerson, Settings,
@@ -64,7 +61,7 @@ fn open(peer: &mut Peer, room: RoomName) -> Vec<String> {
 fn alice() -> Peer {
     let mut peer = peer();
     peer.text(r#"{"user_name":"alice","user_id":7,"type":"INIT","message":"join"}"#);
-    reply(&mut peer, Reply::Blocks(vec![1]));
+    reply(&mut peer, Reply::Done);
     peer.joined("0", 0);
     reply(&mut peer, Reply::Queued(vec![]));
     peer
@@ -74,8 +71,9 @@ fn alice() -> Peer {
 fn two() -> Peer {
     let mut peer = peer();
     peer.text(r#"{"type":"INIT","from_user_id":2,"message":"init"}"#);
-    reply(&mut peer, Reply::Blocks(vec![1]));
+    reply(&mut peer, Reply::Done);
     open(&mut peer, directory::people::inbox(2));
+    reply(&mut peer, Reply::Blocks(vec![1]));
     peer.joined("1", 0);
     reply(&mut peer, Reply::Queued(vec![]));
     peer
@@ -88,7 +86,7 @@ fn stage_a_enters_the_room_takes_what_was_kept_and_is_announced() {
         peer.binary(br#"{"user_name":"alice","user_id":7,"type":"INIT","message":"join"}"#),
         [format!(r#"ask People(Init {{ user: 7, name: Some("alice"), {HOLDER} }})"#)]
     );
-    assert_eq!(reply(&mut peer, Reply::Blocks(vec![1])), ["join 0 as alice encoding 40 announce"]);
+    assert_eq!(reply(&mut peer, Reply::Done), ["join 0 as alice encoding 40 announce"]);
     assert_eq!(peer.joined("0", 9), ["ask People(Queue { user: 7, take: true })"]);
     let said = r#"{"user_name":"alice","user_id":7,"type":"SYSTEM","message":"join"}"#;
     assert_eq!(
@@ -160,8 +158,9 @@ fn stage_c_reads_its_inbox_and_blocks_and_then_gets_what_was_kept() {
         peer.text(r#"{"type":"INIT","from_user_id":"2","message":"init"}"#),
         [format!("ask People(Init {{ user: 2, name: None, {HOLDER} }})")]
     );
-    assert_eq!(reply(&mut peer, Reply::Blocks(vec![1, 5])), [format!("join {INBOX} as 2 encoding 41 announce")]);
-    assert_eq!(open(&mut peer, directory::people::inbox(2)), ["join 1 as 2 encoding 41 announce"]);
+    assert_eq!(reply(&mut peer, Reply::Done), [format!("join {INBOX} as 2 encoding 41 announce")]);
+    assert_eq!(open(&mut peer, directory::people::inbox(2)), ["ask People(Blocks { user: 2 })"]);
+    assert_eq!(reply(&mut peer, Reply::Blocks(vec![1, 5])), ["join 1 as 2 encoding 41 announce"]);
     assert_eq!(peer.joined("1", 0), ["join 5 as 2 encoding 41 announce"]);
     assert_eq!(peer.joined("5", 0), ["ask People(Queue { user: 2, take: false })"]);
     let kept = vec![r#"{"a":1}"#.into(), r#"{"b":2}"#.into()];
@@ -176,11 +175,50 @@ fn stage_c_reads_its_inbox_and_blocks_and_then_gets_what_was_kept() {
 }
 
 #[test]
+fn stage_c_reads_a_new_block_as_soon_as_it_is_told_and_gets_what_was_said_there_before() {
+    let notice = || Input::Notice { room: directory::people::inbox(2) };
+    let mut peer = two();
+    assert_eq!(peer.input(notice()), ["ask People(Blocks { user: 2 })"]);
+    assert_eq!(reply(&mut peer, Reply::Blocks(vec![1, 5])), ["join 5 as 2 encoding 41 announce"]);
+    assert_eq!(peer.input(notice()), [""; 0], "one thing at a time");
+    assert_eq!(peer.joined("5", 3), ["ask People(Queue { user: 2, take: false })"]);
+    let (old, new) = (r#"{"chat_type":"BLOCK","block_id":"1"}"#, r#"{"chat_type":"BLOCK","block_id":"5"}"#);
+    let kept = Reply::Queued(vec![old.into(), new.into()]);
+    assert_eq!(reply(&mut peer, kept), [new, "ask People(Blocks { user: 2 })"]);
+    assert_eq!(reply(&mut peer, Reply::Blocks(vec![1, 5])), [""; 0]);
+    assert!(peer.text(r#"{"type":"MESSAGE","from_user_id":2,"to_user_id":3}"#)[0].starts_with("ask People(Check"));
+}
+
+#[test]
+fn blocks_beyond_the_limit_of_rooms_keep_nobody_out() {
+    let mut peer = two();
+    peer.input(Input::Notice { room: directory::people::inbox(2) });
+    reply(&mut peer, Reply::Blocks(vec![1, 5, 6, 7]));
+    peer.joined("5", 0);
+    let limited = peer.input(Input::Answer(Answer::RoomLimit));
+    assert_eq!(limited, ["refused room_limit", "ask People(Queue { user: 2, take: false })"]);
+    let of_six = r#"{"chat_type":"BLOCK","block_id":"6"}"#;
+    assert_eq!(reply(&mut peer, Reply::Queued(vec![of_six.into()])), [""; 0]);
+    assert_eq!(peer.input(Input::Closed).last().unwrap(), "leave 5");
+}
+
+#[test]
+fn a_notice_is_shown_to_nobody() {
+    let host = person("m1", "Parlor");
+    let run = [entry(1, &host, ProtocolId::MultiPerson, r#"{"text":""}"#, Some(super::frame::NOTICE))];
+    let mut out = ChunkWriter::default();
+    Block.entries(&directory::people::inbox(2), None, &run, &mut out);
+    let chunk = out.seal(None);
+    assert!(chunk.notice && chunk.bytes.is_empty());
+}
+
+#[test]
 fn people_of_stage_c_are_welcomed_where_the_room_says_so() {
     let mut peer = peer_of(&protocol_with(true));
     peer.text(r#"{"type":"INIT","from_user_id":2}"#);
-    reply(&mut peer, Reply::Blocks(vec![]));
+    reply(&mut peer, Reply::Done);
     open(&mut peer, directory::people::inbox(2));
+    reply(&mut peer, Reply::Blocks(vec![]));
     assert_eq!(
         reply(&mut peer, Reply::Queued(vec![])),
         [
@@ -327,30 +365,6 @@ fn entries_look_as_each_stage_writes_them() {
     Block.entries(&name("5"), None, &run, &mut out);
     let chunk = out.seal(None);
     assert_eq!(chunk.hidden.iter().map(|hidden| hidden.from.connection).collect::<Vec<_>>(), [1, 2, 3]);
-}
-
-async fn http(method: &str, body: &str, routes: &axum::Router) -> (u16, String) {
-    let request = http::Request::builder().method(method).uri("/ws/login").body(Body::from(body.to_owned())).unwrap();
-    let answer = routes.clone().oneshot(request).await.unwrap();
-    assert_eq!(answer.headers()["access-control-allow-headers"], "content-type");
-    let status = answer.status().as_u16();
-    let body = answer.into_body().collect().await.unwrap().to_bytes();
-    (status, String::from_utf8(body.to_vec()).unwrap())
-}
-
-#[tokio::test]
-async fn a_login_gives_a_name_its_number_again_and_again() {
-    let routes = protocol().routes();
-    let ada = r#"{"code":200,"message":"","data":{"user_id":1,"user_name":"ada","user_img":""}}"#;
-    let bob = r#"{"code":200,"message":"","data":{"user_id":2,"user_name":"bob","user_img":""}}"#;
-    assert_eq!(http("POST", r#"{"name":"ada"}"#, &routes).await, (200, ada.to_owned()));
-    assert_eq!(http("POST", r#"{"user_name":"bob"}"#, &routes).await, (200, bob.to_owned()));
-    assert_eq!(http("POST", r#"{"name":"ada"}"#, &routes).await, (200, ada.to_owned()));
-    assert_eq!(http("OPTIONS", "", &routes).await, (204, String::new()));
-    let missing = r#"{"code":400,"message":"name is missing","success":false,"data":{}}"#;
-    assert_eq!(http("POST", "{}", &routes).await, (400, missing.to_owned()));
-    assert_eq!(http("POST", &"x".repeat(5000), &routes).await, (400, missing.to_owned()));
-    assert_eq!(http("GET", "", &routes).await.0, 405);
 }
 
 proptest! {

@@ -3,7 +3,6 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use serde_json::{Number, value::RawValue};
-use smallvec::SmallVec;
 
 use super::{
     ENCODING, Settings, identity,
@@ -32,8 +31,8 @@ const RETRY: u64 = 1_000;
 pub(super) struct NativeSession {
     settings: Arc<Settings>,
     who: Option<Author>,
-    /// At most `limits.roomsPerConnection`, which the reactor enforces. Most people are in one.
-    rooms: SmallVec<[RoomName; 1]>,
+    /// At most `limits.roomsPerConnection`, which the hub enforces.
+    rooms: Vec<RoomName>,
     pending: Option<Pending>,
     posts: VecDeque<Sent>,
     next_tag: u64,
@@ -58,7 +57,7 @@ impl NativeSession {
         Self {
             settings,
             who: None,
-            rooms: SmallVec::new(),
+            rooms: Vec::new(),
             pending: None,
             posts: VecDeque::new(),
             next_tag: 0,
@@ -80,7 +79,7 @@ impl Session for NativeSession {
             Input::Pong => self.unanswered = 0,
             Input::Timer(PING) => self.ping(out),
             // Who is in a room is told by the encoding.
-            Input::Timer(_) | Input::Presence { .. } | Input::Closed => {}
+            Input::Timer(_) | Input::Presence { .. } | Input::Notice { .. } | Input::Closed => {}
             Input::Answer(answer) => self.answer(answer, out),
             Input::Posted { tag, result } => self.posted(tag, result, out),
             Input::Gap { room, epoch, from, to } => {

@@ -97,7 +97,12 @@ impl Session for OnlyOneSession {
             Input::Answer(answer) => self.answer(answer, out),
             Input::Posted { tag, result } => self.posted(tag, result, out),
             Input::Moved { .. } => out.push(Effect::Close { code: 1012, reason: "moved" }),
-            Input::Timer(_) | Input::Limited { .. } | Input::Gap { .. } | Input::Presence { .. } | Input::Closed => {}
+            Input::Timer(_)
+            | Input::Limited { .. }
+            | Input::Gap { .. }
+            | Input::Presence { .. }
+            | Input::Notice { .. }
+            | Input::Closed => {}
         }
     }
 }

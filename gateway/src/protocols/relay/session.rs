@@ -71,6 +71,7 @@ impl Session for RelaySession {
             | Input::Limited { .. }
             | Input::Gap { .. }
             | Input::Presence { .. }
+            | Input::Notice { .. }
             | Input::Closed => {}
         }
     }

@@ -6,17 +6,20 @@ use std::{
 };
 
 use crate::{
-    bus::directory::people::{EVERYONE, PEOPLE, QUEUE, Query, RECENT, Reply, To},
+    bus::directory::{
+        people::{HOST, HOST_NAME, PEOPLE, QUEUE, Query, RECENT, Reply, To},
+        social::{CONVERSATIONS, EVERYONE, EVERYONE_NAME},
+    },
     rooms::Origin,
 };
 
 #[derive(Debug, Default)]
 pub(super) struct People {
-    users: HashMap<u64, User>,
+    pub(super) users: HashMap<u64, User>,
     /// The last id given at a login.
     last: u64,
-    names: HashMap<Arc<str>, u64>,
-    blocks: HashMap<u64, BTreeSet<u64>>,
+    pub(super) names: HashMap<Arc<str>, u64>,
+    pub(super) blocks: BTreeMap<u64, Block>,
     /// The last message's id.
     message: u64,
     recent: HashMap<(u64, Arc<str>), u64>,
@@ -25,17 +28,41 @@ pub(super) struct People {
 }
 
 #[derive(Debug, Default)]
-struct User {
-    name: Arc<str>,
+pub(super) struct User {
+    pub(super) name: Arc<str>,
     holder: Option<Origin>,
-    blocks: BTreeSet<u64>,
+    pub(super) blocks: BTreeSet<u64>,
     queue: BTreeMap<u64, Arc<str>>,
+    pub(super) contacts: BTreeSet<u64>,
+    /// When each conversation was last at the top, as ids of messages are.
+    pub(super) talks: HashMap<To, u64>,
+}
+
+impl User {
+    pub(super) fn talk(&mut self, with: To, at: u64) {
+        let last = self.talks.entry(with).or_default();
+        *last = at.max(*last);
+        if self.talks.len() > CONVERSATIONS
+            && let Some(oldest) = self.talks.iter().min_by_key(|(_, at)| **at).map(|(with, _)| *with)
+        {
+            self.talks.remove(&oldest);
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Block {
+    pub(super) name: Arc<str>,
+    pub(super) owner: u64,
+    pub(super) members: BTreeSet<u64>,
+    /// The last message's id.
+    pub(super) spoken: u64,
 }
 
 impl People {
     pub(super) fn ask(&mut self, query: Query, now: u64) -> Reply {
         match query {
-            Query::Login { name } => self.login(name),
+            Query::Login { name } => self.login(name, now),
             Query::Init { user, name, holder } => self.init(user, name, holder),
             Query::Release { user, holder } => {
                 if let Some(user) = self.users.get_mut(&user).filter(|user| user.holder == Some(holder)) {
@@ -43,6 +70,9 @@ impl People {
                 }
                 Reply::Done
             }
+            Query::Blocks { user } => Reply::Blocks(
+                self.users.get(&user).map(|user| user.blocks.iter().copied().collect()).unwrap_or_default(),
+            ),
             Query::Queue { user, take } => self.queue(user, take),
             Query::Check { from, holder, temp } => self.check(from, holder, temp, now),
             Query::Keep { from, temp, id, to, frame } => self.keep(from, temp, id, to, &frame, now),
@@ -56,26 +86,35 @@ impl People {
         }
     }
 
-    fn login(&mut self, name: Arc<str>) -> Reply {
-        if let Some(&id) = self.names.get(&name) {
-            return Reply::User { id, name };
+    fn login(&mut self, name: Arc<str>, now: u64) -> Reply {
+        let id = match self.names.get(&name) {
+            Some(&id) => id,
+            None if self.users.len() >= PEOPLE => return Reply::Full,
+            None => {
+                self.last = self.last.max(HOST) + 1;
+                while self.users.contains_key(&self.last) {
+                    self.last += 1;
+                }
+                self.add(self.last, name.clone());
+                self.last
+            }
+        };
+        if let Some(user) = self.users.get_mut(&id) {
+            user.talk(To::Block(EVERYONE), now * 1000);
         }
-        if self.users.len() >= PEOPLE {
-            return Reply::Full;
-        }
-        self.last += 1;
-        while self.users.contains_key(&self.last) {
-            self.last += 1;
-        }
-        let id = self.last;
-        self.add(id, name.clone());
         Reply::User { id, name }
     }
 
     fn add(&mut self, id: u64, name: Arc<str>) {
-        let user = User { name: name.clone(), blocks: BTreeSet::from([EVERYONE]), ..User::default() };
-        self.users.insert(id, user);
-        self.blocks.entry(EVERYONE).or_default().insert(id);
+        self.users.entry(HOST).or_insert_with(|| User { name: HOST_NAME.into(), ..User::default() });
+        let everyone = || Block { name: EVERYONE_NAME.into(), owner: HOST, ..Block::default() };
+        let everyone = self.blocks.entry(EVERYONE).or_insert_with(everyone);
+        if id == HOST {
+            return;
+        }
+        everyone.members.insert(id);
+        let (blocks, contacts) = (BTreeSet::from([EVERYONE]), BTreeSet::from([HOST]));
+        self.users.insert(id, User { name: name.clone(), blocks, contacts, ..User::default() });
         if !name.is_empty() {
             self.names.entry(name).or_insert(id);
         }
@@ -90,7 +129,7 @@ impl People {
         }
         let Some(user) = self.users.get_mut(&id) else { return Reply::Full };
         user.holder = Some(holder);
-        Reply::Blocks(user.blocks.iter().copied().collect())
+        Reply::Done
     }
 
     fn queue(&mut self, id: u64, take: bool) -> Reply {
@@ -124,13 +163,28 @@ impl People {
             self.order.push_back((now, from, temp));
         }
         let recipients = match to {
-            To::Person(user) => vec![user],
-            To::Block(block) => self.blocks.get(&block).into_iter().flatten().copied().filter(|u| *u != from).collect(),
+            To::Person(user) => {
+                self.met(from, user, id);
+                vec![user]
+            }
+            To::Block(block) => self.blocks.get_mut(&block).map_or_else(Vec::new, |block| {
+                block.spoken = id.max(block.spoken);
+                block.members.iter().copied().filter(|member| *member != from).collect()
+            }),
         };
         for user in recipients {
             self.enqueue(user, id, frame);
         }
         Reply::Done
+    }
+
+    /// Two people talk; nobody talks with someone who is not known.
+    fn met(&mut self, from: u64, to: u64, id: u64) {
+        if self.users.contains_key(&from) && self.users.contains_key(&to) {
+            for (one, other) in [(from, to), (to, from)] {
+                self.users.entry(one).or_default().talk(To::Person(other), id);
+            }
+        }
     }
 
     fn enqueue(&mut self, user: u64, id: u64, frame: &Arc<str>) {

@@ -95,6 +95,23 @@ fn an_author_does_not_see_what_is_hidden_from_it() {
     rig.reactors.shutdown();
 }
 
+#[test]
+fn a_notice_is_for_the_sessions_of_the_rooms_readers() {
+    let mut rig = Rig::start(settings());
+    let (mut ada, mut bob) = (rig.connect(policy()), rig.connect(policy()));
+    rig.join(&mut ada, "lobby", 1, vec![]);
+    rig.join(&mut bob, "other", 2, vec![]);
+    let mut writer = ChunkWriter::default();
+    writer.notice();
+    assert!(!writer.is_empty());
+    rig.publish(1, &writer.seal(Some((6, 6))));
+    rig.publish(1, &entry(7, "seven"));
+    rig.publish(2, &entry(3, "three"));
+    assert_eq!([ada.hear(), ada.hear()], ["notice lobby", "seven"]);
+    assert_eq!(bob.hear(), "three");
+    rig.reactors.shutdown();
+}
+
 /// A chunk of 64 KiB in frames of 1 KiB that say which they are.
 fn bulk(seq: u64) -> Chunk {
     let mut writer = ChunkWriter::default();

@@ -99,6 +99,7 @@ impl Session for Script {
             Input::Posted { result: Err(error), .. } => error.to_string(),
             Input::Gap { room, from, to, .. } => format!("gap {room} {from} {to:?}"),
             Input::Presence { presence, .. } => format!("present {}", presence.members),
+            Input::Notice { room } => format!("notice {room}"),
             Input::Moved { .. } => "moved".to_owned(),
             Input::Closed => {
                 let _ = self.events.try_send("closed".to_owned());

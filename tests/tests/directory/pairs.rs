@@ -1,30 +1,41 @@
-//! The directory over memory, a single Redis and a Redis Cluster: accounts, pairs, graces, and gateways that vanish.
+//! Accounts in pairs: matches, graces, and gateways that vanish.
 
-use std::{collections::HashMap, future::Future, sync::Arc, time::Duration};
+use std::{collections::HashMap, time::Duration};
 
 use anyhow::{Result, bail, ensure};
 use parlor_gateway::{
     bus::{
-        Bus, History, Partition,
+        Partition,
         directory::{
             self,
             pairs::{Exit, Query, Reply},
-            people::{self, To},
         },
-        memory::Memory,
-        redis::{Redis, Settings, slot},
+        redis::slot,
     },
     rooms::{Origin, RoomName},
 };
 use parlor_tests::redis::{RedisCluster, RedisNode};
 use tokio::time::{Instant, sleep};
 
-const HISTORY: History = History { messages: 100, age: Duration::from_secs(60) };
+use crate::{Behaviour, Gateway, behaviours, connect, origin};
+
 /// A grace that no test waits out, and one that is over at once.
 const LONG: u64 = 60_000;
 const NONE: u64 = 0;
 
-type Gateway = Arc<dyn Bus>;
+/// What holds over every bus.
+pub(crate) const BEHAVIOURS: [Behaviour; 10] = behaviours![
+    two_people_on_two_gateways_find_each_other_and_nobody_finds_themselves,
+    an_account_is_matched_only_between_entering_and_release,
+    partners_are_drawn_evenly,
+    ids_are_unique_and_messages_increase,
+    only_the_holder_acts_for_an_account,
+    a_reconnect_within_the_grace_keeps_sessions_and_takes_the_account_over,
+    the_last_sign_of_life_is_remembered,
+    when_the_grace_ends_so_do_sessions_and_every_partner_is_told_until_someone_did,
+    an_account_that_never_entered_goes_with_its_grace,
+    a_session_that_was_ended_is_over_without_anyone_being_told,
+];
 
 async fn ask(gateway: &Gateway, query: Query) -> Result<Reply> {
     match gateway.directory().ask(directory::Query::Pairs(query)).await? {
@@ -35,10 +46,6 @@ async fn ask(gateway: &Gateway, query: Query) -> Result<Reply> {
 
 fn tell(gateway: &Gateway, query: Query) {
     gateway.directory().tell(directory::Query::Pairs(query));
-}
-
-fn origin(gateway: u64, connection: u64) -> Origin {
-    Origin { gateway, connection }
 }
 
 /// An account that nobody is matched with yet.
@@ -240,158 +247,6 @@ async fn a_session_that_was_ended_is_over_without_anyone_being_told(a: Gateway, 
     sleep(Duration::from_millis(5)).await;
     ensure!(tick(&a).await?.is_empty());
     leave(&a, &[(two, holder)]).await
-}
-
-async fn person(gateway: &Gateway, query: people::Query) -> Result<people::Reply> {
-    match gateway.directory().ask(directory::Query::People(query)).await? {
-        directory::Reply::People(reply) => Ok(reply),
-        other => bail!("an answer of another family: {other:?}"),
-    }
-}
-
-async fn login(gateway: &Gateway, name: &str) -> Result<u64> {
-    match person(gateway, people::Query::Login { name: name.into() }).await? {
-        people::Reply::User { id, name: found } if *found == *name => Ok(id),
-        other => bail!("no person but {other:?}"),
-    }
-}
-
-async fn queue(gateway: &Gateway, user: u64, take: bool) -> Result<Vec<Arc<str>>> {
-    match person(gateway, people::Query::Queue { user, take }).await? {
-        people::Reply::Queued(kept) => Ok(kept),
-        other => bail!("no queue but {other:?}"),
-    }
-}
-
-fn told(gateway: &Gateway, query: people::Query) {
-    gateway.directory().tell(directory::Query::People(query));
-}
-
-async fn a_name_has_one_number_everywhere_and_everyone_is_in_the_first_block(a: Gateway, b: Gateway) -> Result<()> {
-    let (ada, bob) = (login(&a, "ada").await?, login(&b, "bob").await?);
-    ensure!(ada != bob && login(&b, "ada").await? == ada);
-    let init = people::Query::Init { user: ada, name: None, holder: origin(1, 1) };
-    ensure!(person(&a, init).await? == people::Reply::Blocks(vec![1]));
-    let newcomer = people::Query::Init { user: 1_795_172_464_819, name: Some("eve".into()), holder: origin(1, 2) };
-    ensure!(person(&a, newcomer).await? == people::Reply::Blocks(vec![1]));
-    ensure!(login(&b, "eve").await? == 1_795_172_464_819);
-    Ok(())
-}
-
-async fn a_message_is_kept_for_everyone_it_goes_to_until_they_confirm_it(a: Gateway, b: Gateway) -> Result<()> {
-    let (from, one, two) = (login(&a, "from").await?, login(&a, "one").await?, login(&a, "two").await?);
-    let holder = origin(1, 3);
-    let mut last = 0;
-    for (temp, to, text) in [("t1", To::Person(one), "p"), ("t2", To::Block(1), "b"), ("t3", To::Person(one), "q")] {
-        let (temp, frame) = (Some(temp.into()), text.into());
-        let check = people::Query::Check { from, holder, temp: Option::clone(&temp) };
-        let people::Reply::Fresh { id } = person(&a, check.clone()).await? else { bail!("not fresh") };
-        ensure!(id > last && id.to_string().len() == 16, "{id}");
-        last = id;
-        person(&a, people::Query::Keep { from, temp, id, to, frame }).await?;
-        ensure!(person(&b, check).await? == people::Reply::Duplicate { id });
-    }
-    let texts = |kept: Vec<Arc<str>>| kept.iter().map(|text| text.as_ref().to_owned()).collect::<Vec<_>>();
-    ensure!(texts(queue(&b, one, false).await?) == ["p", "b", "q"]);
-    ensure!(texts(queue(&b, two, false).await?) == ["b"]);
-    ensure!(queue(&b, from, false).await?.is_empty());
-    told(&b, people::Query::Confirm { user: one, id: last });
-    tick(&b).await?;
-    ensure!(texts(queue(&a, one, true).await?) == ["p", "b"]);
-    ensure!(queue(&a, one, false).await?.is_empty());
-    Ok(())
-}
-
-async fn nobody_speaks_for_someone_who_is_here_on_another_connection(a: Gateway, b: Gateway) -> Result<()> {
-    let (user, here, there) = (login(&a, "held").await?, origin(1, 4), origin(2, 4));
-    let init = |holder| people::Query::Init { user, name: None, holder };
-    let check = |holder| people::Query::Check { from: user, holder, temp: None };
-    ensure!(matches!(person(&b, check(there)).await?, people::Reply::Fresh { .. }), "nobody is here");
-    person(&a, init(here)).await?;
-    ensure!(person(&b, check(there)).await? == people::Reply::Foreign);
-    person(&b, init(there)).await?;
-    ensure!(person(&a, check(here)).await? == people::Reply::Foreign, "taken over");
-    told(&a, people::Query::Release { user, holder: here });
-    tick(&a).await?;
-    ensure!(person(&a, check(here)).await? == people::Reply::Foreign, "a late word of the old one");
-    told(&b, people::Query::Release { user, holder: there });
-    tick(&b).await?;
-    ensure!(matches!(person(&a, check(here)).await?, people::Reply::Fresh { .. }));
-    Ok(())
-}
-
-async fn only_those_who_are_not_here_are_kept_what_mentions_them(a: Gateway, b: Gateway) -> Result<()> {
-    let (here, away) = (login(&a, "here").await?, login(&a, "away").await?);
-    person(&a, people::Query::Init { user: here, name: None, holder: origin(1, 5) }).await?;
-    let names = vec!["here".into(), "away".into(), "nobody".into()];
-    told(&b, people::Query::Mention { names, frame: "x".into() });
-    tick(&b).await?;
-    ensure!(queue(&a, here, false).await?.is_empty());
-    ensure!(queue(&a, away, true).await?.len() == 1);
-    Ok(())
-}
-
-type Behaviour = (&'static str, fn(Gateway, Gateway) -> std::pin::Pin<Box<dyn Future<Output = Result<()>>>>);
-
-macro_rules! behaviours {
-    ($($name:ident),* $(,)?) => { [$((stringify!($name), |a, b| Box::pin($name(a, b)))),*] };
-}
-
-const BEHAVIOURS: [Behaviour; 14] = behaviours![
-    two_people_on_two_gateways_find_each_other_and_nobody_finds_themselves,
-    an_account_is_matched_only_between_entering_and_release,
-    partners_are_drawn_evenly,
-    ids_are_unique_and_messages_increase,
-    only_the_holder_acts_for_an_account,
-    a_reconnect_within_the_grace_keeps_sessions_and_takes_the_account_over,
-    the_last_sign_of_life_is_remembered,
-    when_the_grace_ends_so_do_sessions_and_every_partner_is_told_until_someone_did,
-    an_account_that_never_entered_goes_with_its_grace,
-    a_session_that_was_ended_is_over_without_anyone_being_told,
-    a_name_has_one_number_everywhere_and_everyone_is_in_the_first_block,
-    a_message_is_kept_for_everyone_it_goes_to_until_they_confirm_it,
-    nobody_speaks_for_someone_who_is_here_on_another_connection,
-    only_those_who_are_not_here_are_kept_what_mentions_them,
-];
-
-async fn all(a: Gateway, b: Gateway) -> Result<()> {
-    for (name, behaviour) in BEHAVIOURS {
-        behaviour(a.clone(), b.clone()).await.map_err(|error| error.context(name))?;
-    }
-    Ok(())
-}
-
-async fn connect(seeds: Vec<String>, gateway: &str) -> Result<Gateway> {
-    Ok(Arc::new(
-        Redis::connect(Settings {
-            seeds,
-            username: None,
-            password: None,
-            tls: None,
-            prefix: "ns/chat".into(),
-            history: HISTORY,
-            gateway: gateway.into(),
-        })
-        .await?,
-    ))
-}
-
-#[tokio::test]
-async fn the_memory_directory_behaves() -> Result<()> {
-    let bus: Gateway = Arc::new(Memory::new(HISTORY));
-    all(bus.clone(), bus).await
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_directory_of_a_single_redis_behaves() -> Result<()> {
-    let redis = RedisNode::start()?;
-    all(connect(vec![redis.address()], "a").await?, connect(vec![redis.address()], "b").await?).await
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_directory_of_a_cluster_behaves() -> Result<()> {
-    let cluster = RedisCluster::start(3, 1)?;
-    all(connect(cluster.seeds(), "a").await?, connect(cluster.seeds(), "b").await?).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,0 +1,74 @@
+//! The directory over memory, a single Redis and a Redis Cluster: the same behaviours of all three.
+
+mod pairs;
+mod people;
+mod social;
+
+use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
+
+use anyhow::Result;
+use parlor_gateway::{
+    bus::{
+        Bus, History,
+        memory::Memory,
+        redis::{Redis, Settings},
+    },
+    rooms::Origin,
+};
+use parlor_tests::redis::{RedisCluster, RedisNode};
+
+const HISTORY: History = History { messages: 100, age: Duration::from_secs(60) };
+
+type Gateway = Arc<dyn Bus>;
+
+/// What two gateways of one ChatRoom see of its directory, and its name.
+type Behaviour = (&'static str, fn(Gateway, Gateway) -> Pin<Box<dyn Future<Output = Result<()>>>>);
+
+macro_rules! behaviours {
+    ($($name:ident),* $(,)?) => { [$((stringify!($name), |a, b| Box::pin($name(a, b)))),*] };
+}
+use behaviours;
+
+fn origin(gateway: u64, connection: u64) -> Origin {
+    Origin { gateway, connection }
+}
+
+async fn all(a: Gateway, b: Gateway) -> Result<()> {
+    for (name, behaviour) in pairs::BEHAVIOURS.into_iter().chain(people::BEHAVIOURS).chain(social::BEHAVIOURS) {
+        behaviour(a.clone(), b.clone()).await.map_err(|error| error.context(name))?;
+    }
+    Ok(())
+}
+
+async fn connect(seeds: Vec<String>, gateway: &str) -> Result<Gateway> {
+    Ok(Arc::new(
+        Redis::connect(Settings {
+            seeds,
+            username: None,
+            password: None,
+            tls: None,
+            prefix: "ns/chat".into(),
+            history: HISTORY,
+            gateway: gateway.into(),
+        })
+        .await?,
+    ))
+}
+
+#[tokio::test]
+async fn the_memory_directory_behaves() -> Result<()> {
+    let bus: Gateway = Arc::new(Memory::new(HISTORY));
+    all(bus.clone(), bus).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_directory_of_a_single_redis_behaves() -> Result<()> {
+    let redis = RedisNode::start()?;
+    all(connect(vec![redis.address()], "a").await?, connect(vec![redis.address()], "b").await?).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_directory_of_a_cluster_behaves() -> Result<()> {
+    let cluster = RedisCluster::start(3, 1)?;
+    all(connect(cluster.seeds(), "a").await?, connect(cluster.seeds(), "b").await?).await
+}
