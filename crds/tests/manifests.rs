@@ -34,7 +34,8 @@ fn every_example_loads() {
         seen.push(path.file_stem().unwrap().to_str().unwrap().to_owned());
     }
     seen.sort();
-    assert_eq!(seen, ["external-redis", "gateway-api", "ingress", "lobby", "minimal", "scaling", "storage"]);
+    let known = ["external-redis", "gateway-api", "ingress", "lobby", "minimal", "protocols", "scaling", "storage"];
+    assert_eq!(seen, known);
 }
 
 #[test]
