@@ -4,12 +4,12 @@
 //! slow server cannot slow its own measurement down.
 
 mod dialect;
+mod exchange;
 mod member;
 mod seen;
 mod text;
 pub(crate) mod wire;
 
-use std::io::{ErrorKind, Read, Write};
 use std::ops::Range;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -18,12 +18,10 @@ use anyhow::{Context, Result, ensure};
 use mio::{Events, Interest, Poll, Token};
 
 pub(crate) use self::dialect::{Dialect, Endpoint};
-use self::dialect::{Position, Said};
 use self::member::{Checked, Member, dial};
 pub(crate) use self::seen::Faults;
 use self::seen::Seen;
-use self::text::{Scan, Sent};
-use self::wire::{CLOSE, PING, PONG};
+use self::text::Scan;
 
 /// Members whose every message is checked; of the others messages are counted.
 const CHECKED: usize = 32;
@@ -260,202 +258,5 @@ impl Load {
             .first()
             .is_some_and(|lane| self.members[lane.sender as usize].endpoint.dialect == Dialect::Native);
         self.seen.delivered >= self.owed && (!native || self.seen.posted + self.seen.refused >= self.sent)
-    }
-
-    fn now(&self) -> u64 {
-        self.start.elapsed().as_micros() as u64
-    }
-
-    fn post(&mut self, due: Instant) -> Result<()> {
-        let id = self.sent;
-        let nth = (id % self.lanes.len().max(1) as u64) as usize;
-        let lane = self.lanes.get_mut(nth).context("nobody was told to speak")?;
-        let due = due.saturating_duration_since(self.start).as_micros() as u64;
-        let text = Sent { lane: nth as u32, count: lane.count, due }.text(self.bytes);
-        let (room, sender) = (&mut self.rooms[lane.room as usize], lane.sender as usize);
-        lane.count += 1;
-        room.posts += 1;
-        self.owed += room.members.len() as u64;
-        self.sent += 1;
-        let frame = self.members[sender].endpoint.post(&room.name, sender, id + 1, &text);
-        self.send(sender, &frame)
-    }
-
-    /// Takes a refused post, of that number from 1, out of what is owed.
-    fn refused(&mut self, id: Option<u64>, answer: &[u8]) {
-        self.seen.refused += 1;
-        self.seen.refusal.get_or_insert_with(|| String::from_utf8_lossy(answer).into_owned());
-        let (Some(id), 1..) = (id.and_then(|id| id.checked_sub(1)), self.lanes.len()) else { return };
-        let lane = &self.lanes[(id % self.lanes.len() as u64) as usize];
-        let room = &mut self.rooms[lane.room as usize];
-        room.posts = room.posts.saturating_sub(1);
-        self.owed = self.owed.saturating_sub(room.members.len() as u64);
-        self.spared += room.members.iter().filter(|member| (**member as usize) < CHECKED).count() as u64;
-    }
-
-    fn send(&mut self, index: usize, frame: &[u8]) -> Result<()> {
-        let deadline = Instant::now() + PATIENCE;
-        let mut sent = 0;
-        while sent < frame.len() {
-            let Some(stream) = &mut self.members[index].stream else { return Ok(()) };
-            match stream.write(&frame[sent..]) {
-                Ok(n) => sent += n,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    ensure!(Instant::now() < deadline, "the server does not read");
-                    self.listen(Duration::from_millis(1))?;
-                }
-                Err(_) => self.lose(index),
-            }
-        }
-        Ok(())
-    }
-
-    fn lose(&mut self, index: usize) {
-        let member = &mut self.members[index];
-        if member.stream.take().is_some() {
-            self.seen.closed += 1;
-        }
-    }
-
-    /// Posts what is due, then reads what is there or comes within `wait`, or until the next post.
-    fn turn(&mut self, wait: Duration) -> Result<()> {
-        let mut wait = wait;
-        while let Some(due) = self.pace.next() {
-            let early = due.saturating_duration_since(Instant::now());
-            if !early.is_zero() {
-                wait = wait.min(early);
-                break;
-            }
-            self.pace.sent += 1;
-            self.post(due)?;
-        }
-        self.listen(wait)
-    }
-
-    fn listen(&mut self, wait: Duration) -> Result<()> {
-        match self.poll.poll(&mut self.events, Some(wait)) {
-            Err(error) if error.kind() == ErrorKind::Interrupted => return Ok(()),
-            polled => polled.context("poll")?,
-        }
-        let mut ready = std::mem::take(&mut self.ready);
-        ready.clear();
-        ready.extend(self.events.iter().map(|event| event.token().0));
-        ready.iter().try_for_each(|index| self.read(*index))?;
-        self.ready = ready;
-        Ok(())
-    }
-
-    /// Reads what a member was sent. Answers are sent after its frames were read.
-    fn read(&mut self, index: usize) -> Result<()> {
-        let mut buffer = std::mem::take(&mut self.buffer);
-        let mut answers = Vec::new();
-        let read = self.receive(index, &mut buffer, &mut answers);
-        self.buffer = buffer;
-        read?;
-        answers.iter().try_for_each(|answer| self.send(index, answer))
-    }
-
-    fn receive(&mut self, index: usize, buffer: &mut [u8], answers: &mut Vec<Vec<u8>>) -> Result<()> {
-        loop {
-            let member = &mut self.members[index];
-            let Some(stream) = &mut member.stream else { return Ok(()) };
-            let held = member.rest.len();
-            buffer[..held].copy_from_slice(&member.rest);
-            let read = match stream.read(&mut buffer[held..]) {
-                Ok(read @ 1..) => read,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
-                Ok(0) | Err(_) => {
-                    self.lose(index);
-                    return Ok(());
-                }
-            };
-            member.rest.clear();
-            let end = held + read;
-            let at = self.frames(index, &buffer[..end], answers)?;
-            ensure!(at > 0 || end < buffer.len(), "a frame larger than {} bytes", buffer.len());
-            self.members[index].rest.extend_from_slice(&buffer[at..end]);
-            if end < buffer.len() {
-                // All that was there: the next event tells of more.
-                return Ok(());
-            }
-        }
-    }
-
-    /// Reads whole frames; returns where the first that is not begins.
-    fn frames(&mut self, index: usize, bytes: &[u8], answers: &mut Vec<Vec<u8>>) -> Result<usize> {
-        let now = self.now();
-        let mut at = 0;
-        if !self.members[index].open {
-            let Some(end) = wire::head(bytes) else { return Ok(0) };
-            let head = String::from_utf8_lossy(&bytes[..end]);
-            ensure!(head.starts_with("HTTP/1.1 101"), "the upgrade was answered with {head}");
-            at = end;
-            self.opened(index, answers);
-        }
-        while let Some((opcode, payload, length)) = wire::parse(&bytes[at..]) {
-            match opcode {
-                PING => answers.push(wire::frame(PONG, payload)),
-                CLOSE => self.lose(index),
-                PONG => {}
-                _ => self.payload(index, payload, now, answers),
-            }
-            at += length;
-        }
-        Ok(at)
-    }
-
-    fn opened(&mut self, index: usize, answers: &mut Vec<Vec<u8>>) {
-        let member = &mut self.members[index];
-        member.open = true;
-        let joins = member
-            .rooms
-            .iter()
-            .filter_map(|room| member.endpoint.join(&self.rooms[*room as usize].name, index, member.position.as_ref()));
-        // One write for all of them.
-        let joins: Vec<u8> = joins.flatten().collect();
-        answers.push(joins);
-        if member.joining == 0 {
-            self.waiting -= 1;
-        }
-    }
-
-    fn payload(&mut self, index: usize, payload: &[u8], now: u64, answers: &mut Vec<Vec<u8>>) {
-        let member = &mut self.members[index];
-        let count = self.scan.count(payload);
-        if count == 0 {
-            match member.endpoint.said(payload) {
-                Said::Joined { position, recovered } => self.joined(index, position, recovered),
-                Said::Posted => self.seen.posted += 1,
-                Said::Refused(id) => self.refused(id, payload),
-                Said::Ask(answer) => answers.push(answer),
-                Said::Other => {}
-            }
-            return;
-        }
-        member.delivered += count;
-        self.seen.delivered += count;
-        if let Some(position) = &mut member.position {
-            position.seq = self.scan.last_seq(payload).unwrap_or(position.seq);
-        }
-        if let Some(checked) = &mut member.checked {
-            self.seen.check(checked, &self.scan, payload, self.bytes, now);
-        }
-    }
-
-    fn joined(&mut self, index: usize, position: Option<Position>, recovered: bool) {
-        let member = &mut self.members[index];
-        if member.joining == 0 {
-            return;
-        }
-        member.joining -= 1;
-        if member.joining == 0 {
-            self.waiting -= 1;
-        }
-        match member.position {
-            None if self.resumable => member.position = position,
-            None => {}
-            // It goes on from what it was shown, not from the room's end.
-            Some(_) => self.seen.gaps += u64::from(!recovered),
-        }
     }
 }

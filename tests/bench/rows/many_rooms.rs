@@ -99,6 +99,7 @@ fn part(bench: &Bench, rooms: usize, connections: usize, rate: f64) -> Result<Pa
     load.speak(1);
     // Presence settles, and every room has been spoken in.
     load.run(rate, scale.pick(Duration::from_secs(rooms as u64 / rate as u64 + 3), Duration::from_secs(1)))?;
+    load.settle()?;
     let mut samples = Vec::new();
     for _ in 0..scale.rounds() {
         samples.push(Sample::take(&mut load, &parlor, rate, scale.time(4))?);
