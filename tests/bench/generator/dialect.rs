@@ -26,6 +26,8 @@ pub(crate) struct Endpoint {
     pub(crate) address: SocketAddr,
     pub(crate) path: &'static str,
     pub(crate) dialect: Dialect,
+    /// Members offer permessage-deflate.
+    pub(super) inflates: bool,
     /// What relay members sign in with.
     token: String,
 }
@@ -64,7 +66,12 @@ impl Endpoint {
             Dialect::SocketIo => "/socket.io/?EIO=4&transport=websocket",
         };
         let token = if dialect == Dialect::Relay { relay_token(address)? } else { String::new() };
-        Ok(Self { address, path, dialect, token })
+        Ok(Self { address, path, dialect, inflates: false, token })
+    }
+
+    /// With members who offer to inflate what comes.
+    pub(crate) fn inflating(self) -> Self {
+        Self { inflates: true, ..self }
     }
 
     /// What enters member `index` into `room`; none where connecting does.
@@ -189,7 +196,8 @@ mod tests {
     use super::*;
 
     fn said(dialect: Dialect, payload: &[u8]) -> Said {
-        let endpoint = Endpoint { address: ([127, 0, 0, 1], 1).into(), path: "/", dialect, token: String::new() };
+        let endpoint =
+            Endpoint { address: ([127, 0, 0, 1], 1).into(), path: "/", dialect, inflates: false, token: String::new() };
         endpoint.said(payload)
     }
 

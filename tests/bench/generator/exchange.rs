@@ -118,6 +118,7 @@ impl Load {
                     return Ok(());
                 }
             };
+            self.seen.bytes += read as u64;
             member.rest.clear();
             let end = held + read;
             let at = self.frames(index, &buffer[..end], answers)?;
@@ -141,15 +142,19 @@ impl Load {
             at = end;
             self.opened(index, answers);
         }
-        while let Some((opcode, payload, length)) = wire::parse(&bytes[at..]) {
-            match opcode {
-                PING => answers.push(wire::frame(PONG, payload)),
+        // Taken out, as what it holds is read while the load counts.
+        let mut inflater = std::mem::take(&mut self.inflater);
+        while let Some(frame) = wire::parse(&bytes[at..]) {
+            match frame.opcode {
+                PING => answers.push(wire::frame(PONG, frame.payload)),
                 CLOSE => self.lose(index),
                 PONG => {}
-                _ => self.payload(index, payload, now, answers),
+                _ if frame.deflated => self.payload(index, inflater.read(frame.payload)?, now, answers),
+                _ => self.payload(index, frame.payload, now, answers),
             }
-            at += length;
+            at += frame.length;
         }
+        self.inflater = inflater;
         Ok(at)
     }
 

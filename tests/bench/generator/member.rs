@@ -79,7 +79,7 @@ pub(super) fn dial(endpoint: &Endpoint) -> Result<TcpStream> {
     socket.connect(&endpoint.address.into()).context("connect")?;
     socket.set_tcp_nodelay(true).context("set TCP_NODELAY")?;
     let mut stream = std::net::TcpStream::from(socket);
-    stream.write_all(wire::upgrade(endpoint.path).as_bytes()).context("ask for the upgrade")?;
+    stream.write_all(wire::upgrade(endpoint.path, endpoint.inflates).as_bytes()).context("ask for the upgrade")?;
     stream.set_nonblocking(true).context("unblock")?;
     Ok(TcpStream::from_std(stream))
 }

@@ -5,6 +5,7 @@
 
 mod dialect;
 mod exchange;
+mod inflate;
 mod member;
 mod seen;
 mod text;
@@ -18,6 +19,7 @@ use anyhow::{Context, Result, ensure};
 use mio::{Events, Interest, Poll, Token};
 
 pub(crate) use self::dialect::{Dialect, Endpoint};
+use self::inflate::Inflater;
 use self::member::{Checked, Member, dial};
 pub(crate) use self::seen::Faults;
 use self::seen::Seen;
@@ -42,6 +44,7 @@ pub(crate) struct Load {
     rooms: Vec<Room>,
     lanes: Vec<Lane>,
     scan: Scan,
+    inflater: Inflater,
     buffer: Vec<u8>,
     start: Instant,
     /// Length of a message's text.
@@ -96,6 +99,7 @@ impl Load {
             rooms: Vec::new(),
             lanes: Vec::new(),
             scan: Scan::new(),
+            inflater: Inflater::default(),
             buffer: vec![0; 256 * 1024],
             start,
             bytes,

@@ -10,6 +10,8 @@ use super::text::Scan;
 pub(crate) struct Seen {
     /// Messages over all members.
     pub(crate) delivered: u64,
+    /// That came over all sockets.
+    pub(crate) bytes: u64,
     /// Microseconds from when a message was due until a checked member had it.
     pub(crate) latency: Histogram<u64>,
     /// Posts that native members were told are kept, and those that were refused.
@@ -62,6 +64,7 @@ impl Seen {
         let latency = Histogram::new_with_bounds(1, 600_000_000, 3).context("make a histogram")?;
         Ok(Self {
             delivered: 0,
+            bytes: 0,
             latency,
             posted: 0,
             refused: 0,

@@ -7,11 +7,14 @@ pub(crate) const CLOSE: u8 = 8;
 pub(crate) const PING: u8 = 9;
 pub(crate) const PONG: u8 = 10;
 
-/// The request that upgrades a connection to `path`.
-pub(crate) fn upgrade(path: &str) -> String {
+/// The request that upgrades a connection to `path`, offering to inflate what comes.
+pub(crate) fn upgrade(path: &str, inflates: bool) -> String {
+    let offer =
+        "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; client_no_context_takeover\r\n";
+    let offer = if inflates { offer } else { "" };
     format!(
         "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{offer}\r\n"
     )
 }
 
@@ -52,9 +55,18 @@ fn header(opcode: u8, length: usize, mask: u8) -> Vec<u8> {
     frame
 }
 
-/// The first whole frame in `bytes`: opcode, payload, and its length in all. A mask is taken to be zero, as [`frame`]
-/// writes it.
-pub(crate) fn parse(bytes: &[u8]) -> Option<(u8, &[u8], usize)> {
+/// A frame that was received.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Frame<'a> {
+    pub(crate) opcode: u8,
+    pub(crate) deflated: bool,
+    pub(crate) payload: &'a [u8],
+    /// With its header.
+    pub(crate) length: usize,
+}
+
+/// The first whole frame in `bytes`. A mask is taken to be zero, as [`frame`] writes it.
+pub(crate) fn parse(bytes: &[u8]) -> Option<Frame<'_>> {
     let (first, second) = (*bytes.first()?, *bytes.get(1)?);
     let (start, length) = match second & 0x7f {
         126 => (4, usize::from(u16::from_be_bytes(bytes.get(2..4)?.try_into().ok()?))),
@@ -63,7 +75,8 @@ pub(crate) fn parse(bytes: &[u8]) -> Option<(u8, &[u8], usize)> {
     };
     let start: usize = if second & 0x80 == 0 { start } else { start + 4 };
     let end = start.checked_add(length)?;
-    Some((first & 0x0f, bytes.get(start..end)?, end))
+    let payload = bytes.get(start..end)?;
+    Some(Frame { opcode: first & 0x0f, deflated: first & 0x40 != 0, payload, length: end })
 }
 
 #[cfg(test)]
@@ -75,7 +88,8 @@ mod tests {
         for length in [0, 125, 126, 65_535, 65_536] {
             let payload = vec![b'x'; length];
             for whole in [frame(TEXT, &payload), unmasked(TEXT, &payload)] {
-                assert_eq!(parse(&whole), Some((TEXT, payload.as_slice(), whole.len())));
+                let (payload, length) = (payload.as_slice(), whole.len());
+                assert_eq!(parse(&whole), Some(Frame { opcode: TEXT, deflated: false, payload, length }));
                 assert_eq!(parse(&whole[..whole.len() - 1]), None);
             }
         }

@@ -1,5 +1,6 @@
 //! The rows of the benchmark, one file each or a group that shares its servers.
 
+mod deflate;
 mod encodings;
 mod handshakes;
 mod idle;
@@ -48,7 +49,7 @@ impl Row {
     }
 }
 
-pub(crate) const ROWS: [Row; 10] = [
+pub(crate) const ROWS: [Row; 11] = [
     Row { name: "throughput", numbers: &["1"], measure: throughput::measure },
     Row { name: "pace", numbers: &["2"], measure: pace::measure },
     Row { name: "rivals", numbers: &["3", "4"], measure: rivals::measure },
@@ -59,6 +60,7 @@ pub(crate) const ROWS: [Row; 10] = [
     Row { name: "handshakes", numbers: &["9"], measure: handshakes::measure },
     Row { name: "resume", numbers: &["10"], measure: resume::measure },
     Row { name: "encodings", numbers: &["11"], measure: encodings::measure },
+    Row { name: "deflate", numbers: &["12"], measure: deflate::measure },
 ];
 
 /// What all rows share.

@@ -19,6 +19,7 @@ pub(super) fn measure(bench: &Bench) -> Result<Section> {
     let (mut alone, mut resumed, mut costs, mut faults) = (Vec::new(), Vec::new(), Vec::new(), Faults::default());
     for round in 1..=scale.rounds() {
         alone.push(handshakes(&parlor, clients)?);
+        println!("{round}/{} resume: handshakes alone took {:.2} s", scale.rounds(), alone[round - 1]);
         let mut load = Load::new(BYTES)?.resumable();
         let room = load.room(&new_room());
         load.connect(&parlor.endpoint, SENDERS + clients, |_| vec![room])?;
@@ -32,12 +33,7 @@ pub(super) fn measure(bench: &Bench) -> Result<Section> {
         faults = faults.and(load.settle()?);
         resumed.push(began.elapsed().as_secs_f64());
         costs.push((parlor.cpu()? - cpu).as_secs_f64() * 1e6 / clients as f64);
-        println!(
-            "{round}/{} resume: {:.2} s, handshakes alone {:.2} s",
-            scale.rounds(),
-            resumed[round - 1],
-            alone[round - 1]
-        );
+        println!("{round}/{} resume: back after {:.2} s", scale.rounds(), resumed[round - 1]);
         drop(load);
         std::thread::sleep(scale.time(2));
     }

@@ -98,11 +98,11 @@ fn receive(sockets: &mut [Option<Socket>], index: usize, buffer: &mut [u8]) -> V
         }
     }
     let mut at = 0;
-    while let Some((opcode, payload, length)) = parse(&socket.rest[at..]) {
-        if opcode != CLOSE {
-            messages.push(payload.to_vec());
+    while let Some(frame) = parse(&socket.rest[at..]) {
+        if frame.opcode != CLOSE {
+            messages.push(frame.payload.to_vec());
         }
-        at += length;
+        at += frame.length;
     }
     socket.rest.drain(..at);
     messages

@@ -64,6 +64,11 @@ impl Server {
         Ok(Rc::new(Endpoint::new(self.endpoint.address, dialect)?))
     }
 
+    /// Where members connect who offer to inflate what comes.
+    pub(crate) fn inflating(&self) -> Result<Rc<Endpoint>> {
+        Ok(Rc::new(Endpoint::new(self.endpoint.address, self.endpoint.dialect)?.inflating()))
+    }
+
     /// CPU time of the server, without Redis.
     pub(crate) fn cpu(&self) -> Result<Duration> {
         cpu(&self.processes)
