@@ -159,6 +159,7 @@ impl Load {
     }
 
     fn opened(&mut self, index: usize, answers: &mut Vec<Vec<u8>>) {
+        self.dialling -= 1;
         let member = &mut self.members[index];
         member.open = true;
         let joins = member

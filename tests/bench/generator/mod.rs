@@ -51,7 +51,8 @@ pub(crate) struct Load {
     bytes: usize,
     /// Native members keep a position to go on from.
     resumable: bool,
-    /// Members that wait for an upgrade or for a room.
+    /// Connections that wait for their 101, and members that wait for that or for a room.
+    dialling: usize,
     waiting: usize,
     pace: Pace,
     /// Messages sent, which number the posts; and deliveries owed for them.
@@ -104,6 +105,7 @@ impl Load {
             start,
             bytes,
             resumable: false,
+            dialling: 0,
             waiting: 0,
             pace: Pace { begin: start, rate: 0.0, sent: 0 },
             sent: 0,
@@ -182,7 +184,7 @@ impl Load {
         for index in members.clone() {
             let deadline = Instant::now() + PATIENCE;
             self.turn(Duration::ZERO)?;
-            while self.waiting >= DIALLING {
+            while self.dialling >= DIALLING {
                 ensure!(Instant::now() < deadline, "connections are not answered");
                 self.turn(Duration::from_millis(10))?;
             }
@@ -191,6 +193,7 @@ impl Load {
             self.poll.registry().register(&mut stream, Token(index), Interest::READABLE).context("register")?;
             member.stream = Some(stream);
             member.joining = if member.endpoint.dialect == Dialect::Plain { 0 } else { member.rooms.len() };
+            self.dialling += 1;
             self.waiting += 1;
         }
         let deadline = Instant::now() + PATIENCE;
