@@ -22,6 +22,8 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+use crate::http::refusals::Refusals;
+
 /// Peers that may be in HTTP at once, over all listeners; each costs some 20 KB until its upgrade or its end.
 const HTTP_PEERS: usize = 4096;
 /// A peer that has not sent its request's head by then is dropped.
@@ -43,12 +45,19 @@ pub struct Acceptor {
     tasks: TaskTracker,
     stop: CancellationToken,
     pauses: Arc<AtomicU64>,
+    refusals: Refusals,
 }
 
 impl Acceptor {
     /// Stops accepting, and drops what is still in HTTP, when `stop` is cancelled.
     pub fn new(stop: CancellationToken) -> Self {
-        Self { peers: Arc::new(Semaphore::new(HTTP_PEERS)), tasks: TaskTracker::new(), stop, pauses: Arc::default() }
+        let (peers, pauses) = (Arc::new(Semaphore::new(HTTP_PEERS)), Arc::default());
+        Self { peers, tasks: TaskTracker::new(), stop, pauses, refusals: Refusals::default() }
+    }
+
+    /// What was refused over HTTP, by all listeners.
+    pub fn refusals(&self) -> &Refusals {
+        &self.refusals
     }
 
     /// How often accepting paused because the process or the machine ran out of something.
@@ -67,9 +76,9 @@ impl Acceptor {
         while let Ok(permit) = Arc::clone(&self.peers).acquire_owned().await {
             match listener.accept().await {
                 Ok((stream, _)) => {
-                    let (stop, site) = (self.stop.clone(), Arc::clone(&site));
+                    let (stop, site, refusals) = (self.stop.clone(), Arc::clone(&site), self.refusals.clone());
                     self.tasks.spawn(async move {
-                        stop.run_until_cancelled(serve_peer(stream, site)).await;
+                        stop.run_until_cancelled(serve_peer(stream, site, &refusals)).await;
                         drop(permit);
                     });
                 }
@@ -84,7 +93,7 @@ impl Acceptor {
     }
 }
 
-async fn serve_peer<S: Site>(stream: TcpStream, site: Arc<S>) {
+async fn serve_peer<S: Site>(stream: TcpStream, site: Arc<S>, refusals: &Refusals) {
     // Without it the answer to an upgrade may wait for an acknowledgement that the peer delays.
     if stream.set_nodelay(true).is_err() {
         return;
@@ -101,7 +110,20 @@ async fn serve_peer<S: Site>(stream: TcpStream, site: Arc<S>) {
         .with_upgrades()
         .await;
     if let Err(error) = served {
+        if let Some(reason) = refused(&error) {
+            refusals.count(None, reason);
+        }
         tracing::debug!(%error, "a peer's HTTP ended");
+    }
+}
+
+/// Why a peer's HTTP was ended by us; None when the peer ended it.
+fn refused(error: &hyper::Error) -> Option<&'static str> {
+    match error {
+        error if error.is_timeout() => Some("head_timeout"),
+        error if error.is_parse_too_large() => Some("head_too_large"),
+        error if error.is_parse() => Some("malformed"),
+        _ => None,
     }
 }
 

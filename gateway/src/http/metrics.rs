@@ -1,10 +1,6 @@
 //! What Prometheus reads: the counts of reactors, hub and handshakes under the names `parlor_…`.
 
-use std::{
-    collections::BTreeMap,
-    fmt,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{fmt, sync::Arc};
 
 use prometheus_client::{
     collector::Collector,
@@ -16,24 +12,9 @@ use prometheus_client::{
 use crate::{
     bus::{Bus, Health},
     fanout::{hub::Hub, reactor::Reactors},
-    http::listen::Acceptor,
+    http::{listen::Acceptor, refusals::Counts},
     rooms::ProtocolId,
 };
-
-/// Upgrades that were refused, by protocol and reason.
-#[derive(Clone, Debug, Default)]
-pub struct Refusals(Arc<Mutex<BTreeMap<(ProtocolId, &'static str), u64>>>);
-
-impl Refusals {
-    /// Counts one.
-    pub fn count(&self, protocol: ProtocolId, reason: &'static str) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner).entry((protocol, reason)).or_default() += 1;
-    }
-
-    fn all(&self) -> BTreeMap<(ProtocolId, &'static str), u64> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
 
 /// Where the numbers come from.
 #[derive(Clone)]
@@ -42,7 +23,6 @@ pub struct Sources {
     pub hub: Hub,
     pub bus: Arc<dyn Bus>,
     pub acceptor: Acceptor,
-    pub refusals: Refusals,
 }
 
 impl fmt::Debug for Sources {
@@ -126,11 +106,12 @@ impl Collector for Sources {
         let slow = slow.map(|(action, n)| (ByAction { action }, n));
         page.counters("slow_consumers", "Connections that fell out of a room's ring", slow)?;
 
-        let mut refusals = totals.refusals;
-        for (key, n) in self.refusals.all() {
+        let mut refusals: Counts = totals.refusals.into_iter().map(|((p, reason), n)| ((Some(p), reason), n)).collect();
+        for (key, n) in self.acceptor.refusals().all() {
             *refusals.entry(key).or_default() += n;
         }
-        let refusals = refusals.iter().map(|((p, reason), n)| (ByReason { protocol: p.name(), reason }, *n));
+        let protocol = |protocol: Option<ProtocolId>| protocol.map_or("none", ProtocolId::name);
+        let refusals = refusals.into_iter().map(|((p, reason), n)| (ByReason { protocol: protocol(p), reason }, n));
         page.counters("refusals", "What was refused, by protocol and reason", refusals)
     }
 }

@@ -8,6 +8,7 @@ mod extensions;
 pub mod gate;
 pub mod listen;
 pub mod metrics;
+pub mod refusals;
 pub mod site;
 pub mod upgrade;
 pub mod web;

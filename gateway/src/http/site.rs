@@ -1,10 +1,14 @@
 //! What a listener serves: upgrades by its scope, everything else by its router.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use axum::{Router, body::Body, response::Response};
-use http::{Request, StatusCode};
+use http::{HeaderValue, Request, StatusCode, header};
 use hyper::body::Incoming;
+use tokio::time::timeout;
 use tower::ServiceExt;
 
 use crate::http::{
@@ -12,6 +16,10 @@ use crate::http::{
     plain,
     upgrade::{Scope, Upgrades, is_upgrade},
 };
+
+/// A request whose body has not come by then, or whose answer is not there, is given up: a peer that drips its body
+/// would keep its place for ever. Posts fail sooner when the bus is away.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(20);
 
 /// The public side of a gateway, as one listener shows it.
 pub struct Public {
@@ -26,8 +34,21 @@ impl Site for Public {
         if is_upgrade(request.headers()) {
             return self.upgrades.answer(self.scope, request);
         }
-        answer(&self.router, request).await
+        match timeout(ANSWERED_WITHIN, answer(&self.router, request)).await {
+            Ok(answer) => answer,
+            Err(_) => {
+                self.upgrades.refusals.count(None, "request_timeout");
+                gave_up()
+            }
+        }
     }
+}
+
+/// The rest of a request that did not come would be read as the next one.
+fn gave_up() -> Response<Body> {
+    let mut answer = plain(StatusCode::REQUEST_TIMEOUT, "the request did not come in time\n");
+    answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    answer
 }
 
 /// The admin side of a gateway. It answers probes from the first moment, and everything else once the gateway knows
@@ -66,6 +87,6 @@ async fn answer(router: &Router, request: Request<Incoming>) -> Response<Body> {
 /// What a plain request to a protocol's path is told.
 pub(crate) async fn upgrade_required() -> Response<Body> {
     let mut answer = plain(StatusCode::UPGRADE_REQUIRED, "this path speaks WebSocket\n");
-    answer.headers_mut().insert(http::header::UPGRADE, http::HeaderValue::from_static("websocket"));
+    answer.headers_mut().insert(header::UPGRADE, HeaderValue::from_static("websocket"));
     answer
 }

@@ -19,8 +19,9 @@ use crate::{
     http::{
         extensions,
         gate::{Gate, Place},
-        metrics::Refusals,
-        plain, unix_millis,
+        plain,
+        refusals::Refusals,
+        unix_millis,
     },
     protocols::{Handshake, Protocol, Refusal},
 };
@@ -85,14 +86,19 @@ impl Upgrades {
     /// Answers one upgrade request. On 101 the socket follows to a reactor by itself.
     pub fn answer<B>(&self, scope: Scope, mut request: Request<B>) -> Response<Body> {
         let Some(served) = self.find(scope, request.headers(), request.uri().path()) else {
+            self.refusals.count(None, "not_found");
             return plain(StatusCode::NOT_FOUND, self.directions());
         };
+        let refuse = |reason| self.refusals.count(Some(served.protocol.id()), reason);
         let key = match key_of(&request) {
             Ok(key) => derive_accept_key(key),
-            Err(refused) => return refused,
+            Err(refused) => {
+                refuse("handshake");
+                return refused;
+            }
         };
         let Some(place) = self.gate.enter(self.reactors.connections()) else {
-            self.refusals.count(served.protocol.id(), "full");
+            refuse("full");
             return full();
         };
         let public_url = self.public_url(request.headers());
@@ -105,11 +111,12 @@ impl Upgrades {
         let session = match served.protocol.accept(&handshake) {
             Ok(session) => session,
             Err(Refusal { status, body, reason }) => {
-                self.refusals.count(served.protocol.id(), reason);
+                refuse(reason);
                 return refusal(status, body);
             }
         };
         let Some(upgrade) = request.extensions_mut().remove::<OnUpgrade>() else {
+            refuse("handshake");
             return plain(StatusCode::UPGRADE_REQUIRED, "this connection cannot be upgraded\n");
         };
         let deflate = served.deflate && extensions::offers_deflate(request.headers());

@@ -58,6 +58,10 @@ pub struct Handshake<'a> {
     pub unix: u64,
 }
 
+/// Goes as an extension with an endpoint's answer that refuses something: the label of the refusals metric.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refused(pub &'static str);
+
 /// An upgrade that is refused with a plain HTTP answer: `Connection: close`, `Content-Type: text/html`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {

@@ -37,7 +37,7 @@ use crate::{
         drain::Drain,
         gate::Gate,
         listen::Acceptor,
-        metrics::{Metrics, Refusals, Sources},
+        metrics::{Metrics, Sources},
         site,
         upgrade::Upgrades,
     },
@@ -162,7 +162,6 @@ impl Gateway {
         let gate = Gate::new(self.manifest.room.spec.limits.connections_per_gateway as usize);
         let drain = Drain::new(Arc::clone(&reactors));
         let ready = Ready::default();
-        let refusals = Refusals::default();
         admin.start(admin::router(Arc::new(Admin {
             name: self.place.name().to_owned(),
             reactors: Arc::clone(&reactors),
@@ -176,7 +175,6 @@ impl Gateway {
                 hub: hub.clone(),
                 bus: Arc::clone(&bus),
                 acceptor: acceptor.clone(),
-                refusals: refusals.clone(),
             }),
             access: self.drain_access(listeners.admin)?,
             drain_rate: {
@@ -185,7 +183,7 @@ impl Gateway {
             },
         })));
 
-        let page = served::page(&self.manifest.room, &protocols);
+        let page = served::page(&self.manifest.room, &protocols, acceptor.refusals());
         let (served, own_ports): (Vec<_>, Vec<_>) =
             protocols.into_iter().map(|protocol| (protocol.served, protocol.own_ports)).unzip();
         let upgrades = Arc::new(Upgrades {
@@ -193,7 +191,7 @@ impl Gateway {
             public_url: self.manifest.room.spec.route.as_ref().and_then(|route| route.public_url.clone()),
             reactors: Arc::clone(&reactors),
             gate,
-            refusals,
+            refusals: acceptor.refusals().clone(),
             tasks: TaskTracker::new(),
         });
         for (site, listener) in listeners.open(&self.place, page, &upgrades, own_ports).await? {

@@ -13,6 +13,7 @@ use crate::{
     bus::{Bus, Health},
     fanout::{poster::Poster, session::Policy},
     http::{
+        refusals::Refusals,
         site::upgrade_required,
         upgrade::Served,
         web::{self, PageSettings},
@@ -147,12 +148,12 @@ fn rooms(names: &[String]) -> impl Iterator<Item = RoomName> {
 
 /// What the shared port answers besides upgrades: the protocols' HTTP endpoints, and the page when there is a protocol
 /// for it to speak.
-pub(super) fn page(room: &ChatRoom, protocols: &[Configured]) -> axum::Router {
+pub(super) fn page(room: &ChatRoom, protocols: &[Configured], refusals: &Refusals) -> axum::Router {
     let served = room.spec.served();
     let with_native = served.native.is_some();
     let router = protocols.iter().fold(axum::Router::new(), |router, configured| {
         let Served { protocol, path, .. } = &configured.served;
-        router.merge(protocol.routes()).route(path, get(upgrade_required))
+        router.merge(refusals.watch(protocol.id(), protocol.routes())).route(path, get(upgrade_required))
     });
     let native = served.native.unwrap_or_default();
     let shared = served.onlyone.map(|onlyone| onlyone.rooms).unwrap_or_default();

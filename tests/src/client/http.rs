@@ -62,14 +62,17 @@ impl Request {
         // A server may answer and close before it has read a body that it does not want.
         let sent = stream.write_all(&self.body).await;
         let mut answer = Vec::new();
-        while stream.read_buf(&mut answer).await.unwrap_or(0) > 0 {
-            // Nothing but frames follows an upgrade.
-            if answer.starts_with(b"HTTP/1.1 101") && answer.ends_with(b"\r\n\r\n") {
-                break;
-            }
-        }
+        while stream.read_buf(&mut answer).await.unwrap_or(0) > 0 && !whole(&answer) {}
         parse(&answer).with_context(|| format!("no HTTP answer, and sending the body ended in {sent:?}"))
     }
+}
+
+/// Whether an answer is complete before its connection ends: an upgrade, or a body of the length that was told.
+fn whole(answer: &[u8]) -> bool {
+    parse(answer).is_some_and(|answer| {
+        let length = answer.headers.iter().find(|(name, _)| name == "content-length");
+        answer.status == 101 || length.is_some_and(|(_, length)| *length == answer.body.len().to_string())
+    })
 }
 
 fn parse(answer: &[u8]) -> Option<Answer> {

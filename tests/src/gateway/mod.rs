@@ -182,6 +182,19 @@ impl Gateway {
         serde_json::from_str(&body).with_context(|| format!("read {body}"))
     }
 
+    /// How often something was refused, by protocol and reason.
+    pub async fn refusals(&self) -> Result<BTreeMap<(String, String), u64>> {
+        let (code, page) = self.admin_get("/metrics").await?;
+        ensure!(code == 200, "/metrics answered {code}: {page}");
+        let lines = page.lines().filter_map(|line| line.strip_prefix("parlor_refusals_total{protocol=\""));
+        let refusal = |line: &str| {
+            let (protocol, rest) = line.split_once("\",reason=\"")?;
+            let (reason, count) = rest.split_once("\"} ")?;
+            Some(((protocol.to_owned(), reason.to_owned()), count.parse().ok()?))
+        };
+        lines.map(|line| refusal(line).with_context(|| format!("read {line}"))).collect()
+    }
+
     /// Process id.
     pub fn pid(&self) -> u32 {
         self.process.id()

@@ -3,12 +3,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod hostile;
 mod matching;
 mod multiperson;
 mod native;
 mod onlyone;
 mod relay;
 mod rooms;
+mod timers;
 
 use anyhow::{Context, Result};
 use parlor_tests::gateway::{Gateway, Setup};

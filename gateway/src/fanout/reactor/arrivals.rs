@@ -84,6 +84,7 @@ impl Reactor {
             match (self.settings.slow_consumer, missed) {
                 (SlowConsumer::Disconnect, _) => {
                     Counters::add(&self.counters.slow_disconnected, 1);
+                    self.count_refusal(slot, "slow_consumer");
                     self.close(slot, Some(1013), "slow_consumer");
                 }
                 (SlowConsumer::SkipToLatest, Some((from, to))) => {

@@ -76,12 +76,7 @@ impl Reactor {
                 let from = self.connections.id(slot);
                 self.deliver(slot, ToHub::Tell { from, query });
             }
-            Effect::Refused(reason) => {
-                if let Some(connection) = self.connections.get(slot) {
-                    let protocol = connection.protocol;
-                    self.counters.refused(protocol, reason);
-                }
-            }
+            Effect::Refused(reason) => self.count_refusal(slot, reason),
             // The rest needs a peer.
             _ if ended => {}
             Effect::Text(text) => self.reply(slot, codec::TEXT, text.as_bytes()),
@@ -96,6 +91,13 @@ impl Reactor {
         }
     }
 
+    /// Counts what was refused to a connection.
+    pub(super) fn count_refusal(&mut self, slot: usize, reason: &'static str) {
+        if let Some(protocol) = self.connections.get(slot).map(|connection| connection.protocol) {
+            self.counters.refused(protocol, reason);
+        }
+    }
+
     /// Queues a frame for this connection alone.
     pub(super) fn reply(&mut self, slot: usize, first: u8, payload: &[u8]) {
         if self.connections.hot[slot].flags.any(Flags::ENDED) {
@@ -104,6 +106,7 @@ impl Reactor {
         let Some(connection) = self.connections.get(slot) else { return };
         if connection.replies > MOST_REPLIES {
             Counters::add(&self.counters.slow_disconnected, 1);
+            self.count_refusal(slot, "slow_consumer");
             return self.drop_connection(slot);
         }
         connection.queue_reply(|bytes| codec::frame(bytes, first, payload));

@@ -149,12 +149,12 @@ impl Reactor {
                     self.close(slot, code, "");
                 }
                 Step::Wait(micros) => {
+                    self.count_refusal(slot, "rate_limited");
                     self.stop_reading(slot, Flags::LIMITED);
                     self.set_timer(slot, Timer::RESUME, micros.div_ceil(1000));
                 }
                 Step::Broken(violation) => {
-                    let protocol = self.connections.get(slot).map(|connection| connection.protocol);
-                    protocol.inspect(|protocol| self.counters.refused(*protocol, violation.reason()));
+                    self.count_refusal(slot, violation.reason());
                     self.close(slot, Some(violation.code()), violation.reason());
                 }
             }

@@ -137,6 +137,7 @@ impl MatchSession {
                 if self.holds(account) {
                     self.ask(Query::Match { account, holder: cx.origin }, Step::Match { account }, out);
                 } else {
+                    out.push(Effect::Refused("not_held"));
                     not_matched(Code::Internal, out);
                 }
             }
@@ -167,7 +168,8 @@ impl MatchSession {
                 say(&Frame::PingResp { account_id: account }, out);
                 self.seen(account, cx, out);
             }
-            Command::Pong { account } => self.seen(account, cx, out),
+            Command::Pong { account } if self.holds(account) => self.seen(account, cx, out),
+            Command::Pong { .. } => out.push(Effect::Refused("not_held")),
         }
     }
 
@@ -186,7 +188,7 @@ impl MatchSession {
             Answer::Directory(directory::Reply::Pairs(reply)) => self.directory(step, reply, cx, out),
             Answer::Joined(_) => self.opened(step, cx, out),
             Answer::History { epoch, entries, .. } => self.replay(step, epoch, &entries, cx, out),
-            _ => self.failed(step, cx, out),
+            _ => self.failed(step, Some("unavailable"), cx, out),
         }
     }
 
@@ -227,7 +229,10 @@ impl MatchSession {
                 }
             }
             (Step::Reconnect { account }, Reply::Back { nick, seen }) => self.back(account, nick, seen, cx, out),
-            (Step::Reconnect { .. }, _) => say(&Frame::ReconnectResp { code: Code::NoData }, out),
+            (Step::Reconnect { .. }, _) => {
+                out.push(Effect::Refused("token"));
+                say(&Frame::ReconnectResp { code: Code::NoData }, out);
+            }
             (step, Reply::NotHeld) => {
                 let account = match &step {
                     Step::Enter { account }
@@ -236,12 +241,13 @@ impl MatchSession {
                     | Step::ViewedAck { account, .. } => Some(*account),
                     _ => None,
                 };
-                self.failed(step, cx, out);
+                self.failed(step, None, cx, out);
                 if let Some(account) = account {
                     self.lost(account, out);
                 }
             }
-            (step, _) => self.failed(step, cx, out),
+            (step, Reply::NotFound) => self.failed(step, Some("not_found"), cx, out),
+            (step, _) => self.failed(step, Some("unavailable"), cx, out),
         }
     }
 
@@ -302,8 +308,11 @@ impl MatchSession {
         }
     }
 
-    /// The bus is away, or a limit was reached.
-    fn failed(&mut self, step: Step, cx: &Context, out: &mut Effects) {
+    /// The bus is away, a limit was reached, or there is nothing of what was asked for.
+    /// `reason`: what it counts as; None where that was counted.
+    fn failed(&mut self, step: Step, reason: Option<&'static str>, cx: &Context, out: &mut Effects) {
+        let told = !matches!(step, Step::Create { .. } | Step::Open { token: Some(_), .. } | Step::Enter { .. });
+        out.extend(reason.filter(|_| told).map(Effect::Refused));
         match step {
             Step::Create { nick, .. } => not_created(&nick, out),
             Step::Open { account, nick, token } => {

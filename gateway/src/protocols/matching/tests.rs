@@ -134,7 +134,7 @@ fn nobody_to_match_with_is_code_4_with_nothing_else() {
     peer.text(request);
     assert_eq!(reply(&mut peer, Reply::NotFound), [r#"{"cmd":"MATCH_RESP","code":4}"#]);
     peer.text(request);
-    assert_eq!(away(&mut peer), [r#"{"cmd":"MATCH_RESP","code":2}"#]);
+    assert_eq!(away(&mut peer), ["refused unavailable", r#"{"cmd":"MATCH_RESP","code":2}"#]);
 }
 
 #[test]
@@ -176,13 +176,14 @@ fn what_concerns_an_unknown_session_or_a_foreign_account_is_code_2_and_goes_nowh
     let mut peer = ada();
     let failed = r#"{"cmd":"DIALOGUE_RESP","code":2,"requestId":"r1","msgId":0}"#;
     peer.text(r#"{"cmd":"DIALOGUE_REQ","requestId":"r1","senderId":10,"sessionId":99,"content":"hi"}"#);
-    assert_eq!(reply(&mut peer, Reply::NotFound), [failed]);
+    assert_eq!(reply(&mut peer, Reply::NotFound), ["refused not_found", failed]);
     peer.table(&[
         (
             r#"{"cmd":"DIALOGUE_REQ","requestId":"r1","senderId":11,"sessionId":20,"content":"hi"}"#,
             &["refused not_held", failed],
         ),
-        (r#"{"cmd":"MATCH_REQ","accountId":11}"#, &[r#"{"cmd":"MATCH_RESP","code":2}"#]),
+        (r#"{"cmd":"MATCH_REQ","accountId":11}"#, &["refused not_held", r#"{"cmd":"MATCH_RESP","code":2}"#]),
+        (r#"{"cmd":"PING_RESP","accountId":11}"#, &["refused not_held"]),
         (
             r#"{"cmd":"VIEWED_ACK_REQ","sessionId":20,"accountId":11,"msgId":12}"#,
             &["refused not_held", r#"{"cmd":"VIEWED_ACK_RESP","code":2}"#],
@@ -208,7 +209,7 @@ fn viewed_messages_are_told_to_the_partner() {
     peer.text(viewed);
     assert_eq!(reply(&mut peer, found(11, false)), [r#"{"cmd":"VIEWED_ACK_RESP","code":0}"#]);
     peer.text(viewed);
-    assert_eq!(reply(&mut peer, Reply::NotFound), [r#"{"cmd":"VIEWED_ACK_RESP","code":2}"#]);
+    assert_eq!(reply(&mut peer, Reply::NotFound), ["refused not_found", r#"{"cmd":"VIEWED_ACK_RESP","code":2}"#]);
 }
 
 #[test]
@@ -285,13 +286,14 @@ fn a_reconnect_with_a_wrong_token_is_code_4_and_one_that_fails_is_code_2() {
     let mut peer = peer();
     let reconnect = r#"{"cmd":"RECONNECT_REQ","accountId":10,"token":"t"}"#;
     peer.text(reconnect);
-    assert_eq!(reply(&mut peer, Reply::NotFound), [r#"{"cmd":"RECONNECT_RESP","code":4}"#]);
+    assert_eq!(reply(&mut peer, Reply::NotFound), ["refused token", r#"{"cmd":"RECONNECT_RESP","code":4}"#]);
     peer.text(reconnect);
-    assert_eq!(away(&mut peer), [r#"{"cmd":"RECONNECT_RESP","code":2}"#]);
+    assert_eq!(away(&mut peer), ["refused unavailable", r#"{"cmd":"RECONNECT_RESP","code":2}"#]);
     peer.text(reconnect);
     reply(&mut peer, Reply::Back { nick: "ada".into(), seen: 1 });
     let release = format!("tell Pairs(Release {{ account: 10, {HOLDER} }})");
-    assert_eq!(away(&mut peer), [release.as_str(), r#"{"cmd":"RECONNECT_RESP","code":2}"#]);
+    let told = r#"{"cmd":"RECONNECT_RESP","code":2}"#;
+    assert_eq!(away(&mut peer), ["refused unavailable", &release, told]);
 }
 
 #[test]
@@ -317,7 +319,8 @@ fn a_connection_whose_account_was_taken_over_loses_it() {
     assert_eq!(reply(&mut peer, Reply::Done), [""; 0], "it was the one before");
     assert_eq!(peer.input(presence("m10-8-2")), [enter]);
     assert_eq!(reply(&mut peer, Reply::NotHeld), ["refused taken_over", &format!("leave {INBOX}")]);
-    assert_eq!(peer.text(r#"{"cmd":"MATCH_REQ","accountId":10}"#), [r#"{"cmd":"MATCH_RESP","code":2}"#]);
+    let lost = ["refused not_held", r#"{"cmd":"MATCH_RESP","code":2}"#];
+    assert_eq!(peer.text(r#"{"cmd":"MATCH_REQ","accountId":10}"#), lost);
     assert_eq!(peer.input(Input::Closed), [""; 0]);
 }
 

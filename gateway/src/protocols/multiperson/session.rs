@@ -147,7 +147,7 @@ impl StageA {
         let said = match kind {
             "PING" => {
                 let pong = json::with(text, &[("type", r#""PONG""#), ("message", r#""pong""#)]);
-                out.extend(pong.map(Effect::Text));
+                out.push(pong.map_or(Effect::Refused("malformed"), Effect::Text));
                 return;
             }
             "INIT" => match json::with(text, &[("type", r#""SYSTEM""#), ("message", r#""join""#)]) {

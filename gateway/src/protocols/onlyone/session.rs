@@ -189,7 +189,10 @@ impl OnlyOneSession {
     }
 
     fn leave(&mut self, room: Option<RoomName>, out: &mut Effects) -> Outcome {
-        let (Some(room), Some(who)) = (room, self.who.clone()) else { return Outcome::Nothing };
+        let (Some(room), Some(who)) = (room, self.who.clone()) else {
+            out.push(Effect::Refused("no_room"));
+            return Outcome::Nothing;
+        };
         if let Some(at) = self.rooms.iter().position(|joined| *joined == room) {
             self.rooms.swap_remove(at);
             out.push(Effect::Leave { room, asked: true });

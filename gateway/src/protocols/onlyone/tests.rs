@@ -224,7 +224,7 @@ fn leaving_is_announced_even_by_someone_who_never_joined() {
         (leave, &[&signal, ok]),
         (
             r#"{"requestId":8,"type":"request","route":"roomHandler.leaveRoom","data":{"room_id":"other"}}"#,
-            &[r#"{"type":"response","code":0,"requestId":8}"#],
+            &["refused no_room", r#"{"type":"response","code":0,"requestId":8}"#],
         ),
     ]);
     peer.text(r#"{"route":"roomHandler.joinRoom","data":{"room_id":"onlyOne"}}"#);

@@ -17,7 +17,7 @@ use super::{
     wire::{MsgLevel, verbatim},
 };
 use crate::{
-    protocols::{canonical, json},
+    protocols::{Refused, canonical, json},
     rooms::{Content, ProtocolId, RoomName},
 };
 
@@ -47,15 +47,22 @@ struct Outcome {
     #[serde(skip_serializing_if = "Option::is_none")]
     data: Option<String>,
     msg: String,
+    /// Label of the refusals metric.
+    #[serde(skip)]
+    refused: Option<Refused>,
 }
 
 impl Outcome {
     fn success(data: Option<String>) -> Self {
-        Self { code: 1, data, msg: "suc".to_owned() }
+        Self { code: 1, data, msg: "suc".to_owned(), refused: None }
     }
 
-    fn refused(code: u16, msg: impl Into<String>) -> Self {
-        Self { code, data: None, msg: msg.into() }
+    fn bad_token(told: impl Into<String>) -> Self {
+        Self { code: BAD_TOKEN, data: None, msg: told.into(), refused: Some(Refused("token")) }
+    }
+
+    fn refused(reason: &'static str, told: impl Into<String>) -> Self {
+        Self { code: 0, data: None, msg: told.into(), refused: Some(Refused(reason)) }
     }
 }
 
@@ -88,18 +95,21 @@ async fn issue(State(settings): State<Arc<Settings>>, request: Request) -> Respo
 }
 
 async fn post_message(settings: &Settings, request: Request) -> Outcome {
-    let Some(token) = bearer(request.headers()) else { return Outcome::refused(BAD_TOKEN, "无效token") };
+    let Some(token) = bearer(request.headers()) else { return Outcome::bad_token("无效token") };
     let from = match token::person(&settings.key, &token, unix()) {
         Ok(from) => from,
-        Err(told) => return Outcome::refused(BAD_TOKEN, told),
+        Err(told) => return Outcome::bad_token(told),
     };
     let mut fields = fields(request).await;
     let mut field = |name| fields.remove(name).filter(|value| !value.is_empty());
-    let (Some(room), Some(msg)) = (field("room_id"), field("msg")) else { return Outcome::refused(0, "参数错误") };
-    let room = RoomName::new(&room).ok().filter(|room| settings.serves(room));
-    let Some(room) = room.filter(|_| msg.len() <= settings.message_bytes) else {
-        return Outcome::refused(0, "参数错误");
+    let (Some(room), Some(msg)) = (field("room_id"), field("msg")) else {
+        return Outcome::refused("malformed", "参数错误");
     };
+    let room = RoomName::new(&room).ok().filter(|room| settings.serves(room));
+    let Some(room) = room else { return Outcome::refused("room", "参数错误") };
+    if msg.len() > settings.message_bytes {
+        return Outcome::refused("too_large", "参数错误");
+    }
     let payload = go_json(&msg);
     let content = Content {
         body: canonical::opaque_body(msg.as_bytes()),
@@ -107,7 +117,7 @@ async fn post_message(settings: &Settings, request: Request) -> Outcome {
     };
     match settings.poster.post(room, ProtocolId::Relay, from, content).await {
         Ok(_) => Outcome::success(None),
-        Err(error) => Outcome::refused(0, format!("rpc error: code = Unavailable desc = {error}")),
+        Err(error) => Outcome::refused("unavailable", format!("rpc error: code = Unavailable desc = {error}")),
     }
 }
 
@@ -124,7 +134,11 @@ fn post_only(request: &Request) -> Option<Response> {
 fn answer(outcome: &Outcome) -> Response {
     let mut headers = HeaderMap::from_iter(CORS);
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    (headers, json::write(outcome)).into_response()
+    let mut response = (headers, json::write(outcome)).into_response();
+    if let Some(refused) = outcome.refused {
+        response.extensions_mut().insert(refused);
+    }
+    response
 }
 
 /// The token of `Authorization`, with or without `Bearer`.
