@@ -4,6 +4,7 @@
 //! Two implementations with the same semantics: [`memory`] for one gateway, [`redis`] for a fleet.
 //! Called by the hub in `fanout` alone.
 
+mod clock;
 pub mod directory;
 pub mod memory;
 pub mod redis;

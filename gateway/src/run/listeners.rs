@@ -37,7 +37,8 @@ impl Listeners {
             for port in ports {
                 match bind(protocol.id().name(), "ws", SocketAddr::new(self.shared.ip(), port)).await {
                     Ok(listener) => {
-                        let router = protocol.routes().fallback(upgrade_required);
+                        let routes = upgrades.refusals.watch(protocol.id(), protocol.routes());
+                        let router = routes.fallback(upgrade_required);
                         open.push((public(Scope::Own(index), router), listener));
                     }
                     Err(error) if place.is_pod() => return Err(error),

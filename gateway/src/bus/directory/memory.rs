@@ -4,34 +4,24 @@ mod pairs;
 mod people;
 mod social;
 
-use std::{
-    sync::{Mutex, PoisonError},
-    time::{SystemTime, UNIX_EPOCH},
-};
-
-use tokio::time::Instant;
+use std::sync::{Mutex, PoisonError};
 
 use super::{Directory, Query, Reply, pairs::Exit};
-use crate::bus::{Away, Task};
+use crate::bus::{Away, Task, clock::Clock};
 
 /// Everything in this process.
 #[derive(Debug)]
 pub struct Memory {
     pairs: Mutex<pairs::Pairs>,
     people: Mutex<people::People>,
-    /// Both clocks at the start, so that time never goes back and follows a paused clock in tests.
-    started: (u64, Instant),
+    clock: Clock,
 }
 
 impl Memory {
-    /// An empty directory.
-    pub fn new() -> Self {
-        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64;
-        Self { pairs: Mutex::default(), people: Mutex::default(), started: (unix, Instant::now()) }
-    }
-
-    fn now(&self) -> u64 {
-        self.started.0 + self.started.1.elapsed().as_millis() as u64
+    /// An empty directory beside a bus whose entries are dated by `clock`: what an account missed is found by comparing
+    /// their times with its last sign of life.
+    pub(in crate::bus) fn new(clock: Clock) -> Self {
+        Self { pairs: Mutex::default(), people: Mutex::default(), clock }
     }
 
     fn reply(&self, query: Query) -> Reply {
@@ -43,17 +33,17 @@ impl Memory {
     }
 
     fn pairs<T>(&self, act: impl FnOnce(&mut pairs::Pairs, u64) -> T) -> T {
-        act(&mut self.pairs.lock().unwrap_or_else(PoisonError::into_inner), self.now())
+        act(&mut self.pairs.lock().unwrap_or_else(PoisonError::into_inner), self.clock.now())
     }
 
     fn people<T>(&self, act: impl FnOnce(&mut people::People, u64) -> T) -> T {
-        act(&mut self.people.lock().unwrap_or_else(PoisonError::into_inner), self.now())
+        act(&mut self.people.lock().unwrap_or_else(PoisonError::into_inner), self.clock.now())
     }
 }
 
 impl Default for Memory {
     fn default() -> Self {
-        Self::new()
+        Self::new(Clock::start())
     }
 }
 

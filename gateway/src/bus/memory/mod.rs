@@ -10,7 +10,7 @@ use std::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::Duration,
 };
 
 use tokio::{
@@ -22,6 +22,7 @@ use self::log::Log;
 use super::{
     AppendError, Appended, Away, Batch, Bus, Head, Health, History, Offset, PARTITIONS, Page, Partition, Seed,
     TAIL_WAIT, Task,
+    clock::Clock,
     directory::{self, Directory},
     signals::Signals,
 };
@@ -35,7 +36,7 @@ pub struct Memory {
     /// One bit a partition whose signals are heard.
     watched: AtomicU64,
     directory: directory::memory::Memory,
-    started: (u64, Instant),
+    clock: Clock,
 }
 
 const _: () = assert!(PARTITIONS == 64, "watched holds one bit a partition");
@@ -55,17 +56,17 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Memory {
     /// An empty bus whose generation is the time of this call.
     pub fn new(history: History) -> Self {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64;
+        let clock = Clock::start();
         let lane = |_| {
-            let log = Log::new(now, history);
+            let log = Log::new(clock.now(), history);
             Lane { end: watch::Sender::new(log.end()), log: Mutex::new(log), counts: Mutex::default() }
         };
         Self {
             partitions: Partition::all().map(lane).collect(),
             signals: Signals::default(),
             watched: AtomicU64::new(0),
-            directory: directory::memory::Memory::new(),
-            started: (now, Instant::now()),
+            directory: directory::memory::Memory::new(clock),
+            clock,
         }
     }
 
@@ -73,9 +74,8 @@ impl Memory {
         &self.partitions[partition.index()]
     }
 
-    /// Milliseconds since the Unix epoch; never goes back, and follows a paused clock in tests.
     fn now(&self) -> u64 {
-        self.started.0 + self.started.1.elapsed().as_millis() as u64
+        self.clock.now()
     }
 
     async fn read(&self, partition: Partition, from: Offset, limit: u32) -> Batch {

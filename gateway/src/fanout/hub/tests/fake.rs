@@ -82,7 +82,7 @@ impl Fake {
         let core = Core {
             state,
             changed: Notify::new(),
-            directory: directory::memory::Memory::new(),
+            directory: directory::memory::Memory::default(),
             signals,
             history: AtomicUsize::new(0),
             members: AtomicUsize::new(0),

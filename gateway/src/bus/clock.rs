@@ -1,0 +1,25 @@
+//! The time that entries and accounts in memory are dated with.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use tokio::time::Instant;
+
+/// Milliseconds since the Unix epoch that never go back, and follow a paused clock in tests. What is compared is dated
+/// by one of these and its copies: two that were started apart differ.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Clock {
+    unix: u64,
+    since: Instant,
+}
+
+impl Clock {
+    /// Reads the time of day, once.
+    pub(super) fn start() -> Self {
+        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64;
+        Self { unix, since: Instant::now() }
+    }
+
+    pub(super) fn now(&self) -> u64 {
+        self.unix + self.since.elapsed().as_millis() as u64
+    }
+}
