@@ -30,15 +30,17 @@ impl Refusals {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Counts what the endpoints of `protocol` refuse.
+    /// Counts what the endpoints of `protocol` refuse, and not paths that are none of its.
     pub fn watch(&self, protocol: ProtocolId, endpoints: Router) -> Router {
         let refusals = self.clone();
-        endpoints.layer(map_response(move |answer: Response<Body>| {
+        let watched = endpoints.layer(map_response(move |answer: Response<Body>| {
             if let Some(reason) = reason(&answer) {
                 refusals.count(Some(protocol), reason);
             }
             async { answer }
-        }))
+        }));
+        // The layer is around what answers unknown paths too, which merging would keep.
+        watched.reset_fallback()
     }
 }
 
