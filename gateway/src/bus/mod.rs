@@ -133,8 +133,8 @@ pub struct Appended {
     pub seq: u64,
     pub epoch: Epoch,
     pub time: u64,
-    /// The key was known: `seq` is the one it got the first time. Also true where an earlier attempt at the same
-    /// group, whose answer was lost, had written it.
+    /// The key was known: `seq` is the one it got the first time. False where an earlier attempt at the same group, whose
+    /// answer was lost, had written it: this is its first answer.
     pub duplicate: bool,
 }
 

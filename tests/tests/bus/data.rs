@@ -3,6 +3,7 @@
 use std::{
     path::{Path, PathBuf},
     process::Command,
+    sync::Arc,
     time::Duration,
 };
 
@@ -11,7 +12,10 @@ use parlor_gateway::bus::{
     Bus, History, Partition, Record,
     redis::{Redis, Settings, StartError, Tls},
 };
-use parlor_tests::redis::{RedisNode, Reply, eventually, free_port};
+use parlor_tests::{
+    link::{Link, State},
+    redis::{RedisNode, Reply, eventually, free_port},
+};
 use tokio::time::sleep;
 
 use super::{connect, post, room, say, settings};
@@ -57,6 +61,34 @@ async fn scripts_that_redis_forgot_are_loaded_again() -> Result<()> {
     ensure!(say(&bus, &room, "u1", "1").await?.seq == 1);
     redis.call(&["SCRIPT", "FLUSH"])?;
     ensure!(say(&bus, &room, "u1", "2").await?.seq == 2);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_group_whose_answer_was_lost_is_no_duplicate_of_itself() -> Result<()> {
+    let redis = RedisNode::start()?;
+    let link = Link::open(6, vec![redis.port()]).await?;
+    let (a, b) = (connect(link.seeds(), "a").await?, connect(vec![redis.address()], "b").await?);
+    let room = room("ambiguous");
+    ensure!(say(&a, &room, "u1", "1").await?.seq == 1);
+    link.set(State::Mute);
+    let group = [post(&room, "u1", "1", "1"), post(&room, "u1", "2", "2"), post(&room, "u1", "2", "2")];
+    let append = {
+        let (a, group, partition) = (Arc::clone(&a), group.clone(), Partition::of(&room));
+        tokio::spawn(async move { a.append(partition, &group).await })
+    };
+    while b.head(&room).await?.seq < 2 {
+        sleep(Duration::from_millis(10)).await;
+    }
+    link.set(State::Cut);
+    sleep(Duration::from_millis(100)).await;
+    link.set(State::Open);
+    let answers = append.await??.into_iter().collect::<Result<Vec<_>, _>>()?;
+    let seqs: Vec<_> = answers.iter().map(|answer| (answer.seq, answer.duplicate)).collect();
+    ensure!(seqs == [(1, true), (2, false), (2, true)], "{seqs:?}");
+    for bus in [&a, &b] {
+        ensure!(say(bus, &room, "u1", "2").await?.duplicate, "what the client repeats is a duplicate");
+    }
     Ok(())
 }
 

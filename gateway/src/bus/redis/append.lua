@@ -2,9 +2,9 @@
 -- because Redis does not roll a failed script back.
 -- KEYS: meta, log, heads, keys0, keys1, and the history segments of the rooms (named in ARGV too).
 -- ARGV: format, partitions, dedupe window ms, history messages, history age ms, log bytes, segment bytes, most rooms,
---       first generation of the data as the caller knows it, rooms R, then R x (name, segment, key),
+--       first generation of the data as the caller knows it, mark of the group, rooms R, then R x (name, segment, key),
 --       then for each post (room 1..R, fingerprint, bytes).
--- Answers {'OK', generation, time, {seq, or 'seq generation time' of a duplicate,
+-- Answers {'OK', generation, time, {seq, or 'seq generation time mark' of a duplicate,
 -- or -1 where there is no place for another room, ...}}, or without having written
 -- {'ADOPT'}, {'FORMAT', found}, {'PARTITIONS', found}, {'SEGMENT', room 1..R, segment},
 -- {'LOST', first generation} where the data is not that which the caller knows.
@@ -22,10 +22,10 @@ local clock = redis.call('TIME')
 local time = math.max(clock[1] * 1000 + math.floor(clock[2] / 1000), tonumber(meta[6]))
 local window, messages, age = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local log_bytes, segment_bytes, most = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
-local rooms = tonumber(ARGV[10])
+local rooms = tonumber(ARGV[11])
 local function text(n) return string.format('%.0f', n) end
 
-local names, at = {}, 10
+local names, at = {}, 11
 for room = 1, rooms do names[room] = ARGV[at + 1]; at = at + 3 end
 local heads = redis.call('HMGET', KEYS[3], unpack(names))
 local full, state = redis.call('HLEN', KEYS[3]) > most, {}
@@ -37,8 +37,8 @@ for room = 1, rooms do
   end
   if time >= expiry then bytes = 0 end
   if bytes > segment_bytes then segment, bytes, expiry = segment + 1, 0, 0 end
-  if tonumber(ARGV[10 + room * 3 - 1]) ~= segment then return {'SEGMENT', room, segment} end
-  state[room] = {seq = seq, from = seq, segment = segment, bytes = bytes, expiry = expiry, key = ARGV[10 + room * 3],
+  if tonumber(ARGV[11 + room * 3 - 1]) ~= segment then return {'SEGMENT', room, segment} end
+  state[room] = {seq = seq, from = seq, segment = segment, bytes = bytes, expiry = expiry, key = ARGV[11 + room * 3],
     refused = full and not heads[room]}
 end
 
@@ -68,7 +68,7 @@ local bytes, first = tonumber(meta[8]), tonumber(meta[9])
 local answers, fresh, known = {}, {}, {}
 -- Numbers in .. keep 14 digits, enough for seqs and offsets; one conversion a message of the time would be felt.
 local stamp, id = text(time), generation .. '-'
-local suffix = ' ' .. generation .. ' ' .. stamp
+local suffix = ' ' .. generation .. ' ' .. stamp .. ' ' .. ARGV[10]
 local call, base = redis.call, at
 for post = 1, #prints do
   local print = prints[post]

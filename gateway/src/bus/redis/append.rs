@@ -44,6 +44,9 @@ pub(super) struct Lane {
     /// The server that a moving slot's keys have gone ahead to.
     pub(super) ask: Option<Server>,
     segments: HashMap<RoomName, u32>,
+    /// The last group's name and mark, while its fate is unknown. A group from elsewhere in between makes it forgotten:
+    /// then its keys count as duplicates.
+    unanswered: Option<(u64, u32)>,
 }
 
 /// The writing half of the bus.
@@ -98,10 +101,19 @@ impl Appending {
     async fn write(&self, partition: Partition, group: &Group<'_>) -> Result<Vec<Option<Appended>>, AppendError> {
         let deadline = Instant::now() + TRYING;
         let mut lane = self.lanes[partition.index()].lock().await;
+        let name = group.name();
+        let same = lane.unanswered.filter(|(last, _)| *last == name);
+        let mark = same.map_or_else(rand::random, |(_, mark)| mark);
+        lane.unanswered = Some((name, mark));
         let mut pause = FIRST_PAUSE;
         loop {
-            let fault = match self.attempt(&mut lane, partition, group).await {
-                Ok(written) => return written.ok_or(AppendError::Lost),
+            let fault = match self.attempt_here(&mut lane, partition, group, mark).await {
+                Ok(None) => return Err(AppendError::Lost),
+                Ok(Some(mut written)) => {
+                    lane.unanswered = None;
+                    group.settle(&mut written);
+                    return Ok(written);
+                }
                 Err(fault) => fault,
             };
             tracing::debug!(partition = partition.index(), %fault, "a group was not acknowledged");
@@ -155,12 +167,32 @@ impl Appending {
         Ok(adopted)
     }
 
+    /// One attempt, given up when another server takes the slot over: a frozen one would take its time to say nothing.
+    async fn attempt_here(
+        &self,
+        lane: &mut Lane,
+        partition: Partition,
+        group: &Group<'_>,
+        mark: u32,
+    ) -> Result<Option<Vec<Option<Appended>>>, Fault> {
+        let server = self.cluster.primary(partition)?.server;
+        if lane.ask.is_some() {
+            return self.attempt(lane, partition, group, mark).await;
+        }
+        tokio::select! {
+            biased;
+            done = self.attempt(lane, partition, group, mark) => done,
+            () = self.cluster.left(partition, &server) => Err(Fault::Moved(format!("{server} was replaced"))),
+        }
+    }
+
     /// One attempt; None: the data is not that of which rooms are held.
     async fn attempt(
         &self,
         lane: &mut Lane,
         partition: Partition,
         group: &Group<'_>,
+        mark: u32,
     ) -> Result<Option<Vec<Option<Appended>>>, Fault> {
         let server = self.connect(lane, partition).await?;
         let known = self.known(partition);
@@ -168,7 +200,7 @@ impl Appending {
         for _ in 0..group.rooms.len() + 4 {
             let one_copy = self.replication.unreplicated(&server);
             let Some(node) = lane.node.as_ref() else { break };
-            match self.send(lane, node, partition, group, one_copy).await {
+            match self.send(lane, node, partition, (group, mark), one_copy).await {
                 Ok((Answer::Written(written), copied)) => {
                     if !copied {
                         self.wait(node).await?;
@@ -207,12 +239,12 @@ impl Appending {
         lane: &Lane,
         node: &Node,
         partition: Partition,
-        group: &Group<'_>,
+        (group, mark): (&Group<'_>, u32),
         one_copy: bool,
     ) -> Result<(Answer, bool), Fault> {
         let segment = |room: &RoomName| lane.segments.get(room).copied().unwrap_or(0);
         let born = self.known(partition).born();
-        let command = group.append(&self.keys, partition, self.history, lane.ask.is_some(), born, segment);
+        let command = group.append(&self.keys, partition, self.history, lane.ask.is_some(), (born, mark), segment);
         let mut commands = asking(lane.ask.is_some(), command);
         let script = commands.len() - 1;
         if !one_copy {
@@ -221,7 +253,7 @@ impl Appending {
         let mut answers = node.all(commands, ANSWER).await?;
         let copied = if one_copy { true } else { answers.pop().transpose()?.as_ref().and_then(number) > Some(0) };
         answers.truncate(script + 1);
-        Ok((script::answer(last(answers)?)?, copied))
+        Ok((script::answer(last(answers)?, mark)?, copied))
     }
 
     /// Waits on for the copy of what this connection has written.

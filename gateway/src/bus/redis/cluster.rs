@@ -10,7 +10,7 @@ use std::{
 
 use futures::{StreamExt, stream::FuturesUnordered};
 use tokio::{
-    sync::Mutex as AsyncMutex,
+    sync::{Mutex as AsyncMutex, watch},
     time::{Instant, timeout_at},
 };
 
@@ -41,7 +41,7 @@ type Shared = Arc<AsyncMutex<Option<Arc<Node>>>>;
 pub(super) struct Cluster {
     access: Access,
     seeds: Vec<Server>,
-    topology: Mutex<Arc<Topology>>,
+    topology: watch::Sender<Arc<Topology>>,
     refreshed: AsyncMutex<Option<Instant>>,
     shared: Mutex<HashMap<Server, Shared>>,
 }
@@ -64,7 +64,7 @@ impl Cluster {
         let cluster = Self {
             access,
             seeds,
-            topology: Mutex::default(),
+            topology: watch::Sender::default(),
             refreshed: AsyncMutex::default(),
             shared: Mutex::default(),
         };
@@ -77,7 +77,15 @@ impl Cluster {
     }
 
     pub(super) fn topology(&self) -> Arc<Topology> {
-        Arc::clone(&self.topology.lock().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.topology.borrow())
+    }
+
+    /// Waits until another server than `server` is the partition's primary.
+    pub(super) async fn left(&self, partition: Partition, server: &Server) {
+        let slot = tags::slot(partition);
+        let elsewhere = |view: &Arc<Topology>| view.primary(slot).is_some_and(|primary| primary.server != *server);
+        // An error would say that this cluster is gone.
+        self.topology.subscribe().wait_for(elsewhere).await.map(drop).unwrap_or(());
     }
 
     /// One Redis by configuration: no replica is expected and none is waited for.
@@ -105,10 +113,13 @@ impl Cluster {
         let answer = self.views().await;
         *refreshed = Some(Instant::now());
         let newest = answer?;
-        let mut known = self.topology.lock().unwrap_or_else(PoisonError::into_inner);
-        if newest.replaces(&known) {
-            *known = Arc::new(newest);
-        }
+        self.topology.send_if_modified(|known| {
+            let newer = newest.replaces(known) && newest != **known;
+            if newer {
+                *known = Arc::new(newest);
+            }
+            newer
+        });
         Ok(())
     }
 

@@ -9,8 +9,8 @@ use std::{
     time::Duration,
 };
 
-use futures::future::join_all;
-use tokio::time::{Instant, sleep};
+use futures::{StreamExt, future::join_all, stream::FuturesUnordered};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout, timeout_at};
 
 use super::{
     super::Health,
@@ -26,6 +26,9 @@ const LINK_DOWN: Duration = Duration::from_secs(5);
 const SILENT: Duration = Duration::from_secs(3);
 
 const EVERY: Duration = Duration::from_secs(1);
+
+/// How long a server may take to say how it is; with its connection, twice as long.
+const ANSWER: Duration = Duration::from_millis(500);
 
 /// What is known of a primary.
 #[derive(Clone, Copy, Debug)]
@@ -85,9 +88,11 @@ impl Replication {
 
     /// Looks at every shard once a second, for ever.
     pub(super) async fn watch(&self) {
+        let mut turns = interval(EVERY);
+        turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
+            turns.tick().await;
             self.look().await;
-            sleep(EVERY).await;
         }
     }
 
@@ -99,16 +104,16 @@ impl Replication {
         }
         let topology = self.cluster.topology();
         let servers: Vec<_> = topology.voters().map(|member| member.server.clone()).collect();
-        let answers = join_all(servers.iter().map(|server| self.info(server))).await;
-        for (server, answer) in servers.iter().zip(answers) {
-            self.judge(server, answer).await;
-        }
+        join_all(servers.iter().map(async |server| self.judge(server, self.info(server).await).await)).await;
         let mut primaries = self.primaries.lock().unwrap_or_else(PoisonError::into_inner);
         primaries.retain(|server, _| servers.contains(server));
     }
 
     async fn info(&self, server: &Server) -> Result<Option<usize>, Fault> {
-        let info = self.cluster.call(server, Command::new("INFO").arg("replication"), EVERY).await?;
+        let info = self.cluster.call(server, Command::new("INFO").arg("replication"), ANSWER);
+        // Opening a connection to a frozen server takes longer, and the next look must not wait for that.
+        let silent = |_| Fault::Gone(format!("{server} does not answer"));
+        let info = timeout(2 * ANSWER, info).await.map_err(silent)??;
         Ok(followers(info.as_str().as_deref().unwrap_or_default()))
     }
 
@@ -134,8 +139,13 @@ impl Replication {
         }
         let topology = self.cluster.topology();
         let voters: Vec<_> = topology.voters().map(|member| member.server.clone()).collect();
-        let views = join_all(voters.iter().map(|voter| self.cluster.ask(voter))).await;
-        let agreeing = views.iter().flatten().filter(|view| lonely(view, server, linked_lately)).count();
+        let mut views: FuturesUnordered<_> = voters.iter().map(|voter| self.cluster.ask(voter)).collect();
+        let (deadline, mut agreeing) = (Instant::now() + ANSWER, 0);
+        while agreeing <= voters.len() / 2
+            && let Ok(Some(view)) = timeout_at(deadline, views.next()).await
+        {
+            agreeing += usize::from(view.is_ok_and(|view| lonely(&view, server, linked_lately)));
+        }
         agreeing > voters.len() / 2
     }
 }

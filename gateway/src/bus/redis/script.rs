@@ -2,7 +2,10 @@
 //!
 //! Decides nothing; lays out arguments and reads answers. Pure.
 
-use std::collections::HashMap;
+use std::{
+    collections::{HashMap, HashSet},
+    hash::{DefaultHasher, Hash, Hasher},
+};
 
 use bytes::Bytes;
 use fred::types::Value;
@@ -71,15 +74,34 @@ impl<'a> Group<'a> {
         group
     }
 
-    /// The call of the append script. `born` is the first generation of the data as the caller knows it; `segment` tells
-    /// where a room's history goes on.
+    /// Equal for groups of the same posts.
+    pub(super) fn name(&self) -> u64 {
+        let mut hash = DefaultHasher::new();
+        self.posts.iter().for_each(|(_, print, _)| print.hash(&mut hash));
+        hash.finish()
+    }
+
+    /// Of several posts with one key only the first can be new.
+    pub(super) fn settle(&self, answers: &mut [Option<Appended>]) {
+        let mut seen = HashSet::new();
+        for ((_, print, _), answer) in self.posts.iter().zip(answers) {
+            let again = !seen.insert(print);
+            if let Some(answer) = answer {
+                answer.duplicate |= again;
+            }
+        }
+    }
+
+    /// The call of the append script. `born` is the first generation of the data as the caller knows it; `mark` is
+    /// kept with new keys, so that the group's own are recognised when it is sent again; `segment` tells where a room's
+    /// history goes on.
     pub(super) fn append(
         &self,
         keys: &Keys,
         partition: Partition,
         history: History,
         asking: bool,
-        born: u64,
+        (born, mark): (u64, u32),
         segment: impl Fn(&RoomName) -> u32,
     ) -> Command {
         let segments: Vec<_> = self.rooms.iter().map(|room| segment(room)).collect();
@@ -93,7 +115,7 @@ impl<'a> Group<'a> {
             .args(partition_keys(keys, partition))
             .args(named.iter().cloned())
             .args(settings(history).map(|number| number.to_string()))
-            .arg(born.to_string())
+            .args([born, mark.into()].map(|number| number.to_string()))
             .arg(self.rooms.len() as u32);
         for ((room, segment), key) in self.rooms.iter().zip(&segments).zip(histories) {
             command = command.arg(room.as_str().to_owned()).arg(*segment).arg(key);
@@ -195,7 +217,7 @@ fn refused(word: &str, found: Option<&Value>) -> Fault {
 }
 
 /// One post's answer; the outer None is nonsense.
-fn appended(value: &Value, epoch: u64, time: u64) -> Option<Option<Appended>> {
+fn appended(value: &Value, epoch: u64, time: u64, mark: u32) -> Option<Option<Appended>> {
     if let Value::Integer(seq) = value {
         let appended = |seq| Appended { seq, epoch: Epoch(epoch), time, duplicate: false };
         return Some(u64::try_from(*seq).ok().map(appended));
@@ -203,18 +225,20 @@ fn appended(value: &Value, epoch: u64, time: u64) -> Option<Option<Appended>> {
     let text = value.as_str()?;
     let mut parts = text.split(' ').map(str::parse);
     let mut next = || parts.next()?.ok();
-    Some(Some(Appended { seq: next()?, epoch: Epoch(next()?), time: next()?, duplicate: true }))
+    let (seq, epoch, time) = (next()?, Epoch(next()?), next()?);
+    Some(Some(Appended { seq, epoch, time, duplicate: next() != Some(mark.into()) }))
 }
 
-/// Reads an answer of the append script.
-pub(super) fn answer(value: Value) -> Result<Answer, Fault> {
+/// Reads an answer of the append script to a group with this mark.
+pub(super) fn answer(value: Value, mark: u32) -> Result<Answer, Fault> {
     let values = list(value);
     let word = values.first().and_then(|word| word.as_str().map(|text| text.to_string())).unwrap_or_default();
     let at = |index: usize| values.get(index).and_then(number);
     let read = match word.as_str() {
         "OK" => at(1).zip(at(2)).zip(values.get(3)).and_then(|((epoch, time), answers)| {
             let answers = list(answers.clone());
-            answers.iter().map(|answer| appended(answer, epoch, time)).collect::<Option<_>>().map(Answer::Written)
+            let read = answers.iter().map(|answer| appended(answer, epoch, time, mark));
+            read.collect::<Option<_>>().map(Answer::Written)
         }),
         "ADOPT" => Some(Answer::Adopt),
         "SEGMENT" => at(1).zip(at(2)).and_then(|(room, segment)| {
@@ -247,30 +271,32 @@ mod tests {
 
     #[test]
     fn an_answer_tells_new_entries_from_duplicates_and_refusals() {
-        let written = values(vec![4.into(), "2 7 900".into(), (-1_i64).into()]);
-        let answer = answer(values(vec!["OK".into(), "9".into(), "1000".into(), written])).unwrap();
+        let texts = ["2 7 900", "2 7 900 5", "2 7 900 6"].map(Value::from);
+        let written = values([vec![4.into()], texts.into(), vec![(-1_i64).into()]].concat());
+        let answer = answer(values(vec!["OK".into(), "9".into(), "1000".into(), written]), 6).unwrap();
         let new = Appended { seq: 4, epoch: Epoch(9), time: 1000, duplicate: false };
         let known = Appended { seq: 2, epoch: Epoch(7), time: 900, duplicate: true };
-        assert_eq!(answer, Answer::Written(vec![Some(new), Some(known), None]));
+        let own = Appended { duplicate: false, ..known };
+        assert_eq!(answer, Answer::Written(vec![Some(new), Some(known), Some(known), Some(own), None]));
     }
 
     #[test]
     fn an_answer_may_ask_for_a_generation_or_another_segment() {
-        assert_eq!(answer(values(vec!["ADOPT".into()])).unwrap(), Answer::Adopt);
-        let segment = answer(values(vec!["SEGMENT".into(), 2.into(), 5.into()])).unwrap();
+        assert_eq!(answer(values(vec!["ADOPT".into()]), 0).unwrap(), Answer::Adopt);
+        let segment = answer(values(vec!["SEGMENT".into(), 2.into(), 5.into()]), 0).unwrap();
         assert_eq!(segment, Answer::Segment { room: 1, segment: 5 });
-        assert_eq!(answer(values(vec!["LOST".into(), "77".into()])).unwrap(), Answer::Lost { born: 77 });
+        assert_eq!(answer(values(vec!["LOST".into(), "77".into()]), 0).unwrap(), Answer::Lost { born: 77 });
     }
 
     #[test]
     fn data_of_another_release_is_unfit_and_nonsense_is_refused() {
         for word in ["FORMAT", "PARTITIONS"] {
             let value = values(vec![word.into(), "77".into()]);
-            assert!(matches!(answer(value.clone()), Err(Fault::Unfit(reason)) if reason.contains("77")));
+            assert!(matches!(answer(value.clone(), 0), Err(Fault::Unfit(reason)) if reason.contains("77")));
             assert!(matches!(adopted(value), Err(Fault::Unfit(_))));
         }
         for value in [Value::Null, values(vec!["OK".into()]), values(vec!["SEGMENT".into(), 0.into(), 1.into()])] {
-            assert!(matches!(answer(value), Err(Fault::Refused(_))));
+            assert!(matches!(answer(value, 0), Err(Fault::Refused(_))));
         }
     }
 }
