@@ -3,7 +3,7 @@
 use std::{io, net::SocketAddr, sync::Arc};
 
 use axum::Router;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 
 use crate::{
     http::{
@@ -31,11 +31,11 @@ impl Listeners {
         own_ports: Vec<Vec<u16>>,
     ) -> Result<Vec<(Public, TcpListener)>, RunError> {
         let public = |scope, router| Public { upgrades: Arc::clone(upgrades), scope, router };
-        let mut open = vec![(public(Scope::Shared, page), bind("shared", "http", self.shared).await?)];
+        let mut open = vec![(public(Scope::Shared, page), bind("shared", "http", self.shared)?)];
         for (index, ports) in own_ports.into_iter().enumerate() {
             let protocol = &upgrades.served[index].protocol;
             for port in ports {
-                match bind(protocol.id().name(), "ws", SocketAddr::new(self.shared.ip(), port)).await {
+                match bind(protocol.id().name(), "ws", SocketAddr::new(self.shared.ip(), port)) {
                     Ok(listener) => {
                         let routes = upgrades.refusals.watch(protocol.id(), protocol.routes());
                         let router = routes.fallback(upgrade_required);
@@ -50,10 +50,21 @@ impl Listeners {
     }
 }
 
+/// Connections that wait to be accepted: a fleet's clients may come back at once, and a full queue costs each of them a
+/// second. The kernel cuts it to `net.core.somaxconn`.
+const BACKLOG: u32 = 4096;
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
 /// Binds and prints one listener.
-pub(super) async fn bind(what: &'static str, scheme: &str, address: SocketAddr) -> Result<TcpListener, RunError> {
+pub(super) fn bind(what: &'static str, scheme: &str, address: SocketAddr) -> Result<TcpListener, RunError> {
     let failed = |source: io::Error| RunError::Listen { what, address, source };
-    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let listener = listen(address).map_err(failed)?;
     println!("listening: {what} {scheme}://{}", listener.local_addr().map_err(failed)?);
     Ok(listener)
 }

@@ -131,7 +131,7 @@ impl Gateway {
         let mut tasks = JoinSet::new();
         // Probes are answered while Redis is waited for.
         let admin = site::Admin::new(admin::starting());
-        let listener = listeners::bind("admin", "http", listeners.admin).await?;
+        let listener = listeners::bind("admin", "http", listeners.admin)?;
         tasks.spawn(acceptor.clone().serve(listener, Arc::new(admin.clone())));
         let bus = tokio::select! {
             bus = choice.open() => bus?,
