@@ -64,13 +64,13 @@ cr < {"type":3,"items":["{\"type\":\"text\",\"from\":\"ann\",\"content\":\"from 
 da = {"type":"USER","user_id":40,"user_name":"ann","message":"from A"}
 ec < {"type":"MESSAGE","user_name":"ann","message":"from A"}
 
-# no echo to the sender in stage C, whose frames name people by their number
+# no echo to the sender in stage C, whose frames name nobody: their names are those they logged in with
 ec > {"type":"MESSAGE","from_user_id":"$cyd","message":"from C","chat_type":"BLOCK","block_id":"1","temp_id":"c"}
 ec < {"type":"CONFIRM","temp_id":"c"}
-an < {"op":"messages","items":[{"seq":6,"from":{"id":"m${cyd}"},"body":{"text":"from C"}}]}
-bo < {"route":"room.chat","data":{"chat_message":{"content":"from C"},"sender":{"userId":"m${cyd}"}}}
-cr < {"type":3,"items":["{\"type\":\"text\",\"from\":\"${cyd}\",\"content\":\"from C\"}"]}
-da < {"user_id":"m${cyd}","type":"USER","message":"from C"}
+an < {"op":"messages","items":[{"seq":6,"from":{"id":"m${cyd}","name":"cyd"},"body":{"text":"from C"}}]}
+bo < {"route":"room.chat","data":{"chat_message":{"content":"from C"},"sender":{"userId":"m${cyd}","username":"cyd"}}}
+cr < {"type":3,"items":["{\"type\":\"text\",\"from\":\"cyd\",\"content\":\"from C\"}"]}
+da < {"user_id":"m${cyd}","user_name":"cyd","type":"USER","message":"from C"}
 
 # all of them count
 an ? {"op":"members","id":9,"room":"1"} => {"op":"members","count":5}

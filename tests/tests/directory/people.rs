@@ -49,8 +49,14 @@ async fn a_name_has_one_number_everywhere_and_everyone_is_in_the_first_block(a: 
     ensure!(ada > HOST, "the host is no person");
     let newcomer = 1_795_172_464_819;
     let init = |user, name, holder| Query::Init { user, name, holder };
-    ensure!(ask(&a, init(ada, None, origin(1, 1))).await? == Reply::Done);
-    ensure!(ask(&a, init(newcomer, Some("eve".into()), origin(1, 2))).await? == Reply::Done);
+    let known = |id, name: &str| Reply::User { id, name: name.into() };
+    ensure!(ask(&a, init(ada, None, origin(1, 1))).await? == known(ada, "ada"));
+    ensure!(ask(&a, init(newcomer, Some("eve".into()), origin(1, 2))).await? == known(newcomer, "eve"));
+    ensure!(
+        ask(&b, init(newcomer, Some("mallory".into()), origin(1, 2))).await? == known(newcomer, "eve"),
+        "the first"
+    );
+    ensure!(ask(&a, init(newcomer + 1, None, origin(1, 2))).await? == known(newcomer + 1, ""), "nobody named them");
     ensure!(login(&b, "eve").await? == newcomer);
     for user in [ada, bob, newcomer] {
         ensure!(ask(&b, Query::Blocks { user }).await? == Reply::Blocks(vec![1]));

@@ -35,7 +35,7 @@ pub enum Query {
     /// The person of that name, made if there is none: in the first block, and a contact of [`HOST`]. Brings the first
     /// block to the top of their conversations.
     Login { name: Arc<str> },
-    /// The person is here, on this connection and no other.
+    /// The person is here, on this connection and no other; answered with their name, empty for one without.
     Init { user: u64, name: Option<Arc<str>>, holder: Origin },
     /// The connection is gone; noted, not awaited.
     Release { user: u64, holder: Origin },

@@ -64,7 +64,7 @@ if operation == 'init' then
   end
   redis.call('HSET', users, user .. ':holder', by)
   redis.call('ZADD', leases, 'GT', text(now + lease), string.match(by, '^%x+'))
-  return {'DONE'}
+  return {'USER', user, redis.call('HGET', users, user .. ':name')}
 end
 
 if operation == 'release' then

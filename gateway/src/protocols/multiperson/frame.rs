@@ -149,11 +149,20 @@ impl<'a> Frame<'a> {
 
     /// Who speaks, as far as stage A says.
     pub(super) fn author(&self) -> Author {
-        let name = self.name().filter(|name| !name.trim().is_empty());
-        let name = name.map(|name| name.chars().filter(|c| !c.is_control()).take(64).collect::<String>());
         let id = self.user().map_or_else(|| "m".to_owned(), |id| format!("m{id}"));
-        Author { id: id.into(), name: name.unwrap_or_else(|| "anonymous".to_owned()).into(), extra: None }
+        Author { id: id.into(), name: self.shown_name().unwrap_or_else(|| "anonymous".into()), extra: None }
     }
+
+    /// The name that the frame gives its sender, if others can be shown it.
+    pub(super) fn shown_name(&self) -> Option<Arc<str>> {
+        self.name().and_then(|name| shown_name(&name))
+    }
+}
+
+/// A name as others are shown it: its first 64 characters, but those that control. None when it would look like nothing.
+pub(super) fn shown_name(name: &str) -> Option<Arc<str>> {
+    let shown: String = name.chars().filter(|c| !c.is_control()).take(64).collect();
+    (!shown.trim().is_empty()).then(|| shown.into())
 }
 
 /// What is stored in a person's inbox when they are in another block than before: their session looks, and nobody is

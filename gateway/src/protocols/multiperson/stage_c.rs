@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::{
     BLOCK,
     encoding::message_id,
-    frame::{Frame, Stage},
+    frame::{Frame, Stage, shown_name},
     session::{ask, tell},
 };
 use crate::{
@@ -28,6 +28,8 @@ const IN_FLIGHT: usize = 1024;
 #[derive(Default)]
 pub(super) struct StageC {
     user: Option<u64>,
+    /// Of [`Self::user`], as others are shown it; None where the directory knows none.
+    name: Option<Arc<str>>,
     rooms: Vec<RoomName>,
     step: Option<Step>,
     /// The person is in other blocks than before, and something else was under way.
@@ -151,7 +153,10 @@ impl StageC {
 
     fn replied(&mut self, step: Step, reply: Option<Reply>, welcome: bool, cx: &Context, out: &mut Effects) {
         match (step, reply) {
-            (Step::Init, Some(Reply::Done)) => self.enter(out),
+            (Step::Init, Some(Reply::User { name, .. })) => {
+                self.name = shown_name(&name);
+                self.enter(out);
+            }
             (Step::Inbox, None) => self.look(true, out),
             (Step::Blocks { entering }, Some(Reply::Blocks(blocks))) => self.read_blocks(entering, blocks, out),
             (Step::Join { entering, left, new }, None) => self.join_next(entering, left, new, out),
@@ -218,8 +223,15 @@ impl StageC {
     fn join(&mut self, room: RoomName, out: &mut Effects) {
         let Some(user) = self.user else { return };
         self.rooms.push(room.clone());
-        let who = author(user);
+        let who = self.author(user, None);
         out.push(Effect::Join(Join { room, who, encoding: BLOCK, after: None, presence: false, announce: true }));
+    }
+
+    /// A person by the name that their frame gives, else by the one that the directory knows, else by their number.
+    fn author(&self, user: u64, named: Option<Arc<str>>) -> Author {
+        let known = || self.name.clone().filter(|_| self.user == Some(user));
+        let name = named.or_else(known).unwrap_or_else(|| user.to_string().into());
+        Author { id: format!("m{user}").into(), name, extra: None }
     }
 
     fn catch_up(&mut self, entering: bool, new: Vec<u64>, out: &mut Effects) {
@@ -233,10 +245,11 @@ impl StageC {
         let text = outgoing.frame("MESSAGE", id);
         let Some(frame) = Frame::read(&text) else { return out.push(Effect::Refused("malformed")) };
         let content = frame.content(Stage::C, &text);
+        let from = self.author(outgoing.from, frame.shown_name());
         let tag = self.next_tag;
         self.next_tag += 1;
         self.sent.push_back((tag, outgoing.frame("CONFIRM", id)));
-        out.push(Effect::Post(NewPost { tag, room, from: author(outgoing.from), key: None, content, durable: false }));
+        out.push(Effect::Post(NewPost { tag, room, from, key: None, content, durable: false }));
     }
 
     pub(super) fn posted(&mut self, tag: u64, kept: bool, out: &mut Effects) {
@@ -287,8 +300,4 @@ fn greeting(user: u64, unix: u64) -> String {
         chat_type: "PTP",
         send_time: unix,
     })
-}
-
-fn author(user: u64) -> Author {
-    Author { id: format!("m{user}").into(), name: user.to_string().into(), extra: None }
 }

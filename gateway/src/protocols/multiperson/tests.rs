@@ -51,6 +51,11 @@ fn reply(peer: &mut Peer, reply: Reply) -> Vec<String> {
     peer.input(Input::Answer(Answer::Directory(directory::Reply::People(reply))))
 }
 
+/// INIT's answer: a person of this name.
+fn known(peer: &mut Peer, id: u64, name: &str) -> Vec<String> {
+    reply(peer, Reply::User { id, name: name.into() })
+}
+
 fn open(peer: &mut Peer, room: RoomName) -> Vec<String> {
     let mut answer = joined("x", 0);
     answer.room = room;
@@ -61,17 +66,21 @@ fn open(peer: &mut Peer, room: RoomName) -> Vec<String> {
 fn alice() -> Peer {
     let mut peer = peer();
     peer.text(r#"{"user_name":"alice","user_id":7,"type":"INIT","message":"join"}"#);
-    reply(&mut peer, Reply::Done);
+    known(&mut peer, 7, "alice");
     peer.joined("0", 0);
     reply(&mut peer, Reply::Queued(vec![]));
     peer
 }
 
-/// A stage C peer who is user 2, in block 1.
+/// A stage C peer who is user 2, without a name, in block 1.
 fn two() -> Peer {
+    two_called("")
+}
+
+fn two_called(name: &str) -> Peer {
     let mut peer = peer();
     peer.text(r#"{"type":"INIT","from_user_id":2,"message":"init"}"#);
-    reply(&mut peer, Reply::Done);
+    known(&mut peer, 2, name);
     open(&mut peer, directory::people::inbox(2));
     reply(&mut peer, Reply::Blocks(vec![1]));
     peer.joined("1", 0);
@@ -86,7 +95,7 @@ fn stage_a_enters_the_room_takes_what_was_kept_and_is_announced() {
         peer.binary(br#"{"user_name":"alice","user_id":7,"type":"INIT","message":"join"}"#),
         [format!(r#"ask People(Init {{ user: 7, name: Some("alice"), {HOLDER} }})"#)]
     );
-    assert_eq!(reply(&mut peer, Reply::Done), ["join 0 as alice encoding 40 announce"]);
+    assert_eq!(known(&mut peer, 7, "alice"), ["join 0 as alice encoding 40 announce"]);
     assert_eq!(peer.joined("0", 9), ["ask People(Queue { user: 7, take: true })"]);
     let said = r#"{"user_name":"alice","user_id":7,"type":"SYSTEM","message":"join"}"#;
     assert_eq!(
@@ -158,10 +167,10 @@ fn stage_c_reads_its_inbox_and_blocks_and_then_gets_what_was_kept() {
         peer.text(r#"{"type":"INIT","from_user_id":"2","message":"init"}"#),
         [format!("ask People(Init {{ user: 2, name: None, {HOLDER} }})")]
     );
-    assert_eq!(reply(&mut peer, Reply::Done), [format!("join {INBOX} as 2 encoding 41 announce")]);
+    assert_eq!(known(&mut peer, 2, "cyd"), [format!("join {INBOX} as cyd encoding 41 announce")]);
     assert_eq!(open(&mut peer, directory::people::inbox(2)), ["ask People(Blocks { user: 2 })"]);
-    assert_eq!(reply(&mut peer, Reply::Blocks(vec![1, 5])), ["join 1 as 2 encoding 41 announce"]);
-    assert_eq!(peer.joined("1", 0), ["join 5 as 2 encoding 41 announce"]);
+    assert_eq!(reply(&mut peer, Reply::Blocks(vec![1, 5])), ["join 1 as cyd encoding 41 announce"]);
+    assert_eq!(peer.joined("1", 0), ["join 5 as cyd encoding 41 announce"]);
     assert_eq!(peer.joined("5", 0), ["ask People(Queue { user: 2, take: false })"]);
     let kept = vec![r#"{"a":1}"#.into(), r#"{"b":2}"#.into()];
     assert_eq!(reply(&mut peer, Reply::Queued(kept)), [r#"{"a":1}"#, r#"{"b":2}"#]);
@@ -216,7 +225,7 @@ fn a_notice_is_shown_to_nobody() {
 fn people_of_stage_c_are_welcomed_where_the_room_says_so() {
     let mut peer = peer_of(&protocol_with(true));
     peer.text(r#"{"type":"INIT","from_user_id":2}"#);
-    reply(&mut peer, Reply::Done);
+    known(&mut peer, 2, "");
     open(&mut peer, directory::people::inbox(2));
     reply(&mut peer, Reply::Blocks(vec![]));
     assert_eq!(
@@ -245,6 +254,28 @@ fn stage_c_messages_are_kept_shown_and_confirmed_with_their_id() {
     assert_eq!(reply(&mut peer, Reply::Duplicate { id: 42 }), [with("CONFIRM")]);
     peer.text(sent);
     assert_eq!(reply(&mut peer, Reply::Foreign), ["refused foreign_user"]);
+}
+
+#[test]
+fn people_of_stage_c_are_shown_by_their_names_and_by_their_numbers_without_one() {
+    let long = "n".repeat(65);
+    let table = [
+        ("cyd", r#""from_user_id":"2""#, "cyd"),
+        ("cyd", r#""from_user_id":2,"user_name":"cy\n the\u0007 second""#, "cy the second"),
+        ("cyd", r#""from_user_id":2,"user_name":" ""#, "cyd"),
+        ("", r#""from_user_id":2"#, "2"),
+        ("  ", r#""from_user_id":2"#, "2"),
+        (&long, r#""from_user_id":2"#, &long[..64]),
+        // Someone else, as far as this connection knows.
+        ("cyd", r#""from_user_id":3"#, "3"),
+    ];
+    for (name, from, shown) in table {
+        let mut peer = two_called(name);
+        peer.text(&format!(r#"{{"type":"MESSAGE",{from},"message":"hi","block_id":1}}"#));
+        reply(&mut peer, Reply::Fresh { id: 1 });
+        let post = reply(&mut peer, Reply::Done);
+        assert!(post[0].starts_with(&format!("post 0 1 by {shown} {{")), "{post:?}");
+    }
 }
 
 #[test]

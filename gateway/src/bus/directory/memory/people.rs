@@ -129,7 +129,7 @@ impl People {
         }
         let Some(user) = self.users.get_mut(&id) else { return Reply::Full };
         user.holder = Some(holder);
-        Reply::Done
+        Reply::User { id, name: user.name.clone() }
     }
 
     fn queue(&mut self, id: u64, take: bool) -> Reply {
