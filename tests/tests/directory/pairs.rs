@@ -14,7 +14,7 @@ use parlor_gateway::{
     },
     rooms::{Origin, RoomName},
 };
-use parlor_tests::redis::{RedisCluster, RedisNode};
+use parlor_tests::redis::{self, RedisCluster, RedisNode};
 use tokio::time::{Instant, sleep};
 
 use crate::{Behaviour, Gateway, behaviours, connect, origin};
@@ -270,6 +270,32 @@ async fn the_accounts_of_a_gateway_that_vanished_enter_their_grace_when_its_leas
     ensure!(exits == [Exit { session, account: one, partner: two }]);
     ensure!(started.elapsed() > Duration::from_millis(4500), "before the lease ended");
     Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sign_of_life_is_dated_when_it_came_however_long_the_note_of_it_takes() -> Result<()> {
+    let redis = RedisNode::start()?;
+    let a = connect(vec![redis.address()], "a").await?;
+    let ada = origin(1, 1);
+    let one = account(&a, ada, LONG).await?;
+    for held_up in ["ALL", "WRITE"] {
+        tell(&a, Query::Seen { account: one, holder: ada });
+        let after = time(&redis)?;
+        redis.call(&["CLIENT", "PAUSE", "300", held_up])?;
+        tick(&a).await?;
+        let back = Query::Reconnect { account: one, token: "token".into(), holder: ada, grace: LONG };
+        let Reply::Back { seen, .. } = ask(&a, back).await? else { bail!("not back") };
+        ensure!(seen <= after, "{held_up}: what was said in the {} ms since would be left out", seen - after);
+    }
+    Ok(())
+}
+
+/// The server's time in milliseconds, rounded up.
+fn time(redis: &RedisNode) -> Result<u64> {
+    let reply = redis.call(&["TIME"])?;
+    let part = |part: &redis::Reply| part.text().parse::<u64>();
+    let redis::Reply::List(parts) = &reply else { bail!("TIME is {reply:?}") };
+    Ok(part(&parts[0])? * 1000 + part(&parts[1])?.div_ceil(1000))
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -17,6 +17,7 @@ pub mod record;
 mod replication;
 mod script;
 mod seeding;
+mod server_time;
 mod signals;
 mod social;
 mod tags;

@@ -117,14 +117,14 @@ if operation == 'told' then
 end
 
 -- Arguments: gateway or '', its lease in ms, whether to look for lost gateways, then for each note
--- (account, holder, ms since it was seen or '', gone).
+-- (account, holder, when it was seen in this server's ms or '', gone).
 if operation == 'tick' then
   local most = 100
   if ARGV[6] ~= '' then redis.call('ZADD', leases, text(now + tonumber(ARGV[7])), ARGV[6]) end
   for at = 9, #ARGV, 4 do
-    local account, holder, age, gone = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
+    local account, holder, seen, gone = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
     if get(account, ':holder') == holder then
-      if age ~= '' then redis.call('HSET', accounts, account .. ':seen', text(now - tonumber(age))) end
+      if seen ~= '' then redis.call('HSET', accounts, account .. ':seen', seen) end
       if gone == '1' then release(account) end
     end
   end
