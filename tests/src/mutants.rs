@@ -142,9 +142,17 @@ fn without_the_rest(workspace: &str) -> String {
     lines.collect()
 }
 
-/// Copies a folder, with the mistakes that belong there.
+/// Copies a folder, with the mistakes that belong there; what has left it leaves the copy.
 fn mirror(from: &Path, to: &Path) -> Result<()> {
     fs::create_dir_all(to).with_context(|| format!("make {}", to.display()))?;
+    for item in fs::read_dir(to).with_context(|| format!("read {}", to.display()))? {
+        let (there, original) = item.map(|item| (item.path(), from.join(item.file_name()))).context("read a folder")?;
+        if there.is_dir() && !original.is_dir() {
+            fs::remove_dir_all(&there).with_context(|| format!("remove {}", there.display()))?;
+        } else if there.is_file() && !original.is_file() {
+            fs::remove_file(&there).with_context(|| format!("remove {}", there.display()))?;
+        }
+    }
     for item in fs::read_dir(from).with_context(|| format!("read {}", from.display()))? {
         let item = item.context("read a folder")?;
         let (path, to) = (item.path(), to.join(item.file_name()));

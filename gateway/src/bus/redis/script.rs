@@ -5,6 +5,7 @@
 use std::{
     collections::{HashMap, HashSet},
     hash::{DefaultHasher, Hash, Hasher},
+    sync::LazyLock,
 };
 
 use bytes::Bytes;
@@ -110,7 +111,7 @@ impl<'a> Group<'a> {
         // A server that a slot moves to refuses a call that names keys it has not, and a new room's history is one.
         let named = if asking { &[][..] } else { &histories[..] };
         let mut command = Command::new("EVALSHA")
-            .arg(sha(APPEND))
+            .arg(APPEND_SHA.as_str())
             .arg((5 + named.len()) as u32)
             .args(partition_keys(keys, partition))
             .args(named.iter().cloned())
@@ -202,10 +203,8 @@ pub(super) fn forget(keys: &Keys, partition: Partition, rooms: &[String]) -> Com
         .args(rooms.iter().cloned())
 }
 
-/// The name under which Redis keeps a script.
-fn sha(script: &str) -> String {
-    fred::util::sha1_hash(script)
-}
+/// The name under which Redis keeps the script that every group calls.
+static APPEND_SHA: LazyLock<String> = LazyLock::new(|| fred::util::sha1_hash(APPEND));
 
 fn refused(word: &str, found: Option<&Value>) -> Fault {
     let found = found.and_then(|found| found.as_str().map(|text| text.to_string())).unwrap_or_default();
