@@ -20,6 +20,11 @@ impl Clock {
     }
 
     pub(super) fn now(&self) -> u64 {
-        self.unix + self.since.elapsed().as_millis() as u64
+        self.at(Instant::now())
+    }
+
+    /// The time that it was at `instant`.
+    pub(super) fn at(&self, instant: Instant) -> u64 {
+        self.unix + instant.saturating_duration_since(self.since).as_millis() as u64
     }
 }

@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
 use crate::{
     bus::{Partition, directory::Query},
     fanout::{
@@ -57,10 +59,11 @@ pub enum ToHub {
         from: ConnectionId,
         ask: Ask,
     },
-    /// For the directory; not answered.
+    /// For the directory, of something that happened at `at`; not answered.
     Tell {
         from: ConnectionId,
         query: Query,
+        at: Instant,
     },
 }
 

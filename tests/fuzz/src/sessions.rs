@@ -32,6 +32,7 @@ use parlor_gateway::{
     protocols::{Handshake, Protocol},
     rooms::{Epoch, Origin, Position, Post, ProtocolId, RoomName},
 };
+use tokio::time::Instant;
 
 use crate::{
     seed::{lines, unescape},
@@ -334,7 +335,7 @@ impl World {
             Effect::Join(join) => peer.wait(Pending::Join(join)),
             Effect::Ask(ask) => peer.wait(Pending::Ask(ask)),
             Effect::Post(post) => peer.posts.push_back(post),
-            Effect::Tell(query) => self.bus.directory().tell(query),
+            Effect::Tell(query) => self.bus.directory().tell(query, Instant::now()),
             Effect::Timer(id, after) if peer.open => {
                 assert!(after >= 50, "a timer of {after} ms");
                 peer.timers.insert(id.0, self.now + after);

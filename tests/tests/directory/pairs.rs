@@ -24,7 +24,7 @@ const LONG: u64 = 60_000;
 const NONE: u64 = 0;
 
 /// What holds over every bus.
-pub(crate) const BEHAVIOURS: [Behaviour; 10] = behaviours![
+pub(crate) const BEHAVIOURS: [Behaviour; 11] = behaviours![
     two_people_on_two_gateways_find_each_other_and_nobody_finds_themselves,
     an_account_is_matched_only_between_entering_and_release,
     partners_are_drawn_evenly,
@@ -32,6 +32,7 @@ pub(crate) const BEHAVIOURS: [Behaviour; 10] = behaviours![
     only_the_holder_acts_for_an_account,
     a_reconnect_within_the_grace_keeps_sessions_and_takes_the_account_over,
     the_last_sign_of_life_is_remembered,
+    a_sign_of_life_counts_from_when_it_came_however_late_it_is_told,
     when_the_grace_ends_so_do_sessions_and_every_partner_is_told_until_someone_did,
     an_account_that_never_entered_goes_with_its_grace,
     a_session_that_was_ended_is_over_without_anyone_being_told,
@@ -45,7 +46,7 @@ async fn ask(gateway: &Gateway, query: Query) -> Result<Reply> {
 }
 
 fn tell(gateway: &Gateway, query: Query) {
-    gateway.directory().tell(directory::Query::Pairs(query));
+    gateway.directory().tell(directory::Query::Pairs(query), Instant::now());
 }
 
 /// An account that nobody is matched with yet.
@@ -199,6 +200,27 @@ async fn the_last_sign_of_life_is_remembered(a: Gateway, b: Gateway) -> Result<(
     let Reply::Back { seen: second, .. } = ask(&b, back).await? else { bail!("not back") };
     // The second reconnect finds the first one as the sign of life: 200 ms after the noted one.
     ensure!((190..2000).contains(&(second - first)), "{first} {second}");
+    leave(&a, &[(one, ada)]).await
+}
+
+async fn a_sign_of_life_counts_from_when_it_came_however_late_it_is_told(a: Gateway, _: Gateway) -> Result<()> {
+    let ada = origin(1, 1);
+    let one = account(&a, ada, LONG).await?;
+    let seen =
+        async || match ask(&a, Query::Reconnect { account: one, token: "token".into(), holder: ada, grace: LONG })
+            .await?
+        {
+            Reply::Back { seen, .. } => Ok(seen),
+            other => bail!("not back but {other:?}"),
+        };
+    let came = Instant::now();
+    sleep(Duration::from_millis(100)).await;
+    a.directory().tell(directory::Query::Pairs(Query::Seen { account: one, holder: ada }), came);
+    tick(&a).await?;
+    let first = seen().await?;
+    // The first reconnect was a sign of life itself.
+    let second = seen().await?;
+    ensure!(second - first >= 100, "dated {} ms before what came 100 ms later", second - first);
     leave(&a, &[(one, ada)]).await
 }
 

@@ -7,6 +7,7 @@ use parlor_gateway::bus::directory::{
     self,
     people::{HOST, Query, Reply, To},
 };
+use tokio::time::Instant;
 
 use crate::{Behaviour, Gateway, behaviours, origin};
 
@@ -40,7 +41,7 @@ pub(crate) async fn queue(gateway: &Gateway, user: u64, take: bool) -> Result<Ve
 }
 
 fn told(gateway: &Gateway, query: Query) {
-    gateway.directory().tell(directory::Query::People(query));
+    gateway.directory().tell(directory::Query::People(query), Instant::now());
 }
 
 async fn a_name_has_one_number_everywhere_and_everyone_is_in_the_first_block(a: Gateway, b: Gateway) -> Result<()> {

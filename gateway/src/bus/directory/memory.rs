@@ -4,7 +4,9 @@ mod pairs;
 mod people;
 mod social;
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::time::Instant;
 
 use super::{Directory, Query, Reply, pairs::Exit};
 use crate::bus::{Away, Task, clock::Clock};
@@ -24,20 +26,20 @@ impl Memory {
         Self { pairs: Mutex::default(), people: Mutex::default(), clock }
     }
 
-    fn reply(&self, query: Query) -> Reply {
+    fn reply(&self, query: Query, now: u64) -> Reply {
         match query {
-            Query::Pairs(query) => Reply::Pairs(self.pairs(|pairs, now| pairs.ask(query, now))),
-            Query::People(query) => Reply::People(self.people(|people, now| people.ask(query, now))),
-            Query::Social(query) => Reply::Social(self.people(|people, now| people.ask_social(query, now))),
+            Query::Pairs(query) => Reply::Pairs(self.pairs().ask(query, now)),
+            Query::People(query) => Reply::People(self.people().ask(query, now)),
+            Query::Social(query) => Reply::Social(self.people().ask_social(query, now)),
         }
     }
 
-    fn pairs<T>(&self, act: impl FnOnce(&mut pairs::Pairs, u64) -> T) -> T {
-        act(&mut self.pairs.lock().unwrap_or_else(PoisonError::into_inner), self.clock.now())
+    fn pairs(&self) -> MutexGuard<'_, pairs::Pairs> {
+        self.pairs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn people<T>(&self, act: impl FnOnce(&mut people::People, u64) -> T) -> T {
-        act(&mut self.people.lock().unwrap_or_else(PoisonError::into_inner), self.clock.now())
+    fn people(&self) -> MutexGuard<'_, people::People> {
+        self.people.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -49,12 +51,12 @@ impl Default for Memory {
 
 impl Directory for Memory {
     fn ask(&self, query: Query) -> Task<'_, Result<Reply, Away>> {
-        let reply = self.reply(query);
+        let reply = self.reply(query, self.clock.now());
         Box::pin(async { Ok(reply) })
     }
 
-    fn tell(&self, query: Query) {
-        self.reply(query);
+    fn tell(&self, query: Query, at: Instant) {
+        self.reply(query, self.clock.at(at));
     }
 
     fn hurry(&self) -> Task<'_, ()> {
@@ -63,12 +65,12 @@ impl Directory for Memory {
     }
 
     fn tick(&self) -> Task<'_, Result<Vec<Exit>, Away>> {
-        let exits = self.pairs(pairs::Pairs::tick);
+        let exits = self.pairs().tick(self.clock.now());
         Box::pin(async { Ok(exits) })
     }
 
     fn told<'a>(&'a self, exits: &'a [Exit]) -> Task<'a, Result<(), Away>> {
-        self.pairs(|pairs, _| pairs.told(exits));
+        self.pairs().told(exits);
         Box::pin(async { Ok(()) })
     }
 }

@@ -12,6 +12,8 @@ pub mod pairs;
 pub mod people;
 pub mod social;
 
+use tokio::time::Instant;
+
 use super::{Away, Task};
 
 /// A question that changes what it asks about; pure data.
@@ -35,9 +37,9 @@ pub trait Directory: Send + Sync + 'static {
     /// Answers one question, atomically.
     fn ask(&self, query: Query) -> Task<'_, Result<Reply, Away>>;
 
-    /// Notes what is not awaited, in no order with anything else. Kept while the directory is away, the latest for each
-    /// account.
-    fn tell(&self, query: Query);
+    /// Notes what is not awaited and happened at `at`, in no order with anything else. Kept while the directory is away,
+    /// the latest for each account.
+    fn tell(&self, query: Query, at: Instant);
 
     /// Waits until something was told that should not wait for the next tick.
     fn hurry(&self) -> Task<'_, ()>;

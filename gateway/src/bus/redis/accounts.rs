@@ -345,10 +345,10 @@ impl Directory for Accounts {
         })
     }
 
-    fn tell(&self, query: Query) {
+    fn tell(&self, query: Query, at: Instant) {
         match query {
             Query::Pairs(pairs::Query::Seen { account, holder }) => {
-                self.notes().accounts.entry((account, holder)).or_default().seen = Some(Instant::now());
+                self.notes().accounts.entry((account, holder)).or_default().seen = Some(at);
             }
             Query::Pairs(pairs::Query::Release { account, holder }) => {
                 self.notes().accounts.entry((account, holder)).or_default().gone = true;

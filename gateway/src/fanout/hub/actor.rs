@@ -176,7 +176,7 @@ impl Actor {
             }
             Command::Reactor(ToHub::Ask { from, ask: Ask::Members { room } }) => self.ask_members(from, room),
             Command::Reactor(ToHub::Ask { from, ask: Ask::Directory(query) }) => self.ask_directory(from, query),
-            Command::Reactor(ToHub::Tell { query, .. }) => self.bus.directory().tell(query),
+            Command::Reactor(ToHub::Tell { query, at, .. }) => self.bus.directory().tell(query, at),
             Command::Heard { room, signal } => self.heard(&room, &signal),
         }
     }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
 use super::{
     connection::{Flags, Pending},
     counters::Counters,
@@ -74,7 +76,7 @@ impl Reactor {
             Effect::Leave { room, asked } => self.leave(slot, room, asked),
             Effect::Tell(query) => {
                 let from = self.connections.id(slot);
-                self.deliver(slot, ToHub::Tell { from, query });
+                self.deliver(slot, ToHub::Tell { from, query, at: Instant::now() });
             }
             Effect::Refused(reason) => self.count_refusal(slot, reason),
             // The rest needs a peer.
