@@ -59,6 +59,9 @@ fn rooms_of_a_shard() -> Vec<RoomName> {
     (0..16).map(of_partition).collect()
 }
 
+/// Runs that a mistake has to show in, where it takes a race.
+const RUNS: u32 = 3;
+
 /// One gateway on a cluster: a primary takes posts that do not reach its replica, and dies; the replica takes over.
 async fn primary_dies_ahead_of_its_replica(mistake: &str) -> Result<Report> {
     /// Later, the replica would count as failed, and one copy would do.
@@ -122,7 +125,12 @@ async fn broken_replication_is_caught() -> Result<()> {
         ("WAIT on another connection", &[Kind::Lost, Kind::Misplaced]),
         ("read from the primary", &[Kind::Doubled, Kind::Misplaced]),
     ] {
-        caught(mistake, &primary_dies_ahead_of_its_replica(mistake).await?, kinds)?;
+        // Something must be written in the moment before the primary dies: on a busy machine it may be nothing.
+        let mut runs = 1;
+        while let Err(unnoticed) = caught(mistake, &primary_dies_ahead_of_its_replica(mistake).await?, kinds) {
+            ensure!(runs < RUNS, "in {runs} runs: {unnoticed:#}");
+            runs += 1;
+        }
     }
     Ok(())
 }
