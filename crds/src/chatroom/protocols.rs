@@ -113,7 +113,8 @@ macro_rules! protocol {
             #[schemars(schema_with = "strings::message_bytes")]
             pub message_bytes: Option<u32>,
             /// Compresses messages for clients that offer permessage-deflate: less traffic for more CPU.
-            #[serde(default)]
+            // Left out where it is false, so that what gateways are given stays as it was before there was such a field.
+            #[serde(default, skip_serializing_if = "std::ops::Not::not")]
             pub deflate: bool,
             $($(#[$attribute])* pub $field: $type,)*
         }
