@@ -196,15 +196,16 @@ impl Load {
             self.dialling += 1;
             self.waiting += 1;
         }
-        let deadline = Instant::now() + PATIENCE;
+        // Joins of many rooms each take their time: it is up when none is answered any more.
+        let (mut deadline, mut left) = (Instant::now() + PATIENCE, usize::MAX);
         while self.waiting > 0 {
-            let refusal = self.seen.refusal.as_deref().unwrap_or("");
-            ensure!(
-                Instant::now() < deadline,
-                "{} of {} members were not let in: {refusal}",
-                self.waiting,
-                members.len()
-            );
+            if Instant::now() >= deadline {
+                let joins = self.members[members.clone()].iter().map(|member| member.joining).sum();
+                let refusal = self.seen.refusal.as_deref().unwrap_or("");
+                let waiting = self.waiting;
+                ensure!(joins < left, "{waiting} of {} members were not let in: {refusal}", members.len());
+                (deadline, left) = (Instant::now() + PATIENCE, joins);
+            }
             self.turn(Duration::from_millis(10))?;
         }
         Ok(())

@@ -29,9 +29,14 @@ remove_network() {
   nft delete table ip parlor-policies 2>/dev/null
   for family in ip ip6; do nft delete table $family kube-proxy 2>/dev/null; done
   for table in filter nat mangle; do
-    iptables-save -t $table 2>/dev/null | grep -q 'CNI-\|KUBE-' || continue
+    # Read to its end: a pipe that closes early looks like a failure.
+    iptables-save -t $table 2>/dev/null | grep 'CNI-\|KUBE-' >/dev/null || continue
     iptables-save -t $table | grep -v 'CNI-\|KUBE-' | iptables-restore --table=$table
   done
+  # Empty as they are now, those that were not there before still make the kernel track every connection.
+  if [ -e "$STATE/tables" ]; then
+    nft list tables | grep -vxFf "$STATE/tables" | while read -r _ family name; do nft delete table "$family" "$name"; done
+  fi
   if [ -s "$STATE/sysctl" ]; then sysctl --quiet --load="$STATE/sysctl"; fi
 }
 

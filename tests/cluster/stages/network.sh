@@ -21,6 +21,7 @@ network() {
   LOG=$STATE/log/network.log MEND='run as root, on a kernel with bridges and br_netfilter'
   {
     modprobe -q br_netfilter overlay || true            # absent where the kernel has them built in
+    [ -e "$STATE/tables" ] || nft list tables >"$STATE/tables"
     [ -e "$STATE/sysctl" ] || sysctl net.ipv4.ip_forward net.bridge.bridge-nf-call-iptables >"$STATE/sysctl"
     sysctl -w net.ipv4.ip_forward=1 net.bridge.bridge-nf-call-iptables=1
     ip link show "$BRIDGE" || ip link add "$BRIDGE" type bridge
