@@ -78,6 +78,8 @@ pub(super) fn dial(endpoint: &Endpoint) -> Result<TcpStream> {
     socket.set_write_timeout(Some(Duration::from_secs(10))).context("set a deadline")?;
     socket.connect(&endpoint.address.into()).context("connect")?;
     socket.set_tcp_nodelay(true).context("set TCP_NODELAY")?;
+    // It ends with a reset: some rounds of 19,000 sockets in TIME_WAIT fill the kernel's table of them, and handshakes stall.
+    socket.set_linger(Some(Duration::ZERO)).context("set SO_LINGER")?;
     let mut stream = std::net::TcpStream::from(socket);
     stream.write_all(wire::upgrade(endpoint.path, endpoint.inflates).as_bytes()).context("ask for the upgrade")?;
     stream.set_nonblocking(true).context("unblock")?;
