@@ -182,7 +182,7 @@ impl Accounts {
         let (node, moving) = self.node().await.map_err(Failed::before)?;
         match self.send(&node, moving, script, words).await {
             Err(Failed { fault: Fault::NoScript, .. }) => {
-                let load = node.call(Command::new("SCRIPT").arg("LOAD").arg(script.text), ANSWER).await;
+                let load = node.call(Command::new("SCRIPT").arg("LOAD").arg(script.source.text), ANSWER).await;
                 load.map_err(Failed::before)?;
                 self.send(&node, moving, script, words).await
             }
@@ -192,7 +192,7 @@ impl Accounts {
 
     async fn send(&self, node: &Node, moving: bool, script: &Script, words: &[String]) -> Result<Vec<Value>, Failed> {
         let command = Command::new("EVALSHA")
-            .arg(fred::util::sha1_hash(script.text))
+            .arg(script.source.sha())
             .arg(script.keys.len() as u32)
             .args(script.keys.iter().map(|name| self.keys.directory(self.partition, name)))
             .args(script.limits.iter().map(u64::to_string))

@@ -225,7 +225,7 @@ impl Appending {
                     }
                 }
                 Err(Fault::NoScript) => {
-                    node.call(Command::new("SCRIPT").arg("LOAD").arg(script::APPEND), ANSWER).await?;
+                    node.call(Command::new("SCRIPT").arg("LOAD").arg(script::APPEND.text), ANSWER).await?;
                 }
                 Err(fault) => return Err(fault),
             }

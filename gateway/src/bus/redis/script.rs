@@ -5,7 +5,7 @@
 use std::{
     collections::{HashMap, HashSet},
     hash::{DefaultHasher, Hash, Hasher},
-    sync::LazyLock,
+    sync::OnceLock,
 };
 
 use bytes::Bytes;
@@ -19,7 +19,7 @@ use super::{
 };
 use crate::rooms::{Epoch, Post, RoomName};
 
-pub(super) const APPEND: &str = include_str!("append.lua");
+pub(super) static APPEND: Source = Source::new(include_str!("append.lua"));
 pub(super) const ADOPT: &str = include_str!("adopt.lua");
 
 const FORGET: &str = include_str!("forget.lua");
@@ -111,7 +111,7 @@ impl<'a> Group<'a> {
         // A server that a slot moves to refuses a call that names keys it has not, and a new room's history is one.
         let named = if asking { &[][..] } else { &histories[..] };
         let mut command = Command::new("EVALSHA")
-            .arg(APPEND_SHA.as_str())
+            .arg(APPEND.sha())
             .arg((5 + named.len()) as u32)
             .args(partition_keys(keys, partition))
             .args(named.iter().cloned())
@@ -203,8 +203,21 @@ pub(super) fn forget(keys: &Keys, partition: Partition, rooms: &[String]) -> Com
         .args(rooms.iter().cloned())
 }
 
-/// The name under which Redis keeps the script that every group calls.
-static APPEND_SHA: LazyLock<String> = LazyLock::new(|| fred::util::sha1_hash(APPEND));
+/// A script's text, and the name under which Redis keeps it, which is made once.
+pub(super) struct Source {
+    pub(super) text: &'static str,
+    sha: OnceLock<String>,
+}
+
+impl Source {
+    pub(super) const fn new(text: &'static str) -> Self {
+        Self { text, sha: OnceLock::new() }
+    }
+
+    pub(super) fn sha(&self) -> &str {
+        self.sha.get_or_init(|| fred::util::sha1_hash(self.text))
+    }
+}
 
 fn refused(word: &str, found: Option<&Value>) -> Fault {
     let found = found.and_then(|found| found.as_str().map(|text| text.to_string())).unwrap_or_default();

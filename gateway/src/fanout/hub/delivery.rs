@@ -91,6 +91,13 @@ impl Delivery {
         (!out.is_empty()).then(|| out.seal(None))
     }
 
+    /// Who is in a room as one chunk; None when the encoding leaves it to sessions.
+    fn encode_presence(&self, encoding: EncodingId, room: &RoomName, presence: &Presence) -> Option<Chunk> {
+        let mut out = ChunkWriter::new(encoding);
+        self.encodings.get(encoding)?.presence(room, presence, &mut out);
+        (!out.is_empty()).then(|| out.seal(None))
+    }
+
     /// Queues a chunk for each reactor with members of an encoding; `write` is called once an encoding.
     pub(super) fn chunks(
         &mut self,
@@ -99,20 +106,9 @@ impl Delivery {
         seats: impl Iterator<Item = Seat>,
         write: impl Fn(&Self, EncodingId) -> Option<Chunk>,
     ) {
-        let mut sealed: Option<(EncodingId, Option<Chunk>)> = None;
-        let mut last = None;
-        for Seat { encoding, reactor, .. } in seats {
-            if last.replace((encoding, reactor)) == Some((encoding, reactor)) {
-                continue;
-            }
-            if sealed.as_ref().is_none_or(|(sealed, _)| *sealed != encoding) {
-                sealed = Some((encoding, write(self, encoding)));
-            }
-            if let Some((_, Some(chunk))) = &sealed {
-                let chunk = chunk.clone();
-                self.push(reactor, ToReactor::Chunk { room, encoding, epoch, chunk });
-            }
-        }
+        self.by_encoding(seats, write, |encoding, chunk| {
+            chunk.map(|chunk| ToReactor::Chunk { room, encoding, epoch, chunk })
+        });
     }
 
     /// Queues who is in a room, for each reactor with members that want to know: as a chunk where the encoding writes
@@ -125,19 +121,35 @@ impl Delivery {
         watchers: impl Iterator<Item = Seat>,
         presence: &Arc<Presence>,
     ) {
-        let mut sealed: Option<(EncodingId, Option<Chunk>)> = None;
-        for Seat { encoding, reactor, .. } in watchers {
-            if sealed.as_ref().is_none_or(|(sealed, _)| *sealed != encoding) {
-                let mut out = ChunkWriter::new(encoding);
-                self.encodings.get(encoding).into_iter().for_each(|writes| writes.presence(room, presence, &mut out));
-                sealed = Some((encoding, (!out.is_empty()).then(|| out.seal(None))));
-            }
-            let chunk = sealed.as_ref().and_then(|(_, chunk)| chunk.clone());
-            let message = match chunk {
+        let write = |delivery: &Self, encoding| delivery.encode_presence(encoding, room, presence);
+        self.by_encoding(watchers, write, |encoding, chunk| {
+            Some(match chunk {
                 Some(chunk) => ToReactor::Chunk { room: id, encoding, epoch, chunk },
                 None => ToReactor::Presence { room: id, encoding, presence: Arc::clone(presence) },
-            };
-            self.push(reactor, message);
+            })
+        });
+    }
+
+    /// Calls `write` once an encoding, and queues the `message` about its chunk for each reactor with members of it.
+    fn by_encoding(
+        &mut self,
+        seats: impl Iterator<Item = Seat>,
+        write: impl Fn(&Self, EncodingId) -> Option<Chunk>,
+        message: impl Fn(EncodingId, Option<Chunk>) -> Option<ToReactor>,
+    ) {
+        let mut sealed: Option<(EncodingId, Option<Chunk>)> = None;
+        let mut last = None;
+        for Seat { encoding, reactor, .. } in seats {
+            if last.replace((encoding, reactor)) == Some((encoding, reactor)) {
+                continue;
+            }
+            if sealed.as_ref().is_none_or(|(sealed, _)| *sealed != encoding) {
+                sealed = Some((encoding, write(self, encoding)));
+            }
+            let chunk = sealed.as_ref().and_then(|(_, chunk)| chunk.clone());
+            if let Some(message) = message(encoding, chunk) {
+                self.push(reactor, message);
+            }
         }
     }
 
