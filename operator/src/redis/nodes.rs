@@ -2,7 +2,7 @@
 //!
 //! Decides nothing; the planner and the health summary work on what this returns.
 
-use super::slots::SlotSet;
+use super::slots::{SLOTS, SlotSet};
 
 /// What one Redis server says about its cluster and itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,7 +51,7 @@ pub enum ParseError {
     /// A line with fewer than the eight fields that every version writes.
     #[error("read a node line with {0} fields instead of at least 8")]
     Fields(usize),
-    /// A slot that is no number below 16,384.
+    /// A slot that is no number below 16,384, or a range of them that ends before it begins.
     #[error("read the slot `{0}`, which is no slot")]
     Slot(String),
     /// No line was flagged `myself`.
@@ -82,7 +82,7 @@ impl View {
 }
 
 fn parse_node(line: &str) -> Result<Node, ParseError> {
-    let fields: Vec<&str> = line.split_whitespace().collect();
+    let fields: Vec<&str> = line.split_ascii_whitespace().collect();
     let [id, address, flags, primary, _ping, _pong, _epoch, _link, slots @ ..] = fields.as_slice() else {
         return Err(ParseError::Fields(fields.len()));
     };
@@ -117,12 +117,13 @@ fn parse_slot(text: &str, node: &mut Node) -> Result<(), ParseError> {
         return Ok(());
     }
     let (first, last) = text.split_once('-').unwrap_or((text, text));
-    let number = |part: &str| match part.parse::<u16>() {
-        Ok(slot) if slot < super::slots::SLOTS => Ok(slot),
+    match (first.parse(), last.parse()) {
+        (Ok(first), Ok(last)) if first <= last && last < SLOTS => {
+            node.slots.insert_range(first, last);
+            Ok(())
+        }
         _ => Err(ParseError::Slot(text.to_owned())),
-    };
-    node.slots.insert_range(number(first)?, number(last)?);
-    Ok(())
+    }
 }
 
 fn parse_replication(info: &str) -> Replication {
@@ -184,7 +185,9 @@ e7d1eecce10fd6bb5eb35b9f99a514335d9ba9ca 10.1.0.1:6379@16379 myself,master - 0 0
         assert_eq!(View::parse("", ""), Err(ParseError::NoSelf));
         let moving = format!("a 1.1.1.1:1@2 myself,master - 0 0 0 connected {}", "[ ".repeat(70_000));
         assert_eq!(View::parse(&moving, "").map(|view| view.myself().migrating), Ok(u16::MAX));
-        let line = "a 1.1.1.1:1@2 myself,master - 0 0 0 connected 0-16384";
-        assert_eq!(View::parse(line, ""), Err(ParseError::Slot("0-16384".into())));
+        for no_slots in ["0-16384", "9-3", "65536"] {
+            let line = format!("a 1.1.1.1:1@2 myself,master - 0 0 0 connected {no_slots}");
+            assert_eq!(View::parse(&line, ""), Err(ParseError::Slot(no_slots.into())));
+        }
     }
 }

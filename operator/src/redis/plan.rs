@@ -262,7 +262,8 @@ impl<'a> Topology<'a> {
             false => Command::Takeover,
         };
         let why = format!("{alive} of {all} primaries are left: promote {}", first.pod);
-        Some(Step::Run { why, orders: heirs.iter().map(|one| one.order(command.clone())).collect() })
+        let orders = heirs.iter().take(MAX_ORDERS).map(|one| one.order(command.clone())).collect();
+        Some(Step::Run { why, orders })
     }
 
     /// A fallen primary that nobody copied took its data along; its slots become free.
@@ -273,7 +274,9 @@ impl<'a> Topology<'a> {
 
     fn forget_everywhere(&self, id: &str, how: &str) -> Option<Step> {
         let knowing = self.live.iter().filter(|one| one.view.node(id).is_some());
-        let orders: Vec<Order> = knowing.map(|one| one.order(Command::Forget(id.to_owned()))).collect();
+        let orders = knowing.map(|one| one.order(Command::Forget(id.to_owned())));
+        // Whoever forgot hears of it no more for a minute, in which the others are told.
+        let orders: Vec<Order> = orders.take(MAX_ORDERS).collect();
         (!orders.is_empty()).then(|| Step::Run { why: format!("forget server {}, {how}", short(id)), orders })
     }
 

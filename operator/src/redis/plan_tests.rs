@@ -241,3 +241,16 @@ fn a_replica_in_the_middle_of_its_first_copy_is_waited_for() {
     sketch.view(1).replication.in_sync = false;
     assert_eq!(sketch.step(), Step::Wait("redis-1 copies its primary".into()));
 }
+
+#[test]
+fn a_large_cluster_forgets_a_server_in_several_steps() {
+    let mut sketch = Sketch::acquainted(70);
+    let mut gone = node(99, false);
+    (gone.failed, gone.slots) = (true, SlotSet::full());
+    (0..70).for_each(|at| sketch.view(at).nodes.push(gone.clone()));
+    let forget = format!("FORGET {}", id(99));
+    let first = sketch.commands();
+    assert_eq!(first, (0..64).map(|at| told(at, &forget)).collect::<Vec<_>>());
+    (0..64).for_each(|at| sketch.view(at).nodes.retain(|node| node.id != id(99)));
+    assert_eq!(sketch.commands(), (64..70).map(|at| told(at, &forget)).collect::<Vec<_>>());
+}

@@ -172,7 +172,8 @@ impl<'a> Set<'a> {
         let (released, ready_to_go): (Vec<&Gateway<'_>>, Vec<_>) = done.partition(|one| one.is_released());
         plan.orders.extend(returning.iter().map(|one| Order::PutBack { pod: one.name(), ip: one.ip() }));
         plan.orders.extend(victims.iter().map(|one| one.drain(observed.now)));
-        let forgot = leaving.iter().filter(|one| one.forgot_its_drain());
+        // Being told once more would take the mark away by which the ReplicaSet chooses a released one.
+        let forgot = leaving.iter().filter(|one| one.forgot_its_drain() && !one.is_released());
         plan.orders.extend(forgot.map(|one| one.drain(observed.now)));
         plan.orders.extend(ready_to_go.iter().map(|one| one.release(observed.now)));
         plan.draining += leaving.len() + victims.len();
