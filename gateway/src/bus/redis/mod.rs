@@ -10,16 +10,16 @@ pub mod entry;
 mod history;
 mod known;
 mod node;
-mod pair;
-mod person;
+pub mod pair;
+pub mod person;
 mod presence;
 pub mod record;
-mod replication;
-mod script;
+pub mod replication;
+pub mod script;
 mod seeding;
 mod server_time;
-mod signals;
-mod social;
+pub mod signals;
+pub mod social;
 mod tags;
 mod tail;
 pub mod topology;
@@ -42,7 +42,10 @@ use self::{
     accounts::Accounts, append::Appending, cluster::Cluster, node::Access, presence::Presence,
     replication::Replication, signals::Signalling, tags::Keys, tail::Reading, upkeep::Upkeep,
 };
-pub use self::{node::Server, tags::slot};
+pub use self::{
+    node::{Fault, Server},
+    tags::slot,
+};
 use super::{
     AppendError, Appended, Away, Batch, Bus, Head, Health, History, Offset, Page, Partition, Seed, Task,
     directory::Directory,

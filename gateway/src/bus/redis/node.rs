@@ -55,7 +55,7 @@ pub(super) struct Access {
 
 /// Why a command was not answered with a value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Fault {
+pub enum Fault {
     /// The slot lives elsewhere now.
     #[error("the slot moved: {0}")]
     Moved(String),
@@ -231,4 +231,12 @@ pub(super) fn number(value: &Value) -> Option<u64> {
         Value::Integer(n) => u64::try_from(*n).ok(),
         other => other.as_str()?.parse().ok(),
     }
+}
+
+/// First number that some clients cannot read exactly.
+pub(super) const LARGE: u64 = 1 << 53;
+
+/// A number that clients are shown as one: an id.
+pub(super) fn exact(value: &Value) -> Option<u64> {
+    number(value).filter(|number| *number < LARGE)
 }

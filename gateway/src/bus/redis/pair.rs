@@ -4,7 +4,7 @@ use fred::types::Value;
 
 use super::{
     super::directory::pairs::{Exit, Query, Reply},
-    node::number,
+    node::{exact, number},
 };
 use crate::rooms::Origin;
 
@@ -40,24 +40,25 @@ pub(super) fn words(query: Query) -> Vec<String> {
 }
 
 /// Reads an answer of the script.
-pub(super) fn reply(values: &[Value]) -> Option<Reply> {
+pub fn reply(values: &[Value]) -> Option<Reply> {
     use Reply::{Back, Created, Done, Matched, NotFound, NotHeld, Partner};
-    let at = |index: usize| values.get(index).and_then(number);
+    let id = |index: usize| values.get(index).and_then(exact);
     let text = |index: usize| values.get(index)?.as_str().map(|text| text.as_ref().into());
     let word = values.first()?.as_str()?;
     Some(match word.as_ref() {
-        "CREATED" => Created { account: at(1)? },
+        "CREATED" => Created { account: id(1)? },
         "DONE" => Done,
-        "MATCHED" => Matched { session: at(1)?, partner: at(2)?, nick: text(3)? },
-        "PARTNER" => Partner { partner: at(1)?, message: at(2)?, live: at(3)? == 1 },
-        "BACK" => Back { nick: text(1)?, seen: at(2)? },
+        "MATCHED" => Matched { session: id(1)?, partner: id(2)?, nick: text(3)? },
+        "PARTNER" => Partner { partner: id(1)?, message: id(2)?, live: id(3)? == 1 },
+        "BACK" => Back { nick: text(1)?, seen: values.get(2).and_then(number)? },
         "NOT_FOUND" => NotFound,
         "NOT_HELD" => NotHeld,
         _ => return None,
     })
 }
 
-pub(super) fn exit(value: &Value) -> Option<Exit> {
+/// Reads one of the exits that a tick answers: `session:account:partner`.
+pub fn exit(value: &Value) -> Option<Exit> {
     let text = value.as_str()?;
     let mut ids = text.split(':').map(str::parse);
     let mut next = || ids.next()?.ok();

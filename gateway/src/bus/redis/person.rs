@@ -5,7 +5,7 @@ use fred::types::Value;
 use super::{
     super::directory::people::{Query, Reply, To},
     accounts::LEASE,
-    node::number,
+    node::{exact, number},
     pair::holder,
 };
 
@@ -38,14 +38,14 @@ pub(super) fn words(query: Query) -> Vec<String> {
 }
 
 /// Reads an answer of the script.
-pub(super) fn reply(values: &[Value]) -> Option<Reply> {
+pub fn reply(values: &[Value]) -> Option<Reply> {
     let at = |index: usize| values.get(index).and_then(number);
     let text = |value: &Value| Some(value.as_str()?.as_ref().into());
     let word = values.first()?.as_str()?;
     Some(match word.as_ref() {
         "DONE" => Reply::Done,
-        "USER" => Reply::User { id: at(1)?, name: text(values.get(2)?)? },
-        "BLOCKS" => Reply::Blocks(values[1..].iter().filter_map(number).collect()),
+        "USER" => Reply::User { id: values.get(1).and_then(exact)?, name: text(values.get(2)?)? },
+        "BLOCKS" => Reply::Blocks(values[1..].iter().filter_map(exact).collect()),
         "QUEUED" => Reply::Queued(values[1..].iter().filter_map(text).collect()),
         "FRESH" => Reply::Fresh { id: at(1)? },
         "DUPLICATE" => Reply::Duplicate { id: at(1)? },

@@ -49,6 +49,11 @@ fn now() -> u64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis() as u64
 }
 
+/// The sum of what gateways counted; each counts its connections, which are fewer than any `u32`.
+fn total(counts: &[Value]) -> u64 {
+    counts.iter().filter_map(number).filter_map(|count| u32::try_from(count).ok()).map(u64::from).sum()
+}
+
 impl Presence {
     pub(super) fn new(cluster: Arc<Cluster>, keys: Keys, gateway: String) -> Self {
         Self { cluster, keys, gateway, counts: (0..PARTITIONS).map(|_| Mutex::default()).collect() }
@@ -131,7 +136,7 @@ impl Presence {
         if commands.is_empty() {
             return Ok(0);
         }
-        Ok(self.ask_twice(partition, commands).await?.iter().filter_map(number).sum())
+        Ok(total(&self.ask_twice(partition, commands).await?))
     }
 
     /// Renews the leases of the partitions in use, for ever.
@@ -174,5 +179,17 @@ impl Presence {
             }
         };
         join_all(Partition::all().map(take_back)).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_a_gateway_can_count_is_added_up() {
+        let counts = ["3", "-1", "18446744073709551615", "x", "4"].map(Value::from);
+        assert_eq!(total(&counts), 7);
+        assert_eq!(total(&[Value::Null, 5.into()]), 5);
     }
 }

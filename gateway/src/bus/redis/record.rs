@@ -10,7 +10,7 @@ use fred::types::Value;
 use super::{
     super::{Batch, Offset, Record, Routed},
     entry::{self, Place, Unreadable},
-    node::{Fault, list, number},
+    node::{Fault, LARGE, list, number},
 };
 use crate::rooms::{Epoch, RoomName};
 
@@ -56,14 +56,14 @@ fn item(generation: u64, fields: &[Value]) -> Result<Item, Unreadable> {
     Ok(Item::Entry(Routed { room, entry: Arc::new(entry) }))
 }
 
-/// First number that some clients cannot read exactly.
-const LARGE: u64 = 1 << 53;
+/// Whether a script can have written these numbers: clients are shown them, times also in thousandths.
+pub(super) fn written(seq: u64, time: u64) -> bool {
+    (1..LARGE).contains(&seq) && time < LARGE / 1000
+}
 
-/// Where an entry stands, with the numbers that a script can have written: clients are shown them, times also in
-/// thousandths.
+/// Where an entry stands.
 fn place(seq: u64, generation: u64, time: u64) -> Result<Place, Unreadable> {
-    let written = (1..LARGE).contains(&seq) && time < LARGE / 1000;
-    written.then_some(Place { seq, epoch: Epoch(generation), time }).ok_or(Unreadable::Damaged)
+    written(seq, time).then_some(Place { seq, epoch: Epoch(generation), time }).ok_or(Unreadable::Damaged)
 }
 
 /// An item of a stream: both halves of its id, and its fields.

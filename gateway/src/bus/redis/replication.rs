@@ -52,7 +52,7 @@ fn lonely(view: &Topology, server: &Server, any_link: bool) -> bool {
 }
 
 /// Replicas that follow online, by `INFO replication` of a primary; None when it is no primary.
-fn followers(info: &str) -> Option<usize> {
+pub fn followers(info: &str) -> Option<usize> {
     let mut lines = info.lines();
     lines.any(|line| line.trim() == "role:master").then_some(())?;
     Some(lines.filter(|line| line.starts_with("slave") && line.contains("state=online")).count())

@@ -15,6 +15,7 @@ use super::{
     super::{Appended, DEDUPE, HISTORY_BYTES, History, LOG_BYTES, PARTITIONS, Partition, SEED_SKIP, Seed},
     entry,
     node::{Command, Fault, list, number},
+    record,
     tags::Keys,
 };
 use crate::rooms::{Epoch, Post, RoomName};
@@ -34,7 +35,7 @@ const FORMAT: u64 = 1;
 
 /// What the append script said.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Answer {
+pub enum Answer {
     /// None for a post whose room is new and has no place.
     Written(Vec<Option<Appended>>),
     /// No generation is open in this process.
@@ -47,10 +48,10 @@ pub(super) enum Answer {
 
 /// What is open after the adopt script has run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Adopted {
-    pub(super) generation: u64,
+pub struct Adopted {
+    pub generation: u64,
     /// The first generation of the data: another one means that the data is another.
-    pub(super) born: u64,
+    pub born: u64,
 }
 
 /// A group laid out for the script.
@@ -184,7 +185,7 @@ pub(super) fn seed(keys: &Keys, seed: &Seed, generation: u64, history: History, 
 }
 
 /// Reads an answer of the seed script: whether the room was given back.
-pub(super) fn seeded(value: Value) -> Result<bool, Fault> {
+pub fn seeded(value: Value) -> Result<bool, Fault> {
     let values = list(value);
     let word = values.first().and_then(|word| word.as_str().map(|text| text.to_string())).unwrap_or_default();
     match values.get(1).and_then(number) {
@@ -231,18 +232,20 @@ fn refused(word: &str, found: Option<&Value>) -> Fault {
 /// One post's answer; the outer None is nonsense.
 fn appended(value: &Value, epoch: u64, time: u64, mark: u32) -> Option<Option<Appended>> {
     if let Value::Integer(seq) = value {
-        let appended = |seq| Appended { seq, epoch: Epoch(epoch), time, duplicate: false };
-        return Some(u64::try_from(*seq).ok().map(appended));
+        let Ok(seq) = u64::try_from(*seq) else { return Some(None) };
+        let appended = Appended { seq, epoch: Epoch(epoch), time, duplicate: false };
+        return record::written(seq, time).then_some(Some(appended));
     }
     let text = value.as_str()?;
     let mut parts = text.split(' ').map(str::parse);
     let mut next = || parts.next()?.ok();
     let (seq, epoch, time) = (next()?, Epoch(next()?), next()?);
-    Some(Some(Appended { seq, epoch, time, duplicate: next() != Some(mark.into()) }))
+    let duplicate = next() != Some(mark.into());
+    record::written(seq, time).then_some(Some(Appended { seq, epoch, time, duplicate }))
 }
 
 /// Reads an answer of the append script to a group with this mark.
-pub(super) fn answer(value: Value, mark: u32) -> Result<Answer, Fault> {
+pub fn answer(value: Value, mark: u32) -> Result<Answer, Fault> {
     let values = list(value);
     let word = values.first().and_then(|word| word.as_str().map(|text| text.to_string())).unwrap_or_default();
     let at = |index: usize| values.get(index).and_then(number);
@@ -263,7 +266,7 @@ pub(super) fn answer(value: Value, mark: u32) -> Result<Answer, Fault> {
 }
 
 /// Reads an answer of the adopt script.
-pub(super) fn adopted(value: Value) -> Result<Adopted, Fault> {
+pub fn adopted(value: Value) -> Result<Adopted, Fault> {
     let values = list(value);
     let word = values.first().and_then(|word| word.as_str().map(|text| text.to_string())).unwrap_or_default();
     let at = |index: usize| values.get(index).and_then(number);
@@ -306,6 +309,11 @@ mod tests {
             let value = values(vec![word.into(), "77".into()]);
             assert!(matches!(answer(value.clone(), 0), Err(Fault::Unfit(reason)) if reason.contains("77")));
             assert!(matches!(adopted(value), Err(Fault::Unfit(_))));
+        }
+        let written =
+            |seq: i64, time: &str| values(vec!["OK".into(), "9".into(), time.into(), values(vec![seq.into()])]);
+        for beyond_numbers in [written(1 << 53, "1000"), written(0, "1000"), written(4, "9007199254741000")] {
+            assert!(matches!(answer(beyond_numbers, 0), Err(Fault::Refused(_))));
         }
         for value in [Value::Null, values(vec!["OK".into()]), values(vec!["SEGMENT".into(), 0.into(), 1.into()])] {
             assert!(matches!(answer(value, 0), Err(Fault::Refused(_))));

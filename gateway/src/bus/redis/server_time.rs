@@ -36,12 +36,18 @@ impl ServerTime {
 
 fn micros(answer: &[Value]) -> Option<u64> {
     let [seconds, micros] = answer else { return None };
-    Some(number(seconds)? * 1_000_000 + number(micros)?)
+    number(seconds)?.checked_mul(1_000_000)?.checked_add(number(micros)?)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_time_beyond_numbers_is_none() {
+        assert_eq!(micros(&["1700000000".into(), "5".into()]), Some(1_700_000_000_000_005));
+        assert_eq!(micros(&[u64::MAX.to_string().into(), "5".into()]), None);
+    }
 
     #[test]
     fn an_instant_is_never_dated_too_late() {

@@ -183,9 +183,14 @@ impl Signalling {
 
     fn take(&self, message: &Message) {
         let text = message.value.as_str();
-        let Ok(wire) = serde_json::from_str::<Wire<'_>>(text.as_deref().unwrap_or_default()) else { return };
-        if let Ok(room) = RoomName::stored(&wire.room) {
-            self.heard.push(room, wire.signal);
+        if let Some((room, signal)) = read(text.as_deref().unwrap_or_default()) {
+            self.heard.push(room, signal);
         }
     }
+}
+
+/// What was published, and for which room; None for what this release does not know.
+pub fn read(text: &str) -> Option<(RoomName, Signal)> {
+    let wire: Wire<'_> = serde_json::from_str(text).ok()?;
+    Some((RoomName::stored(&wire.room).ok()?, wire.signal))
 }

@@ -11,7 +11,7 @@ use super::{
     },
     accounts::Accounts,
     decisions::SOCIAL,
-    node::{Fault, number},
+    node::{Fault, exact, number},
 };
 
 impl Accounts {
@@ -61,7 +61,7 @@ impl Accounts {
 }
 
 /// Reads an answer of the script.
-fn reply(values: &[Value]) -> Option<Reply> {
+pub fn reply(values: &[Value]) -> Option<Reply> {
     let (word, rest) = values.split_first()?;
     Some(match word.as_str()?.as_ref() {
         "DONE" => Reply::Done,
@@ -87,11 +87,11 @@ fn sorted<T: Ord>(mut rows: Vec<T>) -> Vec<T> {
 }
 
 fn person([id, name]: &[Value; 2]) -> Option<Person> {
-    Some(Person { id: number(id)?, name: text(name)? })
+    Some(Person { id: exact(id)?, name: text(name)? })
 }
 
 fn block([id, name, owner]: &[Value; 3]) -> Option<Block> {
-    Some(Block { id: number(id)?, name: text(name)?, owner: number(owner)? })
+    Some(Block { id: exact(id)?, name: text(name)?, owner: exact(owner)? })
 }
 
 fn talk([with, at]: &[Value; 2]) -> Option<(To, u64)> {

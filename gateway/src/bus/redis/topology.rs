@@ -46,7 +46,8 @@ fn server(text: &str, asked: &Server) -> Option<Server> {
 /// `5`, `5-10`; slots on the move (`[5->-…]`) are listed with their owner as well.
 fn slots(text: &str) -> Option<RangeInclusive<u16>> {
     let (first, last) = text.split_once('-').unwrap_or((text, text));
-    Some(first.parse().ok()?..=last.parse().ok()?)
+    let (first, last) = (first.parse().ok()?, last.parse().ok()?);
+    (first <= last && last < super::tags::SLOTS).then_some(first..=last)
 }
 
 fn member(line: &str, asked: &Server) -> Option<Option<Member>> {
@@ -163,6 +164,10 @@ e7d1eecce10fd6bb5eb35b9f99a514335d9ba9ca :30001@31001 myself,master - 0 0 1 conn
     fn another_text_is_refused() {
         assert!(Topology::parse("ERR what\n", &asked()).is_err());
         assert!(Topology::parse("a b:1@2 master - 0 0 1 connected 5-x\n", &asked()).is_err());
+        for no_slots in ["0-16384", "9-3", "65535"] {
+            let text = format!("a b:1@2 master - 0 0 1 connected {no_slots}\n");
+            assert!(Topology::parse(&text, &asked()).is_err(), "{no_slots}");
+        }
     }
 
     #[test]
