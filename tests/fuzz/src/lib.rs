@@ -7,11 +7,14 @@
 //! Targets go through the seams that the gateway has anyway: the codec, [`parlor_gateway::fanout::session::Session`], the
 //! protocols' routers, the stored forms of the bus. Nothing is decided here but what is right.
 
+mod answers;
 mod endpoints;
+mod fleet;
 mod frames;
 mod handshake;
 mod manifest;
 pub mod mutate;
+mod plan;
 mod redis;
 mod seed;
 mod sessions;
@@ -31,7 +34,7 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 14] = [
+pub const TARGETS: [Target; 19] = [
     Target { name: "frames", run: frames::any_bytes },
     Target { name: "native", run: |data| sessions::script(ProtocolId::Native, data) },
     Target { name: "onlyone", run: |data| sessions::script(ProtocolId::OnlyOne, data) },
@@ -43,8 +46,13 @@ pub const TARGETS: [Target; 14] = [
     Target { name: "endpoints", run: endpoints::request },
     Target { name: "entry", run: stored::entry },
     Target { name: "stream", run: stored::stream },
+    Target { name: "script", run: answers::script },
+    Target { name: "signal", run: answers::published },
+    Target { name: "topology", run: answers::topology },
     Target { name: "answer", run: redis::answer },
     Target { name: "nodes", run: redis::nodes },
+    Target { name: "plan", run: plan::redis },
+    Target { name: "fleet", run: fleet::reports },
     Target { name: "manifest", run: manifest::load },
 ];
 

@@ -46,7 +46,7 @@ struct Broadcast {
 }
 
 /// A frame to a client, or from one.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Said {
     Text(String),
     Binary(Vec<u8>),

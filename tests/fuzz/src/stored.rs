@@ -1,8 +1,9 @@
 //! What the bus stores: the bytes of an entry, the stream around them, and how entries look to the readers of every
 //! protocol.
 
-use std::{str::FromStr, sync::Arc};
+use std::{io::Read, str::FromStr, sync::Arc};
 
+use flate2::read::DeflateDecoder;
 use fred::types::Value;
 use parlor_gateway::{
     bus::{
@@ -12,7 +13,11 @@ use parlor_gateway::{
             record,
         },
     },
-    fanout::encoding::{ChunkWriter, Encoding},
+    fanout::{
+        codec,
+        encoding::{Chunk, ChunkWriter, Encoding, EncodingId},
+        session::Presence,
+    },
     protocols::Protocol,
     rooms::{Entry, Epoch, Post, ProtocolId, RoomName, Signal},
 };
@@ -92,9 +97,7 @@ pub(crate) fn rendered(readers: &[Arc<dyn Protocol>], room: &RoomName, writer: P
     let strict = entries.iter().all(|entry| portable(&entry.content.body));
     for (reader, encoding) in encodings(readers, room, writer) {
         for epoch in [None, Some(Epoch(9))] {
-            let mut out = ChunkWriter::default();
-            encoding.entries(room, epoch, entries, &mut out);
-            let frames = frames(&out.seal(None).bytes);
+            let frames = written(|out| encoding.entries(room, epoch, entries, out));
             let silent = reader == ProtocolId::Match || (reader == writer && reader == ProtocolId::MultiPerson);
             assert!(silent || !frames.is_empty(), "{reader:?} shows nothing");
             frames.iter().for_each(|said| {
@@ -109,10 +112,26 @@ pub(crate) fn rendered(readers: &[Arc<dyn Protocol>], room: &RoomName, writer: P
 /// The same for a signal, which a protocol need not show.
 pub(crate) fn shown(readers: &[Arc<dyn Protocol>], room: &RoomName, signal: &Signal) {
     for (reader, encoding) in encodings(readers, room, ProtocolId::Native) {
-        let mut out = ChunkWriter::default();
-        encoding.signal(room, signal, &mut out);
-        frames(&out.seal(None).bytes).iter().for_each(|said| speech::check(reader, said));
+        written(|out| encoding.signal(room, signal, out)).iter().for_each(|said| speech::check(reader, said));
     }
+}
+
+/// The same for who came and went.
+pub(crate) fn counted(readers: &[Arc<dyn Protocol>], room: &RoomName, presence: &Presence) {
+    for (reader, encoding) in encodings(readers, room, ProtocolId::Native) {
+        written(|out| encoding.presence(room, presence, out)).iter().for_each(|said| speech::check(reader, said));
+    }
+}
+
+/// The frames of a chunk, which are the same where they are compressed.
+fn written(write: impl Fn(&mut ChunkWriter)) -> Vec<Said> {
+    let [plain, deflated] = [EncodingId(1), EncodingId(1).deflated()].map(|id| {
+        let mut out = ChunkWriter::new(id);
+        write(&mut out);
+        frames(&out.seal(None))
+    });
+    assert_eq!(plain, deflated);
+    plain
 }
 
 /// Private rooms are read by the protocol that posts there, all others by all but `match`, which has only inboxes.
@@ -133,9 +152,9 @@ fn portable(body: &RawValue) -> bool {
     serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(body.get()).is_ok()
 }
 
-/// The frames of a chunk: whole, unmasked, TEXT in UTF-8.
-fn frames(mut bytes: &[u8]) -> Vec<Said> {
-    let mut frames = Vec::new();
+/// The frames of a chunk: whole, unmasked, TEXT in UTF-8; what is hidden from its author are whole ones, too.
+fn frames(chunk: &Chunk) -> Vec<Said> {
+    let (mut bytes, mut frames, mut ends) = (&chunk.bytes[..], Vec::new(), vec![0]);
     while let [first, length, tail @ ..] = bytes {
         let (length, tail) = match length {
             126 => tail.split_first_chunk().map(|(n, tail)| (u64::from(u16::from_be_bytes(*n)), tail)),
@@ -145,13 +164,27 @@ fn frames(mut bytes: &[u8]) -> Vec<Said> {
         .unwrap_or_else(|| panic!("a header that ends in {bytes:02x?}"));
         let payload = tail.split_at_checked(length as usize);
         let (payload, tail) = payload.unwrap_or_else(|| panic!("{length} bytes in {bytes:02x?}"));
-        frames.push(match first {
-            0x81 => Said::Text(String::from_utf8(payload.to_vec()).expect("TEXT is UTF-8")),
-            0x82 => Said::Binary(payload.to_vec()),
+        let payload = if first & codec::COMPRESSED == 0 { payload.to_vec() } else { inflated(payload) };
+        frames.push(match first & !codec::COMPRESSED {
+            0x81 => Said::Text(String::from_utf8(payload).expect("TEXT is UTF-8")),
+            0x82 => Said::Binary(payload),
             first => panic!("a frame that begins with {first:02x}"),
         });
         bytes = tail;
+        ends.push(chunk.bytes.len() - bytes.len());
     }
     assert!(bytes.is_empty(), "{bytes:02x?} behind the last frame");
+    let hidden: Vec<u32> = chunk.hidden.iter().flat_map(|hidden| [hidden.start, hidden.end]).collect();
+    assert!(hidden.is_sorted() && hidden.iter().all(|at| ends.contains(&(*at as usize))), "{hidden:?} of {ends:?}");
     frames
+}
+
+/// What a client makes of a compressed payload (RFC 7692, 7.2.2), which is shorter than that.
+fn inflated(payload: &[u8]) -> Vec<u8> {
+    /// A flush of the compressor, left out on the wire; behind it a block that is the last.
+    const TAIL: [u8; 9] = [0, 0, 0xff, 0xff, 1, 0, 0, 0xff, 0xff];
+    let mut whole = Vec::new();
+    let read = DeflateDecoder::new([payload, &TAIL].concat().as_slice()).read_to_end(&mut whole);
+    assert!(read.is_ok() && payload.len() < whole.len(), "{read:?} for {payload:02x?}");
+    whole
 }

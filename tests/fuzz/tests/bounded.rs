@@ -74,8 +74,13 @@ targets! {
     "endpoints" any_http_request_is_answered_and_the_next_one_too
     "entry" any_stored_entry_is_refused_or_shown_to_every_reader
     "stream" any_stretch_of_a_stream_is_refused_or_read_in_bounds
+    "script" any_answer_of_a_script_is_refused_or_what_a_script_says
+    "signal" any_signal_is_skipped_or_shown_to_every_reader
+    "topology" any_table_of_nodes_is_read_as_the_operator_reads_it
     "answer" any_answer_of_a_redis_server_is_refused_or_was_sent
     "nodes" any_table_of_nodes_is_refused_or_read_as_a_whole
+    "plan" any_cluster_is_left_what_it_serves
+    "fleet" any_report_leaves_those_with_people_where_they_are
     "manifest" any_manifest_is_refused_by_field_or_stays_accepted
 }
 

@@ -1,0 +1,122 @@
+//! What the operator decides of what it was told: the next step of a Redis Cluster, and who may go of a fleet.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use parlor_operator::redis::{
+    health::Health,
+    nodes::{Node, View},
+    plan::{Command, Member, Order, Shape, Step, next_step},
+    slots::{SLOTS, SlotSet},
+    upgrade::{self, Upgrade},
+};
+
+use crate::seed::{lines, split};
+
+/// Most commands of one step.
+const ORDERS: usize = 64;
+
+/// `shards replicas seconds` on the first line, where the seconds are how long it waits already; then a paragraph a pod:
+/// `name address host`, the lines of its `CLUSTER NODES`, which have spaces, and of its `INFO replication`, which have none.
+pub(crate) fn redis(data: &[u8]) {
+    let (head, pods) = split(data, b"\n");
+    let mut numbers = words(head).into_iter().map(|word| word.parse::<usize>().unwrap_or_default());
+    let mut next = || numbers.next().unwrap_or_default();
+    // As the schema of the ChatRoom bounds them.
+    let shape = Shape { shards: next().clamp(3, 64), replicas: next().min(3) };
+    let waited = Duration::from_secs(next() as u64);
+    let members = members(pods);
+    let step = next_step(shape, &members, waited);
+    let health = Health::of(shape, &members);
+    assert!(health.served <= SLOTS && health.replicated <= health.shards && health.shards <= health.answering);
+    let (well, ..) = health.verdict(shape, &step);
+    assert_eq!(well, step == Step::Settled);
+    match step {
+        Step::Settled => settled(shape, &members, &health),
+        Step::Wait(what) => assert!(!what.is_empty()),
+        Step::Run { why, orders } => {
+            assert!(!why.is_empty() && (1..=ORDERS).contains(&orders.len()), "{} orders: {why}", orders.len());
+            carried_out(&members, &orders);
+        }
+    }
+}
+
+/// Pods have names and addresses of their own.
+fn members(pods: &[u8]) -> Vec<Member> {
+    let mut members = BTreeMap::new();
+    let mut rest = pods;
+    while !rest.is_empty() {
+        let (pod, others) = split(rest, b"\n\n");
+        rest = others;
+        let (head, said) = split(pod, b"\n");
+        if let [pod, ip, host] = words(head).as_slice() {
+            let (table, info): (Vec<&[u8]>, Vec<&[u8]>) = lines(said).partition(|line| line.contains(&b' '));
+            let text = |lines: &[&[u8]]| String::from_utf8_lossy(&lines.join(&b'\n')).into_owned();
+            let view = View::parse(&text(&table), &text(&info)).ok();
+            let (pod, ip, host) = (pod.clone(), ip.clone(), host.clone());
+            members.entry(pod.clone()).or_insert(Member { pod, ip, host, view });
+        }
+    }
+    let mut addresses = BTreeSet::new();
+    members.into_values().filter(|member| addresses.insert(member.ip.clone())).collect()
+}
+
+fn words(line: &[u8]) -> Vec<String> {
+    String::from_utf8_lossy(line).split_whitespace().map(str::to_owned).collect()
+}
+
+/// Every slot is served by one of as many primaries as are wanted, and nobody is left that no pod is.
+fn settled(shape: Shape, members: &[Member], health: &Health) {
+    assert!(health.answering == members.len() && members.len() >= shape.servers());
+    assert_eq!((health.served, health.shards), (SLOTS, shape.shards));
+    let ids: BTreeSet<&str> = selves(members).map(|(_, me)| me.id.as_str()).collect();
+    for node in members.iter().filter_map(|member| member.view.as_ref()).flat_map(|view| &view.nodes) {
+        assert!(node.handshake || ids.contains(node.id.as_str()), "{} is remembered", node.id);
+    }
+    let outdated = members.iter().map(|member| member.pod.clone()).collect();
+    match upgrade::next(members, &outdated) {
+        Some(Upgrade::Restart(pod)) => assert!(outdated.contains(&pod)),
+        Some(Upgrade::HandOver(Order { pod, .. })) => {
+            assert!(selves(members).any(|(member, me)| member.pod == pod && me.primary.is_some()));
+        }
+        None => assert!(members.is_empty()),
+    }
+}
+
+fn selves(members: &[Member]) -> impl Iterator<Item = (&Member, &Node)> {
+    members.iter().filter_map(|member| Some((member, member.view.as_ref()?.myself())))
+}
+
+/// Orders go to servers that answer, and none takes anything from one that serves.
+fn carried_out(members: &[Member], orders: &[Order]) {
+    let serves = |node: &Node| node.primary.is_none() && !node.slots.is_empty();
+    let mut served = SlotSet::empty();
+    selves(members).filter(|(_, me)| serves(me)).for_each(|(_, me)| served.add(&me.slots));
+    for Order { pod, ip, command } in orders {
+        let found = selves(members).find(|(member, _)| member.pod == *pod && member.ip == *ip);
+        let (_, me) = found.unwrap_or_else(|| panic!("{pod} at {ip} does not answer"));
+        let known = |id: &str| selves(members).any(|(_, other)| other.id == id);
+        match command {
+            Command::Meet(address) => assert!(selves(members).any(|(member, _)| member.ip == *address)),
+            Command::AddSlots(slots) => {
+                assert!(
+                    !slots.is_empty() && slots.iter().all(|slot| !served.contains(slot)),
+                    "{slots:?} of {served:?}"
+                );
+                served.add(slots);
+            }
+            Command::Replicate(id) => {
+                assert!(me.id != *id && !serves(me), "{pod} copies {id}");
+                assert!(selves(members).any(|(_, other)| other.id == *id && serves(other)), "{id} serves nothing");
+            }
+            Command::Forget(id) => assert!(!known(id), "{id} lives"),
+            Command::Force | Command::Takeover => {
+                let primary = me.primary.as_deref();
+                assert!(primary.is_some_and(|id| !known(id)), "{pod} takes over from {primary:?}");
+            }
+            Command::HandOver => panic!("{pod} takes over for no reason"),
+        }
+    }
+}
