@@ -15,7 +15,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use futures::{SinkExt, StreamExt};
 use tokio::io::AsyncWriteExt;
-use tokio::net::{TcpStream, lookup_host};
+use tokio::net::{TcpSocket, TcpStream, lookup_host};
 use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -77,6 +77,20 @@ impl Socket {
             None => resolve(&request).await?,
         };
         let stream = timeout(PATIENCE, TcpStream::connect(address)).await.context("connect in time")??;
+        Self::over(stream, request).await
+    }
+
+    /// As [`Socket::dial`], with so few bytes that wait unread on this side: what is not read is the server's to keep.
+    pub async fn narrow(url: &str, bytes: u32) -> Result<Self> {
+        let request = url.into_client_request().with_context(|| format!("read the URL {url}"))?;
+        let socket = TcpSocket::new_v4().context("make a socket")?;
+        socket.set_recv_buffer_size(bytes).context("set SO_RCVBUF")?;
+        let address = resolve(&request).await?;
+        let stream = timeout(PATIENCE, socket.connect(address)).await.context("connect in time")??;
+        Self::over(stream, request).await
+    }
+
+    async fn over(stream: TcpStream, request: Request) -> Result<Self> {
         stream.set_nodelay(true).context("set TCP_NODELAY")?;
         // tungstenite reserves its read buffer for each connection; the audit has thousands.
         let config = WebSocketConfig::default().read_buffer_size(8 * 1024);

@@ -8,6 +8,7 @@ mod matching;
 mod multiperson;
 mod native;
 mod onlyone;
+mod pressure;
 mod relay;
 mod rooms;
 mod timers;

@@ -218,7 +218,7 @@ w > POST /tk
 w < 404 "*"
 "#;
 
-fn with_tokens(table: &str) -> String {
+pub(crate) fn with_tokens(table: &str) -> String {
     TOKENS.iter().fold(table.replace("LONG", &"long".repeat(200)), |table, (name, token)| table.replace(name, token))
 }
 
