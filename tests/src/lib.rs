@@ -1,6 +1,7 @@
 //! What the scenarios in `tests/` stand on: real processes, real clients, honest checks.
 
 pub mod audit;
+pub mod bus;
 pub mod client;
 pub mod cluster;
 pub mod control_plane;
@@ -12,4 +13,5 @@ pub mod mistakes;
 pub mod mutants;
 pub mod programs;
 pub mod redis;
+pub mod stage;
 pub mod table;

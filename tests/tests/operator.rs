@@ -1,13 +1,11 @@
 //! The operator against a real API server and real controllers; the node, and what gateways answer, are played.
 
-use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use k8s_openapi::api::apps::v1::{ReplicaSet, StatefulSet};
-use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret, Service, ServiceAccount};
-use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy};
+use k8s_openapi::api::apps::v1::ReplicaSet;
+use k8s_openapi::api::core::v1::{Pod, Secret, Service};
+use k8s_openapi::api::networking::v1::Ingress;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use k8s_openapi::jiff::Timestamp;
@@ -16,199 +14,15 @@ use kube::core::DynamicObject;
 use kube::runtime::wait::{await_condition, conditions};
 use kube::{Api, Client, ResourceExt};
 use parlor_crds::ChatRoom;
-use parlor_operator::args::{RoomName, Settings};
+use parlor_operator::args::RoomName;
 use parlor_operator::explain::explain;
 use parlor_operator::reconcile::observed::is_ready;
-use parlor_operator::run::{self, RunError};
 use parlor_tests::control_plane::ControlPlane;
-use parlor_tests::kubelet::Kubelet;
-use serde_json::{Value, json};
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
+use parlor_tests::stage::{Operator, PATIENCE, Stage, external, missing};
+use serde_json::json;
 
-const PATIENCE: Duration = Duration::from_secs(60);
 /// Several passes at rest.
 const QUIET: Duration = Duration::from_secs(16);
-
-/// An operator for one namespace, stopped when dropped.
-struct Operator {
-    stop: CancellationToken,
-    task: JoinHandle<Result<(), RunError>>,
-}
-
-impl Operator {
-    fn start(client: Client, namespace: &str) -> Self {
-        let settings = Settings {
-            watch_namespaces: vec![namespace.to_owned()],
-            gateway_image: "parlor-gateway:test".into(),
-            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
-            lease_namespace: namespace.to_owned(),
-        };
-        let stop = CancellationToken::new();
-        let task = tokio::spawn(run::operate(client, settings, stop.clone()));
-        Self { stop, task }
-    }
-
-    async fn stop(mut self) -> Result<()> {
-        self.stop.cancel();
-        (&mut self.task).await.context("join the operator")?.context("stop the operator")
-    }
-}
-
-impl Drop for Operator {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-/// A namespace with an operator and a node of its own.
-struct Stage {
-    client: Client,
-    namespace: String,
-    kubelet: Kubelet,
-    operator: Operator,
-}
-
-impl Stage {
-    async fn set(name: &str, network: u8) -> Result<Self> {
-        let plane = ControlPlane::shared().await?;
-        plane.install_crd().await?;
-        let namespace = plane.namespace(name).await?;
-        let client = plane.client().await?;
-        let kubelet = Kubelet::start(client.clone(), &namespace, network).await?;
-        let operator = Operator::start(client.clone(), &namespace);
-        Ok(Self { client, namespace, kubelet, operator })
-    }
-
-    fn api<K>(&self) -> Api<K>
-    where
-        K: kube::Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>,
-    {
-        Api::namespaced(self.client.clone(), &self.namespace)
-    }
-
-    async fn create(&self, spec: Value) -> Result<()> {
-        let room = json!({
-            "apiVersion": "parlor.chat/v1alpha1", "kind": "ChatRoom", "metadata": { "name": "lobby" }, "spec": spec,
-        });
-        let room: ChatRoom = serde_json::from_value(room)?;
-        self.api::<ChatRoom>().create(&PostParams::default(), &room).await.context("create the ChatRoom")?;
-        Ok(())
-    }
-
-    async fn change(&self, patch: Value) -> Result<()> {
-        let patch = Patch::Merge(json!({ "spec": patch }));
-        self.api::<ChatRoom>().patch("lobby", &PatchParams::default(), &patch).await.context("change the ChatRoom")?;
-        Ok(())
-    }
-
-    async fn room(&self) -> Result<ChatRoom> {
-        self.api::<ChatRoom>().get("lobby").await.context("read the ChatRoom")
-    }
-
-    /// Waits until `is_so` says nothing is missing; otherwise fails with what is.
-    async fn until(&self, mut is_so: impl AsyncFnMut(&Self) -> Result<Option<String>>) -> Result<()> {
-        let start = Instant::now();
-        loop {
-            let Some(missing) = is_so(self).await? else { return Ok(()) };
-            if start.elapsed() > PATIENCE {
-                let status = serde_json::to_string_pretty(&self.room().await?.status)?;
-                anyhow::bail!("not within {PATIENCE:?}: {missing}\n{status}");
-            }
-            tokio::time::sleep(Duration::from_millis(200)).await;
-        }
-    }
-
-    async fn until_ready(&self) -> Result<()> {
-        self.until(async |stage| Ok(missing(&stage.room().await?, "Ready", "True"))).await
-    }
-
-    async fn until_reason(&self, condition: &str, reason: &str) -> Result<()> {
-        self.until(async |stage| {
-            let room = stage.room().await?;
-            let found = conditions_of(&room).remove(condition).map(|(_, reason)| reason).unwrap_or_default();
-            Ok((found != reason).then(|| format!("{condition} is {found}, not {reason}")))
-        })
-        .await
-    }
-
-    /// Serving gateways, neither draining nor gone.
-    async fn gateways(&self) -> Result<Vec<Pod>> {
-        let found =
-            self.api::<Pod>().list(&ListParams::default().labels("app.kubernetes.io/component=gateway")).await?;
-        let serves = |pod: &Pod| {
-            pod.metadata.deletion_timestamp.is_none() && !pod.annotations().contains_key("parlor.chat/draining-since")
-        };
-        Ok(found.items.into_iter().filter(serves).collect())
-    }
-
-    async fn until_gateways(&self, wanted: usize) -> Result<()> {
-        self.until(async |stage| {
-            let (found, all) = (stage.gateways().await?.len(), stage.pods("gateway").await?.len());
-            Ok((found != wanted || all != wanted).then(|| format!("{found} of {all} gateways serve, wanted {wanted}")))
-        })
-        .await
-    }
-
-    async fn pods(&self, component: &str) -> Result<Vec<Pod>> {
-        let labels = format!("app.kubernetes.io/component={component}");
-        Ok(self.api::<Pod>().list(&ListParams::default().labels(&labels)).await?.items)
-    }
-
-    /// Version of everything that the operator owns, and of the ChatRoom.
-    async fn versions(&self) -> Result<BTreeMap<String, String>> {
-        let mut versions = BTreeMap::new();
-        self.add_versions::<Service>(&mut versions).await?;
-        self.add_versions::<ConfigMap>(&mut versions).await?;
-        self.add_versions::<ServiceAccount>(&mut versions).await?;
-        self.add_versions::<PodDisruptionBudget>(&mut versions).await?;
-        self.add_versions::<NetworkPolicy>(&mut versions).await?;
-        self.add_versions::<Ingress>(&mut versions).await?;
-        self.add_versions::<ReplicaSet>(&mut versions).await?;
-        self.add_versions::<StatefulSet>(&mut versions).await?;
-        self.add_versions::<Pod>(&mut versions).await?;
-        let secret = self.api::<Secret>().get("lobby-keys").await?;
-        versions.insert("Secret/lobby-keys".into(), secret.resource_version().unwrap_or_default());
-        versions.insert("ChatRoom/lobby".into(), self.room().await?.resource_version().unwrap_or_default());
-        Ok(versions)
-    }
-
-    async fn add_versions<K>(&self, versions: &mut BTreeMap<String, String>) -> Result<()>
-    where
-        K: kube::Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
-            + Clone
-            + std::fmt::Debug
-            + serde::de::DeserializeOwned,
-    {
-        let labels = ListParams::default().labels("app.kubernetes.io/managed-by=parlor-operator");
-        for object in self.api::<K>().list(&labels).await?.items {
-            let id = format!("{}/{}", K::kind(&()), object.name_any());
-            versions.insert(id, object.resource_version().unwrap_or_default());
-        }
-        Ok(())
-    }
-}
-
-fn conditions_of(room: &ChatRoom) -> BTreeMap<String, (String, String)> {
-    let all = room.status.iter().flat_map(|status| &status.conditions);
-    all.map(|one| (one.type_.clone(), (one.status.clone(), one.reason.clone()))).collect()
-}
-
-fn missing(room: &ChatRoom, condition: &str, status: &str) -> Option<String> {
-    let found = conditions_of(room).remove(condition);
-    let seen = room.status.as_ref().and_then(|status| status.observed_generation) == room.metadata.generation;
-    let is_so = seen && found.as_ref().is_some_and(|(found, _)| found == status);
-    (!is_so).then(|| format!("{condition} is {found:?}, seen {seen}"))
-}
-
-/// A spec that needs no Redis of ours.
-fn external(more: Value) -> Value {
-    let mut spec = json!({ "redis": { "external": { "seeds": ["redis.example:6379"] } } });
-    if let (Some(spec), Some(more)) = (spec.as_object_mut(), more.as_object()) {
-        spec.extend(more.clone());
-    }
-    spec
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_chatroom_becomes_ready_and_then_nothing_is_written() -> Result<()> {

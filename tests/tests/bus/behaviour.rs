@@ -12,10 +12,13 @@ use parlor_gateway::{
     bus::{AppendError, Appended, Batch, Head, Health, Offset, Partition, Record, SEED_SKIP, Seed, memory::Memory},
     rooms::{Entry, Epoch, Post, RoomName, Signal},
 };
-use parlor_tests::redis::{RedisCluster, RedisNode};
+use parlor_tests::{
+    bus::{HISTORY, connect},
+    redis::{RedisCluster, RedisNode},
+};
 use tokio::time::{sleep, timeout};
 
-use super::{Gateway, HISTORY, connect, post, room, say};
+use super::{Gateway, post, room, say};
 
 /// Reads on from `from` until `enough`, over calls that bring nothing or fail.
 async fn follow(

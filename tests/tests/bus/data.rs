@@ -13,12 +13,13 @@ use parlor_gateway::bus::{
     redis::{Redis, Settings, StartError, Tls},
 };
 use parlor_tests::{
+    bus::{connect, settings},
     link::{Link, State},
     redis::{RedisNode, Reply, eventually, free_port},
 };
 use tokio::time::sleep;
 
-use super::{connect, post, room, say, settings};
+use super::{post, room, say};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_members_of_a_dead_gateway_go_with_its_lease() -> Result<()> {

@@ -15,10 +15,13 @@ use parlor_gateway::{
     bus::{AppendError, Appended, Health, Offset, Partition, Record, SEED_SKIP, Seed, redis::slot},
     rooms::{Epoch, Post, RoomName},
 };
-use parlor_tests::redis::{RedisCluster, RedisNode, eventually};
+use parlor_tests::{
+    bus::connect,
+    redis::{RedisCluster, RedisNode, eventually},
+};
 use tokio::{task::JoinHandle, time::sleep};
 
-use super::{Gateway, connect, post};
+use super::{Gateway, post};
 
 /// A room whose partition lies in the first shard's third of the slots, which the tests hit.
 fn hit_room(n: usize) -> RoomName {

@@ -5,19 +5,14 @@ mod behaviour;
 mod data;
 mod failover;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use anyhow::Result;
 use parlor_gateway::{
-    bus::{
-        Appended, Bus, History, Partition,
-        redis::{Redis, Settings},
-    },
+    bus::{Appended, Bus, Partition},
     rooms::{Author, Content, Origin, Post, ProtocolId, RoomName},
 };
 use serde_json::value::RawValue;
-
-const HISTORY: History = History { messages: 300, age: Duration::from_secs(3600) };
 
 type Gateway = Arc<dyn Bus>;
 
@@ -43,20 +38,4 @@ fn post(room: &RoomName, author: &str, key: &str, text: &str) -> Post {
 async fn say(bus: &Gateway, room: &RoomName, author: &str, key: &str) -> Result<Appended> {
     let group = [post(room, author, key, key)];
     Ok(bus.append(Partition::of(room), &group).await?.remove(0)?)
-}
-
-fn settings(seeds: Vec<String>, gateway: &str) -> Settings {
-    Settings {
-        seeds,
-        username: None,
-        password: None,
-        tls: None,
-        prefix: "ns/chat".into(),
-        history: HISTORY,
-        gateway: gateway.into(),
-    }
-}
-
-async fn connect(seeds: Vec<String>, gateway: &str) -> Result<Gateway> {
-    Ok(Arc::new(Redis::connect(settings(seeds, gateway)).await?))
 }

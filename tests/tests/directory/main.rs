@@ -4,20 +4,17 @@ mod pairs;
 mod people;
 mod social;
 
-use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
+use std::{future::Future, pin::Pin, sync::Arc};
 
 use anyhow::Result;
 use parlor_gateway::{
-    bus::{
-        Bus, History,
-        memory::Memory,
-        redis::{Redis, Settings},
-    },
+    bus::{Bus, memory::Memory},
     rooms::Origin,
 };
-use parlor_tests::redis::{RedisCluster, RedisNode};
-
-const HISTORY: History = History { messages: 100, age: Duration::from_secs(60) };
+use parlor_tests::{
+    bus::{HISTORY, connect},
+    redis::{RedisCluster, RedisNode},
+};
 
 type Gateway = Arc<dyn Bus>;
 
@@ -38,21 +35,6 @@ async fn all(a: Gateway, b: Gateway) -> Result<()> {
         behaviour(a.clone(), b.clone()).await.map_err(|error| error.context(name))?;
     }
     Ok(())
-}
-
-async fn connect(seeds: Vec<String>, gateway: &str) -> Result<Gateway> {
-    Ok(Arc::new(
-        Redis::connect(Settings {
-            seeds,
-            username: None,
-            password: None,
-            tls: None,
-            prefix: "ns/chat".into(),
-            history: HISTORY,
-            gateway: gateway.into(),
-        })
-        .await?,
-    ))
 }
 
 #[tokio::test]

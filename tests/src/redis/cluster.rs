@@ -1,0 +1,151 @@
+//! A cluster of servers: formed, healed, and its slots moved, by commands alone.
+
+use anyhow::{Context, Result};
+
+use super::{RedisNode, Reply, eventually};
+
+/// Slots of a Redis Cluster.
+const SLOTS: usize = 16384;
+
+/// A Redis Cluster: the first `shards` nodes start as primaries, the rest as their replicas in turn.
+#[derive(Debug)]
+pub struct RedisCluster {
+    pub nodes: Vec<RedisNode>,
+    shards: usize,
+}
+
+impl RedisCluster {
+    /// Starts and forms a cluster; returns when every replica follows and every server says ok.
+    pub fn start(shards: usize, replicas: usize) -> Result<Self> {
+        Self::launch(shards, replicas, false)
+    }
+
+    /// As [`Self::start`], of servers that keep their data over a restart.
+    pub fn durable(shards: usize, replicas: usize) -> Result<Self> {
+        Self::launch(shards, replicas, true)
+    }
+
+    fn launch(shards: usize, replicas: usize, durable: bool) -> Result<Self> {
+        let number = shards * (1 + replicas);
+        let nodes = (0..number).map(|_| RedisNode::launch(true, durable)).collect::<Result<Vec<_>>>()?;
+        let cluster = Self { nodes, shards };
+        cluster.form()?;
+        Ok(cluster)
+    }
+
+    fn form(&self) -> Result<()> {
+        for (index, node) in self.nodes.iter().enumerate() {
+            node.call(&["CLUSTER", "SET-CONFIG-EPOCH", &(index + 1).to_string()])?;
+            if index < self.shards {
+                let (first, last) = (index * SLOTS / self.shards, (index + 1) * SLOTS / self.shards - 1);
+                node.call(&["CLUSTER", "ADDSLOTSRANGE", &first.to_string(), &last.to_string()])?;
+            }
+            let (port, bus_port) = (node.port().to_string(), node.bus_port().to_string());
+            self.nodes[0].call(&["CLUSTER", "MEET", "127.0.0.1", &port, &bus_port])?;
+        }
+        let known = format!("cluster_known_nodes:{}", self.nodes.len());
+        let knows = |node: &RedisNode| {
+            node.call(&["CLUSTER", "INFO"]).is_ok_and(|info| info.text().lines().any(|line| line.trim() == known))
+        };
+        eventually("that all servers know each other", || self.nodes.iter().all(knows))?;
+        for (index, node) in self.nodes.iter().enumerate().skip(self.shards) {
+            let primary = self.nodes[index % self.shards].id()?;
+            eventually("that a replica follows", || node.call(&["CLUSTER", "REPLICATE", &primary]).is_ok())?;
+        }
+        self.healthy()
+    }
+
+    /// Waits until every running server says ok and every replica has its link.
+    pub fn healthy(&self) -> Result<()> {
+        let ok = |node: &RedisNode| {
+            let state = node.call(&["CLUSTER", "INFO"]);
+            let linked = node.says("replication", "role:master") || node.says("replication", "master_link_status:up");
+            linked && state.is_ok_and(|state| state.text().contains("cluster_state:ok"))
+        };
+        eventually("that the cluster is healthy", || self.running().all(ok))
+    }
+
+    /// Waits until all servers run, agree on one primary a shard, and every other server is a replica in sync.
+    pub fn replicated(&self) -> Result<()> {
+        let in_sync = |node: &RedisNode| {
+            let info = node.call(&["INFO", "replication"]);
+            let info = info.as_ref().map(Reply::text).unwrap_or_default();
+            let copies = info.lines().filter(|line| line.starts_with("slave") && line.contains("state=online")).count();
+            if info.contains("role:master") { Some(copies) } else { info.contains("link_status:up").then_some(0) }
+        };
+        let replicas = self.nodes.len() - self.shards;
+        eventually("that every shard is replicated", || {
+            let copies: Vec<_> = self.running().filter_map(in_sync).collect();
+            let primaries = copies.iter().filter(|copies| **copies > 0).count();
+            copies.len() == self.nodes.len() && primaries == self.shards && copies.iter().sum::<usize>() == replicas
+        })?;
+        self.healthy()
+    }
+
+    fn running(&self) -> impl Iterator<Item = &RedisNode> {
+        self.nodes.iter().filter(|node| node.runs())
+    }
+
+    /// The port of every server.
+    pub fn ports(&self) -> Vec<u16> {
+        self.nodes.iter().map(|node| node.port()).collect()
+    }
+
+    /// `host:port` of every server.
+    pub fn seeds(&self) -> Vec<String> {
+        self.nodes.iter().map(RedisNode::address).collect()
+    }
+
+    /// Index of the server that is primary of a slot now, as the servers themselves say.
+    pub fn primary(&self, slot: u16) -> Result<usize> {
+        let owner = self.running().find_map(|node| {
+            let nodes = node.call(&["CLUSTER", "NODES"]).ok()?;
+            let mine = nodes.text().lines().find(|line| line.contains("myself,master"))?.to_owned();
+            let ranges = mine.split(' ').skip(8).filter_map(|range| {
+                let (first, last) = range.split_once('-').unwrap_or((range, range));
+                Some(first.parse::<u16>().ok()?..=last.parse().ok()?)
+            });
+            ranges.into_iter().any(|range| range.contains(&slot)).then_some(node.port())
+        });
+        self.nodes.iter().position(|node| Some(node.port()) == owner).context("no running server is the slot's primary")
+    }
+
+    /// Index of a running replica of the server at `primary`.
+    pub fn replica(&self, primary: usize) -> Result<usize> {
+        let port = format!("master_port:{}", self.nodes[primary].port());
+        let follows = |node: &RedisNode| node.runs() && node.says("replication", &port);
+        self.nodes.iter().position(follows).context("the primary has no running replica")
+    }
+
+    /// Makes a replica the primary of its shard without losing anything.
+    pub fn failover(&self, replica: usize) -> Result<()> {
+        let node = &self.nodes[replica];
+        node.call(&["CLUSTER", "FAILOVER"])?;
+        eventually("that the replica is the primary", || node.says("replication", "role:master"))
+    }
+
+    /// Moves the keys of a slot to another primary, and stops before the slot itself is handed over.
+    pub fn move_keys(&self, slot: u16, to: usize) -> Result<()> {
+        let from = self.primary(slot)?;
+        let (source, target, slot) = (&self.nodes[from], &self.nodes[to], slot.to_string());
+        target.call(&["CLUSTER", "SETSLOT", &slot, "IMPORTING", &source.id()?])?;
+        source.call(&["CLUSTER", "SETSLOT", &slot, "MIGRATING", &target.id()?])?;
+        let port = target.port().to_string();
+        loop {
+            let Reply::List(keys) = source.call(&["CLUSTER", "GETKEYSINSLOT", &slot, "1"])? else { break };
+            let Some(key) = keys.first() else { break };
+            source.call(&["MIGRATE", "127.0.0.1", &port, key.text(), "0", "5000"])?;
+        }
+        Ok(())
+    }
+
+    /// Hands a slot over whose keys have moved.
+    pub fn move_slot(&self, slot: u16, to: usize) -> Result<()> {
+        let (from, id) = (self.primary(slot)?, self.nodes[to].id()?);
+        let slot_text = slot.to_string();
+        for index in [to, from] {
+            self.nodes[index].call(&["CLUSTER", "SETSLOT", &slot_text, "NODE", &id])?;
+        }
+        eventually("that the slot has moved", || self.primary(slot).is_ok_and(|primary| primary == to))
+    }
+}

@@ -1,0 +1,217 @@
+//! A namespace of a real API server with an operator and a node of its own, and a ChatRoom `lobby` in it.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use k8s_openapi::api::apps::v1::{ReplicaSet, StatefulSet};
+use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret, Service, ServiceAccount};
+use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use kube::api::{ListParams, Patch, PatchParams, PostParams};
+use kube::{Api, Client, ResourceExt};
+use parlor_crds::ChatRoom;
+use parlor_operator::args::Settings;
+use parlor_operator::run::{self, RunError};
+use serde_json::{Value, json};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::control_plane::ControlPlane;
+use crate::kubelet::Kubelet;
+
+/// How long anything may take that the operator is to bring about.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// An operator for one namespace, stopped when dropped.
+pub struct Operator {
+    stop: CancellationToken,
+    task: JoinHandle<Result<(), RunError>>,
+}
+
+impl Operator {
+    /// Starts it; it must win the namespace's lease before it does anything.
+    pub fn start(client: Client, namespace: &str) -> Self {
+        let settings = Settings {
+            watch_namespaces: vec![namespace.to_owned()],
+            gateway_image: "parlor-gateway:test".into(),
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            lease_namespace: namespace.to_owned(),
+        };
+        let stop = CancellationToken::new();
+        let task = tokio::spawn(run::operate(client, settings, stop.clone()));
+        Self { stop, task }
+    }
+
+    /// Stops it, and gives up the lease.
+    pub async fn stop(mut self) -> Result<()> {
+        self.stop.cancel();
+        (&mut self.task).await.context("join the operator")?.context("stop the operator")
+    }
+}
+
+impl Drop for Operator {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// A namespace with an operator and a node of its own.
+pub struct Stage {
+    pub client: Client,
+    pub namespace: String,
+    pub kubelet: Kubelet,
+    pub operator: Operator,
+}
+
+impl Stage {
+    /// Makes the namespace `name`; its node gives out addresses of `network`, which no other stage has.
+    pub async fn set(name: &str, network: u8) -> Result<Self> {
+        let plane = ControlPlane::shared().await?;
+        plane.install_crd().await?;
+        let namespace = plane.namespace(name).await?;
+        let client = plane.client().await?;
+        let kubelet = Kubelet::start(client.clone(), &namespace, network).await?;
+        let operator = Operator::start(client.clone(), &namespace);
+        Ok(Self { client, namespace, kubelet, operator })
+    }
+
+    /// Objects of a kind in the namespace.
+    pub fn api<K>(&self) -> Api<K>
+    where
+        K: kube::Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>,
+    {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    /// Creates the ChatRoom.
+    pub async fn create(&self, spec: Value) -> Result<()> {
+        let room = json!({
+            "apiVersion": "parlor.chat/v1alpha1", "kind": "ChatRoom", "metadata": { "name": "lobby" }, "spec": spec,
+        });
+        let room: ChatRoom = serde_json::from_value(room)?;
+        self.api::<ChatRoom>().create(&PostParams::default(), &room).await.context("create the ChatRoom")?;
+        Ok(())
+    }
+
+    /// Merges `patch` into the ChatRoom's spec.
+    pub async fn change(&self, patch: Value) -> Result<()> {
+        let patch = Patch::Merge(json!({ "spec": patch }));
+        self.api::<ChatRoom>().patch("lobby", &PatchParams::default(), &patch).await.context("change the ChatRoom")?;
+        Ok(())
+    }
+
+    /// The ChatRoom as it is now.
+    pub async fn room(&self) -> Result<ChatRoom> {
+        self.api::<ChatRoom>().get("lobby").await.context("read the ChatRoom")
+    }
+
+    /// Waits until `is_so` says nothing is missing; otherwise fails with what is.
+    pub async fn until(&self, mut is_so: impl AsyncFnMut(&Self) -> Result<Option<String>>) -> Result<()> {
+        let start = Instant::now();
+        loop {
+            let Some(missing) = is_so(self).await? else { return Ok(()) };
+            if start.elapsed() > PATIENCE {
+                let status = serde_json::to_string_pretty(&self.room().await?.status)?;
+                anyhow::bail!("not within {PATIENCE:?}: {missing}\n{status}");
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+
+    /// Waits until the ChatRoom is ready as it is written now.
+    pub async fn until_ready(&self) -> Result<()> {
+        self.until(async |stage| Ok(missing(&stage.room().await?, "Ready", "True"))).await
+    }
+
+    /// Waits until a condition has this reason.
+    pub async fn until_reason(&self, condition: &str, reason: &str) -> Result<()> {
+        self.until(async |stage| {
+            let room = stage.room().await?;
+            let found = conditions_of(&room).remove(condition).map(|(_, reason)| reason).unwrap_or_default();
+            Ok((found != reason).then(|| format!("{condition} is {found}, not {reason}")))
+        })
+        .await
+    }
+
+    /// Serving gateways, neither draining nor gone.
+    pub async fn gateways(&self) -> Result<Vec<Pod>> {
+        let found =
+            self.api::<Pod>().list(&ListParams::default().labels("app.kubernetes.io/component=gateway")).await?;
+        let serves = |pod: &Pod| {
+            pod.metadata.deletion_timestamp.is_none() && !pod.annotations().contains_key("parlor.chat/draining-since")
+        };
+        Ok(found.items.into_iter().filter(serves).collect())
+    }
+
+    /// Waits until there are so many gateways, and all serve.
+    pub async fn until_gateways(&self, wanted: usize) -> Result<()> {
+        self.until(async |stage| {
+            let (found, all) = (stage.gateways().await?.len(), stage.pods("gateway").await?.len());
+            Ok((found != wanted || all != wanted).then(|| format!("{found} of {all} gateways serve, wanted {wanted}")))
+        })
+        .await
+    }
+
+    /// Pods of a component: `gateway` or `redis`.
+    pub async fn pods(&self, component: &str) -> Result<Vec<Pod>> {
+        let labels = format!("app.kubernetes.io/component={component}");
+        Ok(self.api::<Pod>().list(&ListParams::default().labels(&labels)).await?.items)
+    }
+
+    /// Version of everything that the operator owns, and of the ChatRoom.
+    pub async fn versions(&self) -> Result<BTreeMap<String, String>> {
+        let mut versions = BTreeMap::new();
+        self.add_versions::<Service>(&mut versions).await?;
+        self.add_versions::<ConfigMap>(&mut versions).await?;
+        self.add_versions::<ServiceAccount>(&mut versions).await?;
+        self.add_versions::<PodDisruptionBudget>(&mut versions).await?;
+        self.add_versions::<NetworkPolicy>(&mut versions).await?;
+        self.add_versions::<Ingress>(&mut versions).await?;
+        self.add_versions::<ReplicaSet>(&mut versions).await?;
+        self.add_versions::<StatefulSet>(&mut versions).await?;
+        self.add_versions::<Pod>(&mut versions).await?;
+        let secret = self.api::<Secret>().get("lobby-keys").await?;
+        versions.insert("Secret/lobby-keys".into(), secret.resource_version().unwrap_or_default());
+        versions.insert("ChatRoom/lobby".into(), self.room().await?.resource_version().unwrap_or_default());
+        Ok(versions)
+    }
+
+    async fn add_versions<K>(&self, versions: &mut BTreeMap<String, String>) -> Result<()>
+    where
+        K: kube::Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
+            + Clone
+            + std::fmt::Debug
+            + serde::de::DeserializeOwned,
+    {
+        let labels = ListParams::default().labels("app.kubernetes.io/managed-by=parlor-operator");
+        for object in self.api::<K>().list(&labels).await?.items {
+            let id = format!("{}/{}", K::kind(&()), object.name_any());
+            versions.insert(id, object.resource_version().unwrap_or_default());
+        }
+        Ok(())
+    }
+}
+
+fn conditions_of(room: &ChatRoom) -> BTreeMap<String, (String, String)> {
+    let all = room.status.iter().flat_map(|status| &status.conditions);
+    all.map(|one| (one.type_.clone(), (one.status.clone(), one.reason.clone()))).collect()
+}
+
+/// What a condition of the ChatRoom is instead of `status`, or that it is of an older spec.
+pub fn missing(room: &ChatRoom, condition: &str, status: &str) -> Option<String> {
+    let found = conditions_of(room).remove(condition);
+    let seen = room.status.as_ref().and_then(|status| status.observed_generation) == room.metadata.generation;
+    let is_so = seen && found.as_ref().is_some_and(|(found, _)| found == status);
+    (!is_so).then(|| format!("{condition} is {found:?}, seen {seen}"))
+}
+
+/// A spec with these fields that needs no Redis of ours.
+pub fn external(more: Value) -> Value {
+    let mut spec = json!({ "redis": { "external": { "seeds": ["redis.example:6379"] } } });
+    if let (Some(spec), Some(more)) = (spec.as_object_mut(), more.as_object()) {
+        spec.extend(more.clone());
+    }
+    spec
+}
