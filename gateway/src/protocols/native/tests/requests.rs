@@ -1,145 +1,14 @@
-//! What a native client sends and what it gets, as tables.
-
-use std::sync::Arc;
+//! What is asked and said in a room, and what is refused.
 
 use proptest::prelude::*;
 
-use super::{ENCODING, Native, Settings, encoding::NativeEncoding, identity};
+use super::{ada, error, peer};
 use crate::{
     bus::AppendError,
-    fanout::session::{Answer, Gap, Input, PostError, Posted, Presence},
-    protocols::{
-        Handshake, Protocol,
-        script::{Peer, UNIX, entry, frames, joined, name, person, presence_frames, signal_frames, texts},
-    },
-    rooms::{Epoch, Origin, ProtocolId, Signal},
+    fanout::session::{Answer, Input, PostError, Posted},
+    protocols::script::{UNIX, entry, name, person},
+    rooms::{Epoch, ProtocolId},
 };
-
-const KEY: &[u8] = b"signing key";
-
-fn peer_with(anonymous: bool, rooms: Option<&[&str]>) -> Peer {
-    let rooms = rooms.map(|rooms| rooms.iter().map(|room| name(room)).collect());
-    let native = Native::new(Settings { key: Arc::from(KEY), anonymous, rooms });
-    let headers = http::HeaderMap::new();
-    let handshake = Handshake { target: "/chat", headers: &headers, public_url: "http://h", unix: UNIX };
-    Peer::new(native.accept(&handshake).unwrap())
-}
-
-fn peer() -> Peer {
-    peer_with(true, None)
-}
-
-/// A peer who is ada and in room lobby.
-fn ada() -> Peer {
-    let mut peer = peer();
-    assert_eq!(
-        peer.text(r#"{"op":"join","room":"lobby","name":"ada"}"#),
-        ["join lobby as ada encoding 8 presence announce"]
-    );
-    peer.joined("lobby", 7);
-    peer
-}
-
-fn you(name: &str) -> (String, String) {
-    let id = identity::new_id(KEY, Origin { gateway: 7, connection: 1 });
-    let token = identity::token(KEY, &person(&id, name));
-    (format!(r#""you":{{"id":"{id}","name":"{name}","token":"{token}"}}"#), token)
-}
-
-fn error(id: &str, code: &str, message: &str) -> [String; 2] {
-    [format!("refused {code}"), format!(r#"{{"op":"error",{id}"code":"{code}","message":"{message}"}}"#)]
-}
-
-#[test]
-fn joining_tells_where_the_room_stands_and_who_one_is() {
-    let mut peer = peer();
-    assert_eq!(
-        peer.text(r#"{"op":"join","id":1,"room":"lobby","name":"ada","more":{"x":[]}}"#),
-        ["join lobby as ada encoding 8 presence announce"]
-    );
-    let (you, _) = you("ada");
-    assert_eq!(
-        peer.joined("lobby", 131),
-        [format!(
-            r#"{{"op":"joined","id":1,"room":"lobby","epoch":"5","seq":131,{you},"members":3,"recovered":false}}"#
-        )]
-    );
-}
-
-#[test]
-fn a_token_keeps_the_id_across_reconnects() {
-    let mut peer = peer();
-    let token = identity::token(KEY, &person("u1", "ada"));
-    let resume = format!(r#"{{"op":"join","id":1,"room":"lobby","epoch":"k3","after":118,"token":"{token}"}}"#);
-    assert_eq!(peer.text(&resume), ["join lobby as ada encoding 8 after 723:118 presence announce"]);
-    let mut answer = joined("lobby", 131);
-    answer.recovered = true;
-    assert_eq!(
-        peer.input(Input::Answer(Answer::Joined(answer))),
-        [format!(
-            r#"{{"op":"joined","id":1,"room":"lobby","epoch":"5","seq":131,"you":{{"id":"u1","name":"ada","token":"{token}"}},"members":3,"recovered":true}}"#
-        )]
-    );
-}
-
-#[test]
-fn a_gap_follows_the_join_that_could_not_recover_all() {
-    for (to, shape) in [(Some(125), r#""from":119,"to":125"#), (None, r#""from":119"#)] {
-        let mut peer = peer();
-        peer.text(r#"{"op":"join","room":"lobby","name":"ada","epoch":"k3","after":118}"#);
-        let mut answer = joined("lobby", 131);
-        answer.gap = Some(Gap { from: 119, to });
-        let lines = peer.input(Input::Answer(Answer::Joined(answer)));
-        assert_eq!(lines[1], format!(r#"{{"op":"gap","room":"lobby","epoch":"5",{shape}}}"#));
-    }
-}
-
-#[test]
-fn a_connection_is_one_person() {
-    let mut peer = ada();
-    let changed = error(r#""id":1,"#, "bad_request", "a connection is one person: another needs another connection");
-    assert_eq!(peer.text(r#"{"op":"join","id":1,"room":"b","name":"bob"}"#), changed);
-    let other = identity::token(KEY, &person("u9", "ada"));
-    assert_eq!(peer.text(&format!(r#"{{"op":"join","id":1,"room":"b","token":"{other}"}}"#)), changed);
-    assert_eq!(peer.text(r#"{"op":"join","room":"b"}"#), ["join b as ada encoding 8 presence announce"]);
-}
-
-#[test]
-fn without_anonymous_people_only_a_valid_token_lets_in() {
-    let mut peer = peer_with(false, None);
-    let refused = error("", "unauthorized", "joining takes a valid token");
-    assert_eq!(peer.text(r#"{"op":"join","room":"lobby","name":"ada"}"#), refused);
-    assert_eq!(peer.text(r#"{"op":"join","room":"lobby","name":"ada","token":"a.b.c"}"#), refused);
-    let token = identity::token(KEY, &person("u1", "ada"));
-    assert_eq!(
-        peer.text(&format!(r#"{{"op":"join","room":"lobby","name":"eve","token":"{token}"}}"#)),
-        error("", "unauthorized", "the token is for another name")
-    );
-    assert_eq!(
-        peer.text(&format!(r#"{{"op":"join","room":"lobby","token":"{token}"}}"#)),
-        ["join lobby as ada encoding 8 presence announce"]
-    );
-}
-
-#[test]
-fn a_token_of_another_key_makes_a_new_anonymous_person() {
-    let mut peer = peer();
-    let foreign = identity::token(b"old key", &person("u1", "ada"));
-    let join = format!(r#"{{"op":"join","room":"lobby","name":"ada","token":"{foreign}"}}"#);
-    assert_eq!(peer.text(&join), ["join lobby as ada encoding 8 presence announce"]);
-    assert!(peer.joined("lobby", 0)[0].contains(&you("ada").0));
-}
-
-#[test]
-fn rooms_outside_the_allow_list_are_refused() {
-    let mut peer = peer_with(true, Some(&["lobby"]));
-    let refused = error("", "unauthorized", "this room is not open here");
-    for op in
-        [r#"{"op":"join","room":"x","name":"a"}"#, r#"{"op":"history","room":"x"}"#, r#"{"op":"members","room":"x"}"#]
-    {
-        assert_eq!(peer.text(op), refused);
-    }
-}
 
 #[test]
 fn posts_are_acknowledged_with_their_seq_in_any_order_of_rooms() {
@@ -322,21 +191,6 @@ fn binary_frames_and_floods_are_answered_and_the_connection_stays() {
 }
 
 #[test]
-fn a_join_that_fails_says_why() {
-    let table = [
-        (Answer::RoomLimit, "room_limit", "too many rooms", ""),
-        (Answer::Unavailable { retry: 300 }, "unavailable", "the room cannot be read now", r#","retry":300"#),
-    ];
-    for (answer, code, message, retry) in table {
-        let mut peer = peer();
-        peer.text(r#"{"op":"join","id":1,"room":"lobby","name":"ada"}"#);
-        let told = format!(r#"{{"op":"error","id":1,"code":"{code}","message":"{message}"{retry}}}"#);
-        assert_eq!(peer.input(Input::Answer(answer)), [format!("refused {code}"), told]);
-        assert_eq!(peer.text(r#"{"op":"typing","room":"lobby"}"#)[0], "refused not_joined");
-    }
-}
-
-#[test]
 fn gaps_and_moves_are_told() {
     let mut peer = ada();
     let gap = Input::Gap { room: name("lobby"), epoch: Epoch(724), from: 119, to: Some(125) };
@@ -353,68 +207,6 @@ fn two_unanswered_pings_end_the_connection() {
     peer.input(Input::Pong);
     assert_eq!(peer.pass(50_000), ["ping", "ping"]);
     assert_eq!(peer.pass(25_000), ["terminate"]);
-}
-
-#[test]
-fn a_run_of_entries_is_one_frame_that_tells_a_changed_epoch_once() {
-    let (ada, bob) = (person("u1", "ada"), person("u2", "b\"b"));
-    let run = [
-        entry(1, &ada, ProtocolId::Native, r#"{"text":"hi"}"#, None),
-        entry(2, &bob, ProtocolId::OnlyOne, r#"{"text":"picture","type":"picture","path":"/p"}"#, Some(b"{}")),
-    ];
-    let items = concat!(
-        r#""items":[{"seq":1,"time":1700000000001,"from":{"id":"u1","name":"ada"},"body":{"text":"hi"}},"#,
-        r#"{"seq":2,"time":1700000000002,"from":{"id":"u2","name":"b\"b"},"#,
-        r#""body":{"text":"picture","type":"picture","path":"/p"}}]}"#
-    );
-    let quiet = texts(frames(&NativeEncoding, "lobby", None, &run));
-    assert_eq!(quiet, [format!(r#"{{"op":"messages","room":"lobby",{items}"#)]);
-    let told = texts(frames(&NativeEncoding, "lobby", Some(723), &run));
-    assert_eq!(told, [format!(r#"{{"op":"messages","room":"lobby","epoch":"k3",{items}"#)]);
-}
-
-#[test]
-fn a_long_run_is_split_into_frames_that_are_whole_each() {
-    let body = format!(r#"{{"text":"{}"}}"#, "x".repeat(10_000));
-    let run: Vec<_> = (1..=20).map(|seq| entry(seq, &person("u", "n"), ProtocolId::Native, &body, None)).collect();
-    let frames = texts(frames(&NativeEncoding, "lobby", Some(1), &run));
-    assert_eq!(frames.len(), 3);
-    let seqs: Vec<u64> = frames
-        .iter()
-        .flat_map(|frame| {
-            let frame: serde_json::Value = serde_json::from_str(frame).unwrap();
-            frame["items"].as_array().unwrap().iter().map(|item| item["seq"].as_u64().unwrap()).collect::<Vec<_>>()
-        })
-        .collect();
-    assert_eq!(seqs, (1..=20).collect::<Vec<_>>());
-    assert_eq!(frames.iter().filter(|frame| frame.contains("epoch")).count(), 1);
-}
-
-#[test]
-fn typing_is_shown_and_coming_and_going_is_left_to_presence() {
-    let ada = person("u1", "ada");
-    let typing = texts(signal_frames(&NativeEncoding, "lobby", &Signal::Typing { from: ada.clone() }));
-    assert_eq!(typing, [r#"{"op":"typing","room":"lobby","from":{"id":"u1","name":"ada"}}"#]);
-    let came = Signal::Joined { who: ada.clone(), protocol: ProtocolId::Native, first: true };
-    let left = Signal::Left { who: ada, protocol: ProtocolId::Native, asked: true };
-    for signal in [came, left, Signal::Count] {
-        assert!(signal_frames(&NativeEncoding, "lobby", &signal).is_empty());
-    }
-}
-
-#[test]
-fn presence_is_written_once_for_all_readers() {
-    let presence = Presence { members: 43, joined: vec![person("u2", "bob")], left: vec![] };
-    let told = texts(presence_frames(&NativeEncoding, "lobby", &presence));
-    assert_eq!(
-        told,
-        [r#"{"op":"presence","room":"lobby","members":43,"joined":[{"id":"u2","name":"bob"}],"left":[]}"#]
-    );
-}
-
-#[test]
-fn the_encoding_is_numbered_by_its_protocol() {
-    assert_eq!(ENCODING.0, 8);
 }
 
 proptest! {

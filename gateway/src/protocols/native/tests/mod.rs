@@ -1,0 +1,51 @@
+//! What a native client sends and what it gets, as tables.
+
+mod encoding;
+mod joining;
+mod requests;
+
+use std::sync::Arc;
+
+use super::{Native, Settings, identity};
+use crate::{
+    protocols::{
+        Handshake, Protocol,
+        script::{Peer, UNIX, name, person},
+    },
+    rooms::Origin,
+};
+
+const KEY: &[u8] = b"signing key";
+
+fn peer_with(anonymous: bool, rooms: Option<&[&str]>) -> Peer {
+    let rooms = rooms.map(|rooms| rooms.iter().map(|room| name(room)).collect());
+    let native = Native::new(Settings { key: Arc::from(KEY), anonymous, rooms });
+    let headers = http::HeaderMap::new();
+    let handshake = Handshake { target: "/chat", headers: &headers, public_url: "http://h", unix: UNIX };
+    Peer::new(native.accept(&handshake).unwrap())
+}
+
+fn peer() -> Peer {
+    peer_with(true, None)
+}
+
+/// A peer who is ada and in room lobby.
+fn ada() -> Peer {
+    let mut peer = peer();
+    assert_eq!(
+        peer.text(r#"{"op":"join","room":"lobby","name":"ada"}"#),
+        ["join lobby as ada encoding 8 presence announce"]
+    );
+    peer.joined("lobby", 7);
+    peer
+}
+
+fn you(name: &str) -> (String, String) {
+    let id = identity::new_id(KEY, Origin { gateway: 7, connection: 1 });
+    let token = identity::token(KEY, &person(&id, name));
+    (format!(r#""you":{{"id":"{id}","name":"{name}","token":"{token}"}}"#), token)
+}
+
+fn error(id: &str, code: &str, message: &str) -> [String; 2] {
+    [format!("refused {code}"), format!(r#"{{"op":"error",{id}"code":"{code}","message":"{message}"}}"#)]
+}
