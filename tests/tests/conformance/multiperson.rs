@@ -122,7 +122,7 @@ a < {"type":"CONFIRM","message_id":"$m1","temp_id":"t1"}
 
 # to a block: everyone in it but the sender; group_id is an older name of it
 b > {"type":"MESSAGE","from_user_id":"${bob}","message_id":"-2","message":"all","chat_type":"BLOCK","block_id":"1","temp_id":"t3"}
-b < {"type":"CONFIRM","message_id":"$m3>m2","temp_id":"t3"}
+b < {"type":"CONFIRM","message_id":"$m3","temp_id":"t3"}
 a = {"type":"MESSAGE","from_user_id":"${bob}","message_id":"${m3}","message":"all","chat_type":"BLOCK","block_id":"1","temp_id":"t3"}
 b > {"type":"MESSAGE","from_user_id":"${bob}","message":"group","chat_type":"BLOCK","group_id":1,"temp_id":"t4"}
 b < {"type":"CONFIRM","message_id":"$m4>m3"}
@@ -147,9 +147,9 @@ b .
 b > {"type":"CLOSE","from_user_id":"${bob}"}
 b x 1006
 a > {"type":"MESSAGE","from_user_id":"${ada}","message":"one","chat_type":"PTP","to_user_id":"${bob}","temp_id":"t5"}
-a < {"type":"CONFIRM","message_id":"$m5>m4"}
+a < {"type":"CONFIRM","message_id":"$m5>m2"}
 a > {"type":"MESSAGE","from_user_id":"${ada}","message":"two","chat_type":"BLOCK","block_id":"1","temp_id":"t6"}
-a < {"type":"CONFIRM","message_id":"$m6>m5"}
+a < {"type":"CONFIRM","message_id":"$m6>m4"}
 d > {"type":"INIT","from_user_id":"${bob}","message":"init"}
 d < {"type":"MESSAGE","message_id":"$m5","message":"one","temp_id":"t5"}
 d < {"type":"MESSAGE","message_id":"$m6","message":"two","temp_id":"t6"}

@@ -53,9 +53,14 @@ async fn create(gateway: &Gateway, owner: u64, name: &str) -> Result<u64> {
 }
 
 async fn say(gateway: &Gateway, from: u64, to: To) -> Result<()> {
-    let check = kept::Query::Check { from, holder: origin(9, from), temp: None };
+    let check = kept::Query::Check { from, holder: origin(9, from), temp: None, to };
     let kept::Reply::Fresh { id } = people::ask(gateway, check).await? else { bail!("not fresh") };
-    people::ask(gateway, kept::Query::Keep { from, temp: None, id, to, frame: "x".into() }).await?;
+    let keep = match (to, id) {
+        (To::Person(to), Some(id)) => kept::Query::Keep { from, temp: None, id, to, frame: "x".into() },
+        (To::Block(block), None) => people::posted(from, block, 1).1,
+        (to, id) => bail!("{id:?} for {to:?}"),
+    };
+    people::ask(gateway, keep).await?;
     Ok(())
 }
 

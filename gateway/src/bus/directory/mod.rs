@@ -8,6 +8,7 @@
 
 pub mod keeper;
 pub mod memory;
+pub mod message_id;
 pub mod pairs;
 pub mod people;
 pub mod social;

@@ -3,7 +3,8 @@
 
 use std::sync::Arc;
 
-use crate::rooms::{Origin, RoomName};
+use super::super::DEDUPE;
+use crate::rooms::{Origin, Position, RoomName};
 
 /// The person whom everyone knows and whose block everyone is in. No person logs in as this one: were the first who
 /// comes to get the number, a stranger would be everyone's contact and seem to be the one who welcomes them.
@@ -16,8 +17,12 @@ pub const NAME: usize = 255;
 pub const MOST: u64 = (1 << 53) - 1;
 /// Messages kept for one person; the oldest go first.
 pub const QUEUE: usize = 1000;
-/// How long a message is known by its sender's own number, in milliseconds.
-pub const RECENT: u64 = 10 * 60 * 1000;
+/// How long a message is known by its sender's own number, in milliseconds: as long as the bus may know it by its key. Who
+/// sends it again later sends another one, both in the room and for those who are away.
+pub const RECENT: u64 = 2 * DEDUPE.as_millis() as u64;
+/// People who are told at once of a message that was kept after they had been given what was kept for them; others are
+/// given it when they next enter.
+pub const LATE: usize = 100;
 /// People who are known at once; beyond it nobody new is.
 pub const PEOPLE: usize = 100_000;
 
@@ -27,6 +32,14 @@ pub enum To {
     Person(u64),
     /// Everyone in a block but the sender.
     Block(u64),
+}
+
+/// Where and when the bus has put a message into a block's room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    pub position: Position,
+    /// In milliseconds since the Unix epoch.
+    pub time: u64,
 }
 
 /// What a connection or an endpoint asks.
@@ -41,15 +54,19 @@ pub enum Query {
     Release { user: u64, holder: Origin },
     /// The numbers of the blocks that a person is in.
     Blocks { user: u64 },
-    /// What is kept for a person, oldest first; `take` also forgets it.
-    Queue { user: u64, take: bool },
-    /// Whether a message may be sent, and its id: the one that it got before, if it was; else thousandths of a
-    /// millisecond since the Unix epoch, or one more than the last.
-    Check { from: u64, holder: Origin, temp: Option<Arc<str>> },
-    /// Keeps a message for all that it goes to, and its sender's number for it, and brings the conversation to the top
-    /// for both sides.
-    Keep { from: u64, temp: Option<Arc<str>>, id: u64, to: To, frame: Arc<str> },
-    /// The person has the message; noted, not awaited.
+    /// What is kept for a person, oldest first; `take` also forgets it. `read` are blocks whose rooms the person's
+    /// connection reads, and what it read them after: what was posted to them later comes by itself, and is left out.
+    Queue { user: u64, take: bool, read: Vec<(u64, Position)> },
+    /// Whether a message may be sent, and what of it is known: the id that it got before, if it was sent; else one that is
+    /// higher than those before it, if it goes to a person.
+    Check { from: u64, holder: Origin, temp: Option<Arc<str>>, to: To },
+    /// Keeps a message to a person, and its sender's number for it, and brings the conversation to the top for both
+    /// sides. Comes before the message is shown.
+    Keep { from: u64, temp: Option<Arc<str>>, id: u64, to: u64, frame: Arc<str> },
+    /// The same for a message to a block that is in its room already, where its id comes from: kept for everyone in the
+    /// block but the sender and those who have confirmed it meanwhile.
+    KeepPosted { from: u64, temp: Option<Arc<str>>, id: u64, block: u64, place: Place, frame: Arc<str> },
+    /// The person has the message; noted, not awaited. A message to a block may be kept only after that.
     Confirm { user: u64, id: u64 },
     /// Keeps a message for those of the named that are not here; noted, not awaited.
     Mention { names: Vec<Arc<str>>, frame: Arc<str> },
@@ -65,11 +82,17 @@ pub enum Reply {
     },
     Blocks(Vec<u64>),
     Queued(Vec<Arc<str>>),
+    /// None: it goes to a block, and gets its id with its place in the room.
     Fresh {
-        id: u64,
+        id: Option<u64>,
     },
     Duplicate {
         id: u64,
+    },
+    /// It is kept. These are here and read the block from after it on, but were given what is kept for them before it was
+    /// among that: at most [`LATE`].
+    Kept {
+        late: Vec<u64>,
     },
     /// Another live connection has the account.
     Foreign,

@@ -2,6 +2,7 @@
 
 use super::{
     super::directory::{
+        message_id,
         pairs::{ACCOUNTS, FIRST_ID, KEPT, SESSIONS_PER_ACCOUNT},
         people, social,
     },
@@ -32,8 +33,8 @@ const fn among_people(text: &'static str) -> Script {
     Script {
         source: Source::new(text),
         keys: &[
-            "users", "names", "blocks", "members", "queued", "frames", "message", "recent", "order", "leases",
-            "contacts", "groups", "spoken", "talks", "talked",
+            "users", "names", "blocks", "members", "queued", "frames", "rank", "recent", "order", "leases", "contacts",
+            "groups", "spoken", "talks", "talked", "early", "readers", "read",
         ],
         limits: &[
             people::PEOPLE as u64,
@@ -46,6 +47,9 @@ const fn among_people(text: &'static str) -> Script {
             social::BLOCKS as u64,
             social::CONVERSATIONS as u64,
             LOOKED_AT,
+            message_id::START,
+            message_id::LANES,
+            people::LATE as u64,
         ],
         names: &[people::HOST_NAME, social::EVERYONE_NAME],
     }

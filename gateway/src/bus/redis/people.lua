@@ -27,19 +27,38 @@ local function forget(member)
   redis.call('HDEL', frames, member)
 end
 
-local function enqueue(user, id, frame)
+local function enqueue(user, id, stored)
   if not known(user) then return end
   local member = user .. ':' .. id
   redis.call('ZADD', queued, 0, member)
-  redis.call('HSET', frames, member, frame)
+  redis.call('HSET', frames, member, stored)
   if count(queued, user) > most_queued then forget(first(queued, user)) end
 end
 
--- Grows with the clock, so that it compares with what is numbered by time alone.
-local function next_id()
-  local id = math.max((tonumber(redis.call('GET', message) or '') or 0) + 1, now * 1000)
-  redis.call('SET', message, text(id))
-  return wide(id)
+-- What is sent to people begins at no position.
+local function personal(time, frame) return wide(time) .. position(0, 0) .. frame end
+
+local function personal_id() return wide(next_rank() * lanes + lanes - 1) end
+
+-- The block of an id, false when it went to a person.
+local function block_of(id)
+  local lane = tonumber(id) % lanes
+  return lane ~= lanes - 1 and text(lane)
+end
+
+local function remember(from, temp, id)
+  if temp == '' then return end
+  redis.call('HSET', recent, from .. ':' .. temp, id)
+  redis.call('ZADD', order, text(now), from .. ':' .. temp)
+end
+
+-- A person's connection does not read the block, or reads it after another position.
+local function unread(user, block)
+  local last = redis.call('HGET', read, user .. ':' .. block)
+  if last then
+    redis.call('ZREM', readers, block .. ':' .. last .. ':' .. user)
+    redis.call('HDEL', read, user .. ':' .. block)
+  end
 end
 
 if operation == 'login' then
@@ -51,7 +70,7 @@ if operation == 'login' then
     repeat id = text(redis.call('HINCRBY', users, 'last', 1)) until not known(id)
     add(id, name)
   end
-  talk(id, 'b' .. everyone, wide(now * 1000))
+  talk(id, 'b' .. everyone, wide(next_rank()))
   return {'USER', id, name}
 end
 
@@ -64,6 +83,7 @@ if operation == 'init' then
   end
   redis.call('HSET', users, user .. ':holder', by)
   redis.call('ZADD', leases, 'GT', text(now + lease), string.match(by, '^%x+'))
+  for _, member in ipairs(under(blocks, user)) do unread(user, tail(member)) end
   return {'USER', user, redis.call('HGET', users, user .. ':name')}
 end
 
@@ -80,17 +100,36 @@ if operation == 'blocks' then
   return answer
 end
 
+-- Arguments: user, whether it is forgotten, then for each block that is read (block, epoch, seq).
 if operation == 'queue' then
-  local answer = {'QUEUED'}
-  for _, member in ipairs(under(queued, arg[1])) do
-    answer[#answer + 1] = redis.call('HGET', frames, member)
-    if arg[2] == '1' then forget(member) end
+  local user, take, after = arg[1], arg[2] == '1', {}
+  for at = 3, #arg, 3 do
+    local block = arg[at]
+    after[block] = position(arg[at + 1], arg[at + 2])
+    if has(members, block .. ':' .. user) then
+      unread(user, block)
+      redis.call('HSET', read, user .. ':' .. block, after[block])
+      redis.call('ZADD', readers, 0, block .. ':' .. after[block] .. ':' .. user)
+    end
   end
+  local found = {}
+  for _, member in ipairs(under(queued, user)) do
+    local id, stored = tail(member), redis.call('HGET', frames, member)
+    local from = after[block_of(id)]
+    if not from or string.sub(stored, 17, 48) <= from then
+      found[#found + 1] = {string.sub(stored, 1, 16) .. id, string.sub(stored, 49)}
+    end
+    if take then forget(member) end
+  end
+  table.sort(found, function(one, other) return one[1] < other[1] end)
+  local answer = {'QUEUED'}
+  for _, item in ipairs(found) do answer[#answer + 1] = item[2] end
   return answer
 end
 
+-- Arguments: sender, its holder, its number or '', 'person' or 'block'.
 if operation == 'check' then
-  local from, by, temp = arg[1], arg[2], arg[3]
+  local from, by, temp, kind = arg[1], arg[2], arg[3], arg[4]
   local other = holder(from)
   if other and other ~= by then return {'FOREIGN'} end
   for _, old in ipairs(redis.call('ZRANGEBYSCORE', order, '-inf', text(now - kept), 'LIMIT', 0, 100)) do
@@ -99,42 +138,65 @@ if operation == 'check' then
   end
   local id = temp ~= '' and redis.call('HGET', recent, from .. ':' .. temp)
   if id then return {'DUPLICATE', id} end
-  return {'FRESH', next_id()}
+  if kind == 'block' then return {'FRESH'} end
+  return {'FRESH', personal_id()}
 end
 
--- Arguments: sender, its number or '', id, 'person' or 'block', which one, the frame.
+-- Arguments: sender, its number or '', id, to whom, the frame.
 if operation == 'keep' then
-  local from, temp, id, kind, to, frame = arg[1], arg[2], wide(arg[3]), arg[4], arg[5], arg[6]
-  if kind == 'person' then
-    enqueue(to, id, frame)
-    if known(from) and known(to) then
-      talk(from, 'c' .. to, id)
-      talk(to, 'c' .. from, id)
-    end
-  elseif redis.call('HEXISTS', groups, to .. ':name') == 1 then
-    for _, member in ipairs(under(members, to)) do
-      if tail(member) ~= from then enqueue(tail(member), id, frame) end
-    end
-    local last = redis.call('HGET', spoken, to)
-    if not last or last < id then redis.call('HSET', spoken, to, id) end
+  local from, temp, id, to, frame = arg[1], arg[2], wide(arg[3]), arg[4], arg[5]
+  enqueue(to, id, personal(start + math.floor(tonumber(id) / lanes), frame))
+  if known(from) and known(to) then
+    local at = wide(next_rank())
+    talk(from, 'c' .. to, at)
+    talk(to, 'c' .. from, at)
   end
-  if temp ~= '' then
-    redis.call('HSET', recent, from .. ':' .. temp, id)
-    redis.call('ZADD', order, text(now), from .. ':' .. temp)
-  end
+  remember(from, temp, id)
   return {'DONE'}
 end
 
+-- Arguments: sender, its number or '', id, block, epoch, seq, time, the frame.
+if operation == 'keep_posted' then
+  local from, temp, id, block = arg[1], arg[2], wide(arg[3]), arg[4]
+  local at = position(arg[5], arg[6])
+  local stored = wide(arg[7]) .. at .. arg[8]
+  local answer = {'KEPT'}
+  if redis.call('HEXISTS', groups, block .. ':name') == 1 then
+    for _, member in ipairs(under(members, block)) do
+      local user = tail(member)
+      if user ~= from and redis.call('ZREM', early, user .. ':' .. id) == 0 then enqueue(user, id, stored) end
+    end
+    for _, member in ipairs(redis.call('ZRANGEBYLEX', readers, '[' .. block .. ':' .. at, '(' .. block .. ';')) do
+      local user = tail(member)
+      if #answer > most_late then break end
+      if user ~= from and holder(user) then answer[#answer + 1] = user end
+    end
+    redis.call('HSET', spoken, block, wide(next_rank()))
+  end
+  remember(from, temp, id)
+  return answer
+end
+
 if operation == 'confirm' then
-  forget(arg[1] .. ':' .. wide(arg[2]))
+  local user, id = arg[1], wide(arg[2])
+  local member = user .. ':' .. id
+  if has(queued, member) then
+    forget(member)
+  elseif known(user) and block_of(id) then
+    -- It was shown, and will be kept. Ids of so long ago that nothing of then will be are forgotten.
+    local oldest = wide(math.max(now - kept - start, 0) * lanes)
+    redis.call('ZADD', early, 0, member)
+    redis.call('ZREMRANGEBYLEX', early, '[' .. user .. ':', '(' .. user .. ':' .. oldest)
+    if count(early, user) > most_queued then redis.call('ZREM', early, first(early, user)) end
+  end
   return {'DONE'}
 end
 
 if operation == 'mention' then
-  local frame, id = arg[1], next_id()
+  local frame, id = arg[1], personal_id()
   for at = 2, #arg do
     local user = redis.call('HGET', names, arg[at])
-    if user and not holder(user) then enqueue(user, id, frame) end
+    if user and not holder(user) then enqueue(user, id, personal(now, frame)) end
   end
   return {'DONE'}
 end

@@ -3,11 +3,12 @@
 use fred::types::Value;
 
 use super::{
-    super::directory::people::{Query, Reply, To},
+    super::directory::people::{Place, Query, Reply, To},
     accounts::LEASE,
     node::{exact, number},
     pair::holder,
 };
+use crate::rooms::Position;
 
 /// The operation and its arguments.
 pub(super) fn words(query: Query) -> Vec<String> {
@@ -20,15 +21,32 @@ pub(super) fn words(query: Query) -> Vec<String> {
         }
         Query::Release { user, holder: by } => vec![word("release"), user.to_string(), holder(by)],
         Query::Blocks { user } => vec![word("blocks"), user.to_string()],
-        Query::Queue { user, take } => vec![word("queue"), user.to_string(), u8::from(take).to_string()],
-        Query::Check { from, holder: by, temp } => vec![word("check"), from.to_string(), holder(by), optional(temp)],
-        Query::Keep { from, temp, id, to, frame } => {
-            let (kind, to) = match to {
-                To::Person(user) => ("person", user),
-                To::Block(block) => ("block", block),
+        Query::Queue { user, take, read } => {
+            let words = [word("queue"), user.to_string(), u8::from(take).to_string()];
+            let after =
+                |(block, Position { epoch, seq }): (u64, Position)| [block, epoch.0, seq].map(|n| n.to_string());
+            words.into_iter().chain(read.into_iter().flat_map(after)).collect()
+        }
+        Query::Check { from, holder: by, temp, to } => {
+            let kind = match to {
+                To::Person(_) => "person",
+                To::Block(_) => "block",
             };
-            let (from, id, to) = (from.to_string(), id.to_string(), to.to_string());
-            vec![word("keep"), from, optional(temp), id, word(kind), to, word(&frame)]
+            vec![word("check"), from.to_string(), holder(by), optional(temp), word(kind)]
+        }
+        Query::Keep { from, temp, id, to, frame } => {
+            vec![word("keep"), from.to_string(), optional(temp), id.to_string(), to.to_string(), word(&frame)]
+        }
+        Query::KeepPosted {
+            from,
+            temp,
+            id,
+            block,
+            place: Place { position: Position { epoch, seq }, time },
+            frame,
+        } => {
+            let [from, id, block, epoch, seq, time] = [from, id, block, epoch.0, seq, time].map(|n| n.to_string());
+            vec![word("keep_posted"), from, optional(temp), id, block, epoch, seq, time, word(&frame)]
         }
         Query::Confirm { user, id } => vec![word("confirm"), user.to_string(), id.to_string()],
         Query::Mention { names, frame } => {
@@ -47,8 +65,9 @@ pub fn reply(values: &[Value]) -> Option<Reply> {
         "USER" => Reply::User { id: values.get(1).and_then(exact)?, name: text(values.get(2)?)? },
         "BLOCKS" => Reply::Blocks(values[1..].iter().filter_map(exact).collect()),
         "QUEUED" => Reply::Queued(values[1..].iter().filter_map(text).collect()),
-        "FRESH" => Reply::Fresh { id: at(1)? },
+        "FRESH" => Reply::Fresh { id: at(1) },
         "DUPLICATE" => Reply::Duplicate { id: at(1)? },
+        "KEPT" => Reply::Kept { late: values[1..].iter().filter_map(number).collect() },
         "FOREIGN" => Reply::Foreign,
         "FULL" => Reply::Full,
         _ => return None,

@@ -29,7 +29,7 @@ end
 local function enter(user, block)
   redis.call('ZADD', blocks, 0, user .. ':' .. block)
   redis.call('ZADD', members, 0, block .. ':' .. user)
-  talk(user, 'b' .. block, wide(now * 1000))
+  talk(user, 'b' .. block, wide(next_rank()))
 end
 
 if operation == 'person' then return add_people({'PEOPLE'}, {arg[1]}) end

@@ -4,8 +4,9 @@ use std::{borrow::Cow, sync::Arc};
 
 use serde::Serialize;
 
-use super::frame::{NOTICE, Stage, read_verbatim};
+use super::frame::{NOTICE, Stage, message_id, read_verbatim, with_id};
 use crate::{
+    bus::directory::message_id::in_block,
     fanout::encoding::{ChunkWriter, Encoding},
     protocols::{canonical, json},
     rooms::{Entry, Epoch, ProtocolId, RoomName, Signal},
@@ -25,25 +26,32 @@ impl Encoding for Broadcast {
     fn signal(&self, _: &RoomName, _: &Signal, _: &mut ChunkWriter) {}
 }
 
-/// Stage C: everything but what the connection wrote itself.
+/// Stage C: everything but what the connection wrote itself, in a block with the ids that the places in its room give.
 #[derive(Debug)]
 pub(super) struct Block;
 
 impl Encoding for Block {
     fn entries(&self, room: &RoomName, _: Option<Epoch>, entries: &[Arc<Entry>], out: &mut ChunkWriter) {
         for entry in entries {
-            if is_notice(entry) {
-                out.notice();
-                continue;
+            match is_notice(entry) {
+                true => out.notice(),
+                false => out.own(entry.origin, |out| out.text(&message(room, entry))),
             }
-            out.own(entry.origin, |out| match own(Stage::C, entry) {
-                Some(frame) => out.text(frame),
-                None => out.text(block_frame(room, entry).as_bytes()),
-            });
         }
     }
 
     fn signal(&self, _: &RoomName, _: &Signal, _: &mut ChunkWriter) {}
+}
+
+fn message<'a>(room: &RoomName, entry: &'a Entry) -> Cow<'a, [u8]> {
+    let frame = own(Stage::C, entry);
+    let Some(block) = room.as_str().parse().ok() else {
+        // An inbox: what comes there has its id already.
+        return frame.map_or_else(|| block_frame(room, entry, 0).into_bytes().into(), Cow::Borrowed);
+    };
+    let id = in_block(block, entry.time, entry.seq);
+    let text = frame.and_then(|frame| with_id(std::str::from_utf8(frame).ok()?, "MESSAGE", id));
+    text.unwrap_or_else(|| block_frame(room, entry, id)).into_bytes().into()
 }
 
 /// What stage A is shown of an entry.
@@ -75,7 +83,7 @@ fn user_frame(entry: &Entry) -> String {
 }
 
 /// Someone else's message as stage C shows one; `user_name` is there because its directory does not know the sender.
-fn block_frame(room: &RoomName, entry: &Entry) -> String {
+fn block_frame(room: &RoomName, entry: &Entry, id: u64) -> String {
     #[derive(Serialize)]
     struct Message<'a> {
         r#type: &'static str,
@@ -91,16 +99,10 @@ fn block_frame(room: &RoomName, entry: &Entry) -> String {
         r#type: "MESSAGE",
         from_user_id: &entry.from.id,
         user_name: &entry.from.name,
-        // As the directory numbers: by time, and within a millisecond by seq.
-        message_id: message_id(entry.time * 1000 + entry.seq % 1000),
+        message_id: message_id(id),
         message: &canonical::shown(&entry.content.body).text,
         chat_type: "BLOCK",
         send_time: entry.time,
         block_id: room.as_str(),
     })
-}
-
-/// Clients order messages by comparing these as text: one width, below 2^53.
-pub(super) fn message_id(id: u64) -> String {
-    format!("{id:016}")
 }

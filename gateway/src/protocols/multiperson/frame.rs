@@ -169,6 +169,16 @@ pub(super) fn shown_name(name: &str) -> Option<Arc<str>> {
 /// shown anything. No frame is stored like this, because each begins with its stage.
 pub(super) const NOTICE: &[u8] = b"N";
 
+/// A message as `kind`, with the id that it has. None when it is no object, or one of too many fields.
+pub(super) fn with_id(text: &str, kind: &str, id: u64) -> Option<String> {
+    json::with(text, &[("type", &json::write(&kind)), ("message_id", &json::write(&message_id(id)))])
+}
+
+/// Clients order messages by comparing these as text: one width, below 2^53.
+pub(super) fn message_id(id: u64) -> String {
+    format!("{id:016}")
+}
+
 /// A number below 2^53, as a number or as text: clients change between the two.
 fn loose_id(raw: &RawValue) -> Option<u64> {
     let id = json::read::<u64>(raw).or_else(|| json::string(raw)?.parse().ok());

@@ -77,7 +77,7 @@ impl Session for MultiPersonSession {
                 Speaks::Unknown => {}
             },
             Input::Posted { tag, result } => match &mut self.speaks {
-                Speaks::C(stage) => stage.posted(tag, result.is_ok(), out),
+                Speaks::C(stage) => stage.posted(tag, result.ok(), out),
                 Speaks::A(_) if result.is_err() => out.push(Effect::Refused("not_kept")),
                 Speaks::A(_) | Speaks::Unknown => {}
             },
@@ -209,7 +209,7 @@ impl StageA {
                 (self.joining, self.joined) = (false, true);
                 match waiting.enters {
                     Some(user) => {
-                        ask(Query::Queue { user, take: true }, out);
+                        ask(Query::Queue { user, take: true, read: Vec::new() }, out);
                         self.waiting = Some(waiting);
                     }
                     None => self.say(waiting, settings, out),
@@ -222,7 +222,7 @@ impl StageA {
             // Without the directory nothing is kept for anyone, and the room goes on.
             _ if !self.joined => self.join(waiting, settings, out),
             Answer::Directory(_) => {
-                ask(Query::Queue { user: waiting.enters.unwrap_or(0), take: true }, out);
+                ask(Query::Queue { user: waiting.enters.unwrap_or(0), take: true, read: Vec::new() }, out);
                 self.waiting = Some(waiting);
             }
             _ => self.say(waiting, settings, out),

@@ -1,4 +1,8 @@
 //! Stage C: messages to people and blocks, confirmed, and kept until they are confirmed in turn.
+//!
+//! A message to a person is kept and then posted; one to a block is posted and then kept, because its place in the room
+//! is its id. Either way it is confirmed only when it is kept: a sender who gets no CONFIRM sends it again, with the
+//! number by which the room and the directory know it.
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -6,22 +10,22 @@ use serde::Serialize;
 
 use super::{
     BLOCK,
-    encoding::message_id,
-    frame::{Frame, Stage, shown_name},
+    frame::{Frame, Stage, message_id, shown_name, with_id},
     session::{ask, tell},
 };
 use crate::{
     bus::directory::{
         self,
-        people::{Query, Reply, To, inbox},
+        message_id::in_block,
+        people::{Place, Query, Reply, To, inbox},
     },
-    fanout::session::{Answer, Context, Effect, Effects, Join, NewPost},
+    fanout::session::{Answer, Context, Effect, Effects, Join, NewPost, Posted},
     protocols::json,
-    rooms::{Author, RoomName},
+    rooms::{Author, Position, RoomName},
 };
 
 const PONG: &str = r#"{"type":"PONG","message":"pong","from_user_id":"0"}"#;
-/// Messages of one connection that may wait for their acknowledgement.
+/// Messages of one connection that may wait to be posted or kept.
 const IN_FLIGHT: usize = 1024;
 
 /// A connection that speaks stage C.
@@ -34,8 +38,19 @@ pub(super) struct StageC {
     step: Option<Step>,
     /// The person is in other blocks than before, and something else was under way.
     noticed: bool,
-    sent: VecDeque<(u64, String)>,
+    /// By the tags of their posts.
+    sent: VecDeque<(u64, Sent)>,
+    /// Messages to blocks that are in their rooms, and are kept one after the other.
+    posted: VecDeque<(Outgoing, Place)>,
     next_tag: u64,
+}
+
+/// What follows when a message was posted.
+enum Sent {
+    /// To a person: kept before, confirmed like this.
+    Kept(String),
+    /// To a block: kept then.
+    New(Outgoing),
 }
 
 /// What waits for an answer.
@@ -46,16 +61,18 @@ enum Step {
     Blocks {
         entering: bool,
     },
-    /// Joining one block after the other, the last first; `new` has been joined.
+    /// Joining `block`, then those that are left, the last first; `new` are read from after these positions on.
     Join {
         entering: bool,
+        block: u64,
         left: Vec<u64>,
-        new: Vec<u64>,
+        new: Vec<(u64, Position)>,
     },
     /// None: all that is kept. Some: what these blocks had to say before they were read.
-    Queue(Option<Vec<u64>>),
+    Queue(Option<Vec<(u64, Position)>>),
     Check(Outgoing),
     Keep(Outgoing, u64),
+    KeepPosted(Outgoing, u64),
 }
 
 /// A message on its way.
@@ -69,16 +86,8 @@ struct Outgoing {
 impl Outgoing {
     /// The frame with the id that the server gave it.
     fn frame(&self, kind: &str, id: u64) -> String {
-        let (kind, id) = (json::write(&kind), json::write(&message_id(id)));
         // It was read as an object when it came in.
-        json::with(&self.text, &[("type", &kind), ("message_id", &id)]).unwrap_or_default()
-    }
-
-    fn room(&self) -> Option<RoomName> {
-        match self.to {
-            To::Person(user) => Some(inbox(user)),
-            To::Block(block) => room_of(block),
-        }
+        with_id(&self.text, kind, id).unwrap_or_default()
     }
 }
 
@@ -87,8 +96,9 @@ fn room_of(block: u64) -> Option<RoomName> {
 }
 
 /// Whether a message that is kept went to one of `blocks`.
-fn goes_to(frame: &str, blocks: &[u64]) -> bool {
-    matches!(Frame::read(frame).and_then(|frame| frame.to()), Some(To::Block(block)) if blocks.contains(&block))
+fn goes_to(frame: &str, blocks: &[(u64, Position)]) -> bool {
+    let to = Frame::read(frame).and_then(|frame| frame.to());
+    blocks.iter().any(|(block, _)| to == Some(To::Block(*block)))
 }
 
 impl StageC {
@@ -122,23 +132,26 @@ impl StageC {
         let (Some(from), Some(to)) = (frame.from(), frame.to()) else {
             return out.push(Effect::Refused("malformed"));
         };
-        if self.sent.len() >= IN_FLIGHT || json::with(text, &[]).is_none() {
+        if self.sent.len() + self.posted.len() >= IN_FLIGHT || json::with(text, &[]).is_none() {
             return out.push(Effect::Refused("malformed"));
         }
         let outgoing = Outgoing { from, temp: frame.temp(), to, text: text.to_owned() };
-        ask(Query::Check { from, holder: cx.origin, temp: outgoing.temp.clone() }, out);
+        ask(Query::Check { from, holder: cx.origin, temp: outgoing.temp.clone(), to }, out);
         self.step = Some(Step::Check(outgoing));
     }
 
     pub(super) fn answer(&mut self, answer: Answer, welcome: bool, cx: &Context, out: &mut Effects) {
         let Some(step) = self.step.take() else { return };
         match (step, answer) {
-            (Step::Join { entering, mut new, .. }, Answer::RoomLimit) => {
+            (Step::Join { entering, new, .. }, Answer::RoomLimit) => {
                 // What this block and those after it say is kept, and comes with the next INIT.
                 out.push(Effect::Refused("room_limit"));
                 self.rooms.pop();
-                new.pop();
                 self.catch_up(entering, new, out);
+            }
+            (Step::Join { entering, block, left, mut new }, Answer::Joined(joined)) => {
+                new.push((block, joined.head));
+                self.join_next(entering, left, new, out);
             }
             (step, Answer::Directory(directory::Reply::People(reply))) => {
                 self.replied(step, Some(reply), welcome, cx, out);
@@ -146,8 +159,18 @@ impl StageC {
             (step, Answer::Joined(_)) => self.replied(step, None, welcome, cx, out),
             (step, _) => self.failed(&step, out),
         }
-        if self.step.is_none() && std::mem::take(&mut self.noticed) {
-            self.look(false, out);
+        self.go_on(out);
+    }
+
+    /// Takes up what had to wait until nothing else was under way.
+    fn go_on(&mut self, out: &mut Effects) {
+        if self.step.is_some() {
+            return;
+        }
+        match self.posted.pop_front() {
+            Some((outgoing, place)) => self.keep_posted(outgoing, place, out),
+            None if self.noticed => self.look(false, out),
+            None => {}
         }
     }
 
@@ -159,7 +182,6 @@ impl StageC {
             }
             (Step::Inbox, None) => self.look(true, out),
             (Step::Blocks { entering }, Some(Reply::Blocks(blocks))) => self.read_blocks(entering, blocks, out),
-            (Step::Join { entering, left, new }, None) => self.join_next(entering, left, new, out),
             (Step::Queue(None), Some(Reply::Queued(kept))) => {
                 out.extend(self.user.filter(|_| welcome).map(|user| Effect::Text(greeting(user, cx.unix))));
                 out.extend(kept.iter().map(|frame| Effect::Text(frame.as_ref().to_owned())));
@@ -168,17 +190,26 @@ impl StageC {
                 let of_new = kept.iter().filter(|frame| goes_to(frame, &new));
                 out.extend(of_new.map(|frame| Effect::Text(frame.as_ref().to_owned())));
             }
-            (Step::Check(outgoing), Some(Reply::Fresh { id })) => {
-                let Outgoing { from, ref temp, to, .. } = outgoing;
-                let frame = outgoing.frame("MESSAGE", id).into();
-                ask(Query::Keep { from, temp: temp.clone(), id, to, frame }, out);
-                self.step = Some(Step::Keep(outgoing, id));
-            }
+            (Step::Check(outgoing), Some(Reply::Fresh { id })) => match (outgoing.to, id) {
+                (To::Person(to), Some(id)) => {
+                    let (from, temp) = (outgoing.from, outgoing.temp.clone());
+                    ask(Query::Keep { from, temp, id, to, frame: outgoing.frame("MESSAGE", id).into() }, out);
+                    self.step = Some(Step::Keep(outgoing, id));
+                }
+                _ => self.post_new(outgoing, out),
+            },
             (Step::Check(outgoing), Some(Reply::Duplicate { id })) => {
                 out.push(Effect::Text(outgoing.frame("CONFIRM", id)));
             }
             (Step::Check(_), Some(Reply::Foreign)) => out.push(Effect::Refused("foreign_user")),
-            (Step::Keep(outgoing, id), Some(Reply::Done)) => self.deliver(&outgoing, id, out),
+            (Step::Keep(outgoing, id), Some(Reply::Done)) => self.post_kept(&outgoing, id, out),
+            (Step::KeepPosted(outgoing, id), Some(Reply::Kept { late })) => {
+                let frame = outgoing.frame("MESSAGE", id);
+                for user in late {
+                    self.post(outgoing.from, inbox(user), &frame, Some(format!("late-{id}").into()), out);
+                }
+                out.push(Effect::Text(outgoing.frame("CONFIRM", id)));
+            }
             (step, _) => self.failed(&step, out),
         }
     }
@@ -192,10 +223,8 @@ impl StageC {
 
     /// The person is in a block that is not read yet.
     pub(super) fn noticed(&mut self, out: &mut Effects) {
-        match &self.step {
-            None => self.look(false, out),
-            Some(_) => self.noticed = true,
-        }
+        self.noticed = true;
+        self.go_on(out);
     }
 
     fn look(&mut self, entering: bool, out: &mut Effects) {
@@ -211,13 +240,12 @@ impl StageC {
         self.join_next(entering, blocks, Vec::new(), out);
     }
 
-    fn join_next(&mut self, entering: bool, mut left: Vec<u64>, mut new: Vec<u64>, out: &mut Effects) {
+    fn join_next(&mut self, entering: bool, mut left: Vec<u64>, new: Vec<(u64, Position)>, out: &mut Effects) {
         let Some((block, room)) = left.pop().and_then(|block| Some((block, room_of(block)?))) else {
             return self.catch_up(entering, new, out);
         };
         self.join(room, out);
-        new.push(block);
-        self.step = Some(Step::Join { entering, left, new });
+        self.step = Some(Step::Join { entering, block, left, new });
     }
 
     fn join(&mut self, room: RoomName, out: &mut Effects) {
@@ -234,39 +262,72 @@ impl StageC {
         Author { id: format!("m{user}").into(), name, extra: None }
     }
 
-    fn catch_up(&mut self, entering: bool, new: Vec<u64>, out: &mut Effects) {
+    fn catch_up(&mut self, entering: bool, new: Vec<(u64, Position)>, out: &mut Effects) {
         let Some(user) = self.user.filter(|_| entering || !new.is_empty()) else { return };
-        ask(Query::Queue { user, take: false }, out);
+        ask(Query::Queue { user, take: false, read: new.clone() }, out);
         self.step = Some(Step::Queue((!entering).then_some(new)));
     }
 
-    fn deliver(&mut self, outgoing: &Outgoing, id: u64, out: &mut Effects) {
-        let Some(room) = outgoing.room() else { return out.push(Effect::Refused("room")) };
-        let text = outgoing.frame("MESSAGE", id);
-        let Some(frame) = Frame::read(&text) else { return out.push(Effect::Refused("malformed")) };
-        let content = frame.content(Stage::C, &text);
-        let from = self.author(outgoing.from, frame.shown_name());
-        let tag = self.next_tag;
-        self.next_tag += 1;
-        self.sent.push_back((tag, outgoing.frame("CONFIRM", id)));
-        out.push(Effect::Post(NewPost { tag, room, from, key: None, content, durable: false }));
+    /// Puts a message to a block into its room, where the same number of its sender finds it again.
+    fn post_new(&mut self, outgoing: Outgoing, out: &mut Effects) {
+        let To::Block(block) = outgoing.to else { return out.push(Effect::Refused("not_kept")) };
+        let Some(room) = room_of(block) else { return out.push(Effect::Refused("room")) };
+        if let Some(tag) = self.post(outgoing.from, room, &outgoing.text, outgoing.temp.clone(), out) {
+            self.sent.push_back((tag, Sent::New(outgoing)));
+        }
     }
 
-    pub(super) fn posted(&mut self, tag: u64, kept: bool, out: &mut Effects) {
-        let Some(at) = self.sent.iter().position(|(sent, _)| *sent == tag) else { return };
-        let Some((_, confirm)) = self.sent.remove(at) else { return };
-        // It is in the queues of those it goes to, whether it was shown at once or not.
-        if !kept {
-            out.push(Effect::Refused("not_shown_at_once"));
+    fn post_kept(&mut self, outgoing: &Outgoing, id: u64, out: &mut Effects) {
+        let To::Person(to) = outgoing.to else { return };
+        if let Some(tag) = self.post(outgoing.from, inbox(to), &outgoing.frame("MESSAGE", id), None, out) {
+            self.sent.push_back((tag, Sent::Kept(outgoing.frame("CONFIRM", id))));
         }
-        out.push(Effect::Text(confirm));
+    }
+
+    /// Answers the tag of the post.
+    fn post(&mut self, from: u64, room: RoomName, text: &str, key: Option<Arc<str>>, out: &mut Effects) -> Option<u64> {
+        let Some(frame) = Frame::read(text) else {
+            out.push(Effect::Refused("malformed"));
+            return None;
+        };
+        let (tag, content) = (self.next_tag, frame.content(Stage::C, text));
+        self.next_tag += 1;
+        let from = self.author(from, frame.shown_name());
+        out.push(Effect::Post(NewPost { tag, room, from, key, content, durable: false }));
+        Some(tag)
+    }
+
+    pub(super) fn posted(&mut self, tag: u64, posted: Option<Posted>, out: &mut Effects) {
+        let Some(at) = self.sent.iter().position(|(sent, _)| *sent == tag) else { return };
+        match (self.sent.remove(at), posted) {
+            (Some((_, Sent::New(outgoing))), Some(Posted { seq, epoch, time, .. })) => {
+                self.posted.push_back((outgoing, Place { position: Position { epoch, seq }, time }));
+                self.go_on(out);
+            }
+            (Some((_, Sent::Kept(confirm))), posted) => {
+                // It is in the queue of the person it goes to, whether it was shown at once or not.
+                if posted.is_none() {
+                    out.push(Effect::Refused("not_shown_at_once"));
+                }
+                out.push(Effect::Text(confirm));
+            }
+            _ => out.push(Effect::Refused("not_kept")),
+        }
+    }
+
+    fn keep_posted(&mut self, outgoing: Outgoing, place: Place, out: &mut Effects) {
+        let To::Block(block) = outgoing.to else { return };
+        let id = in_block(block, place.time, place.position.seq);
+        let (from, temp, frame) = (outgoing.from, outgoing.temp.clone(), outgoing.frame("MESSAGE", id).into());
+        ask(Query::KeepPosted { from, temp, id, block, place, frame }, out);
+        self.step = Some(Step::KeepPosted(outgoing, id));
     }
 
     /// Without a CONFIRM the client shows the message as failed and may send it again.
     fn failed(&mut self, step: &Step, out: &mut Effects) {
         out.push(Effect::Refused("not_kept"));
         // A person who could not be let in, or into a block, is cut: their client connects and enters again.
-        if !matches!(step, Step::Check(_) | Step::Keep(..)) {
+        if !matches!(step, Step::Check(_) | Step::Keep(..) | Step::KeepPosted(..)) {
             out.push(Effect::Terminate);
         }
     }

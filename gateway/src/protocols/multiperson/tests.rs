@@ -11,7 +11,7 @@ use super::{
 use crate::{
     bus::{
         AppendError, History,
-        directory::{self, people::Reply},
+        directory::{self, message_id, people::Reply},
         memory::Memory,
     },
     fanout::{
@@ -88,6 +88,13 @@ fn two_called(name: &str) -> Peer {
     peer
 }
 
+/// What user 2 asks for when these blocks are read, each after a seq of epoch 5.
+fn asks_for_kept(read: &[(u64, u64)]) -> String {
+    let read: Vec<_> =
+        read.iter().map(|(block, seq)| format!("({block}, Position {{ epoch: Epoch(5), seq: {seq} }})")).collect();
+    format!("ask People(Queue {{ user: 2, take: false, read: [{}] }})", read.join(", "))
+}
+
 #[test]
 fn stage_a_enters_the_room_takes_what_was_kept_and_is_announced() {
     let mut peer = peer();
@@ -96,7 +103,7 @@ fn stage_a_enters_the_room_takes_what_was_kept_and_is_announced() {
         [format!(r#"ask People(Init {{ user: 7, name: Some("alice"), {HOLDER} }})"#)]
     );
     assert_eq!(known(&mut peer, 7, "alice"), ["join 0 as alice encoding 40 announce"]);
-    assert_eq!(peer.joined("0", 9), ["ask People(Queue { user: 7, take: true })"]);
+    assert_eq!(peer.joined("0", 9), ["ask People(Queue { user: 7, take: true, read: [] })"]);
     let said = r#"{"user_name":"alice","user_id":7,"type":"SYSTEM","message":"join"}"#;
     assert_eq!(
         reply(&mut peer, Reply::Queued(vec![r#"{"kept":1}"#.into()])),
@@ -170,8 +177,8 @@ fn stage_c_reads_its_inbox_and_blocks_and_then_gets_what_was_kept() {
     assert_eq!(known(&mut peer, 2, "cyd"), [format!("join {INBOX} as cyd encoding 41 announce")]);
     assert_eq!(open(&mut peer, directory::people::inbox(2)), ["ask People(Blocks { user: 2 })"]);
     assert_eq!(reply(&mut peer, Reply::Blocks(vec![1, 5])), ["join 1 as cyd encoding 41 announce"]);
-    assert_eq!(peer.joined("1", 0), ["join 5 as cyd encoding 41 announce"]);
-    assert_eq!(peer.joined("5", 0), ["ask People(Queue { user: 2, take: false })"]);
+    assert_eq!(peer.joined("1", 3), ["join 5 as cyd encoding 41 announce"]);
+    assert_eq!(peer.joined("5", 0), [asks_for_kept(&[(1, 3), (5, 0)])]);
     let kept = vec![r#"{"a":1}"#.into(), r#"{"b":2}"#.into()];
     assert_eq!(reply(&mut peer, Reply::Queued(kept)), [r#"{"a":1}"#, r#"{"b":2}"#]);
     let gone = [
@@ -190,7 +197,7 @@ fn stage_c_reads_a_new_block_as_soon_as_it_is_told_and_gets_what_was_said_there_
     assert_eq!(peer.input(notice()), ["ask People(Blocks { user: 2 })"]);
     assert_eq!(reply(&mut peer, Reply::Blocks(vec![1, 5])), ["join 5 as 2 encoding 41 announce"]);
     assert_eq!(peer.input(notice()), [""; 0], "one thing at a time");
-    assert_eq!(peer.joined("5", 3), ["ask People(Queue { user: 2, take: false })"]);
+    assert_eq!(peer.joined("5", 3), [asks_for_kept(&[(5, 3)])]);
     let (old, new) = (r#"{"chat_type":"BLOCK","block_id":"1"}"#, r#"{"chat_type":"BLOCK","block_id":"5"}"#);
     let kept = Reply::Queued(vec![old.into(), new.into()]);
     assert_eq!(reply(&mut peer, kept), [new, "ask People(Blocks { user: 2 })"]);
@@ -205,7 +212,7 @@ fn blocks_beyond_the_limit_of_rooms_keep_nobody_out() {
     reply(&mut peer, Reply::Blocks(vec![1, 5, 6, 7]));
     peer.joined("5", 0);
     let limited = peer.input(Input::Answer(Answer::RoomLimit));
-    assert_eq!(limited, ["refused room_limit", "ask People(Queue { user: 2, take: false })"]);
+    assert_eq!(limited, ["refused room_limit".to_owned(), asks_for_kept(&[(5, 0)])]);
     let of_six = r#"{"chat_type":"BLOCK","block_id":"6"}"#;
     assert_eq!(reply(&mut peer, Reply::Queued(vec![of_six.into()])), [""; 0]);
     assert_eq!(peer.input(Input::Closed).last().unwrap(), "leave 5");
@@ -237,23 +244,85 @@ fn people_of_stage_c_are_welcomed_where_the_room_says_so() {
 }
 
 #[test]
-fn stage_c_messages_are_kept_shown_and_confirmed_with_their_id() {
+fn a_message_to_a_block_gets_its_id_from_its_place_is_kept_and_then_confirmed() {
     let mut peer = two();
     let sent = r#"{"type":"MESSAGE","from_user_id":"2","message_id":"-2","message":"<p>hi</p>","chat_type":"BLOCK","block_id":"1","temp_id":"17"}"#;
+    let id = message_id::in_block(1, UNIX, 9);
     let with =
-        |kind: &str| sent.replace(r#""MESSAGE""#, &format!("\"{kind}\"")).replace(r#""-2""#, r#""0000000000000042""#);
-    assert_eq!(peer.text(sent), [format!(r#"ask People(Check {{ from: 2, {HOLDER}, temp: Some("\"17\"") }})"#)]);
-    let keep = reply(&mut peer, Reply::Fresh { id: 42 });
-    assert!(keep[0].starts_with(r#"ask People(Keep { from: 2, temp: Some("\"17\""), id: 42, to: Block(1), frame: "#));
+        |kind: &str| sent.replace(r#""MESSAGE""#, &format!("\"{kind}\"")).replace(r#""-2""#, &format!("\"{id:016}\""));
+    let check = format!(r#"ask People(Check {{ from: 2, {HOLDER}, temp: Some("\"17\""), to: Block(1) }})"#);
+    assert_eq!(peer.text(sent), [check.clone()]);
     assert_eq!(
-        reply(&mut peer, Reply::Done),
-        [format!(r#"post 0 1 by 2 {{"text":"<p>hi</p>"}} verbatim C{}"#, with("MESSAGE"))]
+        reply(&mut peer, Reply::Fresh { id: None }),
+        [format!(r#"post 0 1 by 2 {{"text":"<p>hi</p>"}} verbatim C{sent} key "17""#)]
     );
-    assert_eq!(peer.posted(0, 1), [with("CONFIRM")]);
-    peer.text(sent);
-    assert_eq!(reply(&mut peer, Reply::Duplicate { id: 42 }), [with("CONFIRM")]);
+    assert_eq!(
+        peer.posted(0, 9),
+        [format!(
+            r#"ask People(KeepPosted {{ from: 2, temp: Some("\"17\""), id: {id}, block: 1, place: Place {{ position: Position {{ epoch: Epoch(5), seq: 9 }}, time: {UNIX} }}, frame: {:?} }})"#,
+            with("MESSAGE")
+        )]
+    );
+    assert_eq!(reply(&mut peer, Reply::Kept { late: vec![] }), [with("CONFIRM")]);
+    assert_eq!(peer.text(sent), [check]);
+    assert_eq!(reply(&mut peer, Reply::Duplicate { id }), [with("CONFIRM")]);
     peer.text(sent);
     assert_eq!(reply(&mut peer, Reply::Foreign), ["refused foreign_user"]);
+}
+
+#[test]
+fn who_entered_before_a_message_was_kept_gets_it_through_their_inbox() {
+    let mut peer = two();
+    let sent = r#"{"type":"MESSAGE","from_user_id":"2","message":"hi","block_id":"1"}"#;
+    peer.text(sent);
+    reply(&mut peer, Reply::Fresh { id: None });
+    peer.posted(0, 1);
+    let id = message_id::in_block(1, UNIX, 1);
+    let frame = sent.replace('}', &format!(r#","message_id":"{id:016}"}}"#));
+    let lines = reply(&mut peer, Reply::Kept { late: vec![3, 4] });
+    let inbox = |tag: u64, user: u64| {
+        format!(
+            "post {tag} {} by 2 {{\"text\":\"hi\"}} verbatim C{frame} key late-{id}",
+            directory::people::inbox(user)
+        )
+    };
+    assert_eq!(lines[..2], [inbox(1, 3), inbox(2, 4)]);
+    assert_eq!(lines[2], frame.replace("MESSAGE", "CONFIRM"));
+    assert_eq!(peer.posted(1, 1), [""; 0], "nobody waits for that");
+}
+
+#[test]
+fn messages_to_blocks_are_kept_one_after_the_other() {
+    let mut peer = two();
+    for message in ["one", "two"] {
+        peer.text(&format!(r#"{{"type":"MESSAGE","from_user_id":"2","message":"{message}","block_id":"1"}}"#));
+        reply(&mut peer, Reply::Fresh { id: None });
+    }
+    assert!(peer.posted(0, 1)[0].contains("one"));
+    assert_eq!(peer.posted(1, 2), [""; 0]);
+    let notice = Input::Notice { room: directory::people::inbox(2) };
+    assert_eq!(peer.input(notice), [""; 0]);
+    let lines = reply(&mut peer, Reply::Kept { late: vec![] });
+    assert!(lines[0].contains("CONFIRM") && lines[0].contains("one"), "{lines:?}");
+    assert!(lines[1].starts_with("ask People(KeepPosted {") && lines[1].contains("two"), "{lines:?}");
+    let lines = reply(&mut peer, Reply::Kept { late: vec![] });
+    assert!(lines[0].contains("two"), "{lines:?}");
+    assert_eq!(lines[1], "ask People(Blocks { user: 2 })");
+}
+
+#[test]
+fn a_message_to_a_block_that_is_not_posted_or_not_kept_is_not_confirmed() {
+    let lost = || Err(PostError::Append(AppendError::Away("down".to_owned())));
+    let mut peer = two();
+    let say = |peer: &mut Peer| {
+        peer.text(r#"{"type":"MESSAGE","from_user_id":"2","message":"hi","block_id":"1","temp_id":1}"#);
+        reply(peer, Reply::Fresh { id: None });
+    };
+    say(&mut peer);
+    assert_eq!(peer.input(Input::Posted { tag: 0, result: lost() }), ["refused not_kept"]);
+    say(&mut peer);
+    peer.posted(1, 1);
+    assert_eq!(peer.input(Input::Answer(Answer::Unavailable { retry: 1 })), ["refused not_kept"]);
 }
 
 #[test]
@@ -272,8 +341,7 @@ fn people_of_stage_c_are_shown_by_their_names_and_by_their_numbers_without_one()
     for (name, from, shown) in table {
         let mut peer = two_called(name);
         peer.text(&format!(r#"{{"type":"MESSAGE",{from},"message":"hi","block_id":1}}"#));
-        reply(&mut peer, Reply::Fresh { id: 1 });
-        let post = reply(&mut peer, Reply::Done);
+        let post = reply(&mut peer, Reply::Fresh { id: None });
         assert!(post[0].starts_with(&format!("post 0 1 by {shown} {{")), "{post:?}");
     }
 }
@@ -283,21 +351,23 @@ fn a_message_to_a_person_goes_to_their_inbox_in_either_shape() {
     for to in [r#""chat_type":"PTP","to_user_id":"3""#, r#""to_user_id":3"#] {
         let mut peer = two();
         peer.text(&format!(r#"{{"type":"MESSAGE","from_user_id":"2","message":"hi",{to}}}"#));
-        reply(&mut peer, Reply::Fresh { id: 1 });
+        let keep = reply(&mut peer, Reply::Fresh { id: Some(42) });
+        assert!(keep[0].starts_with("ask People(Keep { from: 2, temp: None, id: 42, to: 3, frame: "), "{keep:?}");
         let post = reply(&mut peer, Reply::Done);
+        assert!(post[0].ends_with(r#""message_id":"0000000000000042"}"#), "{post:?}");
         assert!(post[0].starts_with("post 0 \u{1}people\u{1}3 by 2 "), "{post:?}");
     }
     let mut peer = two();
     peer.text(r#"{"type":"MESSAGE","from_user_id":"2","message":"hi","group_id":0}"#);
-    reply(&mut peer, Reply::Fresh { id: 1 });
-    assert!(reply(&mut peer, Reply::Done)[0].starts_with("post 0 0 by 2 "), "a group is a block");
+    let post = reply(&mut peer, Reply::Fresh { id: None });
+    assert!(post[0].starts_with("post 0 0 by 2 "), "a group is a block");
 }
 
 #[test]
-fn a_message_that_is_kept_is_confirmed_even_when_it_was_not_shown_at_once() {
+fn a_message_to_a_person_that_is_kept_is_confirmed_even_when_it_was_not_shown_at_once() {
     let mut peer = two();
     peer.text(r#"{"type":"MESSAGE","from_user_id":"2","message":"hi","to_user_id":"3"}"#);
-    reply(&mut peer, Reply::Fresh { id: 1 });
+    reply(&mut peer, Reply::Fresh { id: Some(1) });
     reply(&mut peer, Reply::Done);
     let lost = Err(PostError::Append(AppendError::Away("down".to_owned())));
     let lines = peer.input(Input::Posted { tag: 0, result: lost });
@@ -370,7 +440,7 @@ fn a_stored_frame_that_is_no_json_is_shown_by_its_text() {
 fn entries_look_as_each_stage_writes_them() {
     let (ada, bob) = (person("u1", "ada"), person("m7", "bob"));
     let a = r#"{"user_id":7,"type":"USER","message":"x"}"#;
-    let c = r#"{"type":"MESSAGE","from_user_id":"7","message":"x"}"#;
+    let c = r#"{"type":"MESSAGE","message_id":"-2","from_user_id":"7","message":"x"}"#;
     let run = [
         entry(1, &bob, ProtocolId::MultiPerson, r#"{"text":"x"}"#, Some(format!("A{a}").as_bytes())),
         entry(2, &bob, ProtocolId::MultiPerson, r#"{"text":"y"}"#, Some(format!("C{c}").as_bytes())),
@@ -383,15 +453,21 @@ fn entries_look_as_each_stage_writes_them() {
         texts(frames(&Broadcast, "0", None, &run)),
         [a.to_owned(), user("bob", "m7", "y"), user("ada", "u1", "z")]
     );
-    let block = |id: &str, name: &str, seq: u64, text: &str| {
+    let id = |seq: u64| format!("{:016}", message_id::in_block(5, UNIX + seq, seq));
+    let block = |from: &str, name: &str, seq: u64, text: &str| {
         format!(
-            r#"{{"type":"MESSAGE","from_user_id":"{id}","user_name":"{name}","message_id":"1700000000{seq:03}{seq:03}","message":"{text}","chat_type":"BLOCK","send_time":1700000000{seq:03},"block_id":"5"}}"#
+            r#"{{"type":"MESSAGE","from_user_id":"{from}","user_name":"{name}","message_id":"{}","message":"{text}","chat_type":"BLOCK","send_time":{},"block_id":"5"}}"#,
+            id(seq),
+            UNIX + seq
         )
     };
     assert_eq!(
         texts(frames(&Block, "5", None, &run)),
-        [block("m7", "bob", 1, "x"), c.to_owned(), block("u1", "ada", 3, "z")]
+        [block("m7", "bob", 1, "x"), c.replace("-2", &id(2)), block("u1", "ada", 3, "z")]
     );
+    let mut inbox = ChunkWriter::default();
+    Block.entries(&directory::people::inbox(2), None, &run[1..2], &mut inbox);
+    assert!(inbox.seal(None).bytes.ends_with(c.as_bytes()), "what comes to a person has its id");
     let mut out = ChunkWriter::default();
     Block.entries(&name("5"), None, &run, &mut out);
     let chunk = out.seal(None);
@@ -415,9 +491,10 @@ proptest! {
     ) {
         for mut peer in [peer(), alice(), two()] {
             peer.text(&format!(r#"{{"type":"{kind}","from_user_id":"2","to_user_id":"3","{field}":{value}}}"#));
-            reply(&mut peer, Reply::Fresh { id: 1 });
+            reply(&mut peer, Reply::Fresh { id: Some(1) });
             reply(&mut peer, Reply::Done);
             peer.posted(0, 1);
+            reply(&mut peer, Reply::Kept { late: vec![3] });
         }
     }
 }

@@ -71,6 +71,7 @@ impl People {
     }
 
     fn join(&mut self, id: u64, to: u64, now: u64) -> Reply {
+        let rank = self.next_rank(now);
         let (Some(user), Some(block)) = (self.users.get_mut(&id), self.blocks.get_mut(&to)) else {
             return Reply::Unknown;
         };
@@ -81,7 +82,7 @@ impl People {
             return Reply::Full;
         }
         user.blocks.insert(to);
-        user.talk(To::Block(to), now * 1000);
+        user.talk(To::Block(to), rank);
         block.members.insert(id);
         Reply::Done
     }

@@ -1,18 +1,21 @@
 //! `/ws/…` of multiperson over real gateways: every endpoint as a table of requests and answers, with memory and over
-//! two gateways on a Redis Cluster; blocks as those see them who are connected; and what outlives a gateway.
+//! two gateways on a Redis Cluster; blocks as those see them who are connected, and the ids in them ([`order`]); and what outlives a gateway.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod order;
+mod person;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-use parlor_tests::client::{Frame, PATIENCE, Socket};
+use parlor_tests::client::Socket;
 use parlor_tests::gateway::{Gateway, Setup};
 use parlor_tests::redis::{RedisCluster, free_port};
 use serde_json::{Value, json};
-use tokio::sync::mpsc;
-use tokio::time::{interval, timeout};
+
+use self::person::{Person, block};
 
 const SPEC: &str = "
 protocols: {multiperson: {}, match: {}}
@@ -198,96 +201,6 @@ async fn two_gateways_on_a_redis_cluster_answer_as_one_and_what_they_know_outliv
     assert!(ada.contains(r#""user_id":2,"#), "{ada}");
 }
 
-/// A person of stage C who is here, and says so twice a second as long as this lives: who is silent for 7 s is cut.
-struct Person {
-    id: u64,
-    says: mpsc::Sender<String>,
-    hears: mpsc::Receiver<Value>,
-    shown: Vec<String>,
-}
-
-impl Person {
-    async fn enter(gateway: &Gateway, id: u64) -> Self {
-        let mut socket = Socket::dial(&gateway.url("/multiperson")).await.unwrap();
-        socket.text(json!({"type": "INIT", "from_user_id": id, "message": "init"}).to_string()).await.unwrap();
-        let ((says, said), (heard, hears)) = (mpsc::channel(16), mpsc::channel(64));
-        tokio::spawn(live(socket, said, heard));
-        Self { id, says, hears, shown: Vec::new() }
-    }
-
-    /// Waits until INIT is over: nothing is read before.
-    async fn entered(&mut self) {
-        assert_eq!(self.frame().await["type"], "PONG");
-    }
-
-    async fn leave(mut self) -> Vec<String> {
-        self.says.send(r#"{"type":"CLOSE"}"#.to_owned()).await.unwrap();
-        while timeout(PATIENCE, self.hears.recv()).await.unwrap().is_some() {}
-        self.shown
-    }
-
-    async fn frame(&mut self) -> Value {
-        timeout(PATIENCE, self.hears.recv()).await.expect("nothing came in time").expect("the connection ended")
-    }
-
-    /// Says something; the id that it got.
-    async fn say(&mut self, to: Value, temp: &str) -> String {
-        let mut message = json!({"type": "MESSAGE", "from_user_id": self.id.to_string(), "message_id": "-2",
-            "message": temp, "send_time": 1, "temp_id": temp});
-        message.as_object_mut().unwrap().extend(to.as_object().unwrap().clone());
-        self.says.send(message.to_string()).await.unwrap();
-        let confirmed = self.frame().await;
-        assert_eq!((&confirmed["type"], &confirmed["temp_id"]), (&json!("CONFIRM"), &json!(temp)));
-        confirmed["message_id"].as_str().unwrap().to_owned()
-    }
-
-    /// The next message that was not shown before, and confirms it: one that is said while a block is being entered
-    /// may come with what is kept as well as by itself.
-    async fn hear(&mut self) -> Value {
-        loop {
-            let mut message = self.frame().await;
-            assert_eq!(message["type"], "MESSAGE", "{message}");
-            let id = message["message_id"].as_str().unwrap().to_owned();
-            if !self.shown.contains(&id) {
-                self.shown.push(id);
-                let shown = message.clone();
-                message["type"] = json!("CONFIRM");
-                self.says.send(message.to_string()).await.unwrap();
-                return shown;
-            }
-        }
-    }
-}
-
-async fn live(mut socket: Socket, mut said: mpsc::Receiver<String>, heard: mpsc::Sender<Value>) {
-    let (mut beat, mut entered) = (interval(Duration::from_millis(500)), false);
-    loop {
-        let text = tokio::select! {
-            _ = beat.tick() => r#"{"type":"PING"}"#.to_owned(),
-            text = said.recv() => match text {
-                Some(text) => text,
-                None => return,
-            },
-            frame = socket.next() => {
-                let Frame::Text(text) = frame else { return };
-                let frame: Value = serde_json::from_str(&text).unwrap();
-                let again = frame["type"] == "PONG" && std::mem::replace(&mut entered, true);
-                if !again && heard.send(frame).await.is_err() {
-                    return;
-                }
-                continue;
-            }
-        };
-        if socket.text(text).await.is_err() {
-            return;
-        }
-    }
-}
-
-fn block(id: u64) -> Value {
-    json!({"chat_type": "BLOCK", "block_id": id.to_string()})
-}
-
 async fn list(gateway: &Gateway, user: u64) -> String {
     ask(gateway, "GET", &format!("/ws/conversation?user_id={user}"), "").await.2
 }
@@ -321,7 +234,8 @@ async fn a_block_lives(a: &Gateway, b: &Gateway) {
     // Who is away gets it at the next INIT, at whichever gateway.
     let shown = bob.leave().await;
     ada.say(block(3), "t5").await;
-    let mut bob = Person { shown, ..Person::enter(a, 3).await };
+    let mut bob = Person::enter(a, 3).await;
+    bob.shown = shown;
     assert_eq!(bob.hear().await["message"], "t5");
 }
 
