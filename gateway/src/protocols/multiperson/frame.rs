@@ -111,6 +111,11 @@ impl<'a> Frame<'a> {
         self.from_user_id.and_then(loose_id)
     }
 
+    /// Whether a message that stage C was shown is from another protocol, whose people have no numbers.
+    pub(super) fn is_foreign(&self) -> bool {
+        self.from_user_id.is_some() && self.from().is_none()
+    }
+
     /// Stage C's own number of a message.
     pub(super) fn temp(&self) -> Option<Arc<str>> {
         // Number or text, as it is written: the client repeats it in the same way.

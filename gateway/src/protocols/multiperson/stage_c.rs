@@ -108,6 +108,8 @@ impl StageC {
             "PING" => out.push(Effect::Text(PONG.to_owned())),
             "MESSAGE" => self.message(frame, text, cx, out),
             "CONFIRM" => match (self.user, frame.message_id()) {
+                // Nothing of it is kept.
+                (Some(_), Some(_)) if frame.is_foreign() => {}
                 (Some(user), Some(id)) => tell(Query::Confirm { user, id }, out),
                 _ => out.push(Effect::Refused("malformed")),
             },
