@@ -18,7 +18,7 @@ fn a_message_to_a_block_gets_its_id_from_its_place_is_kept_and_then_confirmed() 
     let with =
         |kind: &str| sent.replace(r#""MESSAGE""#, &format!("\"{kind}\"")).replace(r#""-2""#, &format!("\"{id:016}\""));
     let check = format!(r#"ask People(Check {{ from: 2, {HOLDER}, temp: Some("\"17\""), to: Block(1) }})"#);
-    assert_eq!(peer.text(sent), [check.clone()]);
+    assert_eq!(peer.text(sent), std::slice::from_ref(&check));
     assert_eq!(
         reply(&mut peer, Reply::Fresh { id: None }),
         [format!(r#"post 0 1 by 2 {{"text":"<p>hi</p>"}} verbatim C{sent} key "17""#)]
