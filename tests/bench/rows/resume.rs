@@ -1,4 +1,4 @@
-//! Everyone is cut off at once and comes back to go on where they were, while messages go on.
+//! Everyone is cut off at once, misses some messages, and comes back to go on where they were.
 
 use std::time::{Duration, Instant};
 
@@ -10,8 +10,10 @@ use crate::results::{Section, Target};
 use crate::sample::median;
 use crate::server::Server;
 
-/// Messages a second meanwhile: 19,000 writes, a fraction of a core.
-const RATE: f64 = 1.0;
+/// Messages a second, before the cut and while everyone is away; each is some 19,000 writes, a fraction of a core.
+const RATE: f64 = 2.0;
+/// Seconds away.
+const AWAY: u64 = 5;
 
 pub(super) fn measure(bench: &Bench) -> Result<Section> {
     let (scale, parlor) = (bench.scale, bench.parlor(SPEC)?);
@@ -25,11 +27,10 @@ pub(super) fn measure(bench: &Bench) -> Result<Section> {
         load.connect(&parlor.endpoint, SENDERS + clients, |_| vec![room])?;
         load.speak(SENDERS);
         load.run(RATE, scale.time(3))?;
-        load.pace(RATE);
         load.cut(SENDERS..SENDERS + clients);
+        load.run(RATE, scale.time(AWAY))?;
         let (began, cpu) = (Instant::now(), parlor.cpu()?);
         load.dial(SENDERS..SENDERS + clients)?;
-        load.pace(0.0);
         faults = faults.and(load.settle()?);
         resumed.push(began.elapsed().as_secs_f64());
         costs.push((parlor.cpu()? - cpu).as_secs_f64() * 1e6 / clients as f64);
@@ -41,8 +42,9 @@ pub(super) fn measure(bench: &Bench) -> Result<Section> {
     Ok(Section {
         title: "Back after a cut",
         about: format!(
-            "{clients} members of one room are cut off at once, dial again and join with their position, {RATE} messages/s going \
-             on; done when every one of them has all that was posted. Beside it as many handshakes without a join."
+            "{clients} members of one room are cut off at once, miss {RATE} messages a second for {AWAY} s, dial again and join \
+             with their position; done when every one of them has all that was posted. Beside it as many handshakes \
+             without a join."
         ),
         header: &["clients", "handshakes alone", "back with everything", "gateway CPU each", "memory"],
         rows: vec![vec![

@@ -28,9 +28,7 @@ pub(crate) struct Server {
 }
 
 enum Running {
-    Gateway {
-        _ends: Gateway,
-    },
+    Gateway(Gateway),
     /// And its Redis, where it has one.
     Other(Child, Option<RedisNode>),
 }
@@ -43,7 +41,7 @@ impl Server {
         let gateway = runtime.block_on(Gateway::start(&setup))?;
         let endpoint = Rc::new(Endpoint::new(gateway.address("shared")?, Dialect::Native)?);
         let redis = redis.nodes.iter().filter_map(RedisNode::pid).collect();
-        Ok(Self { endpoint, processes: vec![gateway.pid()], redis, running: Running::Gateway { _ends: gateway } })
+        Ok(Self { endpoint, processes: vec![gateway.pid()], redis, running: Running::Gateway(gateway) })
     }
 
     /// The bare sender.
@@ -89,11 +87,19 @@ impl Server {
         resident(&self.redis)
     }
 
+    /// Of a gateway: system calls so far that wrote to members.
+    pub(crate) fn writes(&self, runtime: &tokio::runtime::Runtime) -> Result<u64> {
+        match &self.running {
+            Running::Gateway(gateway) => runtime.block_on(gateway.counter("writes")),
+            Running::Other(..) => anyhow::bail!("only a gateway counts its writes"),
+        }
+    }
+
     /// Of the bare sender: CPU time spent in send() so far, and how many there were.
     pub(crate) fn sends(&mut self) -> Result<(Duration, u64)> {
         match &mut self.running {
             Running::Other(child, None) => child.sends(),
-            Running::Other(..) | Running::Gateway { .. } => anyhow::bail!("only the bare sender counts its sends"),
+            Running::Other(..) | Running::Gateway(_) => anyhow::bail!("only the bare sender counts its sends"),
         }
     }
 }

@@ -184,8 +184,7 @@ impl Gateway {
 
     /// How often something was refused, by protocol and reason.
     pub async fn refusals(&self) -> Result<BTreeMap<(String, String), u64>> {
-        let (code, page) = self.admin_get("/metrics").await?;
-        ensure!(code == 200, "/metrics answered {code}: {page}");
+        let page = self.metrics().await?;
         let lines = page.lines().filter_map(|line| line.strip_prefix("parlor_refusals_total{protocol=\""));
         let refusal = |line: &str| {
             let (protocol, rest) = line.split_once("\",reason=\"")?;
@@ -193,6 +192,19 @@ impl Gateway {
             Some(((protocol.to_owned(), reason.to_owned()), count.parse().ok()?))
         };
         lines.map(|line| refusal(line).with_context(|| format!("read {line}"))).collect()
+    }
+
+    /// A counter without labels, by its name less `parlor_` and `_total`.
+    pub async fn counter(&self, name: &str) -> Result<u64> {
+        let (page, start) = (self.metrics().await?, format!("parlor_{name}_total "));
+        let value = page.lines().find_map(|line| line.strip_prefix(&start)).with_context(|| format!("no {start}"))?;
+        value.parse().with_context(|| format!("read {start}{value}"))
+    }
+
+    async fn metrics(&self) -> Result<String> {
+        let (code, page) = self.admin_get("/metrics").await?;
+        ensure!(code == 200, "/metrics answered {code}: {page}");
+        Ok(page)
     }
 
     /// Process id.
