@@ -149,11 +149,15 @@ fn values_of(data: &[u8]) -> Vec<Value> {
     open.swap_remove(0)
 }
 
+/// Most texts of an input: more are only slower.
+const TEXTS: usize = 16;
+
 /// Published texts, one a line: each is skipped or shown, and so is whoever is named in them when they are counted.
 pub(crate) fn published(data: &[u8]) {
     let readers = settings::protocols(&settings::bus(), false);
     let (mut joined, mut left): (Vec<Author>, Vec<Author>) = Default::default();
-    let heard: Vec<_> = lines(data).filter_map(|line| signals::read(&String::from_utf8_lossy(line))).collect();
+    let texts = lines(data).take(TEXTS).map(String::from_utf8_lossy);
+    let heard: Vec<_> = texts.filter_map(|text| signals::read(&text)).collect();
     for (room, signal) in &heard {
         stored::shown(&readers, room, signal);
         match signal {
