@@ -40,17 +40,17 @@ impl Request {
         self
     }
 
-    /// Sends it over a connection of its own.
-    pub async fn send(&self, to: SocketAddr) -> Result<Answer> {
-        timeout(PATIENCE, self.exchange(to)).await.context("be answered in time")?
+    /// Sends it to `host` over a connection of its own to `to`, which is that host or stands before it.
+    pub async fn send(&self, host: &str, to: SocketAddr) -> Result<Answer> {
+        timeout(PATIENCE, self.exchange(host, to)).await.context("be answered in time")?
     }
 
-    async fn exchange(&self, to: SocketAddr) -> Result<Answer> {
+    async fn exchange(&self, host: &str, to: SocketAddr) -> Result<Answer> {
         let mut stream = TcpStream::connect(to).await.context("connect")?;
         let upgrades = self.headers.iter().any(|(name, _)| name == "Upgrade");
         let connection = if upgrades { "Upgrade" } else { "close" };
         let mut head =
-            format!("{} {} HTTP/1.1\r\nHost: {to}\r\nConnection: {connection}\r\n", self.method, self.target);
+            format!("{} {} HTTP/1.1\r\nHost: {host}\r\nConnection: {connection}\r\n", self.method, self.target);
         for (name, value) in &self.headers {
             head.push_str(&format!("{name}: {value}\r\n"));
         }

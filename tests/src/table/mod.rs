@@ -32,6 +32,7 @@ mod notation;
 mod pattern;
 
 use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -48,7 +49,12 @@ const AGAIN: Duration = Duration::from_millis(100);
 
 /// Plays a table. `url` names each client's endpoint; `ROOM` in the lines becomes `room`.
 pub async fn play(table: &str, room: &str, url: impl Fn(&str) -> String) -> Result<()> {
-    let mut play = Play { url, clients: HashMap::new(), variables: Variables::default() };
+    play_via(None, table, room, url).await
+}
+
+/// The same over what stands before the endpoints, such as an ingress.
+pub async fn play_via(via: Option<SocketAddr>, table: &str, room: &str, url: impl Fn(&str) -> String) -> Result<()> {
+    let mut play = Play { url, via, clients: HashMap::new(), variables: Variables::default() };
     for (i, line) in table.lines().enumerate() {
         let line = line.trim().replace("ROOM", room);
         if line.is_empty() || line.starts_with('#') {
@@ -79,6 +85,7 @@ struct Client {
 
 struct Play<U> {
     url: U,
+    via: Option<SocketAddr>,
     clients: HashMap<String, Client>,
     variables: Variables,
 }
@@ -125,10 +132,13 @@ impl<U: Fn(&str) -> String> Play<U> {
     }
 
     async fn socket(&mut self, name: &str) -> Result<&mut Socket> {
-        let url = (self.url)(name);
+        let (url, via) = ((self.url)(name), self.via);
         let client = self.client(name)?;
         if client.socket.is_none() {
-            client.socket = Some(Socket::dial(&url).await?);
+            client.socket = Some(match via {
+                Some(via) => Socket::dial_via(&url, via).await?,
+                None => Socket::dial(&url).await?,
+            });
         }
         client.socket.as_mut().context("just dialled")
     }
@@ -138,8 +148,11 @@ impl<U: Fn(&str) -> String> Play<U> {
         if let Some(request) = notation::request(&rest) {
             let url = (self.url)(name);
             let host = url.split('/').nth(2).context("a URL without a host")?;
-            let to = lookup_host(host).await?.next().context("a host without an address")?;
-            let answer = request.send(to).await?;
+            let to = match self.via {
+                Some(via) => via,
+                None => lookup_host(host).await?.next().context("a host without an address")?,
+            };
+            let answer = request.send(host, to).await?;
             let raw = format!("{} {}", answer.status, answer.body).into_bytes();
             let body = serde_json::from_str(&answer.body).unwrap_or(Value::String(answer.body));
             let headers: HashMap<_, _> = answer.headers.into_iter().collect();

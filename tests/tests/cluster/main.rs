@@ -7,6 +7,7 @@
 
 mod chatting;
 mod deleting;
+mod hosts;
 mod lobby;
 mod losing;
 mod mistakes;
