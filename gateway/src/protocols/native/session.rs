@@ -3,6 +3,7 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use serde_json::{Number, value::RawValue};
+use smallvec::SmallVec;
 
 use super::{
     ENCODING, Settings, identity,
@@ -31,8 +32,8 @@ const RETRY: u64 = 1_000;
 pub(super) struct NativeSession {
     settings: Arc<Settings>,
     who: Option<Author>,
-    /// At most `limits.roomsPerConnection`, which the hub enforces.
-    rooms: Vec<RoomName>,
+    /// At most `limits.roomsPerConnection`, which the reactor enforces. Most people are in one.
+    rooms: SmallVec<[RoomName; 1]>,
     pending: Option<Pending>,
     posts: VecDeque<Sent>,
     next_tag: u64,
@@ -57,7 +58,7 @@ impl NativeSession {
         Self {
             settings,
             who: None,
-            rooms: Vec::new(),
+            rooms: SmallVec::new(),
             pending: None,
             posts: VecDeque::new(),
             next_tag: 0,
