@@ -93,7 +93,8 @@ async fn messages_that_mean_nothing_are_refused_or_ignored_counted_and_survived(
     }
     let token = Request { method: "POST".into(), target: "/tk?".into(), body: b"uid=1".into(), ..Request::default() };
     let token = Request { headers: vec![("Content-Type".into(), "application/x-www-form-urlencoded".into())], ..token };
-    let token = token.send(neighbours.gateway.address("shared").unwrap()).await.unwrap().body;
+    let shared = neighbours.gateway.address("shared").unwrap();
+    let token = token.send(&shared.to_string(), shared).await.unwrap().body;
     let token: Value = serde_json::from_str(&token).unwrap();
     for (lines, protocol, reason) in REQUESTS {
         let played = lines.replace("TOKEN", token["data"].as_str().unwrap());
