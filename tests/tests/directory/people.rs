@@ -128,6 +128,8 @@ async fn a_message_is_kept_for_everyone_it_goes_to_until_they_confirm_it(a: Gate
     told(&b, Query::Confirm { user: one, id: last });
     told(&b, Query::Confirm { user: two, id: in_block });
     b.directory().tick().await?;
+    told(&a, keep);
+    a.directory().tick().await?;
     ensure!(queue(&a, two, false).await?.is_empty());
     ensure!(sorted(&queue(&a, one, true).await?) == ["b1", "p"]);
     ensure!(queue(&a, one, false).await?.is_empty());

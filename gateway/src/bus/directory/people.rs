@@ -64,7 +64,8 @@ pub enum Query {
     /// sides. Comes before the message is shown.
     Keep { from: u64, temp: Option<Arc<str>>, id: u64, to: u64, frame: Arc<str> },
     /// The same for a message to a block that is in its room already, where its id comes from: kept for everyone in the
-    /// block but the sender and those who have confirmed it meanwhile.
+    /// block but the sender and those who have confirmed it meanwhile. Not awaited when the sender is gone;
+    /// does nothing when it was kept by the same number of its sender.
     KeepPosted { from: u64, temp: Option<Arc<str>>, id: u64, block: u64, place: Place, frame: Arc<str> },
     /// The person has the message; noted, not awaited. A message to a block may be kept only after that.
     Confirm { user: u64, id: u64 },

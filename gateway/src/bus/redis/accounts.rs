@@ -52,7 +52,8 @@ const WAITS: usize = 4;
 const NOTES: usize = 200;
 /// Sessions that may wait for their end; beyond it they end with their accounts.
 const ENDS: usize = 1000;
-/// What people told and nobody awaits, between two ticks; beyond it messages come once more and mentions do not.
+/// What people told and nobody awaits, between two ticks; beyond it messages come once more, mentions do not, and those that
+/// were never confirmed to their sender are not kept.
 const LATER: usize = 10_000;
 
 /// What was told about an account since the last tick.
@@ -69,7 +70,7 @@ struct Notes {
     accounts: HashMap<(u64, Origin), Note>,
     /// Sessions to end, at most [`ENDS`].
     ends: Vec<pairs::Query>,
-    /// What people confirmed, left or were mentioned in, in its order, at most [`LATER`].
+    /// What people confirmed, left, were mentioned in or had said before they left, in its order, at most [`LATER`].
     later: Vec<people::Query>,
 }
 

@@ -161,6 +161,7 @@ if operation == 'keep_posted' then
   local at = position(arg[5], arg[6])
   local stored = wide(arg[7]) .. at .. arg[8]
   local answer = {'KEPT'}
+  if temp ~= '' and redis.call('HGET', recent, from .. ':' .. temp) == id then return answer end
   if redis.call('HEXISTS', groups, block .. ':name') == 1 then
     for _, member in ipairs(under(members, block)) do
       local user = tail(member)

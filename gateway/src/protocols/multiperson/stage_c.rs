@@ -89,6 +89,14 @@ impl Outgoing {
         // It was read as an object when it came in.
         with_id(&self.text, kind, id).unwrap_or_default()
     }
+
+    /// The id of a message to a block that is in its room, and what keeps it.
+    fn keep_at(&self, place: Place) -> Option<(u64, Query)> {
+        let To::Block(block) = self.to else { return None };
+        let id = in_block(block, place.time, place.position.seq);
+        let (from, temp, frame) = (self.from, self.temp.clone(), self.frame("MESSAGE", id).into());
+        Some((id, Query::KeepPosted { from, temp, id, block, place, frame }))
+    }
 }
 
 fn room_of(block: u64) -> Option<RoomName> {
@@ -318,10 +326,8 @@ impl StageC {
     }
 
     fn keep_posted(&mut self, outgoing: Outgoing, place: Place, out: &mut Effects) {
-        let To::Block(block) = outgoing.to else { return };
-        let id = in_block(block, place.time, place.position.seq);
-        let (from, temp, frame) = (outgoing.from, outgoing.temp.clone(), outgoing.frame("MESSAGE", id).into());
-        ask(Query::KeepPosted { from, temp, id, block, place, frame }, out);
+        let Some((id, query)) = outgoing.keep_at(place) else { return };
+        ask(query, out);
         self.step = Some(Step::KeepPosted(outgoing, id));
     }
 
@@ -335,6 +341,9 @@ impl StageC {
     }
 
     pub(super) fn closed(self, cx: &Context, out: &mut Effects) {
+        // Nobody is left to be told that these are kept, but others were shown them.
+        let posted = self.posted.iter().filter_map(|(outgoing, place)| outgoing.keep_at(*place));
+        posted.for_each(|(_, query)| tell(query, out));
         if let Some(user) = self.user {
             tell(Query::Release { user, holder: cx.origin }, out);
         }

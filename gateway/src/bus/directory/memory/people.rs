@@ -208,6 +208,9 @@ impl People {
         frame: &Arc<str>,
         now: u64,
     ) -> Reply {
+        if temp.clone().is_some_and(|temp| self.recent.get(&(from, temp)) == Some(&id)) {
+            return Reply::Kept { late: Vec::new() };
+        }
         self.remember(from, temp, id, now);
         let (rank, order) = (self.next_rank(now), order(position));
         let Some(block) = self.blocks.get_mut(&block) else { return Reply::Kept { late: Vec::new() } };

@@ -78,6 +78,19 @@ fn messages_to_blocks_are_kept_one_after_the_other() {
 }
 
 #[test]
+fn messages_to_blocks_that_were_posted_are_kept_though_their_sender_has_gone() {
+    let mut peer = two();
+    for message in ["one", "two", "three"] {
+        peer.text(&format!(r#"{{"type":"MESSAGE","from_user_id":"2","message":"{message}","block_id":"1"}}"#));
+        reply(&mut peer, Reply::Fresh { id: None });
+    }
+    assert!(peer.posted(0, 1)[0].starts_with("ask People(KeepPosted"));
+    peer.posted(1, 2);
+    let told: Vec<_> = peer.input(Input::Closed).into_iter().filter(|line| line.contains("KeepPosted")).collect();
+    assert!(told.len() == 1 && told[0].starts_with("tell ") && told[0].contains("two"), "{told:?}");
+}
+
+#[test]
 fn a_message_to_a_block_that_is_not_posted_or_not_kept_is_not_confirmed() {
     let lost = || Err(PostError::Append(AppendError::Away("down".to_owned())));
     let mut peer = two();
