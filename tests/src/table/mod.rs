@@ -8,6 +8,7 @@
 //! a <+ {"room":"r","items":[1,2]}   the next frames contain this, their items taken together
 //! a ? {"op":"x"} => {"n":2}         asks until this is the answer: for what is true after a while
 //! a .                               nothing more has come by the time the server answers a ws-level ping
+//! a . 500                           nor within that many milliseconds: for what nobody is told of, but takes a moment
 //! a x 1009                          a is closed with this code; 1006 is an end without a close frame
 //! a >x 1000                         a closes with this code; without one it just goes
 //! ```
@@ -109,7 +110,10 @@ impl<U: Fn(&str) -> String> Play<U> {
             Sign::Together => self.together(name, &notation::pattern(rest)?).await,
             Sign::Verbatim => self.verbatim(name, rest).await,
             Sign::Ask => self.ask(name, rest).await,
-            Sign::Nothing => self.nothing(name).await,
+            Sign::Nothing => {
+                sleep(Duration::from_millis(if rest.is_empty() { 0 } else { rest.parse()? })).await;
+                self.nothing(name).await
+            }
             Sign::Closed => {
                 let wanted: u16 = rest.parse().context("a close code is a number")?;
                 let code = self.socket(name).await?.close_code().await?;

@@ -72,6 +72,8 @@ b < {"type":"SYSTEM","user_id":52}
 a < {"type":"SYSTEM","user_id":52}
 b >x 1000
 n ? {"op":"members","id":1,"room":"0"} => {"op":"members","count":1}
+# that max is away is noted beside the count
+a . 1000
 a > {"type":"USER","user_id":51,"user_name":"meg","message":"are you there, @max"}
 a < {"type":"USER"}
 a > {"type":"USER","user_id":51,"user_name":"meg","message":"@max and @maximilian"}
