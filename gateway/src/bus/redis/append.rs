@@ -15,6 +15,7 @@ use super::{
     cluster::Cluster,
     known::Known,
     node::{Command, Fault, Node, Server, number},
+    opened::Opened,
     replication::Replication,
     script::{self, Adopted, Answer, Group},
     tags::Keys,
@@ -31,8 +32,12 @@ const ANSWER: Duration = Duration::from_secs(2);
 /// How long one WAIT waits, in milliseconds: long enough for a busy replica, short enough to look around meanwhile.
 const WAIT_MS: u32 = 500;
 
+/// The first attempt after a fault follows at once: what most faults tell is that there is a better server.
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_millis(200);
+
+/// Longest pause while a partition's keys are on their way: each of them takes some milliseconds.
+const MOVING_PAUSE: Duration = Duration::from_millis(20);
 
 /// Rooms whose history has more than one segment, remembered per partition; forgetting costs one round trip.
 const SEGMENTS: usize = 4096;
@@ -54,6 +59,7 @@ pub(super) struct Lane {
 pub(super) struct Appending {
     cluster: Arc<Cluster>,
     pub(super) replication: Arc<Replication>,
+    opened: Arc<Opened>,
     upkeep: Arc<Upkeep>,
     pub(super) keys: Keys,
     pub(super) history: History,
@@ -63,15 +69,13 @@ pub(super) struct Appending {
 
 impl Appending {
     pub(super) fn new(
-        cluster: Arc<Cluster>,
-        replication: Arc<Replication>,
-        upkeep: Arc<Upkeep>,
+        (cluster, replication, opened, upkeep): (Arc<Cluster>, Arc<Replication>, Arc<Opened>, Arc<Upkeep>),
         keys: Keys,
         history: History,
     ) -> Self {
         let lanes = (0..PARTITIONS).map(|_| Mutex::default()).collect();
         let known = (0..PARTITIONS).map(|_| Known::default()).collect();
-        Self { cluster, replication, upkeep, keys, history, lanes, known }
+        Self { cluster, replication, opened, upkeep, keys, history, lanes, known }
     }
 
     /// What this gateway knows of a partition's data.
@@ -105,7 +109,7 @@ impl Appending {
         let same = lane.unanswered.filter(|(last, _)| *last == name);
         let mark = same.map_or_else(rand::random, |(_, mark)| mark);
         lane.unanswered = Some((name, mark));
-        let mut pause = FIRST_PAUSE;
+        let mut pause = Duration::ZERO;
         loop {
             let fault = match self.attempt_here(&mut lane, partition, group, mark).await {
                 Ok(None) => return Err(AppendError::Lost),
@@ -121,7 +125,8 @@ impl Appending {
                 return Err(AppendError::Away(fault.to_string()));
             }
             sleep(pause).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
+            let longest = if fault == Fault::TryAgain { MOVING_PAUSE } else { LONGEST_PAUSE };
+            pause = (pause * 2).clamp(FIRST_PAUSE, longest);
             self.recover(&mut lane, fault).await;
         }
     }
@@ -147,10 +152,10 @@ impl Appending {
 
     /// Opens the lane's connection to the partition's server unless it is open.
     pub(super) async fn connect(&self, lane: &mut Lane, partition: Partition) -> Result<Server, Fault> {
-        let server = match &lane.ask {
-            Some(target) => target.clone(),
-            None => self.cluster.primary(partition)?.server,
-        };
+        let primary = self.cluster.primary(partition)?.server;
+        // The slot itself has arrived.
+        lane.ask.take_if(|target| *target == primary);
+        let server = lane.ask.clone().unwrap_or(primary);
         if lane.node.as_ref().is_none_or(|node| node.server != server || !node.alive()) {
             lane.node = None;
             lane.node = Some(Node::open(&server, self.cluster.access()).await?);
@@ -164,6 +169,7 @@ impl Appending {
         let answers = node.all(asking(ask, script::adopt(&self.keys, partition, known.seen())), ANSWER).await?;
         let adopted = script::adopted(last(answers)?)?;
         known.see(adopted.generation);
+        self.opened.here(partition, adopted.generation, &node.server);
         Ok(adopted)
     }
 

@@ -27,8 +27,11 @@ const VIEW: Duration = Duration::from_secs(1);
 /// How long the others have once one has answered: a frozen server costs no more than this.
 const GRACE: Duration = Duration::from_millis(100);
 
-/// The topology is not asked for more often than this, whatever fails.
-const PAUSE: Duration = Duration::from_millis(100);
+/// Pause between two looks at the topology, while they show something new.
+const FIRST_PAUSE: Duration = Duration::from_millis(5);
+
+/// Pause while they show nothing new, whatever fails.
+const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 
 /// Most servers asked for their view at once.
 const ASKED: usize = 16;
@@ -36,13 +39,29 @@ const ASKED: usize = 16;
 /// Shared connections are for short commands: reads, topology, presence.
 type Shared = Arc<AsyncMutex<Option<Arc<Node>>>>;
 
+/// The last look at the topology, and how long the next one waits.
+#[derive(Debug, Default)]
+struct Refreshed {
+    last: Option<Instant>,
+    pause: Duration,
+}
+
+impl Refreshed {
+    /// Notes a look that has ended. Those that find nothing new come less and less often, unless it has been a while.
+    fn note(&mut self, new: bool) {
+        let lately = self.last.is_some_and(|last| last.elapsed() < 2 * LONGEST_PAUSE);
+        let longer = (self.pause * 2).min(LONGEST_PAUSE);
+        *self = Self { last: Some(Instant::now()), pause: if lately && !new { longer } else { FIRST_PAUSE } };
+    }
+}
+
 /// The servers of one ChatRoom.
 #[derive(Debug)]
 pub(super) struct Cluster {
     access: Access,
     seeds: Vec<Server>,
     topology: watch::Sender<Arc<Topology>>,
-    refreshed: AsyncMutex<Option<Instant>>,
+    refreshed: AsyncMutex<Refreshed>,
     shared: Mutex<HashMap<Server, Shared>>,
 }
 
@@ -104,22 +123,22 @@ impl Cluster {
     pub(super) async fn refresh(&self) -> Result<(), Fault> {
         let called = Instant::now();
         let mut refreshed = self.refreshed.lock().await;
-        if let Some(last) = *refreshed {
+        if let Some(last) = refreshed.last {
             if last > called {
                 return Ok(());
             }
-            tokio::time::sleep_until(last + PAUSE).await;
+            tokio::time::sleep_until(last + refreshed.pause).await;
         }
         let answer = self.views().await;
-        *refreshed = Some(Instant::now());
-        let newest = answer?;
-        self.topology.send_if_modified(|known| {
+        let newest = answer.inspect_err(|_| refreshed.note(false))?;
+        let new = self.topology.send_if_modified(|known| {
             let newer = newest.replaces(known) && newest != **known;
             if newer {
                 *known = Arc::new(newest);
             }
             newer
         });
+        refreshed.note(new);
         Ok(())
     }
 

@@ -10,6 +10,7 @@ pub mod entry;
 mod history;
 mod known;
 mod node;
+mod opened;
 pub mod pair;
 pub mod person;
 mod presence;
@@ -39,7 +40,7 @@ use rustls::{
 use tokio::{task::JoinSet, time::timeout};
 
 use self::{
-    accounts::Accounts, append::Appending, cluster::Cluster, node::Access, presence::Presence,
+    accounts::Accounts, append::Appending, cluster::Cluster, node::Access, opened::Opened, presence::Presence,
     replication::Replication, signals::Signalling, tags::Keys, tail::Reading, upkeep::Upkeep,
 };
 pub use self::{
@@ -149,12 +150,14 @@ impl Redis {
         let replication = Arc::new(Replication::new(Arc::clone(&cluster)));
         replication.look().await;
         let upkeep = Arc::new(Upkeep::new(Arc::clone(&cluster), keys.clone(), history));
-        let writing = (Arc::clone(&cluster), Arc::clone(&replication), Arc::clone(&upkeep));
+        let opened = Arc::<Opened>::default();
+        let following = (Arc::clone(&cluster), Arc::clone(&replication), Arc::clone(&opened));
+        let writing = (Arc::clone(&cluster), Arc::clone(&replication), Arc::clone(&opened), Arc::clone(&upkeep));
         let redis = Self {
             history,
-            appending: Appending::new(writing.0, writing.1, writing.2, keys.clone(), history),
-            reading: Reading::new(Arc::clone(&cluster), Arc::clone(&replication), keys.clone()),
-            signalling: Arc::new(Signalling::new(Arc::clone(&cluster), keys.clone())),
+            appending: Appending::new(writing, keys.clone(), history),
+            reading: Reading::new(following, keys.clone()),
+            signalling: Arc::new(Signalling::new(Arc::clone(&cluster), opened, keys.clone())),
             accounts: Accounts::new(Arc::clone(&cluster), Arc::clone(&replication), keys.clone()),
             presence: Arc::new(Presence::new(cluster, keys, gateway)),
             replication,

@@ -19,9 +19,10 @@ use tokio::{
 };
 
 use super::{
-    super::{Partition, signals::Signals},
+    super::{PARTITIONS, Partition, signals::Signals},
     cluster::Cluster,
-    node::{Command, Fault, Node},
+    node::{Command, Fault, Node, Server},
+    opened::{Opened, Opening},
     tags::Keys,
 };
 use crate::rooms::{RoomName, Signal};
@@ -42,10 +43,20 @@ struct Wire<'a> {
     signal: Signal,
 }
 
+/// On the same channel: a generation was opened. Older releases skip it.
+#[derive(Debug, Serialize, Deserialize)]
+struct WireOpening {
+    partition: u16,
+    generation: u64,
+    /// `host:port`, as the gateway knows it that opened the generation.
+    server: String,
+}
+
 /// Both directions of signals.
 #[derive(Debug)]
 pub(super) struct Signalling {
     cluster: Arc<Cluster>,
+    opened: Arc<Opened>,
     keys: Keys,
     pub(super) heard: Signals,
     said: Signals,
@@ -55,9 +66,9 @@ pub(super) struct Signalling {
 }
 
 impl Signalling {
-    pub(super) fn new(cluster: Arc<Cluster>, keys: Keys) -> Self {
+    pub(super) fn new(cluster: Arc<Cluster>, opened: Arc<Opened>, keys: Keys) -> Self {
         let (heard, said, watched) = Default::default();
-        Self { cluster, keys, heard, said, watched, subscribed: Mutex::default() }
+        Self { cluster, opened, keys, heard, said, watched, subscribed: Mutex::default() }
     }
 
     /// Queues a signal for publishing.
@@ -83,8 +94,11 @@ impl Signalling {
     /// Publishes what was said, for ever.
     pub(super) async fn publish(&self) {
         loop {
-            let said = self.said.take().await;
-            for burst in said.chunks(BURST) {
+            let words: Vec<_> = tokio::select! {
+                opened = self.opened.untold() => opened.into_iter().map(|opened| self.opening(opened)).collect(),
+                said = self.said.take() => said.iter().map(|said| self.signal(said)).collect(),
+            };
+            for burst in words.chunks(BURST) {
                 if let Err(fault) = self.send(burst).await {
                     tracing::debug!(%fault, "signals were dropped");
                 }
@@ -92,18 +106,27 @@ impl Signalling {
         }
     }
 
-    async fn send(&self, burst: &[(RoomName, Signal)]) -> Result<(), Fault> {
-        let command = |(room, signal): &(RoomName, Signal)| {
-            let wire = Wire { room: room.as_str().into(), signal: signal.clone() };
-            let text = serde_json::to_string(&wire).unwrap_or_default();
-            Command::new("PUBLISH").arg(self.keys.signals(Partition::of(room))).arg(text)
-        };
+    fn signal(&self, (room, signal): &(RoomName, Signal)) -> Command {
+        self.word(Partition::of(room), &Wire { room: room.as_str().into(), signal: signal.clone() })
+    }
+
+    fn opening(&self, (partition, Opening { generation, server }): (Partition, Opening)) -> Command {
+        let server = server.map(|server| server.to_string()).unwrap_or_default();
+        self.word(partition, &WireOpening { partition: partition.index() as u16, generation, server })
+    }
+
+    fn word(&self, partition: Partition, wire: &impl Serialize) -> Command {
+        let text = serde_json::to_string(wire).unwrap_or_default();
+        Command::new("PUBLISH").arg(self.keys.signals(partition)).arg(text)
+    }
+
+    async fn send(&self, burst: &[Command]) -> Result<(), Fault> {
         let topology = self.cluster.topology();
         let mut fault = Fault::Refused("no server is known".into());
         for member in topology.voters() {
             let sent = async {
                 let node = self.cluster.node(&member.server).await?;
-                let answers = node.all(burst.iter().map(command).collect(), ANSWER).await;
+                let answers = node.all(burst.to_vec(), ANSWER).await;
                 self.cluster.note(&node, answers)
             };
             match sent.await {
@@ -183,8 +206,11 @@ impl Signalling {
 
     fn take(&self, message: &Message) {
         let text = message.value.as_str();
-        if let Some((room, signal)) = read(text.as_deref().unwrap_or_default()) {
+        let text = text.as_deref().unwrap_or_default();
+        if let Some((room, signal)) = read(text) {
             self.heard.push(room, signal);
+        } else if let Some((partition, opening)) = opening(text) {
+            self.opened.hear(partition, opening);
         }
     }
 }
@@ -193,4 +219,35 @@ impl Signalling {
 pub fn read(text: &str) -> Option<(RoomName, Signal)> {
     let wire: Wire<'_> = serde_json::from_str(text).ok()?;
     Some((RoomName::stored(&wire.room).ok()?, wire.signal))
+}
+
+/// Which generation was opened where; None for anything else.
+fn opening(text: &str) -> Option<(Partition, Opening)> {
+    let WireOpening { partition, generation, server } = serde_json::from_str(text).ok()?;
+    let partition = (partition < PARTITIONS).then(|| Partition::nth(partition.into()))?;
+    Some((partition, Opening { generation, server: Server::parse(&server) }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_whole_and_of_a_partition_tells_of_a_generation() {
+        let whole = r#"{"partition":63,"generation":7,"server":"h:1"}"#;
+        let server = Server::parse("h:1");
+        assert_eq!(opening(whole), Some((Partition::nth(63), Opening { generation: 7, server })));
+        let unnamed = opening(r#"{"partition":0,"generation":7,"server":"?"}"#).map(|(_, opening)| opening);
+        assert_eq!(unnamed, Some(Opening { generation: 7, server: None }));
+        for other in [
+            "",
+            r#"{"partition":64,"generation":7,"server":"h:1"}"#,
+            r#"{"partition":63,"generation":-7,"server":"h:1"}"#,
+            r#"{"partition":63,"generation":7}"#,
+            r#"{"room":"lobby","signal":"Count"}"#,
+        ] {
+            assert_eq!(opening(other), None, "{other}");
+        }
+        assert_eq!(read(whole), None);
+    }
 }

@@ -1,7 +1,8 @@
 //! Reading: from which server a partition is read, and following its stream.
 //!
 //! Decides when to choose another server. Reads replicas, so that nobody is shown what only one copy holds; a primary
-//! only while its shard has no other copy. Positions are always explicit.
+//! with a WAIT behind each read, while no replica can be read or the slot is still moving there; and as it is only while
+//! its shard has no other copy. Positions are always explicit.
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,8 +14,10 @@ use tokio::{
 
 use super::{
     super::{Batch, Offset, PARTITIONS, Partition, Record, TAIL_WAIT},
+    append::asking,
     cluster::Cluster,
     node::{Command, Fault, Node, Server, number},
+    opened::Opened,
     record,
     replication::Replication,
     tags::Keys,
@@ -29,6 +32,28 @@ const BEHIND: Duration = Duration::from_secs(1);
 /// How long a short read may take.
 pub(super) const READ: Duration = Duration::from_secs(2);
 
+/// How long a primary is read before it is asked again whether a replica can be.
+const AGAIN: Duration = Duration::from_millis(200);
+
+/// How what a server says is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Trust {
+    /// As it is: a copy, or the only one that there is.
+    Copy,
+    /// Once another server holds it too.
+    Primary,
+    /// As a primary's, and asked for with ASKING: the slot is not there yet.
+    Moving,
+}
+
+/// The server that a partition is read from; reads of history go there too, so that they agree with the stream.
+#[derive(Debug, Default)]
+struct Source {
+    server: Option<Server>,
+    /// When no replica could be read.
+    looked: Option<Instant>,
+}
+
 /// What a partition's reader holds on to.
 #[derive(Debug, Default)]
 struct Reader {
@@ -40,6 +65,8 @@ struct Reader {
     unanswered: bool,
     /// Replica that was left because it lay behind; others come first.
     shunned: Option<Server>,
+    /// The newest generation that it was told of and has looked for: one that is not there makes it look only once.
+    heard: u64,
 }
 
 /// The reading half of the bus.
@@ -47,20 +74,23 @@ struct Reader {
 pub(super) struct Reading {
     pub(super) cluster: Arc<Cluster>,
     replication: Arc<Replication>,
+    opened: Arc<Opened>,
     pub(super) keys: Keys,
     readers: Vec<Mutex<Reader>>,
-    /// The server that each partition is read from; reads of history go there too, so that they agree with the stream.
-    sources: Vec<std::sync::Mutex<Option<Server>>>,
+    sources: Vec<std::sync::Mutex<Source>>,
     /// Where a partition's keys have gone ahead to while its slot moves.
     ahead: Vec<std::sync::Mutex<Option<Server>>>,
 }
 
 impl Reading {
-    pub(super) fn new(cluster: Arc<Cluster>, replication: Arc<Replication>, keys: Keys) -> Self {
+    pub(super) fn new(
+        (cluster, replication, opened): (Arc<Cluster>, Arc<Replication>, Arc<Opened>),
+        keys: Keys,
+    ) -> Self {
         let readers = (0..PARTITIONS).map(|_| Mutex::default()).collect();
         let sources = (0..PARTITIONS).map(|_| std::sync::Mutex::default()).collect();
         let ahead = (0..PARTITIONS).map(|_| std::sync::Mutex::default()).collect();
-        Self { cluster, replication, keys, readers, sources, ahead }
+        Self { cluster, replication, opened, keys, readers, sources, ahead }
     }
 
     /// Reads a partition where its keys have gone ahead to, by the words of an ASK.
@@ -82,61 +112,73 @@ impl Reading {
         ahead.clone()
     }
 
-    /// Sends reads; where the slot is moving, with ASKING before each and WAIT behind them, because that server is a
-    /// primary and nobody may be shown what only it holds.
+    /// Sends reads; to a primary with WAIT behind them, because nobody may be shown what only it holds. WAIT asks for
+    /// what was there when the command before it began, and one that blocks begins too early: hence a PING between them.
     async fn send(
         &self,
         node: &Node,
         commands: Vec<Command>,
-        moving: bool,
+        trust: Trust,
         limit: Duration,
     ) -> Result<Vec<Value>, Fault> {
-        if !moving {
+        if trust == Trust::Copy {
             return node.all(commands, limit).await?.into_iter().collect();
         }
-        let asking = commands.into_iter().flat_map(|command| [Command::new("ASKING"), command]);
+        let moving = trust == Trust::Moving;
+        let reads = commands.into_iter().flat_map(|read| asking(moving, read));
         let wait = Command::new("WAIT").arg(1_u32).arg(READ.as_millis() as u32 / 4);
-        let answers = node.all(asking.chain([wait]).collect(), limit).await?;
+        let answers = node.all(reads.chain([Command::new("PING"), wait]).collect(), limit).await?;
         let mut answers = answers.into_iter().collect::<Result<Vec<_>, _>>()?;
-        let copies = answers.pop().as_ref().and_then(number);
-        if copies == Some(0) && !self.replication.unreplicated(&node.server) {
+        let copied = answers.pop().as_ref().and_then(number) > Some(0);
+        answers.pop();
+        let asked = usize::from(moving);
+        let answers: Vec<_> = answers.into_iter().skip(asked).step_by(1 + asked).collect();
+        let nothing = answers.iter().all(Value::is_null);
+        if !copied && !nothing && !self.replication.unreplicated(&node.server) {
             return Err(Fault::Refused("only one copy holds what was read".into()));
         }
-        Ok(answers.into_iter().skip(1).step_by(2).collect())
+        Ok(answers)
     }
 
-    fn source(&self, partition: Partition) -> std::sync::MutexGuard<'_, Option<Server>> {
+    fn source(&self, partition: Partition) -> std::sync::MutexGuard<'_, Source> {
         self.sources[partition.index()].lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    /// The server to read a partition from: the one in use, or an in-sync replica, or a primary that is alone.
-    async fn choose(&self, partition: Partition, shunned: Option<&Server>) -> Result<Server, Fault> {
+    /// The server to read a partition from: the one in use, or an in-sync replica, or the primary.
+    async fn choose(&self, partition: Partition, shunned: Option<&Server>) -> Result<(Server, Trust), Fault> {
         if let Some(target) = self.moving(partition) {
-            return Ok(target);
+            return Ok((target, Trust::Moving));
         }
         let primary = self.cluster.primary(partition)?;
         let alone = self.replication.unreplicated(&primary.server);
         let topology = self.cluster.topology();
-        let in_use = self.source(partition).clone();
+        let (in_use, looked) = {
+            let source = self.source(partition);
+            (source.server.clone(), source.looked)
+        };
         if alone {
-            *self.source(partition) = Some(primary.server.clone());
-            return Ok(primary.server);
+            *self.source(partition) = Source { server: Some(primary.server.clone()), looked: None };
+            return Ok((primary.server, Trust::Copy));
         }
         let mut replicas: Vec<_> =
             topology.replicas(&primary).filter(|r| !r.failed && !r.suspected).map(|r| r.server.clone()).collect();
         if let Some(server) = in_use.filter(|server| replicas.contains(server)) {
-            return Ok(server);
+            return Ok((server, Trust::Copy));
+        }
+        if looked.is_some_and(|looked| looked.elapsed() < AGAIN) {
+            return Ok((primary.server, Trust::Primary));
         }
         let turn = partition.index() % replicas.len().max(1);
         replicas.rotate_left(turn);
         replicas.sort_by_key(|server| Some(server) == shunned);
         for server in replicas {
             if self.in_sync(&server).await {
-                *self.source(partition) = Some(server.clone());
-                return Ok(server);
+                *self.source(partition) = Source { server: Some(server.clone()), looked: None };
+                return Ok((server, Trust::Copy));
             }
         }
-        Err(Fault::Refused("no replica of the partition is in sync".into()))
+        *self.source(partition) = Source { server: None, looked: Some(Instant::now()) };
+        Ok((primary.server, Trust::Primary))
     }
 
     async fn in_sync(&self, server: &Server) -> bool {
@@ -150,15 +192,14 @@ impl Reading {
     fn leave(&self, partition: Partition, server: &Server) {
         *self.ahead(partition) = None;
         let mut source = self.source(partition);
-        if source.as_ref() == Some(server) {
-            *source = None;
-        }
+        source.looked = None;
+        source.server.take_if(|known| known == server);
     }
 
     /// Short commands at the server that the partition is read from; one attempt, another server the next time.
     pub(super) async fn ask(&self, partition: Partition, commands: Vec<Command>) -> Result<Vec<Value>, Fault> {
-        let server = match self.choose(partition, None).await {
-            Ok(server) => server,
+        let (server, trust) = match self.choose(partition, None).await {
+            Ok(chosen) => chosen,
             Err(fault) => {
                 self.cluster.refresh().await?;
                 self.choose(partition, None).await.map_err(|_| fault)?
@@ -166,8 +207,7 @@ impl Reading {
         };
         let answer = async {
             let node = self.cluster.node(&server).await?;
-            let moving = self.moving(partition).is_some();
-            let answers = self.send(&node, commands, moving, READ).await;
+            let answers = self.send(&node, commands, trust, READ).await;
             self.cluster.note(&node, answers)
         };
         let answer = answer.await;
@@ -197,11 +237,11 @@ impl Reading {
         if let Some(node) = reader.node.take() {
             self.leave(partition, &node.server);
         }
-        *reader = Reader { shunned, ..Reader::default() };
+        *reader = Reader { shunned, heard: reader.heard, ..Reader::default() };
     }
 
     async fn read(&self, reader: &mut Reader, partition: Partition, from: Offset, limit: u32) -> Result<Batch, Fault> {
-        let server = self.choose(partition, reader.shunned.as_ref()).await?;
+        let (server, trust) = self.choose(partition, reader.shunned.as_ref()).await?;
         let node = match reader.node.take().filter(|node| node.server == server && node.alive()) {
             Some(node) => reader.node.insert(node),
             None => reader.node.insert(self.cluster.open(&server).await?),
@@ -216,8 +256,15 @@ impl Reading {
             .arg(record::id(from));
         let limit = if reader.unanswered { ANSWER + TAIL_WAIT } else { ANSWER };
         reader.unanswered = true;
-        let moving = self.moving(partition).is_some();
-        let mut answers = self.send(node, vec![read], moving, limit).await?;
+        let mut answers = tokio::select! {
+            biased;
+            answers = self.send(node, vec![read], trust, limit) => answers?,
+            heard = self.opened.elsewhere(partition, from.generation.max(reader.heard), &server) => {
+                reader.heard = heard;
+                self.look_around(reader, partition).await?;
+                return Ok(Batch { records: Vec::new(), next: from });
+            }
+        };
         reader.unanswered = false;
         let value = answers.pop().unwrap_or(Value::Null);
         let batch = record::batch(value, from).map_err(|error| Fault::Unfit(error.to_string()))?;
@@ -225,13 +272,32 @@ impl Reading {
             self.compare(reader, partition, from).await?;
             return Ok(batch);
         }
-        reader.ahead = None;
-        if let Some(Record::Boundary { .. }) = batch.records.last() {
+        (reader.ahead, reader.shunned) = (None, None);
+        if let Some(Record::Boundary { .. }) = batch.records.last()
+            && trust != Trust::Moving
+        {
             // Another process writes now, perhaps the very one that was read: choose again before reading on.
-            self.give_up(reader, partition, None);
+            self.leave(partition, &server);
             self.cluster.refresh().await?;
+            if self.cluster.primary(partition).is_ok_and(|primary| primary.server == server) {
+                // What it copied from has yet to become its replica.
+                self.source(partition).looked = Some(Instant::now());
+            }
         }
         Ok(batch)
+    }
+
+    /// Elsewhere the stream goes on, perhaps: asks the primary where.
+    async fn look_around(&self, reader: &mut Reader, partition: Partition) -> Result<(), Fault> {
+        self.give_up(reader, partition, None);
+        match timeout(READ, self.head(partition)).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(Fault::Ask(ask))) => {
+                self.follow(partition, &ask);
+                Ok(())
+            }
+            Ok(Err(_)) | Err(_) => self.cluster.refresh().await,
+        }
     }
 
     /// Once a second: does the reader lie behind the primary without moving? Then its replica is left.
