@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail, ensure};
 use parlor_gateway::bus::{Batch, Offset, Partition, Record, redis::slot};
-use parlor_tests::redis::{Connection, RedisCluster, Reply};
+use parlor_tests::redis::{Connection, RedisCluster, RedisNode, Reply};
 use serde_json::{Value, json};
 use tokio::{task::block_in_place, time::sleep};
 
@@ -72,6 +72,17 @@ async fn a_slot_that_moves_takes_its_rooms_along() -> Result<()> {
     Ok(())
 }
 
+/// Waits until a replica has said that it holds what its primary holds now.
+fn copied(primary: &RedisNode) -> Result<()> {
+    let mut connection = primary.connect()?;
+    connection.send(&["PING"])?;
+    connection.send(&["WAIT", "1", "3000"])?;
+    connection.reply()?;
+    let replicas = connection.reply()?;
+    ensure!(replicas == Reply::Number(1), "{replicas:?}");
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_only_the_server_holds_that_a_slot_moves_to_is_not_shown() -> Result<()> {
     let mut cluster = RedisCluster::start(2, 1)?;
@@ -86,13 +97,13 @@ async fn what_only_the_server_holds_that_a_slot_moves_to_is_not_shown() -> Resul
     // Now the reader waits where the slot moves to.
     let at = read_up_to(&b, partition, at, "moved").await?;
     let replica = cluster.replica(target)?;
-    // A server tells its primary once a second how far it is, and everything so far counts as copied.
-    sleep(Duration::from_secs(2)).await;
     let reader = tokio::spawn({
         let b = b.clone();
         async move { read_up_to(&b, partition, at, "one copy").await }
     });
     sleep(Duration::from_millis(100)).await;
+    // What was there when the read began counts as copied from now on.
+    block_in_place(|| copied(&cluster.nodes[target]))?;
     cluster.nodes[replica].pause()?;
     let writer = tokio::spawn({
         let (a, room) = (a.clone(), room.clone());

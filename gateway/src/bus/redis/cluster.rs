@@ -235,3 +235,24 @@ impl Cluster {
         self.note(&node, answer)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn looks_that_find_nothing_new_come_less_and_less_often_until_it_has_been_a_while() {
+        let mut refreshed = Refreshed::default();
+        let mut pauses = Vec::new();
+        for new in [true, false, false, false, false, false, false, true] {
+            tokio::time::advance(refreshed.pause).await;
+            refreshed.note(new);
+            pauses.push(refreshed.pause.as_millis());
+        }
+        assert_eq!(pauses, [5, 10, 20, 40, 80, 100, 100, 5]);
+        refreshed.note(false);
+        tokio::time::advance(2 * LONGEST_PAUSE).await;
+        refreshed.note(false);
+        assert_eq!(refreshed.pause, FIRST_PAUSE);
+    }
+}
