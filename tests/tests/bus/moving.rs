@@ -4,12 +4,15 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail, ensure};
 use parlor_gateway::bus::{Batch, Offset, Partition, Record, redis::slot};
-use parlor_tests::redis::{Connection, RedisCluster, RedisNode, Reply};
+use parlor_tests::{
+    bus::connect,
+    redis::{Connection, RedisCluster, RedisNode, Reply},
+};
 use serde_json::{Value, json};
 use tokio::{task::block_in_place, time::sleep};
 
 use super::{
-    Gateway, connect,
+    Gateway,
     failover::{Seen, Witness, hit_room, verdicts},
     say,
 };
