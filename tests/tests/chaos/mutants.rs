@@ -1,6 +1,8 @@
 //! The auditor is worth something only if it catches broken code: the gateway is broken on purpose, in one way at a
 //! time, under faults that the same gateway survives unbroken.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -42,12 +44,29 @@ async fn clients_cut_off(number: u8, mistake: &str) -> Result<Report> {
     audit.await?
 }
 
-/// Fills the way to a frozen replica, so that nothing that is written from now on reaches it.
-fn back_up(primary: &RedisNode) -> Result<()> {
-    let own = |n: &u32| primary.call(&["SET", &format!("junk-{n}"), "x"]).is_ok();
-    let key = (0..1000).find(own).context("a primary without slots")?;
-    // More than the kernel takes for a connection.
-    primary.call(&["SET", &format!("junk-{key}"), &"x".repeat(32 << 20)]).map(|_| ())
+/// A write that is more than the kernel takes for a connection, sent but for its end: with it, the way to a frozen replica
+/// is full at once, and nothing that is written from then on reaches it. Groups that are written before would, and hold
+/// up all others of their partition.
+struct Flood(TcpStream);
+
+impl Flood {
+    fn gather(primary: &RedisNode) -> Result<Self> {
+        let own = |n: &u32| primary.call(&["SET", &format!("junk-{n}"), "x"]).is_ok();
+        let key = format!("junk-{}", (0..1000).find(own).context("a primary without slots")?);
+        let value = "x".repeat(32 << 20);
+        let mut stream = TcpStream::connect(("127.0.0.1", primary.port()))?;
+        stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+        write!(stream, "*3\r\n$3\r\nSET\r\n${}\r\n{key}\r\n${}\r\n{value}", key.len(), value.len())?;
+        Ok(Self(stream))
+    }
+
+    fn release(mut self) -> Result<()> {
+        self.0.write_all(b"\r\n")?;
+        let mut answer = [0; 5];
+        self.0.read_exact(&mut answer)?;
+        ensure!(&answer == b"+OK\r\n", "redis says {:?}", String::from_utf8_lossy(&answer));
+        Ok(())
+    }
 }
 
 /// Rooms of the first shard, each in a partition of its own, and so with a connection of its own.
@@ -77,9 +96,10 @@ async fn primary_dies_ahead_of_its_replica(mistake: &str) -> Result<Report> {
     let redis = &mut world.redis;
     let primary = block_in_place(|| redis.primary(slot))?;
     let replica = block_in_place(|| redis.replica(primary))?;
+    let flood = block_in_place(|| Flood::gather(&redis.nodes[primary]))?;
     let began = Instant::now();
     redis.nodes[replica].pause()?;
-    block_in_place(|| back_up(&redis.nodes[primary]))?;
+    block_in_place(|| flood.release())?;
     sleep(Duration::from_millis(600)).await;
     redis.nodes[primary].kill()?;
     redis.nodes[replica].resume()?;
