@@ -21,7 +21,7 @@
 //! ```
 //! HTTP goes over a connection of its own each time; `UPGRADE` is a GET that asks for a WebSocket:
 //! ```text
-//! w > POST /msg [authorization: $token] room_id=r&msg=x
+//! w > POST /msg [authorization: ${token}] room_id=r&msg=x
 //! w < 200 [content-type: application/json] {"code":1}
 //! ```
 //! In patterns objects may hold more than what is written, arrays may not. `"*"` is anything; `"$n"` is anything the

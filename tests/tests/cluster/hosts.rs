@@ -1,13 +1,16 @@
 //! Clients of the four systems, who know a host or a port and nothing else: each system has both.
 
 use std::net::SocketAddr;
+use std::time::Instant;
 
+use parlor_tests::client::Socket;
 use parlor_tests::kubectl::Namespace;
 use parlor_tests::table::play_via;
 use serde_json::Value;
+use tokio::time::sleep;
 
 use crate::turn::Turn;
-use crate::{READY_WITHIN, ingress};
+use crate::{MINUTE, READY_WITHIN, SECOND, ingress};
 
 const ROOM: &str = "
 apiVersion: parlor.chat/v1alpha1
@@ -51,7 +54,7 @@ const SYSTEMS: [System; 4] = [
         first_words: r#"
             a > POST /tk uid=12
             a < 200 {"code":1,"data":"$token","msg":"suc"}
-            a > POST /msg [authorization: Bearer $token] room_id=ROOM&msg=hi
+            a > POST /msg [authorization: Bearer ${token}] room_id=ROOM&msg=hi
             a < 200 {"code":1,"msg":"suc"}
         "#,
     },
@@ -86,6 +89,7 @@ async fn every_system_is_found_on_its_own_host_and_on_its_own_port() {
     let here = Namespace::fresh("systems-test").await.unwrap();
     here.apply(ROOM).unwrap();
     here.room_ready("systems", READY_WITHIN).await.unwrap();
+    served_by_the_ingress("ws://onlyone.test:8000/websocket?token=none").await;
     for System { name, path, port, first_words } in SYSTEMS {
         turn.say(format_args!("{name}, behind the ingress and on port {port}"));
         let url = format!("ws://{name}.test:8000{path}");
@@ -98,6 +102,15 @@ async fn every_system_is_found_on_its_own_host_and_on_its_own_port() {
     let url = format!("ws://{}/", own_port(&here, 3100));
     play_via(None, LOGIN, "", |_| url.clone()).await.unwrap();
     here.remove().await.unwrap();
+}
+
+/// Returns once the ingress knows a host: it learns of Ingresses in its own time.
+async fn served_by_the_ingress(url: &str) {
+    let began = Instant::now();
+    while let Err(error) = Socket::dial_via(url, ingress()).await {
+        assert!(began.elapsed() < MINUTE, "{error:#}");
+        sleep(SECOND / 4).await;
+    }
 }
 
 /// Where the ChatRoom's Service serves a port.
