@@ -52,9 +52,9 @@ const SYSTEMS: [System; 4] = [
         path: "/room",
         port: 8081,
         first_words: r#"
-            a > POST /tk uid=12
+            a > POST /tk [content-type: application/x-www-form-urlencoded] uid=12
             a < 200 {"code":1,"data":"$token","msg":"suc"}
-            a > POST /msg [authorization: Bearer ${token}] room_id=ROOM&msg=hi
+            a > POST /msg [authorization: Bearer ${token}] [content-type: application/x-www-form-urlencoded] room_id=ROOM&msg=hi
             a < 200 {"code":1,"msg":"suc"}
         "#,
     },
