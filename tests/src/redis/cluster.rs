@@ -126,14 +126,19 @@ impl RedisCluster {
 
     /// Moves the keys of a slot to another primary, and stops before the slot itself is handed over.
     pub fn move_keys(&self, slot: u16, to: usize) -> Result<()> {
+        self.move_some_keys(slot, to, |_| true)
+    }
+
+    /// Moves some of the keys of a slot, which holds at most a hundred others, to another primary, and stops there.
+    pub fn move_some_keys(&self, slot: u16, to: usize, goes: impl Fn(&str) -> bool) -> Result<()> {
         let from = self.primary(slot)?;
         let (source, target, slot) = (&self.nodes[from], &self.nodes[to], slot.to_string());
         target.call(&["CLUSTER", "SETSLOT", &slot, "IMPORTING", &source.id()?])?;
         source.call(&["CLUSTER", "SETSLOT", &slot, "MIGRATING", &target.id()?])?;
         let port = target.port().to_string();
         loop {
-            let Reply::List(keys) = source.call(&["CLUSTER", "GETKEYSINSLOT", &slot, "1"])? else { break };
-            let Some(key) = keys.first() else { break };
+            let Reply::List(keys) = source.call(&["CLUSTER", "GETKEYSINSLOT", &slot, "100"])? else { break };
+            let Some(key) = keys.iter().find(|key| goes(key.text())) else { break };
             source.call(&["MIGRATE", "127.0.0.1", &port, key.text(), "0", "5000"])?;
         }
         Ok(())

@@ -2,8 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail, ensure};
-use parlor_gateway::bus::{Batch, Offset, Partition, Record, redis::slot};
+use anyhow::{Context, Result, bail, ensure};
+use parlor_gateway::{
+    bus::{Batch, Offset, Partition, Record, redis::slot},
+    rooms::RoomName,
+};
 use parlor_tests::{
     bus::connect,
     redis::{Connection, RedisCluster, RedisNode, Reply},
@@ -72,6 +75,50 @@ async fn a_slot_that_moves_takes_its_rooms_along() -> Result<()> {
     sleep(Duration::from_secs(2)).await;
     let seen: Seen = verdicts(vec![witness], &a).await?;
     ensure!((seen.generations, seen.refused) == (1, 0), "{seen:?}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_history_that_has_yet_to_move_is_read_where_it_is_and_written_when_it_has_come() -> Result<()> {
+    let cluster = RedisCluster::start(2, 1)?;
+    let (a, b) = (connect(cluster.seeds(), "a").await?, connect(cluster.seeds(), "b").await?);
+    let room = hit_room(0);
+    let partition = Partition::of(&room);
+    for bus in [&a, &b] {
+        bus.watch(partition, true).await;
+    }
+    say(&a, &room, "u1", "before").await?;
+    let at = b.end(partition).await?;
+    let (slot, target) = (slot(partition), cluster.primary(16383)?);
+    block_in_place(|| cluster.move_some_keys(slot, target, |key| !key.contains(":room:")))?;
+    // A room that nobody has spoken in has nothing to move: with it the partition goes on at the target.
+    let other = (0..).map(|n| RoomName::new(&format!("other{n}"))).find_map(|name| {
+        let name = name.ok()?;
+        (Partition::of(&name) == partition).then_some(name)
+    });
+    let other = other.context("a room of the partition")?;
+    say(&a, &other, "u1", "there").await?;
+    read_up_to(&b, partition, at, "there").await?;
+    for bus in [&a, &b] {
+        for (room, key) in [(&room, "before"), (&other, "there")] {
+            let page = bus.history(room, None, 10).await?;
+            let keys: Vec<_> = page.entries.iter().map(|entry| &*entry.key).collect();
+            ensure!(keys == [key] && page.head.seq == 1, "{room}: {page:?}");
+        }
+    }
+    let writer = tokio::spawn({
+        let (a, room) = (a.clone(), room.clone());
+        async move { say(&a, &room, "u1", "after").await }
+    });
+    sleep(Duration::from_millis(500)).await;
+    ensure!(!writer.is_finished(), "a second history was begun");
+    block_in_place(|| cluster.move_keys(slot, target))?;
+    writer.await??;
+    for bus in [&a, &b] {
+        let page = bus.history(&room, None, 10).await?;
+        let keys: Vec<_> = page.entries.iter().map(|entry| &*entry.key).collect();
+        ensure!(keys == ["before", "after"] && page.head.seq == 2, "{page:?}");
+    }
     Ok(())
 }
 

@@ -1,13 +1,15 @@
 -- Appends a group of posts of one partition. All checks come before the first write, and dedupe is written last,
 -- because Redis does not roll a failed script back.
--- KEYS: meta, log, heads, keys0, keys1, and the history segments of the rooms (named in ARGV too).
+-- KEYS: meta, log, heads, keys0, keys1, and the history segments of the rooms (named in ARGV too); not those where the
+-- slot is still on its way to this server, which would miss those of new rooms.
 -- ARGV: format, partitions, dedupe window ms, history messages, history age ms, log bytes, segment bytes, most rooms,
 --       first generation of the data as the caller knows it, mark of the group, rooms R, then R x (name, segment, key),
 --       then for each post (room 1..R, fingerprint, bytes).
 -- Answers {'OK', generation, time, {seq, or 'seq generation time mark' of a duplicate,
 -- or -1 where there is no place for another room, ...}}, or without having written
 -- {'ADOPT'}, {'FORMAT', found}, {'PARTITIONS', found}, {'SEGMENT', room 1..R, segment},
--- {'LOST', first generation} where the data is not that which the caller knows.
+-- {'LOST', first generation} where the data is not that which the caller knows, {'TRYAGAIN'} while a history that has
+-- yet to follow would find another in its place.
 local meta = redis.call('HMGET', KEYS[1], 'format', 'partitions', 'run', 'generation', 'offset', 'time', 'window', 'bytes', 'first', 'born')
 if not meta[1] then return {'ADOPT'} end
 if meta[1] ~= ARGV[1] then return {'FORMAT', meta[1]} end
@@ -22,7 +24,7 @@ local clock = redis.call('TIME')
 local time = math.max(clock[1] * 1000 + math.floor(clock[2] / 1000), tonumber(meta[6]))
 local window, messages, age = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local log_bytes, segment_bytes, most = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
-local rooms = tonumber(ARGV[11])
+local rooms, moving = tonumber(ARGV[11]), #KEYS == 5
 local function text(n) return string.format('%.0f', n) end
 
 local names, at = {}, 11
@@ -36,6 +38,7 @@ for room = 1, rooms do
     seq, segment, bytes, expiry = tonumber(seq), tonumber(segment), tonumber(bytes), tonumber(expiry)
   end
   if time >= expiry then bytes = 0 end
+  if moving and bytes > 0 and redis.call('EXISTS', ARGV[11 + room * 3]) == 0 then return {'TRYAGAIN'} end
   if bytes > segment_bytes then segment, bytes, expiry = segment + 1, 0, 0 end
   if tonumber(ARGV[11 + room * 3 - 1]) ~= segment then return {'SEGMENT', room, segment} end
   state[room] = {seq = seq, from = seq, segment = segment, bytes = bytes, expiry = expiry, key = ARGV[11 + room * 3],

@@ -225,6 +225,7 @@ fn refused(word: &str, found: Option<&Value>) -> Fault {
     match word {
         "FORMAT" => Fault::Unfit(format!("the data is of format {found}, this release reads {FORMAT}")),
         "PARTITIONS" => Fault::Unfit(format!("the data has {found} partitions, this release {PARTITIONS}")),
+        "TRYAGAIN" => Fault::TryAgain,
         _ => Fault::Refused(format!("a script answered {word:?}")),
     }
 }
@@ -301,6 +302,7 @@ mod tests {
         let segment = answer(values(vec!["SEGMENT".into(), 2.into(), 5.into()]), 0).unwrap();
         assert_eq!(segment, Answer::Segment { room: 1, segment: 5 });
         assert_eq!(answer(values(vec!["LOST".into(), "77".into()]), 0).unwrap(), Answer::Lost { born: 77 });
+        assert_eq!(answer(values(vec!["TRYAGAIN".into()]), 0), Err(Fault::TryAgain));
     }
 
     #[test]

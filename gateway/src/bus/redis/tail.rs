@@ -205,17 +205,41 @@ impl Reading {
                 self.choose(partition, None).await.map_err(|_| fault)?
             }
         };
-        let answer = async {
-            let node = self.cluster.node(&server).await?;
-            let answers = self.send(&node, commands, trust, READ).await;
-            self.cluster.note(&node, answers)
+        let answer = if trust == Trust::Moving {
+            self.ask_both(partition, &server, commands).await
+        } else {
+            self.ask_one(&server, commands, trust).await
         };
-        let answer = answer.await;
         if answer.is_err() {
             self.leave(partition, &server);
             self.cluster.refresh().await?;
         }
         answer
+    }
+
+    async fn ask_one(&self, server: &Server, commands: Vec<Command>, trust: Trust) -> Result<Vec<Value>, Fault> {
+        let node = self.cluster.node(server).await?;
+        let answers = self.send(&node, commands, trust, READ).await;
+        self.cluster.note(&node, answers)
+    }
+
+    /// While a slot moves, some of its keys are still where it comes from, a room's history perhaps: only of a key that
+    /// is no more there does the server where it goes to know.
+    async fn ask_both(
+        &self,
+        partition: Partition,
+        target: &Server,
+        commands: Vec<Command>,
+    ) -> Result<Vec<Value>, Fault> {
+        let source = self.cluster.primary(partition)?.server;
+        let mut answers = Vec::with_capacity(commands.len());
+        for command in commands {
+            answers.push(match self.ask_one(&source, vec![command.clone()], Trust::Primary).await {
+                Err(Fault::Ask(_)) => self.ask_one(target, vec![command], Trust::Moving).await?,
+                answer => answer?,
+            });
+        }
+        Ok(answers.into_iter().flatten().collect())
     }
 
     /// Follows a partition's stream; see [`super::super::Bus::tail`].
