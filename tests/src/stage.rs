@@ -13,6 +13,7 @@ use kube::api::{ListParams, Patch, PatchParams, PostParams};
 use kube::{Api, Client, ResourceExt};
 use parlor_crds::ChatRoom;
 use parlor_operator::args::Settings;
+use parlor_operator::reconcile::observed::is_ready;
 use parlor_operator::run::{self, RunError};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
@@ -135,7 +136,7 @@ impl Stage {
         .await
     }
 
-    /// Serving gateways, neither draining nor gone.
+    /// Gateways that are neither draining nor gone.
     pub async fn gateways(&self) -> Result<Vec<Pod>> {
         let found =
             self.api::<Pod>().list(&ListParams::default().labels("app.kubernetes.io/component=gateway")).await?;
@@ -145,11 +146,14 @@ impl Stage {
         Ok(found.items.into_iter().filter(serves).collect())
     }
 
-    /// Waits until there are so many gateways, and all serve.
+    /// Waits until there are so many gateways, all serve, and the operator knows it: it empties first who is not ready.
     pub async fn until_gateways(&self, wanted: usize) -> Result<()> {
         self.until(async |stage| {
-            let (found, all) = (stage.gateways().await?.len(), stage.pods("gateway").await?.len());
-            Ok((found != wanted || all != wanted).then(|| format!("{found} of {all} gateways serve, wanted {wanted}")))
+            let (found, all) = (stage.gateways().await?, stage.pods("gateway").await?.len());
+            let found = found.iter().filter(|pod| is_ready(pod)).count();
+            let known = stage.room().await?.status.and_then(|status| status.ready_replicas).unwrap_or_default();
+            let wrong = found != wanted || all != wanted || usize::try_from(known) != Ok(wanted);
+            Ok(wrong.then(|| format!("{found} of {all} gateways serve, {known} in the status, wanted {wanted}")))
         })
         .await
     }
