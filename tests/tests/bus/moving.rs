@@ -20,6 +20,25 @@ use super::{
     say,
 };
 
+/// Two shards, the buses of two gateways, and a room whose slot can move from the first shard to the second.
+struct Scene {
+    cluster: RedisCluster,
+    a: Gateway,
+    b: Gateway,
+    room: RoomName,
+    partition: Partition,
+}
+
+impl Scene {
+    async fn set() -> Result<Self> {
+        let cluster = RedisCluster::start(2, 1)?;
+        let (a, b) = (connect(cluster.seeds(), "a").await?, connect(cluster.seeds(), "b").await?);
+        let room = hit_room(0);
+        let partition = Partition::of(&room);
+        Ok(Self { cluster, a, b, room, partition })
+    }
+}
+
 /// How long a message may take that nothing holds up; a test that waits for it has failed.
 const LONG: Duration = Duration::from_secs(20);
 
@@ -50,10 +69,7 @@ async fn read_up_to(bus: &Gateway, partition: Partition, mut at: Offset, key: &s
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slot_that_moves_takes_its_rooms_along() -> Result<()> {
-    let cluster = RedisCluster::start(2, 1)?;
-    let (a, b) = (connect(cluster.seeds(), "a").await?, connect(cluster.seeds(), "b").await?);
-    let room = hit_room(0);
-    let partition = Partition::of(&room);
+    let Scene { cluster, a, b, room, partition } = Scene::set().await?;
     for bus in [&a, &b] {
         bus.watch(partition, true).await;
     }
@@ -80,10 +96,7 @@ async fn a_slot_that_moves_takes_its_rooms_along() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_history_that_has_yet_to_move_is_read_where_it_is_and_written_when_it_has_come() -> Result<()> {
-    let cluster = RedisCluster::start(2, 1)?;
-    let (a, b) = (connect(cluster.seeds(), "a").await?, connect(cluster.seeds(), "b").await?);
-    let room = hit_room(0);
-    let partition = Partition::of(&room);
+    let Scene { cluster, a, b, room, partition } = Scene::set().await?;
     for bus in [&a, &b] {
         bus.watch(partition, true).await;
     }
@@ -135,10 +148,7 @@ fn copied(primary: &RedisNode) -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_only_the_server_holds_that_a_slot_moves_to_is_not_shown() -> Result<()> {
-    let mut cluster = RedisCluster::start(2, 1)?;
-    let (a, b) = (connect(cluster.seeds(), "a").await?, connect(cluster.seeds(), "b").await?);
-    let room = hit_room(0);
-    let partition = Partition::of(&room);
+    let Scene { mut cluster, a, b, room, partition } = Scene::set().await?;
     say(&a, &room, "u1", "before").await?;
     let (slot, target) = (slot(partition), cluster.primary(16383)?);
     let at = b.end(partition).await?;
@@ -190,10 +200,7 @@ fn opening(connection: &mut Connection) -> Result<Value> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn gateways_tell_one_another_where_a_generation_was_opened_and_a_false_word_does_no_harm() -> Result<()> {
-    let cluster = RedisCluster::start(2, 1)?;
-    let (a, b) = (connect(cluster.seeds(), "a").await?, connect(cluster.seeds(), "b").await?);
-    let room = hit_room(0);
-    let partition = Partition::of(&room);
+    let Scene { cluster, a, b, room, partition } = Scene::set().await?;
     b.watch(partition, true).await;
     let first = say(&a, &room, "u1", "1").await?;
     let keys = cluster.nodes[cluster.primary(slot(partition))?].call(&[
