@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
+use super::alarm::ALARM;
 use super::dialect::{Position, Said};
 use super::text::Sent;
 use super::wire::{self, CLOSE, PING, PONG};
@@ -73,6 +74,7 @@ impl Load {
             let early = due.saturating_duration_since(Instant::now());
             if !early.is_zero() {
                 wait = wait.min(early);
+                self.alarm.set(due, self.pace.rate)?;
                 break;
             }
             self.pace.sent += 1;
@@ -88,7 +90,7 @@ impl Load {
         }
         let mut ready = std::mem::take(&mut self.ready);
         ready.clear();
-        ready.extend(self.events.iter().map(|event| event.token().0));
+        ready.extend(self.events.iter().map(|event| event.token().0).filter(|token| *token != ALARM.0));
         ready.iter().try_for_each(|index| self.read(*index))?;
         self.ready = ready;
         Ok(())

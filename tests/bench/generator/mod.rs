@@ -3,6 +3,7 @@
 //! It counts what every member gets and checks some in full. Latency is measured from when a post was due, so that a
 //! slow server cannot slow its own measurement down.
 
+mod alarm;
 mod dialect;
 mod exchange;
 mod inflate;
@@ -18,6 +19,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use mio::{Events, Interest, Poll, Token};
 
+use self::alarm::Alarm;
 pub(crate) use self::dialect::{Dialect, Endpoint};
 use self::inflate::Inflater;
 use self::member::{Checked, Member, dial};
@@ -39,6 +41,7 @@ const DIALLING: usize = 100;
 pub(crate) struct Load {
     poll: Poll,
     events: Events,
+    alarm: Alarm,
     ready: Vec<usize>,
     members: Vec<Member>,
     rooms: Vec<Room>,
@@ -92,8 +95,11 @@ impl Load {
     /// No members yet; messages will have `bytes` bytes.
     pub(crate) fn new(bytes: usize) -> Result<Self> {
         let start = Instant::now();
+        let poll = Poll::new().context("make a poll")?;
+        let alarm = Alarm::new(poll.registry())?;
         Ok(Self {
-            poll: Poll::new().context("make a poll")?,
+            poll,
+            alarm,
             events: Events::with_capacity(1024),
             ready: Vec::new(),
             members: Vec::new(),

@@ -8,6 +8,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
+    thread,
     time::{Duration, Instant},
 };
 
@@ -19,7 +20,7 @@ use super::{
     counters::Counters,
     inbox::{self, Wake},
     orders::Orders,
-    pace::Pace,
+    pace::{Pace, Turns},
     turn::Reactor,
     wheel::TICK,
 };
@@ -74,8 +75,16 @@ impl EventLoop {
         let mut reactor = Reactor::new(id, settings, registry, hub, orders.clone(), counters.clone(), load);
         let mut events = Events::with_capacity(1024);
         let mut flushing = Flushing::new();
+        let mut turns = Turns::new(Instant::now());
         loop {
-            let wait = reactor.due_in(flushing.wait(reactor.wants_flush()));
+            let mut wait = reactor.due_in(flushing.wait(reactor.wants_flush()));
+            let rest = turns.rest(Instant::now());
+            if !rest.is_zero() && wait.is_none_or(|wait| !wait.is_zero()) {
+                // Not in the poll, which the first frame would end.
+                thread::sleep(rest);
+                reactor.begin_turn();
+                wait = reactor.due_in(flushing.wait(reactor.wants_flush()));
+            }
             // While a flush is due its time ends the wait: no need to be woken for what it will pick up anyway.
             let quiet = || inbox.is_empty() && adopted.is_empty() && !orders.shutting_down();
             let asleep = wait.is_none_or(|wait| !wait.is_zero()) && (reactor.wants_flush() || wake.may_sleep(quiet));
@@ -83,6 +92,7 @@ impl EventLoop {
                 Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
                 _ => wake.awake(),
             }
+            turns.begin(Instant::now());
             reactor.begin_turn();
             if orders.shutting_down() {
                 reactor.end_all();

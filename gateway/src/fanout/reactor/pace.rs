@@ -1,7 +1,9 @@
-//! When a reactor may flush: at once while its thread has time to spare, less often as flushing takes more of it.
+//! When a reactor may flush, and when it takes a turn: at once while its thread has time to spare, less often as there is
+//! more to do.
 //!
-//! A budget: time earns a share of itself for flushing, a flush spends what it took. What is overdrawn is waited for,
-//! and what arrives meanwhile shares a write. Pure: the caller passes the time.
+//! Budgets. Time earns a share of itself for flushing, a flush spends what it took; what is overdrawn is waited for, and
+//! what arrives meanwhile shares a write. Turns of the loop likewise, and what arrives meanwhile shares a turn. Pure: the
+//! caller passes the time.
 
 use std::time::{Duration, Instant};
 
@@ -53,6 +55,41 @@ impl Pace {
     }
 }
 
+/// Time that a turn of the loop is worth: two thousand a second go on without a rest.
+const TURN: Duration = Duration::from_micros(500);
+
+/// Turns saved up in quiet spells, so that a short burst is taken as it comes.
+const TURNS: u32 = 40;
+
+/// How long a rest is, once turns are overdrawn by as much. A shorter one saves little: to fall asleep and wake up again
+/// is most of what a turn costs.
+const REST: Duration = Duration::from_millis(1);
+
+/// A reactor's budget for turns. To wake up for every frame costs more than the frame; those that come while the thread
+/// rests share a turn, a read of their socket and a message to the hub.
+pub(super) struct Turns {
+    /// When all that was spent will have been earned back.
+    even: Instant,
+}
+
+impl Turns {
+    pub(super) fn new(now: Instant) -> Self {
+        Self { even: now }
+    }
+
+    /// Pays for a turn that begins at `now`.
+    pub(super) fn begin(&mut self, now: Instant) {
+        // A stretch of work that left no time for rests is not made up for by many.
+        self.even = (self.even.max(now) + TURN).min(now + TURN * TURNS + 2 * REST);
+    }
+
+    /// How long to rest before the next turn.
+    pub(super) fn rest(&self, now: Instant) -> Duration {
+        let overdrawn = self.even.saturating_duration_since(now).saturating_sub(TURN * TURNS);
+        if overdrawn < REST { Duration::ZERO } else { REST }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -87,6 +124,41 @@ mod tests {
     #[test]
     fn no_pause_is_longer_than_the_longest() {
         assert_eq!(run(50_000, 0).1, LONGEST);
+    }
+
+    /// Turns that are wanted `every` so many microseconds, for a second: how many there are, and how much rest.
+    fn turn(every: u64) -> (u32, Duration) {
+        let start = Instant::now();
+        let (mut turns, mut now, mut number, mut rested) = (Turns::new(start), start, 0, Duration::ZERO);
+        while now < start + Duration::from_secs(1) {
+            let rest = turns.rest(now);
+            now += rest + Duration::from_micros(every);
+            turns.begin(now);
+            (number, rested) = (number + 1, rested + rest);
+        }
+        (number, rested)
+    }
+
+    #[test]
+    fn turns_that_are_not_many_wait_for_nothing() {
+        assert_eq!(turn(500), (2000, Duration::ZERO));
+    }
+
+    #[test]
+    fn turns_without_end_are_two_thousand_a_second() {
+        let (number, rested) = turn(20);
+        assert!((2000..=2000 + TURNS + 5).contains(&number), "{number} turns");
+        assert!(rested > Duration::from_millis(900), "{rested:?} of rest");
+    }
+
+    #[test]
+    fn a_short_burst_is_taken_as_it_comes() {
+        let start = Instant::now();
+        let mut turns = Turns::new(start);
+        for _ in 0..TURNS {
+            assert_eq!(turns.rest(start), Duration::ZERO);
+            turns.begin(start);
+        }
     }
 
     #[test]
