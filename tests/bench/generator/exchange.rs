@@ -9,7 +9,7 @@ use super::alarm::ALARM;
 use super::dialect::{Position, Said};
 use super::text::Sent;
 use super::wire::{self, CLOSE, PING, PONG};
-use super::{CHECKED, Load, PATIENCE};
+use super::{Load, PATIENCE};
 
 impl Load {
     fn now(&self) -> u64 {
@@ -40,7 +40,8 @@ impl Load {
         let room = &mut self.rooms[lane.room as usize];
         room.posts = room.posts.saturating_sub(1);
         self.owed = self.owed.saturating_sub(room.members.len() as u64);
-        self.spared += room.members.iter().filter(|member| (**member as usize) < CHECKED).count() as u64;
+        let checked = |member: &&u32| self.members[**member as usize].checked.is_some();
+        self.spared += room.members.iter().filter(checked).count() as u64;
     }
 
     pub(super) fn send(&mut self, index: usize, frame: &[u8]) -> Result<()> {

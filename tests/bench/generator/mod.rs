@@ -27,7 +27,8 @@ pub(crate) use self::seen::Faults;
 use self::seen::Seen;
 use self::text::Scan;
 
-/// Members whose every message is checked; of the others messages are counted.
+/// Members, of those who are added together, whose every message is checked; of the others messages are counted. They are
+/// spread evenly: a server that writes to one after the other reaches the first of them early.
 const CHECKED: usize = 32;
 /// Senders of a room; fewer where it has fewer members.
 pub(crate) const SENDERS: usize = 8;
@@ -150,6 +151,7 @@ impl Load {
         rooms: impl Fn(usize) -> Vec<u32>,
     ) -> Result<()> {
         let first = self.members.len();
+        let apart = members.div_ceil(CHECKED).max(1);
         for index in first..first + members {
             let rooms = rooms(index);
             rooms.iter().for_each(|room| self.rooms[*room as usize].members.push(index as u32));
@@ -161,7 +163,7 @@ impl Load {
                 rooms,
                 rest: Vec::new(),
                 delivered: 0,
-                checked: (index < CHECKED).then(Checked::default),
+                checked: ((index - first) % apart == 0).then(Checked::default),
                 position: None,
             });
         }

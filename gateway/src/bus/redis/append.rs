@@ -124,7 +124,10 @@ impl Appending {
             if Instant::now() + pause > deadline || matches!(fault, Fault::Unfit(_)) {
                 return Err(AppendError::Away(fault.to_string()));
             }
-            sleep(pause).await;
+            // A timer takes a millisecond even for no time at all.
+            if !pause.is_zero() {
+                sleep(pause).await;
+            }
             let longest = if fault == Fault::TryAgain { MOVING_PAUSE } else { LONGEST_PAUSE };
             pause = (pause * 2).clamp(FIRST_PAUSE, longest);
             self.recover(&mut lane, fault).await;

@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use rand::Rng;
+use tokio::time::sleep;
 
 const FIRST: Duration = Duration::from_millis(20);
 const LONGEST: Duration = Duration::from_secs(1);
@@ -26,6 +27,13 @@ impl Backoff {
     /// An attempt succeeded.
     pub(super) fn reset(&mut self) {
         self.failures = 0;
+    }
+}
+
+/// Waits for `pause`. None takes no time, where a timer takes the rest of its millisecond and a wake-up.
+pub(super) async fn rest(pause: Duration) {
+    if !pause.is_zero() {
+        sleep(pause).await;
     }
 }
 

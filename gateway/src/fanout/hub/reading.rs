@@ -4,11 +4,10 @@
 
 use std::{mem, sync::Arc, time::Duration};
 
-use tokio::time::sleep;
-
 use super::{
     Shared,
     actor::{Actor, Done, Older},
+    backoff::rest,
     counters::tick,
     room::{Room, Sync},
     tail::within,
@@ -118,7 +117,7 @@ impl Actor {
             let reader = self.reader(&name);
             self.reads += 1;
             self.work.push(Box::pin(async move {
-                sleep(pause).await;
+                rest(pause).await;
                 let result = reader.newest(floor).await;
                 Done::Newest { room: name, result }
             }));

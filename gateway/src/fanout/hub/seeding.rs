@@ -5,11 +5,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::time::sleep;
-
 use super::{
     actor::{Actor, Done},
-    backoff::Backoff,
+    backoff::{Backoff, rest},
     counters::tick,
     room::Room,
     tail::within,
@@ -66,7 +64,7 @@ impl Actor {
         let (bus, partition) = (Arc::clone(&self.bus), self.partition);
         let seeds: Vec<_> = self.rooms.values().filter_map(Room::seed).collect();
         self.work.push(Box::pin(async move {
-            sleep(pause).await;
+            rest(pause).await;
             Done::Seeded { result: within(bus.seed(partition, &seeds)).await }
         }));
     }

@@ -5,11 +5,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 use super::{
     actor::{Actor, Done},
-    backoff::Backoff,
+    backoff::{Backoff, rest},
     counters::{add, tick},
 };
 use crate::{
@@ -46,7 +46,7 @@ pub(super) async fn within<T>(call: impl Future<Output = Result<T, Away>>) -> Re
 }
 
 async fn end(bus: Arc<dyn Bus>, partition: Partition, pause: Duration) -> Result<Offset, Away> {
-    sleep(pause).await;
+    rest(pause).await;
     bus.watch(partition, true).await;
     within(bus.end(partition)).await
 }
@@ -114,7 +114,7 @@ impl Actor {
     fn read_tail(&mut self, from: Offset, pause: Duration) {
         let (bus, partition, run) = (Arc::clone(&self.bus), self.partition, self.tail.run);
         self.work.push(Box::pin(async move {
-            sleep(pause).await;
+            rest(pause).await;
             let result = within(bus.tail(partition, from, BATCH)).await;
             Done::Tail { run, read: TailRead { from, result } }
         }));
