@@ -163,7 +163,7 @@ impl Load {
                 rooms,
                 rest: Vec::new(),
                 delivered: 0,
-                checked: ((index - first) % apart == 0).then(Checked::default),
+                checked: (index - first).is_multiple_of(apart).then(Checked::default),
                 position: None,
             });
         }

@@ -60,7 +60,7 @@ pub(crate) fn stream(data: &[u8]) {
     let count = items.len();
     if let Ok(entries) = record::history(Value::Array(items.clone())) {
         assert!(entries.len() <= count);
-        entries.iter().for_each(|entry| place(entry));
+        entries.iter().flatten().for_each(|entry| place(entry));
     }
     let answer = Value::Array(vec![Value::Array(vec!["log".into(), Value::Array(items)])]);
     let Ok(batch) = record::batch(answer, Offset { generation, offset }) else { return };

@@ -8,9 +8,12 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
-use parlor_gateway::bus::{
-    Bus, History, Partition, Record,
-    redis::{Redis, Settings, StartError, Tls},
+use parlor_gateway::{
+    bus::{
+        Bus, History, Partition, Record,
+        redis::{Redis, Settings, StartError, Tls},
+    },
+    rooms::RoomName,
 };
 use parlor_tests::{
     bus::{connect, settings},
@@ -159,6 +162,54 @@ async fn idle_rooms_are_forgotten_when_there_are_too_many() -> Result<()> {
     ensure!(matches!(batch.records[..], [Record::Boundary { lost: false, .. }]), "{batch:?}");
     let after = say(&b, &room, "u1", "2").await?;
     ensure!(after.seq == 2 && after.epoch > before.epoch, "{after:?}");
+    Ok(())
+}
+
+/// Writes what no gateway writes where the room's next entry belongs, as the append script would.
+fn damage(redis: &RedisNode, room: &RoomName) -> Result<()> {
+    let heads = keys(redis, "*:heads")?
+        .into_iter()
+        .find(|key| redis.call(&["HEXISTS", key, room.as_str()]).is_ok_and(|answer| answer == Reply::Number(1)));
+    let heads = heads.context("no heads of the room")?;
+    let of = heads.strip_suffix("heads").context("heads by another name")?;
+    let (meta, log) = (format!("{of}meta"), format!("{of}log"));
+    let get = |key: &str, field: &str| redis.call(&["HGET", key, field]).map(|value| value.text().to_owned());
+    let (generation, time, line) = (get(&meta, "generation")?, get(&meta, "time")?, get(&heads, room.as_str())?);
+    let offset = get(&meta, "offset")?.parse::<u64>()? + 1;
+    let (seq, rest) = line.split_once(' ').context("a head without a segment")?;
+    let seq = seq.parse::<u64>()? + 1;
+    let history = keys(redis, &format!("*:room:0:{}", room.as_str()))?;
+    let history = history.first().context("no history of the room")?;
+    let mark = format!("{seq} {time} 0");
+    redis.call(&["XADD", &log, &format!("{generation}-{offset}"), "r", room.as_str(), "m", &mark, "e", "\u{1}?"])?;
+    redis.call(&["XADD", history, &format!("{seq}-{generation}"), "t", &time, "e", "\u{1}?"])?;
+    redis.call(&["HSET", &heads, room.as_str(), &format!("{seq} {rest}")])?;
+    redis.call(&["HSET", &meta, "offset", &offset.to_string()])?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_entry_is_a_gap_and_holds_nobody_up() -> Result<()> {
+    let redis = RedisNode::start()?;
+    let bus = connect(vec![redis.address()], "a").await?;
+    let room = room("damaged");
+    let start = bus.end(Partition::of(&room)).await?;
+    ensure!(say(&bus, &room, "u1", "1").await?.seq == 1);
+    damage(&redis, &room)?;
+    ensure!(say(&bus, &room, "u1", "3").await?.seq == 3);
+    let read = bus.tail(Partition::of(&room), start, 10).await?.records;
+    let seqs: Vec<_> = read
+        .iter()
+        .map(|record| match record {
+            Record::Entry(routed) => Some(routed.entry.seq),
+            Record::Trimmed => None,
+            Record::Boundary { .. } => Some(0),
+        })
+        .collect();
+    ensure!(seqs == [Some(1), None, Some(3)], "{read:?}");
+    let page = bus.history(&room, None, 10).await?;
+    let kept: Vec<_> = page.entries.iter().map(|entry| entry.seq).collect();
+    ensure!(kept == [1, 3] && page.head.seq == 3 && !page.more, "{page:?}");
     Ok(())
 }
 

@@ -41,12 +41,17 @@ fn now() -> u64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis() as u64
 }
 
-/// The page of `entries` (newest first, one more than `limit` where there are older ones).
-fn page(head: Head, mut entries: Vec<Arc<Entry>>, limit: usize, oldest: u64) -> Page {
-    let whole = entries.len() <= limit;
-    entries.truncate(limit);
+/// What was found, newest first: an entry, or the place of a damaged one.
+type Found = Vec<Option<Arc<Entry>>>;
+
+/// The page of what was `found` (one more than `limit` where there are older ones).
+fn page(head: Head, mut found: Found, limit: usize, oldest: u64) -> Page {
+    let whole = found.len() <= limit;
+    found.truncate(limit);
+    let mut entries: Vec<_> = found.into_iter().flatten().collect();
     let shown = entries.iter().take_while(|entry| entry.time >= oldest).count();
-    let more = !whole && shown == entries.len();
+    // Who pages goes on below the oldest entry: there must be one.
+    let more = !whole && shown == entries.len() && shown > 0;
     entries.truncate(shown);
     entries.reverse();
     // Entries may have come between the two reads.
@@ -83,27 +88,32 @@ impl Reading {
         let mut answers = self.ask(partition, vec![head, generation, first]).await?.into_iter();
         let mut next = || answers.next().unwrap_or(Value::Null);
         let line = line(&next(), &next())?;
-        let mut entries = if line.segment == 0 { read(next())? } else { Vec::new() };
+        let mut found = if line.segment == 0 { read(next())? } else { Vec::new() };
         let (mut segment, mut before) = (line.segment, before);
-        while segment > 0 && entries.len() < wanted as usize {
-            before = entries.last().map(|oldest: &Arc<Entry>| oldest.seq).or(before);
-            let older = newest(self.keys.history(room, segment), before, wanted - entries.len() as u32);
+        while segment > 0 && found.len() < wanted as usize {
+            before = lowest(&found).or(before);
+            let older = newest(self.keys.history(room, segment), before, wanted - found.len() as u32);
             let answers = self.ask(partition, vec![older]).await?;
-            entries.extend(read(answers.into_iter().next().unwrap_or(Value::Null))?);
+            found.extend(read(answers.into_iter().next().unwrap_or(Value::Null))?);
             segment -= 1;
         }
-        if line.segment > 0 && entries.len() < wanted as usize {
-            before = entries.last().map(|oldest| oldest.seq).or(before);
-            let older = newest(self.keys.history(room, 0), before, wanted - entries.len() as u32);
+        if line.segment > 0 && found.len() < wanted as usize {
+            before = lowest(&found).or(before);
+            let older = newest(self.keys.history(room, 0), before, wanted - found.len() as u32);
             let answers = self.ask(partition, vec![older]).await?;
-            entries.extend(read(answers.into_iter().next().unwrap_or(Value::Null))?);
+            found.extend(read(answers.into_iter().next().unwrap_or(Value::Null))?);
         }
         let oldest = now().saturating_sub(history.age.as_millis() as u64);
-        Ok(page(line.head, entries, limit as usize, oldest))
+        Ok(page(line.head, found, limit as usize, oldest))
     }
 }
 
-fn read(answer: Value) -> Result<Vec<Arc<Entry>>, Fault> {
+/// The seq of the oldest entry.
+fn lowest(found: &Found) -> Option<u64> {
+    found.iter().rev().flatten().next().map(|oldest| oldest.seq)
+}
+
+fn read(answer: Value) -> Result<Found, Fault> {
     // An absent key is an empty history.
     record::history(Value::Array(list(answer))).map_err(|error| Fault::Unfit(error.to_string()))
 }
@@ -138,11 +148,23 @@ mod tests {
         assert_eq!(known, Line { head: Head { epoch: Epoch(9), seq: 12 }, segment: 3 });
     }
 
+    #[test]
+    fn a_damaged_entry_takes_its_place_of_a_page() {
+        let head = Head { epoch: Epoch(1), seq: 5 };
+        let found = vec![Some(entry(5, 5)), None, Some(entry(3, 3))];
+        let seqs = |page: &Page| page.entries.iter().map(|entry| entry.seq).collect::<Vec<_>>();
+        let part = page(head, found.clone(), 2, 0);
+        assert_eq!((seqs(&part), part.more), (vec![5], true));
+        let whole = page(head, found, 3, 0);
+        assert_eq!((seqs(&whole), whole.more), (vec![3, 5], false));
+        assert!(!page(head, vec![None, None], 1, 0).more, "nobody could ask for what comes before");
+    }
+
     proptest! {
         #[test]
         fn a_page_is_the_newest_that_may_be_shown(kept in 0_u64..40, limit in 1_usize..20, oldest in 0_u64..50) {
             // Seq and time are the same number; what is read is one more than the limit.
-            let read: Vec<_> = (1..=kept).rev().take(limit + 1).map(|seq| entry(seq, seq)).collect();
+            let read: Vec<_> = (1..=kept).rev().take(limit + 1).map(|seq| Some(entry(seq, seq))).collect();
             let page = page(Head { epoch: Epoch(1), seq: kept }, read, limit, oldest);
             let shown: Vec<_> = page.entries.iter().map(|entry| entry.seq).collect();
             let visible: Vec<_> = (1..=kept).filter(|seq| *seq >= oldest).collect();

@@ -1,6 +1,8 @@
 //! What the stream holds, read: entries, boundaries, and the holes that tell of a trim.
 //!
-//! Decides whether what was read follows what was asked for. Pure.
+//! Decides whether what was read follows what was asked for, and leaves out what nobody can read: one damaged entry must
+//! not hold up every room of its partition. Its place stays empty, which readers are told as a gap. What a newer release
+//! wrote is refused instead: it is whole, and an older gateway must not tell its readers otherwise.
 
 use std::sync::Arc;
 
@@ -79,6 +81,11 @@ fn items(stream: Value) -> Result<Vec<Raw>, Unreadable> {
     list(stream).into_iter().map(read).collect()
 }
 
+/// Tells of an item that is left out.
+fn left_out(left: u64, right: u64) {
+    tracing::warn!(id = %format_args!("{left}-{right}"), "an entry is damaged and left out");
+}
+
 /// Reads the answer of an XREAD of one stream from `from`, up to and with the first boundary: another process writes
 /// behind it, so the reader chooses its server again first.
 pub fn batch(answer: Value, from: Offset) -> Result<Batch, Unreadable> {
@@ -89,7 +96,16 @@ pub fn batch(answer: Value, from: Offset) -> Result<Batch, Unreadable> {
     for ((generation, offset), fields) in items(stream)? {
         // Nothing comes after the last offset.
         let expected = batch.next.offset.checked_add(1);
-        match item(generation, &fields)? {
+        let read = match item(generation, &fields) {
+            Err(Unreadable::Damaged) => {
+                left_out(generation, offset);
+                batch.records.push(Record::Trimmed);
+                batch.next = Offset { generation, offset };
+                continue;
+            }
+            read => read?,
+        };
+        match read {
             Item::Boundary(base) => {
                 if base > batch.next.offset {
                     batch.records.push(Record::Trimmed);
@@ -118,14 +134,25 @@ pub(super) fn head(value: Value) -> Result<Offset, Fault> {
     Ok(Offset { generation: next()?, offset: next()? })
 }
 
-/// The entries of a history segment, as XREVRANGE gives them: newest first, ids `<seq>-<generation>`.
-pub fn history(answer: Value) -> Result<Vec<Arc<crate::rooms::Entry>>, Unreadable> {
+/// The entries of a history segment, as XREVRANGE gives them: newest first, ids `<seq>-<generation>`. None where one is
+/// damaged.
+pub fn history(answer: Value) -> Result<Vec<Option<Arc<crate::rooms::Entry>>>, Unreadable> {
     let read = |((seq, generation), fields): Raw| {
         let time = field(&fields, "t").as_ref().and_then(number).ok_or(Unreadable::Damaged)?;
         let stored = field(&fields, "e").and_then(bytes).ok_or(Unreadable::Damaged)?;
         entry::decode(stored, place(seq, generation, time)?).map(Arc::new)
     };
-    items(answer)?.into_iter().map(read).collect()
+    let readable = |item: Raw| {
+        let (seq, generation) = item.0;
+        match read(item) {
+            Err(Unreadable::Damaged) => {
+                left_out(seq, generation);
+                Ok(None)
+            }
+            read => read.map(Some),
+        }
+    };
+    items(answer)?.into_iter().map(readable).collect()
 }
 
 #[cfg(test)]
@@ -223,25 +250,50 @@ mod tests {
     }
 
     #[test]
-    fn damaged_items_are_refused() {
+    fn items_without_a_place_are_refused() {
         let from = Offset::default();
-        for item in [texts(&["7-4", "r"]), texts(&["x"]), said("7-4", "x 5"), boundary("7", "3")] {
+        for item in [texts(&["x"]), boundary("7", "3")] {
             let stream = Value::Array(vec!["log".into(), Value::Array(vec![item])]);
             assert_eq!(batch(Value::Array(vec![stream]), from).unwrap_err(), Unreadable::Damaged);
         }
         assert_eq!(head(texts(&["7"])).unwrap_err(), Fault::Absent);
     }
 
+    /// As [`said`], with other bytes for the entry.
+    fn holds(id: &str, bytes: &'static [u8]) -> Value {
+        let stored = Value::Bytes(Bytes::from_static(bytes));
+        let fields = vec!["r".into(), "lobby".into(), "m".into(), "12 5 0".into(), "e".into(), stored];
+        Value::Array(vec![id.into(), Value::Array(fields)])
+    }
+
     #[test]
-    fn numbers_that_no_script_writes_are_refused() {
-        for mark in ["0 5 0", "9007199254740992 5 0", "1 9007199254741 0"] {
-            let stream = Value::Array(vec!["log".into(), Value::Array(vec![said("7-4", mark)])]);
-            assert_eq!(
-                batch(Value::Array(vec![stream]), Offset::default()).unwrap_err(),
-                Unreadable::Damaged,
-                "{mark}"
-            );
+    fn a_damaged_entry_is_a_hole_and_reading_goes_on() {
+        // Numbers that no script writes among them.
+        let marks = ["x 5", "0 5 0", "9007199254740992 5 0", "1 9007199254741 0"];
+        let numbers = marks.map(|mark| said("7-4", mark));
+        for item in numbers.into_iter().chain([texts(&["7-4", "r"]), holds("7-4", b""), holds("7-4", b"\x01\x01")]) {
+            let batch = read((7, 3), vec![item, said("7-5", "13 5 0")]);
+            assert_eq!(kinds(&batch), ["trimmed", "13"]);
+            assert_eq!(batch.next, Offset { generation: 7, offset: 5 });
         }
         assert_eq!(kinds(&read((7, u64::MAX), vec![said("7-4", "11 5 0")])), ["trimmed", "11"]);
+    }
+
+    #[test]
+    fn an_entry_of_a_newer_release_is_refused_and_left_for_later() {
+        let stream = Value::Array(vec!["log".into(), Value::Array(vec![holds("7-4", b"\x02")])]);
+        let refused = batch(Value::Array(vec![stream]), Offset { generation: 7, offset: 3 });
+        assert_eq!(refused.unwrap_err(), Unreadable::Format(2));
+    }
+
+    #[test]
+    fn a_damaged_entry_leaves_its_place_in_the_history() {
+        let item = |id: &str, stored| {
+            Value::Array(vec![id.into(), Value::Array(vec!["t".into(), "5".into(), "e".into(), stored])])
+        };
+        let items = vec![item("3-7", stored()), item("2-7", "\u{1}?".into()), item("1-7", stored())];
+        let read: Vec<_> =
+            history(Value::Array(items)).unwrap().iter().map(|entry| entry.as_ref().map(|e| e.seq)).collect();
+        assert_eq!(read, [Some(3), None, Some(1)]);
     }
 }
