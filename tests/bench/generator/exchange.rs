@@ -11,6 +11,9 @@ use super::text::Sent;
 use super::wire::{self, CLOSE, PING, PONG};
 use super::{Load, PATIENCE};
 
+/// Members read before it is looked whether a message is due: some hundred microseconds.
+const READS: usize = 32;
+
 impl Load {
     fn now(&self) -> u64 {
         self.start.elapsed().as_micros() as u64
@@ -53,7 +56,8 @@ impl Load {
                 Ok(n) => sent += n,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     ensure!(Instant::now() < deadline, "the server does not read");
-                    self.listen(Duration::from_millis(1))?;
+                    // No other frame may come between the parts of this one.
+                    self.listen(Duration::from_millis(1), false)?;
                 }
                 Err(_) => self.lose(index),
             }
@@ -71,20 +75,24 @@ impl Load {
     /// Posts what is due, then reads what is there or comes within `wait`, or until the next post.
     pub(super) fn turn(&mut self, wait: Duration) -> Result<()> {
         let mut wait = wait;
-        while let Some(due) = self.pace.next() {
-            let early = due.saturating_duration_since(Instant::now());
-            if !early.is_zero() {
-                wait = wait.min(early);
-                self.alarm.set(due, self.pace.rate)?;
-                break;
-            }
+        self.post_due()?;
+        if let Some(due) = self.pace.next() {
+            wait = wait.min(due.saturating_duration_since(Instant::now()));
+            self.alarm.set(due, self.pace.rate)?;
+        }
+        self.listen(wait, true)
+    }
+
+    fn post_due(&mut self) -> Result<()> {
+        while let Some(due) = self.pace.next().filter(|due| *due <= Instant::now()) {
             self.pace.sent += 1;
             self.post(due)?;
         }
-        self.listen(wait)
+        Ok(())
     }
 
-    fn listen(&mut self, wait: Duration) -> Result<()> {
+    /// Reads what is there or comes within `wait`; `posting` meanwhile, too.
+    fn listen(&mut self, wait: Duration, posting: bool) -> Result<()> {
         match self.poll.poll(&mut self.events, Some(wait)) {
             Err(error) if error.kind() == ErrorKind::Interrupted => return Ok(()),
             polled => polled.context("poll")?,
@@ -92,7 +100,13 @@ impl Load {
         let mut ready = std::mem::take(&mut self.ready);
         ready.clear();
         ready.extend(self.events.iter().map(|event| event.token().0).filter(|token| *token != ALARM.0));
-        ready.iter().try_for_each(|index| self.read(*index))?;
+        for some in ready.chunks(READS) {
+            some.iter().try_for_each(|index| self.read(*index))?;
+            // To read everyone takes milliseconds, which are not the server's.
+            if posting {
+                self.post_due()?;
+            }
+        }
         self.ready = ready;
         Ok(())
     }

@@ -156,7 +156,9 @@ impl Flushing {
     }
 
     fn flush(&mut self, reactor: &mut Reactor) {
-        if !reactor.wants_flush() || !self.may_begin() {
+        // One that has begun is brought to its end, though its rooms may all have emptied meanwhile: until then nothing is
+        // taken from the hub.
+        if !self.begun && (!reactor.wants_flush() || !self.may_begin()) {
             return;
         }
         let start = Instant::now();
