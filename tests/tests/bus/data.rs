@@ -112,6 +112,12 @@ fn keys(redis: &RedisNode, pattern: &str) -> Result<Vec<String>> {
     Ok(keys.iter().map(|key| key.text().to_owned()).collect())
 }
 
+/// The key of the hash that names the room's head.
+fn heads_of(redis: &RedisNode, room: &RoomName) -> Result<String> {
+    let names = |key: &String| redis.call(&["HEXISTS", key, room.as_str()]).is_ok_and(|is| is == Reply::Number(1));
+    keys(redis, "*:heads")?.into_iter().find(names).context("no heads of the room")
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_long_history_goes_on_in_further_keys_and_the_oldest_are_dropped() -> Result<()> {
     let redis = RedisNode::start()?;
@@ -146,10 +152,7 @@ async fn idle_rooms_are_forgotten_when_there_are_too_many() -> Result<()> {
     let partition = Partition::of(&room);
     let before = say(&a, &room, "u1", "1").await?;
     let at = a.end(partition).await?;
-    let heads = keys(&redis, "*:heads")?
-        .into_iter()
-        .find(|key| redis.call(&["HEXISTS", key, "lively"]).is_ok_and(|answer| answer == Reply::Number(1)));
-    let heads = heads.context("no heads of the room")?;
+    let heads = heads_of(&redis, &room)?;
     for first in (0..17_000).step_by(500) {
         let names: Vec<_> = (first..first + 500).map(|n| format!("idle-{n}")).collect();
         let mut words = vec!["HSET", &heads];
@@ -167,10 +170,7 @@ async fn idle_rooms_are_forgotten_when_there_are_too_many() -> Result<()> {
 
 /// Writes what no gateway writes where the room's next entry belongs, as the append script would.
 fn damage(redis: &RedisNode, room: &RoomName) -> Result<()> {
-    let heads = keys(redis, "*:heads")?
-        .into_iter()
-        .find(|key| redis.call(&["HEXISTS", key, room.as_str()]).is_ok_and(|answer| answer == Reply::Number(1)));
-    let heads = heads.context("no heads of the room")?;
+    let heads = heads_of(redis, room)?;
     let of = heads.strip_suffix("heads").context("heads by another name")?;
     let (meta, log) = (format!("{of}meta"), format!("{of}log"));
     let get = |key: &str, field: &str| redis.call(&["HGET", key, field]).map(|value| value.text().to_owned());
