@@ -11,6 +11,8 @@ use super::text::Sent;
 use super::wire::{self, CLOSE, PING, PONG};
 use super::{Load, PATIENCE};
 
+/// Bytes read at a time, more than any frame has.
+pub(super) const READ: usize = 256 << 10;
 /// Members read before it is looked whether a message is due: some hundred microseconds.
 const READS: usize = 32;
 
@@ -138,14 +140,33 @@ impl Load {
             self.seen.bytes += read as u64;
             member.rest.clear();
             let end = held + read;
-            let at = self.frames(index, &buffer[..end], answers)?;
-            ensure!(at > 0 || end < buffer.len(), "a frame larger than {} bytes", buffer.len());
-            self.members[index].rest.extend_from_slice(&buffer[at..end]);
+            self.take(index, &buffer[..end], answers)?;
             if end < buffer.len() {
                 // All that was there: the next event tells of more.
                 return Ok(());
             }
         }
+    }
+
+    /// Reads the frames in `bytes`, and keeps the beginning of one that is not whole. What one member after the other is
+    /// sent alike is counted once, where messages are all that is in it and no more than their number is wanted.
+    fn take(&mut self, index: usize, bytes: &[u8], answers: &mut Vec<Vec<u8>>) -> Result<()> {
+        let member = &mut self.members[index];
+        let counted = member.open && member.checked.is_none() && member.position.is_none();
+        if counted && let Some(messages) = self.alike.messages(bytes) {
+            member.delivered += messages;
+            self.seen.delivered += messages;
+            return Ok(());
+        }
+        let (before, others) = (member.delivered, self.seen.others);
+        let at = self.frames(index, bytes, answers)?;
+        ensure!(at > 0 || bytes.len() < READ, "a frame larger than {} bytes", READ);
+        let member = &mut self.members[index];
+        member.rest.extend_from_slice(&bytes[at..]);
+        if counted && at == bytes.len() && self.seen.others == others {
+            self.alike.keep(bytes, member.delivered - before);
+        }
+        Ok(())
     }
 
     /// Reads whole frames; returns where the first that is not begins.
@@ -162,6 +183,7 @@ impl Load {
         // Taken out, as what it holds is read while the load counts.
         let mut inflater = std::mem::take(&mut self.inflater);
         while let Some(frame) = wire::parse(&bytes[at..]) {
+            self.seen.others += u64::from(matches!(frame.opcode, PING | CLOSE | PONG));
             match frame.opcode {
                 PING => answers.push(wire::frame(PONG, frame.payload)),
                 CLOSE => self.lose(index),
@@ -195,6 +217,7 @@ impl Load {
         let member = &mut self.members[index];
         let count = self.scan.count(payload);
         if count == 0 {
+            self.seen.others += 1;
             match member.endpoint.said(payload) {
                 Said::Joined { position, recovered } => self.joined(index, position, recovered),
                 Said::Posted => self.seen.posted += 1,

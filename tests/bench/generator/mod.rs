@@ -4,6 +4,7 @@
 //! slow server cannot slow its own measurement down.
 
 mod alarm;
+mod alike;
 mod dialect;
 mod exchange;
 mod inflate;
@@ -20,6 +21,7 @@ use anyhow::{Context, Result, ensure};
 use mio::{Events, Interest, Poll, Token};
 
 use self::alarm::Alarm;
+use self::alike::Alike;
 pub(crate) use self::dialect::{Dialect, Endpoint};
 use self::inflate::Inflater;
 use self::member::{Checked, Member, dial};
@@ -50,6 +52,7 @@ pub(crate) struct Load {
     scan: Scan,
     inflater: Inflater,
     buffer: Vec<u8>,
+    alike: Alike,
     start: Instant,
     /// Length of a message's text.
     bytes: usize,
@@ -108,7 +111,8 @@ impl Load {
             lanes: Vec::new(),
             scan: Scan::new(),
             inflater: Inflater::default(),
-            buffer: vec![0; 256 * 1024],
+            buffer: vec![0; exchange::READ],
+            alike: Alike::default(),
             start,
             bytes,
             resumable: false,

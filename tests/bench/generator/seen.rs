@@ -19,6 +19,8 @@ pub(crate) struct Seen {
     pub(super) refused: u64,
     /// What the first refusal said.
     pub(super) refusal: Option<String>,
+    /// Frames that hold no message.
+    pub(super) others: u64,
     /// Connections that the server ended.
     pub(super) closed: u64,
     /// Members that were told that they missed something.
@@ -69,6 +71,7 @@ impl Seen {
             posted: 0,
             refused: 0,
             refusal: None,
+            others: 0,
             closed: 0,
             gaps: 0,
             damaged: 0,
