@@ -62,6 +62,7 @@ pub fn serve(args: Serve) -> Result<(), RunError> {
     let room = parlor_crds::load(&text).map_err(|source| RunError::Manifest { path: path.clone(), source })?;
     let place = Place::detect();
     log_to_stderr(&place);
+    place::use_small_pages();
     place::raise_descriptor_limit(u64::from(room.spec.limits.connections_per_gateway));
     let gateway = Gateway {
         manifest: Arc::new(Manifest { path, room }),
