@@ -207,9 +207,12 @@ impl Reactor {
             connection.rooms.swap_remove(at);
         }
         let feed = &mut self.feeds[index as usize];
-        let moved = feed.leave(place).and_then(|moved| self.connections.get(moved as usize));
-        if let Some(reading) = moved.and_then(|moved| moved.rooms.iter_mut().find(|reading| reading.feed == index)) {
-            reading.place = place;
+        for (slot, place) in feed.leave(place) {
+            let moved = self.connections.get(slot as usize);
+            if let Some(reading) = moved.and_then(|moved| moved.rooms.iter_mut().find(|reading| reading.feed == index))
+            {
+                reading.place = place;
+            }
         }
         if feed.members.is_empty() {
             self.drop_feed(index);
@@ -221,6 +224,7 @@ impl Reactor {
         self.rings -= feed.bytes();
         if feed.dirty {
             self.dirty_feeds.retain(|dirty| *dirty != index);
+            self.flushing.retain(|flushing| *flushing != index);
         }
         if let Some(feeds) = self.rooms.get_mut(&feed.room) {
             feeds.retain(|(encoding, _)| *encoding != feed.encoding);

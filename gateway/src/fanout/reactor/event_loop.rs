@@ -31,8 +31,8 @@ const WAKE: Token = Token(usize::MAX);
 /// Sockets adopted in a turn: each may cost a session's first writes.
 const ADOPTIONS: usize = 64;
 
-/// Writes in a turn, some milliseconds, before sockets are read again.
-const WRITES: usize = 1024;
+/// Writes in a turn, some milliseconds, before sockets are read again and the hub is listened to.
+const WRITES: usize = 512;
 
 /// A reactor's ends of what the other threads hold.
 pub(super) struct EventLoop {
@@ -76,6 +76,7 @@ impl EventLoop {
         let mut events = Events::with_capacity(1024);
         let mut flushing = Flushing::new();
         let mut turns = Turns::new(Instant::now());
+        let mut intake = 0;
         loop {
             let mut wait = reactor.due_in(flushing.wait(reactor.wants_flush()));
             let rest = turns.rest(Instant::now());
@@ -106,11 +107,12 @@ impl EventLoop {
                 reactor.adopt(*accepted);
             }
             reactor.read_sockets();
-            if !reactor.wants_flush() || flushing.may_begin() {
-                // Never within a flush: it would chase an end that moves.
+            if !reactor.wants_flush() || flushing.may_go_on() {
+                // A flush chases an end that moves, by so much.
                 if !flushing.begun {
-                    take_batches(&mut inbox, &mut reactor, settings.ring_bytes / 4);
+                    intake = settings.ring_bytes / 4;
                 }
+                intake -= take_batches(&mut inbox, &mut reactor, intake).min(intake);
                 flushing.flush(&mut reactor);
                 counters.flush_pause_micros.store(flushing.pace.pause().as_micros() as u64, Relaxed);
             }
@@ -119,55 +121,50 @@ impl EventLoop {
     }
 }
 
-/// Takes what the hub has sent, at most an inbox full and some `bytes` of chunks; the rest waits for the next flush, and
-/// its senders with it.
-fn take_batches(inbox: &mut Inbox, reactor: &mut Reactor, bytes: usize) {
+/// Takes what the hub has sent, at most an inbox full and some `bytes` of chunks, none when that is 0; the rest waits for
+/// the next flush, and its senders with it. Returns the bytes of chunks.
+fn take_batches(inbox: &mut Inbox, reactor: &mut Reactor, bytes: usize) -> usize {
     let mut taken = 0;
     for _ in 0..INBOX_BATCHES {
-        let Some(batch) = inbox.try_recv() else { return };
-        taken += batch.into_iter().map(|message| reactor.hub_message(message)).sum::<usize>();
-        if taken > bytes {
-            return;
+        if taken >= bytes {
+            break;
         }
+        let Some(batch) = inbox.try_recv() else { break };
+        taken += batch.into_iter().map(|message| reactor.hub_message(message)).sum::<usize>();
     }
+    taken
 }
 
 /// The flush of a turn, and whether it goes on in the next.
 struct Flushing {
     /// It has begun and was interrupted.
     begun: bool,
-    /// What it has cost so far.
-    cost: Duration,
     pace: Pace,
 }
 
 impl Flushing {
     fn new() -> Self {
-        Self { begun: false, cost: Duration::ZERO, pace: Pace::new(Instant::now()) }
+        Self { begun: false, pace: Pace::new(Instant::now()) }
     }
 
     /// How long a flush that is `wanted` has to wait; None when none is.
     fn wait(&self, wanted: bool) -> Option<Duration> {
-        wanted.then(|| if self.begun { Duration::ZERO } else { self.pace.wait(Instant::now()) })
+        wanted.then(|| self.pace.wait(Instant::now()))
     }
 
-    fn may_begin(&self) -> bool {
+    fn may_go_on(&self) -> bool {
         self.wait(true) == Some(Duration::ZERO)
     }
 
     fn flush(&mut self, reactor: &mut Reactor) {
-        // One that has begun is brought to its end, though its rooms may all have emptied meanwhile: until then nothing is
-        // taken from the hub.
-        if !self.begun && (!reactor.wants_flush() || !self.may_begin()) {
+        // One that has begun is brought to its end, though its rooms may all have emptied meanwhile.
+        if !self.begun && (!reactor.wants_flush() || !self.may_go_on()) {
             return;
         }
         let start = Instant::now();
         self.begun = !reactor.flush(WRITES);
         let end = Instant::now();
-        self.cost += end - start;
-        if !self.begun {
-            self.pace.flushed(std::mem::take(&mut self.cost), end);
-        }
+        self.pace.flushed(end - start, !self.begun, end);
     }
 }
 

@@ -4,6 +4,8 @@
 
 use std::collections::VecDeque;
 
+use smallvec::SmallVec;
+
 use crate::{
     fanout::{
         encoding::{Chunk, EncodingId},
@@ -36,9 +38,11 @@ pub(super) struct Feed {
     bytes: usize,
     /// Chunks below were offered to every reader that could take them.
     flushed: u64,
-    /// Where a flush that was interrupted goes on, and the lowest cursor that it has seen.
+    /// Where a flush that was interrupted goes on: readers before were visited. The lowest cursor that it has seen, and
+    /// the end when it began: what has come since was not offered to the first of them.
     next: usize,
     lowest: u64,
+    offered: u64,
     /// Whether the feed waits for a flush.
     pub(super) dirty: bool,
 }
@@ -65,6 +69,7 @@ impl Feed {
             flushed: 0,
             next: 0,
             lowest: u64::MAX,
+            offered: 0,
             dirty: false,
         }
     }
@@ -100,12 +105,22 @@ impl Feed {
         (self.members.len() - 1) as u32
     }
 
-    /// Removes the reader at `place`; returns the slot of the one that has moved there.
-    pub(super) fn leave(&mut self, place: u32) -> Option<u32> {
-        self.members.swap_remove(place as usize);
-        // An interrupted flush might miss the one that moved: it starts again, and skips who has all.
-        (self.next, self.lowest) = (0, u64::MAX);
-        self.members.get(place as usize).map(|member| member.slot)
+    /// Removes the reader at `place`; returns the slots of those that have moved, with their places.
+    pub(super) fn leave(&mut self, place: u32) -> SmallVec<[(u32, u32); 2]> {
+        let (mut hole, mut moved) = (place as usize, SmallVec::new());
+        if hole < self.next {
+            // The last that was visited fills the hole, and the last of all its place: those that an interrupted flush
+            // has visited stay before the others.
+            self.next -= 1;
+            if hole < self.next {
+                self.members[hole] = self.members[self.next];
+                moved.push((self.members[hole].slot, hole as u32));
+                hole = self.next;
+            }
+        }
+        self.members.swap_remove(hole);
+        moved.extend(self.members.get(hole).map(|member| (member.slot, hole as u32)));
+        moved
     }
 
     /// Appends the next chunk.
@@ -113,6 +128,13 @@ impl Feed {
         self.epoch = epoch;
         self.bytes += chunk.bytes.len();
         self.ring.push_back(chunk);
+    }
+
+    /// A flush begins, or goes on.
+    pub(super) fn begin(&mut self) {
+        if self.next == 0 {
+            self.offered = self.end();
+        }
     }
 
     /// The reader to be looked at next in a flush.
@@ -127,12 +149,13 @@ impl Feed {
         self.next = place + 1;
     }
 
-    /// Every reader was visited: what all have got is let go.
-    pub(super) fn flushed(&mut self) {
+    /// Every reader was visited: what all have got is let go. False when more has come meanwhile.
+    pub(super) fn flushed(&mut self) -> bool {
         let lowest = self.lowest.min(self.end());
         self.trim(lowest);
-        self.flushed = self.end();
+        self.flushed = self.offered;
         (self.next, self.lowest) = (0, u64::MAX);
+        self.offered == self.end()
     }
 
     fn trim(&mut self, to: u64) {
@@ -203,6 +226,7 @@ mod tests {
     }
 
     fn flush(feed: &mut Feed, stuck: u32) {
+        feed.begin();
         while let Some((place, member)) = feed.next() {
             feed.visited(place, if member.slot == stuck { member.cursor } else { feed.end() });
         }
@@ -219,6 +243,55 @@ mod tests {
         assert!(!feed.is_at_rest());
         flush(&mut feed, 9);
         assert!(feed.is_at_rest());
+    }
+
+    #[test]
+    fn what_comes_during_a_flush_goes_to_those_it_has_not_reached_and_to_the_others_in_the_next() {
+        let mut feed = feed();
+        for slot in 1..=3 {
+            feed.join(slot, false);
+        }
+        feed.push(chunk(Some((1, 1))), Epoch(1));
+        feed.begin();
+        feed.visited(0, feed.end());
+        feed.push(chunk(Some((2, 2))), Epoch(1));
+        feed.begin();
+        feed.visited(1, feed.end());
+        feed.visited(2, feed.end());
+        assert!(!feed.flushed(), "the first reader has only one of them");
+        assert_eq!(feed.news().count(), 1);
+        assert_eq!(feed.members.iter().map(|member| member.cursor).collect::<Vec<_>>(), [1, 2, 2]);
+        flush(&mut feed, 9);
+        assert!(feed.is_at_rest());
+    }
+
+    #[test]
+    fn who_leaves_during_a_flush_makes_it_miss_nobody_and_visit_nobody_twice() {
+        for (left, next) in (0..5).flat_map(|left| (0..=5).map(move |next| (left, next))) {
+            let mut feed = feed();
+            let mut places: Vec<u32> = (0..5).map(|slot| feed.join(slot, false)).collect();
+            feed.push(chunk(Some((1, 1))), Epoch(1));
+            feed.begin();
+            let mut visited: Vec<u32> = Vec::new();
+            while let Some((place, member)) = feed.next().filter(|(place, _)| *place < next) {
+                visited.push(member.slot);
+                feed.visited(place, feed.end());
+            }
+            for (slot, place) in feed.leave(left) {
+                places[slot as usize] = place;
+            }
+            while let Some((place, member)) = feed.next() {
+                visited.push(member.slot);
+                feed.visited(place, feed.end());
+            }
+            visited.retain(|slot| *slot != left);
+            visited.sort_unstable();
+            let others: Vec<u32> = (0..5).filter(|slot| *slot != left).collect();
+            assert_eq!(visited, others, "{left} left after {next} were visited");
+            for slot in others {
+                assert_eq!(feed.members[places[slot as usize] as usize].slot, slot);
+            }
+        }
     }
 
     #[test]

@@ -2,7 +2,8 @@
 //!
 //! Decides how much goes into a write. A flush first serves the connections that have something of their own queued
 //! (with what they lack of their rooms, in one write), then walks the readers of every room with news: most of them
-//! stand at the same cursor and get the same bytes, merged once, with one system call each.
+//! stand at the same cursor and get the same bytes, merged once, with one system call each. What comes during the walk
+//! goes to those that it has not reached yet, so that nobody waits for a whole walk and their own turn in the next.
 
 use std::io::{ErrorKind, Write};
 
@@ -42,12 +43,16 @@ struct Walk {
 impl Reactor {
     /// Whether anything waits to be written.
     pub(super) fn wants_flush(&self) -> bool {
-        !self.dirty.is_empty() || !self.dirty_feeds.is_empty()
+        !self.dirty.is_empty() || !self.dirty_feeds.is_empty() || !self.flushing.is_empty()
     }
 
     /// Writes what waits, with at most some `writes` system calls for what connections have of their own and as many
-    /// for rooms, so that neither starves the other; true when all was served.
+    /// for rooms, so that neither starves the other; true when all was served. Rooms that get news while others are not
+    /// through wait for their turn, or it would chase an end that moves.
     pub(super) fn flush(&mut self, mut writes: usize) -> bool {
+        if self.flushing.is_empty() {
+            std::mem::swap(&mut self.flushing, &mut self.dirty_feeds);
+        }
         for _ in 0..writes {
             let Some(slot) = self.dirty.pop_front() else { break };
             let slot = slot as usize;
@@ -57,12 +62,11 @@ impl Reactor {
                 self.write_on(slot);
             }
         }
-        while let Some(index) = self.dirty_feeds.pop() {
+        while let Some(index) = self.flushing.pop() {
             if !self.flush_feed(index, &mut writes) {
-                self.dirty_feeds.push(index);
+                self.flushing.push(index);
                 return false;
             }
-            self.feeds[index as usize].dirty = false;
         }
         self.dirty.is_empty()
     }
@@ -70,7 +74,8 @@ impl Reactor {
     /// Gives every reader of a room what it has not got; false when `writes` ran out first.
     fn flush_feed(&mut self, index: u32, writes: &mut usize) -> bool {
         self.write_to_authors(index);
-        let Self { feeds, connections, merged, counters, rings, .. } = self;
+        self.feeds[index as usize].begin();
+        let Self { feeds, connections, merged, counters, rings, dirty_feeds, .. } = self;
         let (feed, mut walk) = (&mut feeds[index as usize], Walk::default());
         while let (Some((place, member)), true) = (feed.next(), walk.writes < *writes) {
             let cursor = walk.serve(member, feed, connections, merged);
@@ -79,8 +84,11 @@ impl Reactor {
         let done = feed.next().is_none();
         if done {
             let before = feed.bytes();
-            feed.flushed();
+            feed.dirty = !feed.flushed();
             *rings -= before - feed.bytes();
+            if feed.dirty {
+                dirty_feeds.push(index);
+            }
         }
         *writes = writes.saturating_sub(walk.writes);
         Counters::add(&counters.writes, walk.writes as u64);

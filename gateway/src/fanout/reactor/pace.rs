@@ -14,8 +14,8 @@ const SHARE: u32 = 3;
 /// Flush time saved up in quiet spells: some flushes of a thousand readers, so that a burst is shown at once.
 const SAVED: Duration = Duration::from_millis(10);
 
-/// The longest pause. A message waits for a pause and two flushes at most; longer ones save little more, since a write
-/// of fifty messages costs little more a message than one of a hundred.
+/// The longest pause for a flush, kept after it or half in its midst. A message waits for a pause and a flush at most;
+/// longer ones save little more, since a write of fifty messages costs little more a message than one of a hundred.
 const LONGEST: Duration = Duration::from_millis(8);
 
 /// Shorter pauses are not kept: epoll waits whole milliseconds.
@@ -24,32 +24,37 @@ const SHORTEST: Duration = Duration::from_micros(250);
 /// A reactor's budget for flushing.
 pub(super) struct Pace {
     saved: Duration,
+    /// The last pause, and those before it within the flush that is under way.
     pause: Duration,
+    before: Duration,
     /// When the pause is over and time earns again.
     next: Instant,
 }
 
 impl Pace {
     pub(super) fn new(now: Instant) -> Self {
-        Self { saved: SAVED, pause: Duration::ZERO, next: now }
+        Self { saved: SAVED, pause: Duration::ZERO, before: Duration::ZERO, next: now }
     }
 
-    /// The pause that followed the last flush.
+    /// The pause that followed the last flush, or part of one.
     pub(super) fn pause(&self) -> Duration {
         self.pause
     }
 
-    /// How long the next flush has to wait.
+    /// How long the next flush, or the next part of it, has to wait.
     pub(super) fn wait(&self, now: Instant) -> Duration {
         self.next.saturating_duration_since(now)
     }
 
-    /// Pays for a flush that took `cost` and ended at `now`.
-    pub(super) fn flushed(&mut self, cost: Duration, now: Instant) {
+    /// Pays for a flush, or a part of one unless it is the `last`, that took `cost` and ended at `now`.
+    pub(super) fn flushed(&mut self, cost: Duration, last: bool, now: Instant) {
         let earned = now.saturating_duration_since(self.next) / SHARE;
         let saved = (self.saved + earned).min(SAVED);
-        let pause = (cost.saturating_sub(saved) * SHARE).min(LONGEST);
+        let left = LONGEST.saturating_sub(self.before);
+        let longest = if last { left } else { left.min(LONGEST / 2) };
+        let pause = (cost.saturating_sub(saved) * SHARE).min(longest);
         self.pause = if pause < SHORTEST { Duration::ZERO } else { pause };
+        self.before = if last { Duration::ZERO } else { self.before + self.pause };
         self.saved = saved.saturating_sub(cost);
         self.next = now + self.pause;
     }
@@ -101,7 +106,7 @@ mod tests {
         while now < start + Duration::from_secs(1) {
             let due = now + Duration::from_micros(every.saturating_sub(cost));
             now = due + pace.wait(due) + Duration::from_micros(cost);
-            pace.flushed(Duration::from_micros(cost), now);
+            pace.flushed(Duration::from_micros(cost), true, now);
             (flushes, longest) = (flushes + 1, longest.max(pace.pause()));
         }
         (flushes, longest)
@@ -124,6 +129,20 @@ mod tests {
     #[test]
     fn no_pause_is_longer_than_the_longest() {
         assert_eq!(run(50_000, 0).1, LONGEST);
+    }
+
+    #[test]
+    fn a_flush_in_parts_pauses_half_in_its_midst_and_no_longer_in_all() {
+        for (parts, pauses) in [(1, vec![8]), (2, vec![4, 4]), (3, vec![4, 4, 0]), (5, vec![4, 4, 0, 0, 0])] {
+            let (mut now, mut found) = (Instant::now(), Vec::new());
+            let mut pace = Pace::new(now);
+            for nth in 0..3 * parts {
+                now += pace.wait(now) + Duration::from_millis(20);
+                pace.flushed(Duration::from_millis(20), (nth + 1) % parts == 0, now);
+                found.push(pace.pause().as_millis());
+            }
+            assert_eq!(found[2 * parts..], pauses, "{parts} parts");
+        }
     }
 
     /// Turns that are wanted `every` so many microseconds, for a second: how many there are, and how much rest.
@@ -168,7 +187,7 @@ mod tests {
         let mut now = start + Duration::from_secs(5);
         for _ in 0..3 {
             now += Duration::from_millis(3);
-            pace.flushed(Duration::from_millis(3), now);
+            pace.flushed(Duration::from_millis(3), true, now);
             assert_eq!(pace.wait(now), Duration::ZERO);
         }
     }

@@ -78,11 +78,12 @@ pub(super) struct Reactor {
     pub(super) parked: Parked,
     /// Bytes in the rings of all feeds.
     pub(super) rings: usize,
-    /// Connections to read from, to write to, and to drop; feeds to flush.
+    /// Connections to read from, to write to, and to drop; feeds to flush, and those of the flush that is under way.
     pub(super) readable: VecDeque<u32>,
     pub(super) dirty: VecDeque<u32>,
     pub(super) gone: Vec<u32>,
     pub(super) dirty_feeds: Vec<u32>,
+    pub(super) flushing: Vec<u32>,
     /// Lent to one step at a time, so that nothing is allocated in it.
     pub(super) effects: Effects,
     pub(super) deferred: Vec<Deferred>,
@@ -124,6 +125,7 @@ impl Reactor {
             dirty: VecDeque::new(),
             gone: Vec::new(),
             dirty_feeds: Vec::new(),
+            flushing: Vec::new(),
             effects: Effects::new(),
             deferred: Vec::new(),
             fallen: Vec::new(),
