@@ -71,29 +71,43 @@ pub(crate) fn children(pid: u32) -> Vec<u32> {
     children.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
 }
 
-/// How a core spent its time until now.
+/// How a core, or all of them, spent their time until now.
 #[derive(Clone, Copy)]
 pub(crate) struct CoreTime {
     busy: u64,
+    stolen: u64,
     all: u64,
 }
 
 impl CoreTime {
     /// Of the load generator's core, whoever used it.
     pub(crate) fn now() -> Result<Self> {
+        Self::read(&format!("cpu{LOAD_CORE} "))
+    }
+
+    /// Of all cores.
+    pub(crate) fn of_all() -> Result<Self> {
+        Self::read("cpu ")
+    }
+
+    fn read(name: &str) -> Result<Self> {
         let stat = fs::read_to_string("/proc/stat").context("read /proc/stat")?;
-        let name = format!("cpu{LOAD_CORE} ");
-        let line = stat.lines().find_map(|line| line.strip_prefix(&name)).context("a core without times")?;
+        let line = stat.lines().find_map(|line| line.strip_prefix(name)).context("a core without times")?;
         let ticks: Vec<u64> = line.split_whitespace().take(8).filter_map(|n| n.parse().ok()).collect();
         let all = ticks.iter().sum();
-        // The fourth and fifth are idle and waiting for a disk.
+        // The fourth and fifth are idle and waiting for a disk, the eighth is stolen.
         let idle: u64 = ticks.iter().skip(3).take(2).sum();
-        Ok(Self { busy: all - idle, all })
+        Ok(Self { busy: all - idle, stolen: ticks.get(7).copied().unwrap_or(0), all })
     }
 
     /// Share of the time since then that it was busy.
     pub(crate) fn busy_since(&self, before: Self) -> f64 {
         (self.busy - before.busy) as f64 / (self.all - before.all).max(1) as f64
+    }
+
+    /// Share of the time since then that the hypervisor kept for others.
+    pub(crate) fn stolen_since(&self, before: Self) -> f64 {
+        (self.stolen - before.stolen) as f64 / (self.all - before.all).max(1) as f64
     }
 }
 

@@ -19,7 +19,7 @@ use anyhow::{Context, Result, ensure};
 use clap::{Parser, Subcommand};
 use parlor_tests::redis::RedisCluster;
 
-use crate::machine::LOAD_CORE;
+use crate::machine::{CoreTime, LOAD_CORE};
 use crate::results::Results;
 use crate::rows::{Bench, ROWS};
 use crate::scale::Scale;
@@ -78,11 +78,11 @@ fn run(scale: Scale, only: &[String]) -> Result<Results> {
     server::install()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("make a runtime")?;
     let bench = Bench { runtime, redis: RedisCluster::start(3, 1)?, scale };
-    let (mut sections, began) = (Vec::new(), Instant::now());
+    let (mut sections, began, cores) = (Vec::new(), Instant::now(), CoreTime::of_all()?);
     for (nth, row) in chosen.iter().enumerate() {
         let section = (row.measure)(&bench).with_context(|| format!("measure {}", row.name))?;
         println!("{}/{} {} after {} s\n\n{section}", nth + 1, chosen.len(), row.name, began.elapsed().as_secs());
         sections.push(section);
     }
-    Ok(Results(sections))
+    Ok(Results { sections, stolen: CoreTime::of_all()?.stolen_since(cores) })
 }

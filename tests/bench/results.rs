@@ -71,12 +71,16 @@ fn line(f: &mut fmt::Formatter<'_>, cells: &[impl fmt::Display]) -> fmt::Result 
 }
 
 /// Everything that was measured.
-pub(crate) struct Results(pub(crate) Vec<Section>);
+pub(crate) struct Results {
+    pub(crate) sections: Vec<Section>,
+    /// Share of the machine's time that it did not have.
+    pub(crate) stolen: f64,
+}
 
 impl Results {
     /// Everyone was shown everything, once, whole and in order; unlike speed, this holds on any machine.
     pub(crate) fn kept(&self) -> bool {
-        self.0.iter().all(|section| section.faults.none())
+        self.sections.iter().all(|section| section.faults.none())
     }
 
     /// Writes RESULTS.md beside the benchmark.
@@ -85,8 +89,10 @@ impl Results {
         let text = format!(
             "# Benchmark\n\n`{command}` on {}. The server that is measured has one core; the load generator and Redis \
              share the other. Latency is from when a message was due. Numbers are medians of rounds in which Parlor, \
-             the bare system call and the other servers took turns.\n\n{self}",
-            describe()
+             the bare system call and the other servers took turns. The hypervisor kept {:.1} % of the cores' time for \
+             others, some milliseconds at once; those are in the latencies.\n\n{self}",
+            describe(),
+            self.stolen * 100.0
         );
         std::fs::write(&path, text).with_context(|| format!("write {}", path.display()))
     }
@@ -96,17 +102,17 @@ impl fmt::Display for Results {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         line(f, &["target", "wanted", "found", ""])?;
         line(f, &["---"; 4])?;
-        for Target { what, wanted, found, reached } in self.0.iter().flat_map(|section| &section.targets) {
+        for Target { what, wanted, found, reached } in self.sections.iter().flat_map(|section| &section.targets) {
             line(f, &[what.as_str(), wanted, found, if *reached { "reached" } else { "**not reached**" }])?;
         }
-        let faults = self.0.iter().fold(Faults::default(), |all, section| all.and(section.faults));
+        let faults = self.sections.iter().fold(Faults::default(), |all, section| all.and(section.faults));
         let Faults { lost, surplus, disordered, damaged, refused } = faults;
         writeln!(
             f,
             "\nOf all that Parlor's members were owed in this run, {lost} messages were lost, {surplus} came twice, \
              {disordered} out of order and {damaged} damaged; {refused} posts were refused.\n"
         )?;
-        self.0.iter().try_for_each(|section| writeln!(f, "{section}"))
+        self.sections.iter().try_for_each(|section| writeln!(f, "{section}"))
     }
 }
 
