@@ -224,8 +224,8 @@ impl Reactor {
         self.rings -= feed.bytes();
         if feed.dirty {
             self.dirty_feeds.retain(|dirty| *dirty != index);
-            self.flushing.retain(|flushing| *flushing != index);
         }
+        self.flushing.retain(|flushing| *flushing != index);
         if let Some(feeds) = self.rooms.get_mut(&feed.room) {
             feeds.retain(|(encoding, _)| *encoding != feed.encoding);
             if feeds.is_empty() {

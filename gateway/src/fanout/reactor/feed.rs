@@ -130,10 +130,11 @@ impl Feed {
         self.ring.push_back(chunk);
     }
 
-    /// A flush begins, or goes on.
+    /// A flush begins, or goes on. What comes from now on makes the feed wait for the next.
     pub(super) fn begin(&mut self) {
         if self.next == 0 {
             self.offered = self.end();
+            self.dirty = false;
         }
     }
 
@@ -149,13 +150,12 @@ impl Feed {
         self.next = place + 1;
     }
 
-    /// Every reader was visited: what all have got is let go. False when more has come meanwhile.
-    pub(super) fn flushed(&mut self) -> bool {
+    /// Every reader was visited: what all have got is let go.
+    pub(super) fn flushed(&mut self) {
         let lowest = self.lowest.min(self.end());
         self.trim(lowest);
         self.flushed = self.offered;
         (self.next, self.lowest) = (0, u64::MAX);
-        self.offered == self.end()
     }
 
     fn trim(&mut self, to: u64) {
@@ -252,14 +252,18 @@ mod tests {
             feed.join(slot, false);
         }
         feed.push(chunk(Some((1, 1))), Epoch(1));
+        feed.dirty = true;
         feed.begin();
+        assert!(!feed.dirty, "what comes now makes it wait for another flush");
         feed.visited(0, feed.end());
         feed.push(chunk(Some((2, 2))), Epoch(1));
+        feed.dirty = true;
         feed.begin();
+        assert!(feed.dirty);
         feed.visited(1, feed.end());
         feed.visited(2, feed.end());
-        assert!(!feed.flushed(), "the first reader has only one of them");
-        assert_eq!(feed.news().count(), 1);
+        feed.flushed();
+        assert_eq!(feed.news().count(), 1, "the first reader has only one of them");
         assert_eq!(feed.members.iter().map(|member| member.cursor).collect::<Vec<_>>(), [1, 2, 2]);
         flush(&mut feed, 9);
         assert!(feed.is_at_rest());

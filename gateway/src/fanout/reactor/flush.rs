@@ -75,7 +75,7 @@ impl Reactor {
     fn flush_feed(&mut self, index: u32, writes: &mut usize) -> bool {
         self.write_to_authors(index);
         self.feeds[index as usize].begin();
-        let Self { feeds, connections, merged, counters, rings, dirty_feeds, .. } = self;
+        let Self { feeds, connections, merged, counters, rings, .. } = self;
         let (feed, mut walk) = (&mut feeds[index as usize], Walk::default());
         while let (Some((place, member)), true) = (feed.next(), walk.writes < *writes) {
             let cursor = walk.serve(member, feed, connections, merged);
@@ -84,11 +84,8 @@ impl Reactor {
         let done = feed.next().is_none();
         if done {
             let before = feed.bytes();
-            feed.dirty = !feed.flushed();
+            feed.flushed();
             *rings -= before - feed.bytes();
-            if feed.dirty {
-                dirty_feeds.push(index);
-            }
         }
         *writes = writes.saturating_sub(walk.writes);
         Counters::add(&counters.writes, walk.writes as u64);
