@@ -112,7 +112,7 @@ impl EventLoop {
                 if !flushing.begun {
                     intake = settings.ring_bytes / 4;
                 }
-                intake -= take_batches(&mut inbox, &mut reactor, intake).min(intake);
+                intake = intake.saturating_sub(take_batches(&mut inbox, &mut reactor, intake));
                 flushing.flush(&mut reactor);
                 counters.flush_pause_micros.store(flushing.pace.pause().as_micros() as u64, Relaxed);
             }
