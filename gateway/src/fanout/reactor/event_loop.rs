@@ -20,7 +20,7 @@ use super::{
     counters::Counters,
     inbox::{self, Wake},
     orders::Orders,
-    pace::{Pace, Turns},
+    pace::{Pace, Part, Turns},
     turn::Reactor,
     wheel::TICK,
 };
@@ -31,8 +31,8 @@ const WAKE: Token = Token(usize::MAX);
 /// Sockets adopted in a turn: each may cost a session's first writes.
 const ADOPTIONS: usize = 64;
 
-/// Writes in a turn, some milliseconds, before sockets are read again and the hub is listened to.
-const WRITES: usize = 512;
+/// Writes in a turn, about a millisecond, before sockets are read again and the hub is listened to.
+const WRITES: usize = 128;
 
 /// A reactor's ends of what the other threads hold.
 pub(super) struct EventLoop {
@@ -59,6 +59,8 @@ impl EventLoop {
             if let Err(error) = waker.wake() {
                 tracing::error!(%error, "failed to wake a reactor");
             }
+            // Where both share a core, members need not wait for what else the hub has to do.
+            thread::yield_now();
         }));
         let (sender, inbox) = inbox::connect(id, INBOX_BATCHES, Arc::clone(&wake));
         let (adopt, adopted) = mpsc::channel(ADOPTED);
@@ -78,14 +80,7 @@ impl EventLoop {
         let mut turns = Turns::new(Instant::now());
         let mut intake = 0;
         loop {
-            let mut wait = reactor.due_in(flushing.wait(reactor.wants_flush()));
-            let rest = turns.rest(Instant::now());
-            if !rest.is_zero() && wait.is_none_or(|wait| !wait.is_zero()) {
-                // Not in the poll, which the first frame would end.
-                thread::sleep(rest);
-                reactor.begin_turn();
-                wait = reactor.due_in(flushing.wait(reactor.wants_flush()));
-            }
+            let wait = reactor.due_in(flushing.wait(reactor.wants_flush()));
             // While a flush is due its time ends the wait: no need to be woken for what it will pick up anyway.
             let quiet = || inbox.is_empty() && adopted.is_empty() && !orders.shutting_down();
             let asleep = wait.is_none_or(|wait| !wait.is_zero()) && (reactor.wants_flush() || wake.may_sleep(quiet));
@@ -107,13 +102,20 @@ impl EventLoop {
                 reactor.adopt(*accepted);
             }
             reactor.read_sockets();
+            let rest = turns.rest(Instant::now()).max(flushing.rest());
+            if !rest.is_zero() {
+                // Not in the poll, which the first frame would end. What was read makes its way through the bus meanwhile.
+                thread::sleep(rest);
+                reactor.begin_turn();
+            }
             if !reactor.wants_flush() || flushing.may_go_on() {
                 // A flush chases an end that moves, by so much.
                 if !flushing.begun {
                     intake = settings.ring_bytes / 4;
                 }
-                intake = intake.saturating_sub(take_batches(&mut inbox, &mut reactor, intake));
-                flushing.flush(&mut reactor);
+                let taken = take_batches(&mut inbox, &mut reactor, intake);
+                intake = intake.saturating_sub(taken);
+                flushing.flush(&mut reactor, taken > 0);
                 counters.flush_pause_micros.store(flushing.pace.pause().as_micros() as u64, Relaxed);
             }
             reactor.end_turn();
@@ -147,16 +149,22 @@ impl Flushing {
         Self { begun: false, pace: Pace::new(Instant::now()) }
     }
 
-    /// How long a flush that is `wanted` has to wait; None when none is.
+    /// How long the poll may wait for a flush that is `wanted`; None when none is.
     fn wait(&self, wanted: bool) -> Option<Duration> {
-        wanted.then(|| self.pace.wait(Instant::now()))
+        wanted.then(|| if self.begun { Duration::ZERO } else { self.pace.wait(Instant::now()) })
+    }
+
+    /// How long a flush that has begun rests before its next part.
+    fn rest(&self) -> Duration {
+        if self.begun { self.pace.wait(Instant::now()) } else { Duration::ZERO }
     }
 
     fn may_go_on(&self) -> bool {
-        self.wait(true) == Some(Duration::ZERO)
+        self.pace.wait(Instant::now()).is_zero()
     }
 
-    fn flush(&mut self, reactor: &mut Reactor) {
+    /// Flushes as much as goes into a turn; `fresh` when something new has come for that.
+    fn flush(&mut self, reactor: &mut Reactor, fresh: bool) {
         // One that has begun is brought to its end, though its rooms may all have emptied meanwhile.
         if !self.begun && (!reactor.wants_flush() || !self.may_go_on()) {
             return;
@@ -164,7 +172,7 @@ impl Flushing {
         let start = Instant::now();
         self.begun = !reactor.flush(WRITES);
         let end = Instant::now();
-        self.pace.flushed(end - start, !self.begun, end);
+        self.pace.flushed(Part { cost: end - start, fresh, last: !self.begun }, end);
     }
 }
 

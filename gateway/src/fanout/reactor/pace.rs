@@ -14,26 +14,54 @@ const SHARE: u32 = 3;
 /// Flush time saved up in quiet spells: some flushes of a thousand readers, so that a burst is shown at once.
 const SAVED: Duration = Duration::from_millis(10);
 
-/// The longest pause for a flush, kept after it or half in its midst. A message waits for a pause and a flush at most;
+/// The longest pause for a flush, kept between its parts and after it. A message waits for a pause and a flush at most;
 /// longer ones save little more, since a write of fifty messages costs little more a message than one of a hundred.
 const LONGEST: Duration = Duration::from_millis(8);
+
+/// The longest pause between two parts of a flush: time enough for what was read before it to come back from the bus and
+/// go to those in the next part, and little enough that a room of a thousand has one after each of its parts.
+const BETWEEN: Duration = Duration::from_millis(1);
 
 /// Shorter pauses are not kept: epoll waits whole milliseconds.
 const SHORTEST: Duration = Duration::from_micros(250);
 
+/// A flush, or a part of one.
+pub(super) struct Part {
+    /// The time that it took.
+    pub(super) cost: Duration,
+    /// Something new had come for it.
+    pub(super) fresh: bool,
+    pub(super) last: bool,
+}
+
 /// A reactor's budget for flushing.
 pub(super) struct Pace {
     saved: Duration,
-    /// The last pause, and those before it within the flush that is under way.
+    /// The last pause.
     pause: Duration,
-    before: Duration,
+    /// Of the flush that is under way: the time that was not saved up for it, its pauses so far, and the parts for which
+    /// something new had come.
+    overdrawn: Duration,
+    paused: Duration,
+    fresh: u32,
+    /// The last flush took the longest pause, and more came during it: the next has its pauses between its parts. Where
+    /// nothing comes they would only make its later parts come later.
+    spread: bool,
     /// When the pause is over and time earns again.
     next: Instant,
 }
 
 impl Pace {
     pub(super) fn new(now: Instant) -> Self {
-        Self { saved: SAVED, pause: Duration::ZERO, before: Duration::ZERO, next: now }
+        Self {
+            saved: SAVED,
+            pause: Duration::ZERO,
+            overdrawn: Duration::ZERO,
+            paused: Duration::ZERO,
+            fresh: 0,
+            spread: false,
+            next: now,
+        }
     }
 
     /// The pause that followed the last flush, or part of one.
@@ -46,15 +74,24 @@ impl Pace {
         self.next.saturating_duration_since(now)
     }
 
-    /// Pays for a flush, or a part of one unless it is the `last`, that took `cost` and ended at `now`.
-    pub(super) fn flushed(&mut self, cost: Duration, last: bool, now: Instant) {
+    /// Pays for what has ended at `now`.
+    pub(super) fn flushed(&mut self, Part { cost, fresh, last }: Part, now: Instant) {
         let earned = now.saturating_duration_since(self.next) / SHARE;
         let saved = (self.saved + earned).min(SAVED);
-        let left = LONGEST.saturating_sub(self.before);
-        let longest = if last { left } else { left.min(LONGEST / 2) };
-        let pause = (cost.saturating_sub(saved) * SHARE).min(longest);
+        self.overdrawn += cost.saturating_sub(saved);
+        let owed = (self.overdrawn * SHARE).min(LONGEST).saturating_sub(self.paused);
+        let pause = match (last, self.spread) {
+            (true, _) => owed,
+            (false, true) => owed.min(BETWEEN),
+            (false, false) => Duration::ZERO,
+        };
         self.pause = if pause < SHORTEST { Duration::ZERO } else { pause };
-        self.before = if last { Duration::ZERO } else { self.before + self.pause };
+        self.paused += self.pause;
+        self.fresh += u32::from(fresh);
+        if last {
+            self.spread = self.paused + SHORTEST > LONGEST && self.fresh > 1;
+            (self.overdrawn, self.paused, self.fresh) = (Duration::ZERO, Duration::ZERO, 0);
+        }
         self.saved = saved.saturating_sub(cost);
         self.next = now + self.pause;
     }
@@ -99,6 +136,10 @@ impl Turns {
 mod tests {
     use super::*;
 
+    fn whole(cost: Duration) -> Part {
+        Part { cost, fresh: true, last: true }
+    }
+
     /// Flushes of `cost` as often as they are allowed, `every` at most, for a second: how many, and the longest pause.
     fn run(cost: u64, every: u64) -> (u32, Duration) {
         let start = Instant::now();
@@ -106,7 +147,7 @@ mod tests {
         while now < start + Duration::from_secs(1) {
             let due = now + Duration::from_micros(every.saturating_sub(cost));
             now = due + pace.wait(due) + Duration::from_micros(cost);
-            pace.flushed(Duration::from_micros(cost), true, now);
+            pace.flushed(whole(Duration::from_micros(cost)), now);
             (flushes, longest) = (flushes + 1, longest.max(pace.pause()));
         }
         (flushes, longest)
@@ -132,13 +173,30 @@ mod tests {
     }
 
     #[test]
-    fn a_flush_in_parts_pauses_half_in_its_midst_and_no_longer_in_all() {
-        for (parts, pauses) in [(1, vec![8]), (2, vec![4, 4]), (3, vec![4, 4, 0]), (5, vec![4, 4, 0, 0, 0])] {
+    fn a_flush_in_parts_for_which_nothing_comes_pauses_after_them() {
+        let mut now = Instant::now();
+        let mut pace = Pace::new(now);
+        for flush in 0..50 {
+            for part in 1..=8 {
+                now += pace.wait(now) + Duration::from_millis(1);
+                pace.flushed(Part { cost: Duration::from_millis(1), fresh: part == 1, last: part == 8 }, now);
+                assert!(part == 8 || pace.pause().is_zero(), "part {part} of flush {flush}");
+            }
+        }
+        assert_eq!(pace.pause(), LONGEST);
+    }
+
+    #[test]
+    fn a_flush_in_parts_pauses_between_them_and_no_longer_in_all() {
+        for (parts, pauses) in
+            [(1, vec![8]), (2, vec![1, 7]), (8, vec![1; 8]), (10, vec![1, 1, 1, 1, 1, 1, 1, 1, 0, 0])]
+        {
             let (mut now, mut found) = (Instant::now(), Vec::new());
             let mut pace = Pace::new(now);
             for nth in 0..3 * parts {
                 now += pace.wait(now) + Duration::from_millis(20);
-                pace.flushed(Duration::from_millis(20), (nth + 1) % parts == 0, now);
+                let last = (nth + 1) % parts == 0;
+                pace.flushed(Part { cost: Duration::from_millis(20), fresh: true, last }, now);
                 found.push(pace.pause().as_millis());
             }
             assert_eq!(found[2 * parts..], pauses, "{parts} parts");
@@ -187,7 +245,7 @@ mod tests {
         let mut now = start + Duration::from_secs(5);
         for _ in 0..3 {
             now += Duration::from_millis(3);
-            pace.flushed(Duration::from_millis(3), true, now);
+            pace.flushed(whole(Duration::from_millis(3)), now);
             assert_eq!(pace.wait(now), Duration::ZERO);
         }
     }
