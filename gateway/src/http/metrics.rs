@@ -80,7 +80,7 @@ impl Collector for Sources {
         let copies = matches!(health, Health::Replicated);
         page.gauge("bus_replicated", "1 while two copies hold what is acknowledged", f64::from(copies))?;
         let pause = totals.flush_pause_micros as f64 / 1e6;
-        page.timed("flush_pause", "Longest pause that a reactor keeps between flushes now", pause)?;
+        page.timed("flush_pause", "Longest pause that a reactor keeps for a flush now", pause)?;
         page.gauge("parked", "What waits because the hub's queue is full", totals.parked as f64)?;
 
         page.counter("messages_received", "Messages that clients sent", totals.messages_in)?;

@@ -37,7 +37,7 @@ pub(super) struct Part {
 /// A reactor's budget for flushing.
 pub(super) struct Pace {
     saved: Duration,
-    /// The last pause.
+    /// The pauses of the last flush together.
     pause: Duration,
     /// Of the flush that is under way: the time that was not saved up for it, its pauses so far, and the parts for which
     /// something new had come.
@@ -64,7 +64,7 @@ impl Pace {
         }
     }
 
-    /// The pause that followed the last flush, or part of one.
+    /// The pauses that the last flush had to be paid for with, together.
     pub(super) fn pause(&self) -> Duration {
         self.pause
     }
@@ -85,15 +85,16 @@ impl Pace {
             (false, true) => owed.min(BETWEEN),
             (false, false) => Duration::ZERO,
         };
-        self.pause = if pause < SHORTEST { Duration::ZERO } else { pause };
-        self.paused += self.pause;
+        let pause = if pause < SHORTEST { Duration::ZERO } else { pause };
+        self.paused += pause;
         self.fresh += u32::from(fresh);
         if last {
+            self.pause = self.paused;
             self.spread = self.paused + SHORTEST > LONGEST && self.fresh > 1;
             (self.overdrawn, self.paused, self.fresh) = (Duration::ZERO, Duration::ZERO, 0);
         }
         self.saved = saved.saturating_sub(cost);
-        self.next = now + self.pause;
+        self.next = now + pause;
     }
 }
 
@@ -180,7 +181,7 @@ mod tests {
             for part in 1..=8 {
                 now += pace.wait(now) + Duration::from_millis(1);
                 pace.flushed(Part { cost: Duration::from_millis(1), fresh: part == 1, last: part == 8 }, now);
-                assert!(part == 8 || pace.pause().is_zero(), "part {part} of flush {flush}");
+                assert!(part == 8 || pace.wait(now).is_zero(), "part {part} of flush {flush}");
             }
         }
         assert_eq!(pace.pause(), LONGEST);
@@ -197,7 +198,7 @@ mod tests {
                 now += pace.wait(now) + Duration::from_millis(20);
                 let last = (nth + 1) % parts == 0;
                 pace.flushed(Part { cost: Duration::from_millis(20), fresh: true, last }, now);
-                found.push(pace.pause().as_millis());
+                found.push(pace.wait(now).as_millis());
             }
             assert_eq!(found[2 * parts..], pauses, "{parts} parts");
         }
