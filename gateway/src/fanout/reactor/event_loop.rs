@@ -59,7 +59,7 @@ impl EventLoop {
             if let Err(error) = waker.wake() {
                 tracing::error!(%error, "failed to wake a reactor");
             }
-            // Where both share a core, members need not wait for what else the hub has to do.
+            // Where both share a core, members need not wait for what else its sender has to do.
             thread::yield_now();
         }));
         let (sender, inbox) = inbox::connect(id, INBOX_BATCHES, Arc::clone(&wake));

@@ -126,7 +126,7 @@ impl Turns {
         self.even = (self.even.max(now) + TURN).min(now + TURN * TURNS + 2 * REST);
     }
 
-    /// How long to rest before the next turn.
+    /// How long the turn rests, once it has read and before it writes.
     pub(super) fn rest(&self, now: Instant) -> Duration {
         let overdrawn = self.even.saturating_duration_since(now).saturating_sub(TURN * TURNS);
         if overdrawn < REST { Duration::ZERO } else { REST }
