@@ -3,8 +3,10 @@
 -- KEYS: meta, log, heads, keys0, keys1, and the history segments of the rooms (named in ARGV too); not those where the
 -- slot is still on its way to this server, which would miss those of new rooms.
 -- ARGV: format, partitions, dedupe window ms, history messages, history age ms, log bytes, segment bytes, most rooms,
---       first generation of the data as the caller knows it, mark of the group, rooms R, then R x (name, segment, key),
---       then for each post (room 1..R, fingerprint, bytes).
+--       first generation of the data as the caller knows it, mark of the group, run id of this process, rooms R, then
+--       R x (name, segment, key), then for each post (room 1..R, fingerprint, bytes).
+-- The caller asks for the run id once a connection, which ends with the process: to look it up in INFO here would cost
+-- as much as storing a message.
 -- Answers {'OK', generation, time, {seq, or 'seq generation time mark' of a duplicate,
 -- or -1 where there is no place for another room, ...}}, or without having written
 -- {'ADOPT'}, {'FORMAT', found}, {'PARTITIONS', found}, {'SEGMENT', room 1..R, segment},
@@ -14,8 +16,7 @@ local meta = redis.call('HMGET', KEYS[1], 'format', 'partitions', 'run', 'genera
 if not meta[1] then return {'ADOPT'} end
 if meta[1] ~= ARGV[1] then return {'FORMAT', meta[1]} end
 if meta[2] ~= ARGV[2] then return {'PARTITIONS', meta[2]} end
-local run = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
-if run ~= meta[3] then return {'ADOPT'} end
+if meta[3] ~= ARGV[11] then return {'ADOPT'} end
 local born = meta[10] or '0'
 if born ~= ARGV[9] then return {'LOST', born} end
 
@@ -24,24 +25,26 @@ local clock = redis.call('TIME')
 local time = math.max(clock[1] * 1000 + math.floor(clock[2] / 1000), tonumber(meta[6]))
 local window, messages, age = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local log_bytes, segment_bytes, most = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
-local rooms, moving = tonumber(ARGV[11]), #KEYS == 5
+local rooms, moving = tonumber(ARGV[12]), #KEYS == 5
 local function text(n) return string.format('%.0f', n) end
 
-local names, at = {}, 11
+local names, at = {}, 12
 for room = 1, rooms do names[room] = ARGV[at + 1]; at = at + 3 end
 local heads = redis.call('HMGET', KEYS[3], unpack(names))
-local full, state = redis.call('HLEN', KEYS[3]) > most, {}
+local state, full = {}, nil
 for room = 1, rooms do
   local seq, segment, bytes, expiry = 0, 0, 0, 0
   if heads[room] then
     seq, segment, bytes, expiry = string.match(heads[room], '(%d+) (%d+) (%d+) (%d+)')
     seq, segment, bytes, expiry = tonumber(seq), tonumber(segment), tonumber(bytes), tonumber(expiry)
+  elseif full == nil then
+    full = redis.call('HLEN', KEYS[3]) > most
   end
   if time >= expiry then bytes = 0 end
-  if moving and bytes > 0 and redis.call('EXISTS', ARGV[11 + room * 3]) == 0 then return {'TRYAGAIN'} end
+  if moving and bytes > 0 and redis.call('EXISTS', ARGV[12 + room * 3]) == 0 then return {'TRYAGAIN'} end
   if bytes > segment_bytes then segment, bytes, expiry = segment + 1, 0, 0 end
-  if tonumber(ARGV[11 + room * 3 - 1]) ~= segment then return {'SEGMENT', room, segment} end
-  state[room] = {seq = seq, from = seq, segment = segment, bytes = bytes, expiry = expiry, key = ARGV[11 + room * 3],
+  if tonumber(ARGV[12 + room * 3 - 1]) ~= segment then return {'SEGMENT', room, segment} end
+  state[room] = {seq = seq, from = seq, segment = segment, bytes = bytes, expiry = expiry, key = ARGV[12 + room * 3],
     refused = full and not heads[room]}
 end
 

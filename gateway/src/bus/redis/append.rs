@@ -17,7 +17,7 @@ use super::{
     node::{Command, Fault, Node, Server, number},
     opened::Opened,
     replication::Replication,
-    script::{self, Adopted, Answer, Group},
+    script::{self, Adopted, Answer, Caller, Group},
     tags::Keys,
     upkeep::Upkeep,
 };
@@ -46,6 +46,8 @@ const SEGMENTS: usize = 4096;
 #[derive(Debug, Default)]
 pub(super) struct Lane {
     pub(super) node: Option<Node>,
+    /// The run id of the process at its other end: a connection does not outlive that.
+    run: String,
     /// The server that a moving slot's keys have gone ahead to.
     pub(super) ask: Option<Server>,
     segments: HashMap<RoomName, u32>,
@@ -161,7 +163,9 @@ impl Appending {
         let server = lane.ask.clone().unwrap_or(primary);
         if lane.node.as_ref().is_none_or(|node| node.server != server || !node.alive()) {
             lane.node = None;
-            lane.node = Some(Node::open(&server, self.cluster.access()).await?);
+            let node = Node::open(&server, self.cluster.access()).await?;
+            lane.run = node.run_id(ANSWER).await?;
+            lane.node = Some(node);
         }
         Ok(server)
     }
@@ -252,8 +256,8 @@ impl Appending {
         one_copy: bool,
     ) -> Result<(Answer, bool), Fault> {
         let segment = |room: &RoomName| lane.segments.get(room).copied().unwrap_or(0);
-        let born = self.known(partition).born();
-        let command = group.append(&self.keys, partition, self.history, lane.ask.is_some(), (born, mark), segment);
+        let caller = Caller { born: self.known(partition).born(), mark, run: &lane.run };
+        let command = group.append(&self.keys, partition, self.history, lane.ask.is_some(), caller, segment);
         let mut commands = asking(lane.ask.is_some(), command);
         let script = commands.len() - 1;
         if !one_copy {

@@ -187,6 +187,14 @@ impl Node {
         &self.client
     }
 
+    /// The run id of the process at the other end, within `limit`.
+    pub(super) async fn run_id(&self, limit: Duration) -> Result<String, Fault> {
+        let info = self.call(Command::new("INFO").arg("server"), limit).await?;
+        let info = info.as_str().ok_or_else(|| Fault::Refused("INFO is no text".into()))?;
+        let run = info.lines().find_map(|line| line.strip_prefix("run_id:"));
+        run.map(|run| run.trim().to_owned()).ok_or_else(|| Fault::Refused("INFO names no run_id".into()))
+    }
+
     /// One command, within `limit`.
     pub(super) async fn call(&self, command: Command, limit: Duration) -> Result<Value, Fault> {
         let mut answers = self.all(vec![command], limit).await?;

@@ -54,6 +54,17 @@ pub struct Adopted {
     pub born: u64,
 }
 
+/// What the append script is told beside its group.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Caller<'a> {
+    /// The first generation of the data as the caller knows it.
+    pub(super) born: u64,
+    /// Kept with new keys, so that the group's own are recognised when it is sent again.
+    pub(super) mark: u32,
+    /// The process at the other end of the connection.
+    pub(super) run: &'a str,
+}
+
 /// A group laid out for the script.
 #[derive(Clone, Debug)]
 pub(super) struct Group<'a> {
@@ -94,16 +105,14 @@ impl<'a> Group<'a> {
         }
     }
 
-    /// The call of the append script. `born` is the first generation of the data as the caller knows it; `mark` is
-    /// kept with new keys, so that the group's own are recognised when it is sent again; `segment` tells where a room's
-    /// history goes on.
+    /// The call of the append script; `segment` tells where a room's history goes on.
     pub(super) fn append(
         &self,
         keys: &Keys,
         partition: Partition,
         history: History,
         asking: bool,
-        (born, mark): (u64, u32),
+        Caller { born, mark, run }: Caller<'_>,
         segment: impl Fn(&RoomName) -> u32,
     ) -> Command {
         let segments: Vec<_> = self.rooms.iter().map(|room| segment(room)).collect();
@@ -118,6 +127,7 @@ impl<'a> Group<'a> {
             .args(named.iter().cloned())
             .args(settings(history).map(|number| number.to_string()))
             .args([born, mark.into()].map(|number| number.to_string()))
+            .arg(run.to_owned())
             .arg(self.rooms.len() as u32);
         for ((room, segment), key) in self.rooms.iter().zip(&segments).zip(histories) {
             command = command.arg(room.as_str().to_owned()).arg(*segment).arg(key);
