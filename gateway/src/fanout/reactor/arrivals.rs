@@ -57,7 +57,7 @@ impl Reactor {
         let most = if self.rings > rings_bytes { 0 } else { ring_bytes };
         feed.bound(most, ring_chunks, &mut self.fallen);
         self.rings = self.rings + feed.bytes() - before;
-        self.mark_feed_dirty(index);
+        self.has_news(index);
         if !self.fallen.is_empty() {
             self.fell_out(index);
         }
@@ -193,6 +193,14 @@ impl Reactor {
         self.mark_dirty(slot);
     }
 
+    /// Queues what the connection has not got yet of any of its rooms.
+    pub(super) fn settle_all(&mut self, slot: usize) {
+        let Some(connection) = self.connections.get(slot) else { return };
+        for reading in connection.rooms.clone() {
+            self.settle(slot, reading.feed);
+        }
+    }
+
     /// Takes the connection out of the room's readers. `settle`: what it has not got yet is still written.
     pub(super) fn leave_feed(&mut self, slot: usize, room: &RoomName, settle: bool) {
         let feeds = &self.feeds;
@@ -220,6 +228,7 @@ impl Reactor {
     }
 
     fn drop_feed(&mut self, index: u32) {
+        self.end_rest(index);
         let feed = self.feeds.remove(index as usize);
         self.rings -= feed.bytes();
         if feed.dirty {
@@ -235,6 +244,7 @@ impl Reactor {
     }
 
     pub(super) fn mark_feed_dirty(&mut self, index: u32) {
+        self.end_rest(index);
         let feed = &mut self.feeds[index as usize];
         if !feed.dirty {
             feed.dirty = true;

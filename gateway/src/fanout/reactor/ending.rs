@@ -27,7 +27,8 @@ impl Reactor {
         self.end_session(slot);
     }
 
-    /// Queues a close frame behind what is queued; nothing is read or written after it.
+    /// Queues a close frame behind what is queued and what had come of its rooms by now; nothing is read or written after
+    /// it.
     pub(super) fn start_closing(&mut self, slot: usize, code: Option<u16>, reason: &str) {
         let flags = &mut self.connections.hot[slot].flags;
         if flags.any(Flags::ENDED) {
@@ -35,6 +36,7 @@ impl Reactor {
         }
         flags.set(Flags::CLOSING);
         flags.clear(Flags::STOPPED);
+        self.settle_all(slot);
         if let Some(connection) = self.connections.get(slot) {
             connection.unread = None;
             connection.queue_reply(|bytes| codec::close_frame(bytes, code, reason));

@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 
 use smallvec::SmallVec;
 
+use super::{arrivals::entries, pace::Walks};
 use crate::{
     fanout::{
         encoding::{Chunk, EncodingId},
@@ -45,6 +46,10 @@ pub(super) struct Feed {
     offered: u64,
     /// Whether the feed waits for a flush.
     pub(super) dirty: bool,
+    /// Until when its news wait for company, if they do; how many entries they are, and how often there were walks.
+    pub(super) rests: Option<u64>,
+    waiting: u64,
+    walks: Walks,
 }
 
 /// A reader whose next chunk is no longer kept.
@@ -71,6 +76,9 @@ impl Feed {
             lowest: u64::MAX,
             offered: 0,
             dirty: false,
+            rests: None,
+            waiting: 0,
+            walks: Walks::default(),
         }
     }
 
@@ -127,13 +135,21 @@ impl Feed {
     pub(super) fn push(&mut self, chunk: Chunk, epoch: Epoch) {
         self.epoch = epoch;
         self.bytes += chunk.bytes.len();
+        self.waiting += entries(&chunk);
         self.ring.push_back(chunk);
+    }
+
+    /// Until when its news wait for company, if it were a large room's feed; None: they are more than one entry, or
+    /// walks over its readers have been few.
+    pub(super) fn wants_company(&self, now: u64) -> Option<u64> {
+        if self.waiting > 1 { None } else { self.walks.rest(now) }
     }
 
     /// A flush begins, or goes on. What comes from now on makes the feed wait for the next.
     pub(super) fn begin(&mut self) {
         if self.next == 0 {
             self.offered = self.end();
+            self.waiting = 0;
             self.dirty = false;
         }
     }
@@ -150,8 +166,9 @@ impl Feed {
         self.next = place + 1;
     }
 
-    /// Every reader was visited: what all have got is let go.
-    pub(super) fn flushed(&mut self) {
+    /// Every reader was visited, at `now` the last: what all have got is let go.
+    pub(super) fn flushed(&mut self, now: u64) {
+        self.walks.walked(now);
         let lowest = self.lowest.min(self.end());
         self.trim(lowest);
         self.flushed = self.offered;
@@ -230,7 +247,7 @@ mod tests {
         while let Some((place, member)) = feed.next() {
             feed.visited(place, if member.slot == stuck { member.cursor } else { feed.end() });
         }
-        feed.flushed();
+        feed.flushed(0);
     }
 
     #[test]
@@ -262,7 +279,7 @@ mod tests {
         assert!(feed.dirty);
         feed.visited(1, feed.end());
         feed.visited(2, feed.end());
-        feed.flushed();
+        feed.flushed(0);
         assert_eq!(feed.news().count(), 1, "the first reader has only one of them");
         assert_eq!(feed.members.iter().map(|member| member.cursor).collect::<Vec<_>>(), [1, 2, 2]);
         flush(&mut feed, 9);

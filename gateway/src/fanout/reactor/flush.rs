@@ -75,7 +75,7 @@ impl Reactor {
     fn flush_feed(&mut self, index: u32, writes: &mut usize) -> bool {
         self.write_to_authors(index);
         self.feeds[index as usize].begin();
-        let Self { feeds, connections, merged, counters, rings, .. } = self;
+        let Self { feeds, connections, merged, counters, rings, now, .. } = self;
         let (feed, mut walk) = (&mut feeds[index as usize], Walk::default());
         while let (Some((place, member)), true) = (feed.next(), walk.writes < *writes) {
             let cursor = walk.serve(member, feed, connections, merged);
@@ -84,7 +84,7 @@ impl Reactor {
         let done = feed.next().is_none();
         if done {
             let before = feed.bytes();
-            feed.flushed();
+            feed.flushed(now.micros);
             *rings -= before - feed.bytes();
         }
         *writes = writes.saturating_sub(walk.writes);

@@ -20,6 +20,7 @@ mod pace;
 mod parked;
 mod rate;
 mod reading;
+mod resting;
 #[cfg(test)]
 mod tests;
 mod timers;
@@ -88,6 +89,8 @@ pub struct Settings {
     pub ring_chunks: usize,
     /// Bytes that all rings of a reactor may hold; beyond it every room with news lets its slow readers go.
     pub rings_bytes: usize,
+    /// Readers on a reactor from which on a room is a large one, in which a message may wait for a second.
+    pub large_room: usize,
 }
 
 impl Settings {
@@ -104,6 +107,8 @@ impl Settings {
             ring_chunks: 4096,
             // Slow readers in some dozens of busy rooms at once.
             rings_bytes: 256 << 20,
+            // To write to them takes a millisecond or more, so nobody can count on less.
+            large_room: 256,
         }
     }
 }

@@ -5,7 +5,7 @@
 
 use std::{
     sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::SeqCst},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 /// Shared by the reactors and their owner.
@@ -35,6 +35,11 @@ impl Orders {
     /// Microseconds since the reactors were made: the clock that sessions see.
     pub(crate) fn micros(&self, now: Instant) -> u64 {
         now.saturating_duration_since(self.base).as_micros() as u64
+    }
+
+    /// How long it is until `micros` of that clock.
+    pub(crate) fn until(&self, micros: u64) -> Duration {
+        Duration::from_micros(micros.saturating_sub(self.micros(Instant::now())))
     }
 
     fn millis(&self, now: Instant) -> u64 {

@@ -1,9 +1,9 @@
-//! When a reactor may flush, and when it takes a turn: at once while its thread has time to spare, less often as there is
-//! more to do.
+//! When a reactor may flush, when it takes a turn, and when it writes to a large room: at once while there is time to
+//! spare, less often as there is more to do.
 //!
 //! Budgets. Time earns a share of itself for flushing, a flush spends what it took; what is overdrawn is waited for, and
-//! what arrives meanwhile shares a write. Turns of the loop likewise, and what arrives meanwhile shares a turn. Pure: the
-//! caller passes the time.
+//! what arrives meanwhile shares a write. Turns of the loop likewise, and what arrives meanwhile shares a turn; and walks
+//! over the readers of a large room, where a second message ends the wait. Pure: the caller passes the time.
 
 use std::time::{Duration, Instant};
 
@@ -133,6 +133,34 @@ impl Turns {
     }
 }
 
+/// Time that a walk over the readers of a large room is worth: nobody reads more than twenty messages a second.
+const WALK: Duration = Duration::from_millis(50);
+
+/// Walks saved up in quiet spells, so that a message and the answer to it wait for nothing.
+const WALKS: u32 = 2;
+
+/// A large room's budget for walks over its readers with one message alone. To write two messages to hundreds of people
+/// costs what it costs to write one, so once that budget is spent a message waits for a second.
+#[derive(Debug, Default)]
+pub(super) struct Walks {
+    /// When all that was spent will have been earned back, in microseconds on the reactor's clock.
+    even: u64,
+}
+
+impl Walks {
+    /// Pays for a walk that ends at `now`. Walks with company are paid for as well, but leave no debt.
+    pub(super) fn walked(&mut self, now: u64) {
+        let walk = WALK.as_micros() as u64;
+        self.even = (self.even.max(now) + walk).min(now + walk * u64::from(WALKS));
+    }
+
+    /// Until when a message that comes now, alone, waits for another; None when it need not.
+    pub(super) fn rest(&self, now: u64) -> Option<u64> {
+        let until = self.even.saturating_sub(WALK.as_micros() as u64 * u64::from(WALKS - 1));
+        (until > now).then_some(until)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -249,5 +277,58 @@ mod tests {
             pace.flushed(whole(Duration::from_millis(3)), now);
             assert_eq!(pace.wait(now), Duration::ZERO);
         }
+    }
+
+    /// Messages `every` so many milliseconds for ten seconds in a large room: walks a second, and the longest wait.
+    fn walk(every: u64) -> (u64, u64) {
+        let (mut walks, mut number, mut longest, mut resting) = (Walks::default(), 0, 0, None);
+        for now in (0..10_000_000).step_by(1000) {
+            let comes = now % (every * 1000) == 0;
+            let over = resting.is_some_and(|(_, until)| until <= now);
+            if over || comes && (resting.is_some() || walks.rest(now).is_none()) {
+                longest = longest.max(now - resting.take().map_or(now, |(since, _)| since));
+                walks.walked(now);
+                number += 1;
+            } else if comes {
+                resting = walks.rest(now).map(|until| (now, until));
+            }
+        }
+        (number / 10, longest / 1000)
+    }
+
+    #[test]
+    fn up_to_twenty_messages_a_second_in_a_large_room_wait_for_nothing() {
+        assert_eq!([walk(1000), walk(100), walk(50)], [(1, 0), (10, 0), (20, 0)]);
+    }
+
+    #[test]
+    fn more_of_them_go_in_pairs_and_wait_for_each_other_only() {
+        assert_eq!([walk(20), walk(10), walk(2)], [(25, 20), (50, 10), (250, 2)]);
+    }
+
+    #[test]
+    fn no_rate_makes_a_message_wait_longer_than_a_walk_is_worth() {
+        for every in 1..200 {
+            let (_, longest) = walk(every);
+            assert!(longest < 50, "every {every} ms: {longest} ms");
+        }
+    }
+
+    #[test]
+    fn a_message_after_a_busy_spell_waits_no_longer_than_after_a_walk() {
+        let mut walks = Walks::default();
+        (0..1000).for_each(|n| walks.walked(n * 1000));
+        assert_eq!(walks.rest(999_001), Some(999_000 + 50_000));
+        assert_eq!(walks.rest(999_000 + 50_000), None);
+    }
+
+    #[test]
+    fn a_message_and_the_answer_to_it_are_shown_at_once_and_the_next_one_may_wait() {
+        let mut walks = Walks::default();
+        for now in [1_000_000, 1_001_000] {
+            assert_eq!(walks.rest(now), None);
+            walks.walked(now);
+        }
+        assert!(walks.rest(1_002_000).is_some());
     }
 }

@@ -25,6 +25,7 @@ use super::{
     parked::Parked,
     rate::Bucket,
     reading::BUFFER,
+    resting::Resting,
     wheel::{TICK, Wheel},
 };
 use crate::fanout::{
@@ -84,6 +85,7 @@ pub(super) struct Reactor {
     pub(super) gone: Vec<u32>,
     pub(super) dirty_feeds: Vec<u32>,
     pub(super) flushing: Vec<u32>,
+    pub(super) resting: Resting,
     /// Lent to one step at a time, so that nothing is allocated in it.
     pub(super) effects: Effects,
     pub(super) deferred: Vec<Deferred>,
@@ -126,6 +128,7 @@ impl Reactor {
             gone: Vec::new(),
             dirty_feeds: Vec::new(),
             flushing: Vec::new(),
+            resting: Resting::default(),
             effects: Effects::new(),
             deferred: Vec::new(),
             fallen: Vec::new(),
@@ -136,9 +139,10 @@ impl Reactor {
         }
     }
 
-    /// Reads the clock; what is done until the next turn happens at this time.
+    /// Reads the clock; what is done until the next turn happens at this time. News that have rested wait for a flush.
     pub(super) fn begin_turn(&mut self) {
         self.now = Now::read(&self.orders);
+        self.end_rests();
     }
 
     /// How long the loop may wait, if a flush is due in `flush`. None: until something happens.
@@ -148,7 +152,8 @@ impl Reactor {
         }
         let ticking = !self.wheel.is_empty() || !self.parked.is_empty() || self.orders.draining();
         let tick = ticking.then(|| until_tick(self.now.millis));
-        flush.into_iter().chain(tick).min()
+        let rest = self.resting.next().map(|until| self.orders.until(until));
+        flush.into_iter().chain(tick).chain(rest).min()
     }
 
     /// Runs the timers that are over, tries the hub again, moves clients on, and frees what ended.

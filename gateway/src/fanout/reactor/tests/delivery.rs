@@ -4,7 +4,9 @@ use super::rig::*;
 use crate::{
     fanout::{
         encoding::{Chunk, ChunkWriter},
+        link::{ToHub, ToReactor},
         reactor::{Settings, SlowConsumer},
+        session::Answer,
     },
     rooms::Origin,
 };
@@ -75,7 +77,7 @@ fn an_author_does_not_see_what_is_hidden_from_it() {
     rig.join(&mut ada, "lobby", 1, vec![]);
     rig.join(&mut bob, "lobby", 1, vec![]);
     ada.say("post lobby");
-    let crate::fanout::link::ToHub::Post { post, .. } = rig.next() else { panic!("a post") };
+    let ToHub::Post { post, .. } = rig.next() else { panic!("a post") };
     let mut writer = ChunkWriter::default();
     writer.text(b"before");
     writer.own(post.origin, |writer| writer.text(b"ada's"));
@@ -245,7 +247,7 @@ fn presence_reaches_those_who_asked_for_it() {
     let mut client = rig.connect(policy());
     rig.join(&mut client, "lobby", 1, vec![]);
     let presence = crate::fanout::session::Presence { members: 42, ..Default::default() };
-    let message = crate::fanout::link::ToReactor::Presence {
+    let message = ToReactor::Presence {
         room: crate::fanout::link::RoomId(1),
         encoding: ENCODING,
         presence: std::sync::Arc::new(presence),
@@ -253,6 +255,75 @@ fn presence_reaches_those_who_asked_for_it() {
     rig.push(client.id.unwrap().reactor, vec![message]);
     assert_eq!(client.hear(), "present 42");
     rig.reactors.shutdown();
+}
+
+/// A room that counts as large with its second reader.
+fn large() -> Settings {
+    Settings { large_room: 2, ..settings() }
+}
+
+#[test]
+fn messages_of_a_large_room_come_in_order_and_none_waits_for_ever() {
+    let mut rig = Rig::start(large());
+    let mut readers = [rig.connect(policy()), rig.connect(policy())];
+    readers.iter_mut().for_each(|reader| rig.join(reader, "lobby", 1, vec![]));
+    for seq in 6..16 {
+        // Nothing else happens until it is heard: a wait for company ends by itself.
+        rig.publish(1, &entry(seq, &format!("entry {seq}")));
+        readers.iter_mut().for_each(|reader| assert_eq!(reader.hear(), format!("entry {seq}")));
+    }
+    for seq in 16..1000 {
+        rig.publish(1, &entry(seq, &format!("entry {seq}")));
+    }
+    for seq in 16..1000 {
+        readers.iter_mut().for_each(|reader| assert_eq!(reader.hear(), format!("entry {seq}")));
+    }
+    rig.reactors.shutdown();
+}
+
+/// Two readers of room `number`, for whom "the last" has come and may wait for company.
+fn await_company(rig: &mut Rig, readers: &mut [Client; 2], witness: &mut Client, number: u32) {
+    readers.iter_mut().for_each(|reader| rig.join(reader, "lobby", number, vec![]));
+    for seq in 6..10 {
+        rig.publish(number, &entry(seq, &format!("entry {seq}")));
+    }
+    for reader in readers {
+        (6..10).for_each(|seq| assert_eq!(reader.hear(), format!("entry {seq}")));
+    }
+    witness.say("members lobby");
+    let ToHub::Ask { from, .. } = rig.next() else { panic!("an ask") };
+    let answer = ToReactor::Answer { to: from, answer: Answer::Members(2) };
+    rig.push(from.reactor, vec![chunk_of(number, entry(10, "the last")), answer]);
+    assert_eq!(witness.hear(), "members 2");
+}
+
+#[test]
+fn a_large_room_may_go_while_its_news_wait_for_company() {
+    let mut rig = Rig::start(large());
+    let (mut readers, mut witness) = ([rig.connect(policy()), rig.connect(policy())], rig.connect(policy()));
+    for number in 1..20 {
+        await_company(&mut rig, &mut readers, &mut witness, number);
+        for reader in &mut readers {
+            reader.say("leave lobby");
+            rig.next();
+            reader.say("gone");
+            // Who leaves in time does not get it.
+            let said = reader.hear();
+            assert!(said == "gone" || said == "the last" && reader.hear() == "gone", "{said}");
+        }
+    }
+    rig.reactors.shutdown();
+}
+
+#[test]
+fn who_is_closed_by_the_gateway_gets_first_what_had_come_for_it() {
+    let mut rig = Rig::start(large());
+    let (mut readers, mut witness) = ([rig.connect(policy()), rig.connect(policy())], rig.connect(policy()));
+    await_company(&mut rig, &mut readers, &mut witness, 1);
+    readers[0].say("close");
+    assert_eq!([readers[0].hear(), readers[0].hear()], ["the last", "(1008 asked)"]);
+    rig.reactors.shutdown();
+    assert_eq!([readers[1].hear(), readers[1].hear()], ["the last", "(1012 going_away)"]);
 }
 
 #[test]
