@@ -16,7 +16,7 @@ use crate::{Behaviour, Gateway, behaviours, origin};
 const SINCE: u64 = 1_000_000;
 
 /// What holds over every bus.
-pub(crate) const BEHAVIOURS: [Behaviour; 7] = behaviours![
+pub(crate) const BEHAVIOURS: [Behaviour; 8] = behaviours![
     a_name_has_one_number_everywhere_and_everyone_is_in_the_first_block,
     a_message_is_kept_for_everyone_it_goes_to_until_they_confirm_it,
     what_is_kept_is_told_oldest_first_but_what_comes_by_itself,
@@ -24,6 +24,7 @@ pub(crate) const BEHAVIOURS: [Behaviour; 7] = behaviours![
     who_reads_a_block_from_after_a_message_on_is_late_for_it_until_they_leave,
     nobody_speaks_for_someone_who_is_here_on_another_connection,
     only_those_who_are_not_here_are_kept_what_mentions_them,
+    a_message_is_kept_once_for_each_of_many_whoever_says_so_and_how_often,
 ];
 
 pub(crate) async fn ask(gateway: &Gateway, query: Query) -> Result<Reply> {
@@ -241,5 +242,32 @@ async fn only_those_who_are_not_here_are_kept_what_mentions_them(a: Gateway, b: 
     b.directory().tick().await?;
     ensure!(queue(&a, here, false).await?.is_empty());
     ensure!(queue(&a, away, true).await?.len() == 1);
+    Ok(())
+}
+
+async fn a_message_is_kept_once_for_each_of_many_whoever_says_so_and_how_often(a: Gateway, b: Gateway) -> Result<()> {
+    // More than one call keeps it for, and then some.
+    const MANY: u64 = 450;
+    let (from, first) = (login(&a, "crier").await?, 5_000_000_000);
+    let init = |user| Query::Init { user, name: None, holder: origin(1, user) };
+    for user in first..first + MANY {
+        ask(&a, init(user)).await?;
+    }
+    let (_, mut query) = posted(from, 1, 500);
+    if let Query::KeepPosted { temp, .. } = &mut query {
+        *temp = Some("cry".into());
+    }
+    // Both at once: the sender came back at another gateway before the first had done.
+    let (one, other) = tokio::join!(ask(&a, query.clone()), ask(&b, query.clone()));
+    ensure!(matches!((one?, other?), (Reply::Kept { .. }, Reply::Kept { .. })));
+    for user in first..first + MANY {
+        let kept = queue(&b, user, true).await?;
+        ensure!(texts(&kept) == ["b500"], "{user} is kept {kept:?}");
+    }
+    // It is known, so it is not kept again for those who have taken it.
+    ensure!(keep(&b, query).await?.is_empty());
+    for user in [first, first + MANY - 1] {
+        ensure!(queue(&a, user, false).await?.is_empty());
+    }
     Ok(())
 }

@@ -283,15 +283,28 @@ impl Accounts {
         if let people::Query::Init { holder, .. } = &query {
             self.gateway.store(holder.gateway, Relaxed);
         }
-        let values = self.run(&PEOPLE, person::words(query)).await?;
+        let values = self.run_people(query).await?;
         person::reply(&values).ok_or_else(|| Fault::Refused(format!("the directory answered {values:?}")))
+    }
+
+    /// Runs the script until it is done with a block, however large that is: at most once for every 200 of its people.
+    async fn run_people(&self, query: people::Query) -> Result<Vec<Value>, Fault> {
+        let (words, mut late) = (person::words(query), Vec::new());
+        loop {
+            let mut values = self.run(&PEOPLE, words.clone()).await?;
+            if !person::goes_on(&values) {
+                values.append(&mut late);
+                return Ok(values);
+            }
+            late.extend(values.into_iter().skip(1));
+        }
     }
 
     /// Carries out what was told of people, in its order; what fails goes with the next tick.
     async fn catch_up(&self) -> Result<(), Fault> {
         let later = std::mem::take(&mut self.notes().later);
         for (done, query) in later.iter().enumerate() {
-            if let Err(fault) = self.run(&PEOPLE, person::words(query.clone())).await {
+            if let Err(fault) = self.run_people(query.clone()).await {
                 self.notes().later.splice(0..0, later[done..].iter().cloned());
                 return Err(fault);
             }

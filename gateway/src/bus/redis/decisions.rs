@@ -50,6 +50,7 @@ const fn among_people(text: &'static str) -> Script {
             message_id::START,
             message_id::LANES,
             people::LATE as u64,
+            KEPT_FOR,
         ],
         names: &[people::HOST_NAME, social::EVERYONE_NAME],
     }
@@ -57,3 +58,6 @@ const fn among_people(text: &'static str) -> Script {
 
 /// Names that one call of a search looks at: well under a millisecond of Redis.
 const LOOKED_AT: u64 = 500;
+
+/// People for whom one call keeps a message to a block: two milliseconds of Redis or so.
+const KEPT_FOR: u64 = 200;

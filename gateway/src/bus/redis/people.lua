@@ -155,27 +155,38 @@ if operation == 'keep' then
   return {'DONE'}
 end
 
--- Arguments: sender, its number or '', id, block, epoch, seq, time, the frame.
+-- Arguments: sender, its number or '', id, block, epoch, seq, time, the frame. Keeps it for some of the block and answers
+-- {'KEEPING', who was late...} until it is kept for all, so that no block is too large for one call: whoever calls again
+-- goes on where the last call ended.
 if operation == 'keep_posted' then
   local from, temp, id, block = arg[1], arg[2], wide(arg[3]), arg[4]
   local at = position(arg[5], arg[6])
-  local stored = wide(arg[7]) .. at .. arg[8]
-  local answer = {'KEPT'}
-  if temp ~= '' and redis.call('HGET', recent, from .. ':' .. temp) == id then return answer end
+  local stored, mark = wide(arg[7]) .. at .. arg[8], 'k:' .. id
+  if temp ~= '' and redis.call('HGET', recent, from .. ':' .. temp) == id then return {'KEPT'} end
+  local late = {}
   if redis.call('HEXISTS', groups, block .. ':name') == 1 then
-    for _, member in ipairs(under(members, block)) do
+    local last = redis.call('HGET', recent, mark)
+    local page = redis.call('ZRANGEBYLEX', members, last and '(' .. last or '[' .. block .. ':', '(' .. block .. ';', 'LIMIT', 0, at_once)
+    local entered = redis.call('ZRANGEBYLEX', readers, '[' .. block .. ':' .. at, '(' .. block .. ';', 'LIMIT', 0, 1)[1]
+    for _, member in ipairs(page) do
       local user = tail(member)
-      if user ~= from and redis.call('ZREM', early, user .. ':' .. id) == 0 then enqueue(user, id, stored) end
+      if user ~= from and redis.call('ZREM', early, user .. ':' .. id) == 0 then
+        enqueue(user, id, stored)
+        local after = entered and #late < most_late and redis.call('HGET', read, user .. ':' .. block)
+        if after and after >= at and holder(user) then late[#late + 1] = user end
+      end
     end
-    for _, member in ipairs(redis.call('ZRANGEBYLEX', readers, '[' .. block .. ':' .. at, '(' .. block .. ';')) do
-      local user = tail(member)
-      if #answer > most_late then break end
-      if user ~= from and holder(user) then answer[#answer + 1] = user end
+    if #page == at_once then
+      redis.call('HSET', recent, mark, page[#page])
+      redis.call('ZADD', order, text(now), mark)
+      return {'KEEPING', unpack(late)}
     end
+    redis.call('HDEL', recent, mark)
+    redis.call('ZREM', order, mark)
     redis.call('HSET', spoken, block, wide(next_rank()))
   end
   remember(from, temp, id)
-  return answer
+  return {'KEPT', unpack(late)}
 end
 
 if operation == 'confirm' then

@@ -1,13 +1,14 @@
 -- What the scripts about people share; the operations of one of them follow. All checks come before the first write.
 -- KEYS: users ('id:name', 'id:holder', 'last'), names (name to id), blocks ('user:block'), members ('block:user'),
---       queued ('user:message'), frames (by the same: time, position, frame), rank, recent ('user:temp' to message),
---       order, leases, contacts ('user:other'), groups ('id:name', 'id:owner', 'last'), spoken (block to rank),
+--       queued ('user:message'), frames (by the same: time, position, frame), rank, recent ('user:temp' to message, and
+--       'k:message' to the member for whom it was kept last), order, leases, contacts ('user:other'), groups ('id:name', 'id:owner', 'last'), spoken (block to rank),
 --       talks ('user:rank:with'), talked ('user:with' to rank), early ('user:message'), readers ('block:position:user'),
 --       read ('user:block' to position). Sorted sets but order and leases are read by prefix. Who one talks with is 'c'
 --       and a person or 'b' and a block. A position is an epoch and a seq.
 -- ARGV: people at most, messages kept for one, ms that a sender's number is known, the host, the block of everyone,
 --       contacts, blocks of one and all blocks at most, conversations of one, names a search looks at, when ranks begin,
---       lanes of ids, who is told late at most, the names of the host and of the block of everyone, operation, its own.
+--       lanes of ids, who is told late at most, for whom a message is kept in one call, the names of the host and of the
+--       block of everyone, operation, its own.
 -- Answers a list whose first item is a word.
 local users, names, blocks, members, queued, frames, rank, recent, order, leases, contacts, groups, spoken, talks, talked,
   early, readers, read = unpack(KEYS)
@@ -15,10 +16,10 @@ local most, most_queued, kept = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(A
 local host, everyone = ARGV[4], ARGV[5]
 local most_contacts, most_joined, most_blocks = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
 local most_talks, looked_at = tonumber(ARGV[9]), ARGV[10]
-local start, lanes, most_late = tonumber(ARGV[11]), tonumber(ARGV[12]), tonumber(ARGV[13])
-local host_name, everyone_name = ARGV[14], ARGV[15]
-local operation = ARGV[16]
-local arg = {unpack(ARGV, 17)}
+local start, lanes, most_late, at_once = tonumber(ARGV[11]), tonumber(ARGV[12]), tonumber(ARGV[13]), tonumber(ARGV[14])
+local host_name, everyone_name = ARGV[15], ARGV[16]
+local operation = ARGV[17]
+local arg = {unpack(ARGV, 18)}
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local function text(n) return string.format('%.0f', n) end

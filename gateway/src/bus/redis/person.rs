@@ -3,7 +3,7 @@
 use fred::types::Value;
 
 use super::{
-    super::directory::people::{Place, Query, Reply, To},
+    super::directory::people::{LATE, Place, Query, Reply, To},
     accounts::LEASE,
     node::{exact, number},
     pair::holder,
@@ -55,7 +55,12 @@ pub(super) fn words(query: Query) -> Vec<String> {
     }
 }
 
-/// Reads an answer of the script.
+/// Whether a message to a block is not kept for all yet: then the same call goes on.
+pub(super) fn goes_on(values: &[Value]) -> bool {
+    values.first().and_then(Value::as_str).as_deref() == Some("KEEPING")
+}
+
+/// Reads an answer of the script, or of several calls that went on.
 pub fn reply(values: &[Value]) -> Option<Reply> {
     let at = |index: usize| values.get(index).and_then(number);
     let text = |value: &Value| Some(value.as_str()?.as_ref().into());
@@ -67,7 +72,7 @@ pub fn reply(values: &[Value]) -> Option<Reply> {
         "QUEUED" => Reply::Queued(values[1..].iter().filter_map(text).collect()),
         "FRESH" => Reply::Fresh { id: at(1) },
         "DUPLICATE" => Reply::Duplicate { id: at(1)? },
-        "KEPT" => Reply::Kept { late: values[1..].iter().filter_map(number).collect() },
+        "KEPT" => Reply::Kept { late: values[1..].iter().filter_map(number).take(LATE).collect() },
         "FOREIGN" => Reply::Foreign,
         "FULL" => Reply::Full,
         _ => return None,

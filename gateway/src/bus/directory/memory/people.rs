@@ -215,14 +215,14 @@ impl People {
         let (rank, order) = (self.next_rank(now), order(position));
         let Some(block) = self.blocks.get_mut(&block) else { return Reply::Kept { late: Vec::new() } };
         block.spoken = rank;
-        let members: Vec<_> = block.members.iter().copied().filter(|member| *member != from).collect();
+        let mut members: Vec<_> = block.members.iter().copied().filter(|member| *member != from).collect();
+        // Who has confirmed it has it.
+        members.retain(|member| !self.users.get_mut(member).is_some_and(|user| user.early.remove(&id)));
         let here = |id: &u64| self.users.get(id).is_some_and(|user| user.holder.is_some());
         let late = |id: &u64| block.read.get(id).is_some_and(|read| *read >= order) && here(id);
         let late = members.iter().copied().filter(late).take(LATE).collect();
         for user in members {
-            if !self.users.get_mut(&user).is_some_and(|user| user.early.remove(&id)) {
-                self.enqueue(user, id, Kept { time, order: Some(order), frame: frame.clone() });
-            }
+            self.enqueue(user, id, Kept { time, order: Some(order), frame: frame.clone() });
         }
         Reply::Kept { late }
     }
