@@ -29,7 +29,7 @@ use super::{
     },
     append::{asking, last, wait},
     cluster::Cluster,
-    decisions::{PAIRS, PEOPLE, Script},
+    decisions::{PAIRS, Script},
     node::{Command, Fault, Node, Server, list, number},
     pair, person,
     replication::Replication,
@@ -285,19 +285,6 @@ impl Accounts {
         }
         let values = self.run_people(query).await?;
         person::reply(&values).ok_or_else(|| Fault::Refused(format!("the directory answered {values:?}")))
-    }
-
-    /// Runs the script until it is done with a block, however large that is: at most once for every 200 of its people.
-    async fn run_people(&self, query: people::Query) -> Result<Vec<Value>, Fault> {
-        let (words, mut late) = (person::words(query), Vec::new());
-        loop {
-            let mut values = self.run(&PEOPLE, words.clone()).await?;
-            if !person::goes_on(&values) {
-                values.append(&mut late);
-                return Ok(values);
-            }
-            late.extend(values.into_iter().skip(1));
-        }
     }
 
     /// Carries out what was told of people, in its order; what fails goes with the next tick.

@@ -181,8 +181,10 @@ if operation == 'keep_posted' then
       redis.call('ZADD', order, text(now), mark)
       return {'KEEPING', unpack(late)}
     end
-    redis.call('HDEL', recent, mark)
-    redis.call('ZREM', order, mark)
+    if last then
+      redis.call('HDEL', recent, mark)
+      redis.call('ZREM', order, mark)
+    end
     redis.call('HSET', spoken, block, wide(next_rank()))
   end
   remember(from, temp, id)

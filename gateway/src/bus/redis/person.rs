@@ -4,14 +4,30 @@ use fred::types::Value;
 
 use super::{
     super::directory::people::{LATE, Place, Query, Reply, To},
-    accounts::LEASE,
-    node::{exact, number},
+    accounts::{Accounts, LEASE},
+    decisions::PEOPLE,
+    node::{Fault, exact, number},
     pair::holder,
 };
 use crate::rooms::Position;
 
+impl Accounts {
+    /// Runs the script until it is done with a block, however large that is: at most once for every 200 of its people.
+    pub(super) async fn run_people(&self, query: Query) -> Result<Vec<Value>, Fault> {
+        let (words, mut late) = (words(query), Vec::new());
+        loop {
+            let mut values = self.run(&PEOPLE, words.clone()).await?;
+            if !goes_on(&values) {
+                values.append(&mut late);
+                return Ok(values);
+            }
+            late.extend(values.into_iter().skip(1));
+        }
+    }
+}
+
 /// The operation and its arguments.
-pub(super) fn words(query: Query) -> Vec<String> {
+fn words(query: Query) -> Vec<String> {
     let word = |word: &str| word.to_owned();
     let optional = |text: Option<std::sync::Arc<str>>| text.as_deref().unwrap_or_default().to_owned();
     match query {
@@ -56,7 +72,7 @@ pub(super) fn words(query: Query) -> Vec<String> {
 }
 
 /// Whether a message to a block is not kept for all yet: then the same call goes on.
-pub(super) fn goes_on(values: &[Value]) -> bool {
+fn goes_on(values: &[Value]) -> bool {
     values.first().and_then(Value::as_str).as_deref() == Some("KEEPING")
 }
 
