@@ -131,10 +131,10 @@ impl Accounts {
     }
 
     /// Runs the script until it was run once, or surely not.
-    pub(super) async fn run(&self, script: &Script, words: Vec<String>) -> Result<Vec<Value>, Fault> {
+    pub(super) async fn run(&self, script: &Script, words: &[String]) -> Result<Vec<Value>, Fault> {
         let deadline = Instant::now() + TRYING;
         loop {
-            let Failed { fault, sent } = match self.attempt(script, &words).await {
+            let Failed { fault, sent } = match self.attempt(script, words).await {
                 Ok(values) => return Ok(values),
                 Err(failed) => failed,
             };
@@ -227,7 +227,7 @@ impl Accounts {
         if let pairs::Query::Create { holder, .. } | pairs::Query::Reconnect { holder, .. } = &query {
             self.gateway.store(holder.gateway, Relaxed);
         }
-        let values = self.run(&PAIRS, pair::words(query)).await?;
+        let values = self.run(&PAIRS, &pair::words(query)).await?;
         pair::reply(&values).ok_or_else(|| Fault::Refused(format!("the directory answered {values:?}")))
     }
 
@@ -259,7 +259,7 @@ impl Accounts {
             let seen = time.zip(note.seen).map(|(time, seen)| time.at(seen).to_string()).unwrap_or_default();
             words.extend([account.to_string(), pair::holder(*origin), seen, u8::from(note.gone).to_string()]);
         }
-        match self.run(&PAIRS, words).await {
+        match self.run(&PAIRS, &words).await {
             Ok(values) => {
                 self.ticked(true);
                 self.end_sessions().await?;
@@ -302,7 +302,7 @@ impl Accounts {
     async fn end_sessions(&self) -> Result<(), Fault> {
         let ends = std::mem::take(&mut self.notes().ends);
         for end in ends {
-            self.run(&PAIRS, pair::words(end)).await?;
+            self.run(&PAIRS, &pair::words(end)).await?;
         }
         Ok(())
     }
@@ -384,8 +384,8 @@ impl Directory for Accounts {
     fn told<'a>(&'a self, exits: &'a [Exit]) -> Task<'a, Result<(), Away>> {
         Box::pin(async move {
             let member = |Exit { session, account, partner }: &Exit| format!("{session}:{account}:{partner}");
-            let words = std::iter::once("told".to_owned()).chain(exits.iter().map(member)).collect();
-            self.run(&PAIRS, words).await?;
+            let words: Vec<_> = std::iter::once("told".to_owned()).chain(exits.iter().map(member)).collect();
+            self.run(&PAIRS, &words).await?;
             Ok(())
         })
     }

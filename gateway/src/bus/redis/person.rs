@@ -16,7 +16,7 @@ impl Accounts {
     pub(super) async fn run_people(&self, query: Query) -> Result<Vec<Value>, Fault> {
         let (words, mut late) = (words(query), Vec::new());
         loop {
-            let mut values = self.run(&PEOPLE, words.clone()).await?;
+            let mut values = self.run(&PEOPLE, &words).await?;
             if !goes_on(&values) {
                 values.append(&mut late);
                 return Ok(values);

@@ -30,7 +30,7 @@ impl Accounts {
             Query::Join { user, block } => two("join", user, block),
             Query::Create { owner, name } => vec!["create".into(), owner.to_string(), name.as_ref().into()],
         };
-        let values = self.run(&SOCIAL, words).await?;
+        let values = self.run(&SOCIAL, &words).await?;
         reply(&values).ok_or_else(|| nonsense(&values))
     }
 
@@ -44,7 +44,7 @@ impl Accounts {
         let mut found = Vec::new();
         let mut from = 0;
         loop {
-            let values = self.run(&SOCIAL, vec!["find".into(), kind.into(), text.into(), from.to_string()]).await?;
+            let values = self.run(&SOCIAL, &["find".into(), kind.into(), text.into(), from.to_string()]).await?;
             let page = values.get(1).and_then(number).zip(rows(values.get(2..).unwrap_or_default(), row));
             let (next, page) = page.ok_or_else(|| nonsense(&values))?;
             found.extend(page);

@@ -89,7 +89,7 @@ pub struct Settings {
     pub ring_chunks: usize,
     /// Bytes that all rings of a reactor may hold; beyond it every room with news lets its slow readers go.
     pub rings_bytes: usize,
-    /// Readers on a reactor from which on a room is a large one, in which a message may wait for a second.
+    /// Readers on a reactor from which on a room is a large one, in which a message may wait for another.
     pub large_room: usize,
 }
 

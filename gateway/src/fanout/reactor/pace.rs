@@ -140,7 +140,7 @@ const WALK: Duration = Duration::from_millis(50);
 const WALKS: u32 = 2;
 
 /// A large room's budget for walks over its readers with one message alone. To write two messages to hundreds of people
-/// costs what it costs to write one, so once that budget is spent a message waits for a second.
+/// costs what it costs to write one, so once that budget is spent a message waits for another.
 #[derive(Debug, Default)]
 pub(super) struct Walks {
     /// When all that was spent will have been earned back, in microseconds on the reactor's clock.
@@ -148,7 +148,8 @@ pub(super) struct Walks {
 }
 
 impl Walks {
-    /// Pays for a walk that ends at `now`. Walks with company are paid for as well, but leave no debt.
+    /// Pays for a walk that ends at `now`. Those with company are paid for as well; after any number of them a message alone
+    /// waits for no more than one.
     pub(super) fn walked(&mut self, now: u64) {
         let walk = WALK.as_micros() as u64;
         self.even = (self.even.max(now) + walk).min(now + walk * u64::from(WALKS));
