@@ -20,6 +20,9 @@ use super::super::Away;
 /// Longest time to open a connection.
 const OPENING: Duration = Duration::from_secs(2);
 
+/// Pub/sub messages that may wait for a subscriber; a slower one loses the oldest. They take some 2 MB a connection.
+const UNHEARD: usize = 4096;
+
 /// Address of a Redis server.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Server {
@@ -157,6 +160,16 @@ fn fault(error: &fred::error::Error) -> Fault {
 impl Node {
     /// Opens a connection, within two seconds.
     pub(super) async fn open(server: &Server, access: &Access) -> Result<Self, Fault> {
+        Self::connect(server, access, PerformanceConfig::default()).await
+    }
+
+    /// Opens a connection for pub/sub, within two seconds.
+    pub(super) async fn open_to_hear(server: &Server, access: &Access) -> Result<Self, Fault> {
+        let performance = PerformanceConfig { broadcast_channel_capacity: UNHEARD, ..PerformanceConfig::default() };
+        Self::connect(server, access, performance).await
+    }
+
+    async fn connect(server: &Server, access: &Access, performance: PerformanceConfig) -> Result<Self, Fault> {
         let connection = ConnectionConfig {
             connection_timeout: OPENING,
             internal_command_timeout: OPENING,
@@ -165,8 +178,6 @@ impl Node {
             tcp: fred::types::config::TcpConfig { nodelay: Some(true), ..Default::default() },
             ..ConnectionConfig::default()
         };
-        // Pub/sub messages wait in a channel of this size; a slower reader loses the oldest.
-        let performance = PerformanceConfig { broadcast_channel_capacity: 4096, ..PerformanceConfig::default() };
         let client = Client::new(config(server, access), Some(performance), Some(connection), None);
         let task = client.connect();
         let node = Self { server: server.clone(), client, task };

@@ -153,7 +153,7 @@ impl Signalling {
     }
 
     async fn hear_at(&self, server: &super::node::Server) -> Result<(), Fault> {
-        let node = Node::open(server, self.cluster.access()).await?;
+        let node = Node::open_to_hear(server, self.cluster.access()).await?;
         let mut messages = node.client().message_rx();
         let mut watched = self.watched.subscribe();
         watched.mark_changed();
