@@ -1,7 +1,8 @@
 //! What people in a room are told of each other's coming and going.
 //!
 //! Decides when: at most once a second and room, only for rooms with members that asked for it, and only when the
-//! number changed or somebody came or went. Names are those that were announced, at most twenty of each.
+//! number changed or somebody came or went; while many come it waits for the last of them, as what it tells everyone
+//! would not hold. Names are those that were announced, at most twenty of each.
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,8 +18,10 @@ use crate::{
 const NAMES: usize = 20;
 /// The least time between two tellings.
 const PAUSE: Duration = Duration::from_secs(1);
-/// From the first change to the telling: counts of all gateways are written by then.
+/// From the last change to the telling: counts of all gateways are written by then.
 const GATHER: Duration = Duration::from_millis(300);
+/// From the first change to the telling, at most. A change is heard up to 250 ms after it was: this is within a second.
+const LATEST: Duration = Duration::from_millis(600);
 /// Rooms, a partition and second, whose sum is read though nobody told of a change: a gateway that died does not.
 const POLLED: usize = 8;
 
@@ -27,6 +30,8 @@ const POLLED: usize = 8;
 pub(super) struct Presence {
     /// Something may have changed, and its time has come.
     ripe: bool,
+    /// The first change that was not told, and the last.
+    changed: Option<(Instant, Instant)>,
     joined: Vec<Author>,
     left: Vec<Author>,
     /// The number told last, and when.
@@ -34,12 +39,15 @@ pub(super) struct Presence {
 }
 
 impl Presence {
-    /// When it may be told, `from` at the earliest.
-    fn earliest(&self, from: Instant) -> Instant {
-        self.told.map_or(from, |(_, told)| from.max(told + PAUSE))
+    /// When it is to be told what has changed, `now` at the earliest.
+    fn due(&self, now: Instant) -> Instant {
+        let gathered = self.changed.map_or(now, |(first, last)| now.max((last + GATHER).min(first + LATEST)));
+        self.told.map_or(gathered, |(_, told)| gathered.max(told + PAUSE))
     }
 
-    fn hear(&mut self, signal: &Signal) {
+    fn hear(&mut self, signal: &Signal, now: Instant) {
+        let (first, _) = self.changed.unwrap_or((now, now));
+        self.changed = Some((first, now));
         match signal {
             Signal::Joined { who, first: true, .. } => note(who, &mut self.joined, &mut self.left),
             Signal::Left { who, .. } => note(who, &mut self.left, &mut self.joined),
@@ -72,13 +80,18 @@ impl Actor {
         }
         self.sums.outdate(name);
         let Some(room) = self.rooms.get_mut(name).filter(|room| room.watchers().next().is_some()) else { return };
-        room.presence.hear(signal);
-        let at = room.presence.earliest(Instant::now() + GATHER);
-        self.timers.set(at, Due::Presence, name);
+        let now = Instant::now();
+        room.presence.hear(signal, now);
+        self.timers.set(room.presence.due(now), Due::Presence, name);
     }
 
     pub(super) fn presence_due(&mut self, name: &RoomName) {
         let Some(room) = self.rooms.get_mut(name) else { return };
+        let now = Instant::now();
+        let due = room.presence.due(now);
+        if due > now {
+            return self.timers.set(due, Due::Presence, name);
+        }
         room.presence.ripe = true;
         if self.fresh_sum(name).is_some() { self.tell_presence(name) } else { self.want_sum(name) }
     }
@@ -88,7 +101,7 @@ impl Actor {
         let Some(others) = self.fresh_sum(name) else { return };
         let Some(room) = self.rooms.get_mut(name).filter(|room| room.presence.ripe) else { return };
         let members = others + room.members.len() as u64;
-        room.presence.ripe = false;
+        (room.presence.ripe, room.presence.changed) = (false, None);
         let joined = std::mem::take(&mut room.presence.joined);
         let left = std::mem::take(&mut room.presence.left);
         let same = room.presence.told.is_some_and(|(told, _)| told == members);
@@ -109,8 +122,30 @@ impl Actor {
         names.sort_unstable();
         let names: Vec<_> = names.into_iter().take(POLLED).map(|(_, name)| name.clone()).collect();
         for name in names {
-            let at = self.rooms.get(&name).map_or(now, |room| room.presence.earliest(now));
+            let at = self.rooms.get(&name).map_or(now, |room| room.presence.due(now));
             self.timers.set(at, Due::Presence, &name);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_is_told_soon_a_crowd_when_all_are_there_and_both_within_a_second() {
+        let (start, millis) = (Instant::now(), Duration::from_millis);
+        let mut presence = Presence::default();
+        assert_eq!(presence.due(start), start);
+        presence.hear(&Signal::Count, start);
+        assert_eq!(presence.due(start), start + millis(300));
+        presence.hear(&Signal::Count, start + millis(200));
+        assert_eq!(presence.due(start), start + millis(500));
+        for later in 3..20 {
+            presence.hear(&Signal::Count, start + millis(later * 100));
+            assert_eq!(presence.due(start), start + millis(600));
+        }
+        presence.told = Some((7, start));
+        assert_eq!(presence.due(start), start + millis(1000), "not twice a second");
     }
 }
