@@ -18,6 +18,8 @@ use crate::rooms::Origin;
 
 /// Pieces in one vectored write.
 const SLICES: usize = 64;
+/// Bytes up to which several pieces are copied into one, which costs less than a vectored write.
+const COPIED: usize = 4 << 10;
 
 /// How a write ended.
 enum Wrote {
@@ -51,7 +53,16 @@ impl Reactor {
         let mut slices = SmallVec::<[IoSlice<'_>; SLICES]>::new();
         let whole = gather(connection, &self.feeds, origin, &mut slices);
         let total: usize = slices.iter().map(|slice| slice.len()).sum();
-        let written = if total == 0 { Ok(0) } else { stream.write_vectored(&slices) };
+        let written = match &slices[..] {
+            [] => Ok(0),
+            [one] => stream.write(one),
+            several if total <= COPIED => {
+                self.merged.clear();
+                several.iter().for_each(|slice| self.merged.extend_from_slice(slice));
+                stream.write(&self.merged)
+            }
+            several => stream.write_vectored(several),
+        };
         drop(slices);
         let n = match written {
             Ok(n) => n,
