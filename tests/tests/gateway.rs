@@ -13,6 +13,9 @@ use parlor_tests::gateway::{Gateway, Setup, http, refusal};
 use parlor_tests::mistakes::MISTAKES;
 use parlor_tests::redis::{RedisCluster, free_port};
 use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::protocol::Message;
 use tokio_tungstenite::tungstenite::protocol::frame::Frame as RawFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
@@ -205,6 +208,66 @@ async fn the_shared_port_serves_the_page_and_an_own_port_takes_any_path() {
         client.join("onlyOne").await.unwrap();
     }
     assert!(Socket::dial(&gateway.url("/elsewhere")).await.is_err());
+}
+
+/// A masked TEXT frame behind the head, as a client sends it that does not wait for the answer.
+const PING: &str = r#"{"op":"ping","id":1}"#;
+
+#[tokio::test]
+async fn an_upgrade_is_answered_alike_however_it_comes() {
+    let gateway = Gateway::start(&Setup::spec("{}")).await.unwrap();
+    let ask = |path: &str| {
+        let mut request = format!(
+            "GET {path} HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        )
+        .into_bytes();
+        let head = request.len();
+        // A mask of zeros leaves the payload as it is.
+        request.extend([0x81, 0x80 | PING.len() as u8, 0, 0, 0, 0]);
+        request.extend(PING.bytes());
+        (request, head)
+    };
+    // Whole before the gateway can have looked; then in two pieces, the second of which comes later.
+    let (request, head) = ask("/chat");
+    let whole = request.len();
+    for cut in [whole, 1, head / 2, head - 1, head, head + 1, whole - 1] {
+        let answer = talk(&gateway, &request, cut).await;
+        let (head, frame) = answer.split_once("\r\n\r\n").unwrap();
+        let lines: Vec<_> = head.lines().filter(|line| !line.starts_with("date: ")).collect();
+        assert_eq!(
+            lines,
+            [
+                "HTTP/1.1 101 Switching Protocols",
+                "connection: Upgrade",
+                "upgrade: websocket",
+                "sec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+            ],
+            "{cut} bytes first"
+        );
+        assert!(frame.contains(r#"{"op":"pong","id":1}"#), "{cut} bytes first: {frame}");
+    }
+    let (request, _) = ask("/elsewhere");
+    for cut in [request.len(), 10] {
+        assert!(talk(&gateway, &request, cut).await.starts_with("HTTP/1.1 404"), "{cut} bytes first");
+    }
+    assert_eq!(gateway.refusals().await.unwrap().get(&("none".into(), "not_found".into())), Some(&2));
+}
+
+/// Sends the request, `cut` bytes of it before the gateway accepts and the rest afterwards; gives what comes back until
+/// it pauses.
+async fn talk(gateway: &Gateway, request: &[u8], cut: usize) -> String {
+    gateway.freeze().unwrap();
+    let mut stream = TcpStream::connect(gateway.address("shared").unwrap()).await.unwrap();
+    stream.write_all(&request[..cut]).await.unwrap();
+    gateway.thaw().unwrap();
+    if cut < request.len() {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        stream.write_all(&request[cut..]).await.unwrap();
+    }
+    let mut answer = Vec::new();
+    while let Ok(Ok(1..)) = timeout(Duration::from_millis(500), stream.read_buf(&mut answer)).await {}
+    String::from_utf8_lossy(&answer).into_owned()
 }
 
 #[tokio::test]

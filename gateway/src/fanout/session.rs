@@ -243,7 +243,8 @@ pub struct Policy {
 
 /// A socket that has been upgraded, on its way to a reactor.
 pub struct Accepted {
-    pub stream: std::net::TcpStream,
+    /// From a listener that was [prepared](crate::fanout::reactor::prepare_listener).
+    pub stream: mio::net::TcpStream,
     /// Bytes read already, after the upgrade request.
     pub leftover: Bytes,
     pub session: Box<dyn Session>,

@@ -1,7 +1,7 @@
 //! Accept loops: one a listener, HTTP/1 with a header timeout and a bounded number of peers.
 //!
 //! Decides how many peers may be talking HTTP at once and what happens when descriptors run out. What is served is
-//! the caller's [`Site`].
+//! the caller's [`Site`], which may take a peer over before HTTP begins.
 
 use std::{
     convert::Infallible,
@@ -16,13 +16,10 @@ use std::{
 use axum::{body::Body, response::Response};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::Semaphore,
-};
+use tokio::{net::TcpListener, sync::Semaphore, task::coop::consume_budget};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::http::refusals::Refusals;
+use crate::http::{peer::Peer, refusals::Refusals};
 
 /// Peers that may be in HTTP at once, over all listeners; each costs some 20 KB until its upgrade or its end.
 const HTTP_PEERS: usize = 4096;
@@ -30,12 +27,46 @@ const HTTP_PEERS: usize = 4096;
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Largest head of a request in bytes.
 const HEAD_BYTES: usize = 16 * 1024;
+/// Bytes read of a peer when it is accepted: most heads of requests.
+const GREETING: usize = 8 * 1024;
 /// Pause after an accept that failed for want of descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Answers the requests that one listener takes.
 pub trait Site: Send + Sync + 'static {
+    /// Takes a new peer over, as far as what it has said allows to answer it without HTTP; else gives it back.
+    fn take(&self, peer: Peer) -> Option<Peer> {
+        Some(peer)
+    }
+
     fn call(&self, request: http::Request<Incoming>) -> impl Future<Output = Response<Body>> + Send;
+}
+
+/// A listener, and its socket once more.
+struct Listener {
+    watched: TcpListener,
+    socket: mio::net::TcpListener,
+}
+
+impl Listener {
+    fn new(listener: TcpListener) -> io::Result<Self> {
+        let watched = listener.into_std()?;
+        let socket = mio::net::TcpListener::from_std(watched.try_clone()?);
+        Ok(Self { watched: TcpListener::from_std(watched)?, socket })
+    }
+
+    /// The next connection. Of those that come together only the first goes through the runtime, which registers what
+    /// it accepts with its epoll: most are a reactor's at once.
+    async fn accept(&self) -> io::Result<mio::net::TcpStream> {
+        consume_budget().await;
+        match self.socket.accept() {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                let (stream, _) = self.watched.accept().await?;
+                Ok(mio::net::TcpStream::from_std(stream.into_std()?))
+            }
+            accepted => accepted.map(|(stream, _)| stream),
+        }
+    }
 }
 
 /// What all listeners share.
@@ -68,17 +99,24 @@ impl Acceptor {
     /// Accepts on `listener` until stopped.
     pub async fn serve<S: Site>(self, listener: TcpListener, site: Arc<S>) {
         let stop = self.stop.clone();
-        stop.run_until_cancelled(self.accept(listener, site)).await;
+        match Listener::new(listener) {
+            Ok(listener) => {
+                stop.run_until_cancelled(self.accept(listener, site)).await;
+            }
+            Err(error) => tracing::error!(%error, "a listener cannot be watched"),
+        }
     }
 
-    async fn accept<S: Site>(&self, listener: TcpListener, site: Arc<S>) {
+    async fn accept<S: Site>(&self, listener: Listener, site: Arc<S>) {
+        let mut buffer = vec![0; GREETING];
         // A permit is taken before accepting, so that peers beyond the bound wait in the kernel's backlog.
         while let Ok(permit) = Arc::clone(&self.peers).acquire_owned().await {
             match listener.accept().await {
-                Ok((stream, _)) => {
+                Ok(stream) => {
+                    let Some(peer) = site.take(Peer::greet(stream, &mut buffer)) else { continue };
                     let (stop, site, refusals) = (self.stop.clone(), Arc::clone(&site), self.refusals.clone());
                     self.tasks.spawn(async move {
-                        stop.run_until_cancelled(serve_peer(stream, site, &refusals)).await;
+                        stop.run_until_cancelled(serve_peer(peer, site, &refusals)).await;
                         drop(permit);
                     });
                 }
@@ -93,11 +131,11 @@ impl Acceptor {
     }
 }
 
-async fn serve_peer<S: Site>(stream: TcpStream, site: Arc<S>, refusals: &Refusals) {
-    // Without it the answer to an upgrade may wait for an acknowledgement that the peer delays.
-    if stream.set_nodelay(true).is_err() {
-        return;
-    }
+async fn serve_peer<S: Site>(peer: Peer, site: Arc<S>, refusals: &Refusals) {
+    let peer = match peer.watched() {
+        Ok(peer) => peer,
+        Err(error) => return tracing::warn!(%error, "a peer cannot be watched"),
+    };
     let service = service_fn(move |request| {
         let site = Arc::clone(&site);
         async move { Ok::<_, Infallible>(site.call(request).await) }
@@ -106,7 +144,7 @@ async fn serve_peer<S: Site>(stream: TcpStream, site: Arc<S>, refusals: &Refusal
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)
         .max_buf_size(HEAD_BYTES)
-        .serve_connection(TokioIo::new(stream), service)
+        .serve_connection(TokioIo::new(peer), service)
         .with_upgrades()
         .await;
     if let Err(error) = served {

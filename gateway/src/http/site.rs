@@ -12,9 +12,11 @@ use tokio::time::timeout;
 use tower::ServiceExt;
 
 use crate::http::{
+    head::asks_for_websocket,
     listen::Site,
+    peer::Peer,
     plain,
-    upgrade::{Scope, Upgrades, is_upgrade},
+    upgrade::{Scope, Upgrades},
 };
 
 /// A request whose body has not come by then, or whose answer is not there, is given up: a peer that drips its body
@@ -30,8 +32,12 @@ pub struct Public {
 }
 
 impl Site for Public {
+    fn take(&self, peer: Peer) -> Option<Peer> {
+        self.upgrades.take(self.scope, peer)
+    }
+
     async fn call(&self, request: Request<Incoming>) -> Response<Body> {
-        if is_upgrade(request.headers()) {
+        if asks_for_websocket(request.headers()) {
             return self.upgrades.answer(self.scope, request);
         }
         match timeout(ANSWERED_WITHIN, answer(&self.router, request)).await {

@@ -1,9 +1,13 @@
-//! WebSocket handshakes: decides which protocol a request is for and whether it may come in, answers 101, takes the
-//! TCP stream back from HTTP and hands it to a reactor.
+//! WebSocket handshakes: decides which protocol a request is for and whether it may come in, answers 101 and hands the
+//! TCP stream to a reactor.
+//!
+//! A request that is there as a whole when its peer is accepted, as it is wherever many come at once, is answered on
+//! the spot; any other, and what is refused, goes through HTTP, which then gives the stream back.
 
 use std::sync::Arc;
 
 use axum::{body::Body, response::Response};
+use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Version, header};
 use hyper::upgrade::{OnUpgrade, Parts};
 use hyper_util::rt::TokioIo;
@@ -14,16 +18,19 @@ use tungstenite::handshake::derive_accept_key;
 use crate::{
     fanout::{
         reactor::Reactors,
-        session::{Accepted, Policy},
+        session::{Accepted, Policy, Session},
     },
     http::{
         extensions,
         gate::{Gate, Place},
+        head,
+        peer::Peer,
         plain,
         refusals::Refusals,
         unix_millis,
     },
     protocols::{Handshake, Protocol, Refusal},
+    rooms::ProtocolId,
 };
 
 /// Seconds after which a client that found the gateway full should try again.
@@ -62,9 +69,33 @@ pub struct Upgrades {
     pub tasks: TaskTracker,
 }
 
-/// True if the request asks for a WebSocket, well or badly.
-pub fn is_upgrade(headers: &HeaderMap) -> bool {
-    headers.get(header::UPGRADE).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
+/// A connection that may come in, once its client knows.
+struct Admitted {
+    session: Box<dyn Session>,
+    policy: Policy,
+    protocol: ProtocolId,
+    deflate: bool,
+    /// `Sec-WebSocket-Accept`.
+    accept: String,
+    place: Place,
+}
+
+impl Admitted {
+    /// Hands the socket to a reactor, with what came behind the request.
+    fn hand_over(self, reactors: &Reactors, stream: mio::net::TcpStream, leftover: Bytes) {
+        let Self { session, policy, protocol, deflate, accept: _, place } = self;
+        if reactors.adopt(Accepted { stream, leftover, session, policy, protocol, deflate }).is_err() {
+            tracing::warn!("a reactor is flooded: a connection was dropped");
+        }
+        drop::<Place>(place);
+    }
+}
+
+/// A request that may not, what it is told, and what that counts as.
+struct TurnedAway {
+    answer: Response<Body>,
+    protocol: Option<ProtocolId>,
+    reason: &'static str,
 }
 
 impl Upgrades {
@@ -83,55 +114,70 @@ impl Upgrades {
         self.served.iter().find(|served| served.hosts.iter().any(|own| own.eq_ignore_ascii_case(name)))
     }
 
+    /// Answers a peer whose upgrade request has come whole; gives back who needs HTTP.
+    pub fn take(&self, scope: Scope, mut peer: Peer) -> Option<Peer> {
+        let Some((request, length)) = head::upgrade(&peer.said) else { return Some(peer) };
+        let Ok(admitted) = self.admit(scope, &request) else { return Some(peer) };
+        let head = head::write(&switching(&admitted));
+        // A new socket has room for it.
+        if peer.send(&head).is_ok_and(|sent| sent == head.len()) {
+            admitted.hand_over(&self.reactors, peer.stream, peer.said.slice(length..));
+        } else {
+            tracing::debug!("a peer left during its handshake");
+        }
+        None
+    }
+
     /// Answers one upgrade request. On 101 the socket follows to a reactor by itself.
     pub fn answer<B>(&self, scope: Scope, mut request: Request<B>) -> Response<Body> {
-        let Some(served) = self.find(scope, request.headers(), request.uri().path()) else {
-            self.refusals.count(None, "not_found");
-            return plain(StatusCode::NOT_FOUND, self.directions());
-        };
-        let refuse = |reason| self.refusals.count(Some(served.protocol.id()), reason);
-        let key = match key_of(&request) {
-            Ok(key) => derive_accept_key(key),
-            Err(refused) => {
-                refuse("handshake");
-                return refused;
+        let upgrade = request.extensions_mut().remove::<OnUpgrade>();
+        let admitted = match self.admit(scope, &request) {
+            Ok(admitted) => admitted,
+            Err(TurnedAway { answer, protocol, reason }) => {
+                self.refusals.count(protocol, reason);
+                return answer;
             }
         };
-        let Some(place) = self.gate.enter(self.reactors.connections()) else {
-            refuse("full");
-            return full();
+        let Some(upgrade) = upgrade else {
+            self.refusals.count(Some(admitted.protocol), "handshake");
+            return plain(StatusCode::UPGRADE_REQUIRED, "this connection cannot be upgraded\n");
         };
-        let public_url = self.public_url(request.headers());
+        let (answer, reactors) = (switching(&admitted), Arc::clone(&self.reactors));
+        self.tasks.spawn(async move {
+            if let Some((stream, leftover)) = take_back(upgrade).await {
+                admitted.hand_over(&reactors, stream, leftover);
+            }
+        });
+        answer.map(|()| Body::empty())
+    }
+
+    /// Decides whether the client comes in, and makes its session.
+    fn admit<B>(&self, scope: Scope, request: &Request<B>) -> Result<Admitted, TurnedAway> {
+        let headers = request.headers();
+        let Some(served) = self.find(scope, headers, request.uri().path()) else {
+            let answer = plain(StatusCode::NOT_FOUND, self.directions());
+            return Err(TurnedAway { answer, protocol: None, reason: "not_found" });
+        };
+        let protocol = served.protocol.id();
+        let turn_away = |answer, reason| TurnedAway { answer, protocol: Some(protocol), reason };
+        let key = key_of(request).map_err(|answer| turn_away(answer, "handshake"))?;
+        let Some(place) = self.gate.enter(self.reactors.connections()) else {
+            return Err(turn_away(full(), "full"));
+        };
+        let public_url = self.public_url(headers);
         let handshake = Handshake {
             target: request.uri().path_and_query().map_or("/", |target| target.as_str()),
-            headers: request.headers(),
+            headers,
             public_url: &public_url,
             unix: unix_millis(),
         };
-        let session = match served.protocol.accept(&handshake) {
-            Ok(session) => session,
-            Err(Refusal { status, body, reason }) => {
-                refuse(reason);
-                return refusal(status, body);
-            }
-        };
-        let Some(upgrade) = request.extensions_mut().remove::<OnUpgrade>() else {
-            refuse("handshake");
-            return plain(StatusCode::UPGRADE_REQUIRED, "this connection cannot be upgraded\n");
-        };
-        let deflate = served.deflate && extensions::offers_deflate(request.headers());
-        let (policy, protocol) = (served.policy, served.protocol.id());
-        let reactors = Arc::clone(&self.reactors);
-        self.tasks.spawn(async move {
-            if let Some((stream, leftover)) = take_back(upgrade).await {
-                let accepted = Accepted { stream, leftover, session, policy, protocol, deflate };
-                if reactors.adopt(accepted).is_err() {
-                    tracing::warn!("a reactor is flooded: a connection was dropped");
-                }
-            }
-            drop::<Place>(place);
-        });
-        switching(&key, deflate)
+        let session = served.protocol.accept(&handshake).map_err(|refused| {
+            let Refusal { status, body, reason } = refused;
+            turn_away(refusal(status, body), reason)
+        })?;
+        let deflate = served.deflate && extensions::offers_deflate(headers);
+        let accept = derive_accept_key(key);
+        Ok(Admitted { session, policy: served.policy, protocol, deflate, accept, place })
     }
 
     fn public_url(&self, headers: &HeaderMap) -> String {
@@ -173,7 +219,8 @@ fn key_of<B>(request: &Request<B>) -> Result<&[u8], Response<Body>> {
     }
 }
 
-async fn take_back(upgrade: OnUpgrade) -> Option<(std::net::TcpStream, bytes::Bytes)> {
+/// The stream that HTTP was spoken over, and what came behind the request.
+async fn take_back(upgrade: OnUpgrade) -> Option<(mio::net::TcpStream, Bytes)> {
     let upgraded = match upgrade.await {
         Ok(upgraded) => upgraded,
         Err(error) => {
@@ -181,23 +228,24 @@ async fn take_back(upgrade: OnUpgrade) -> Option<(std::net::TcpStream, bytes::By
             return None;
         }
     };
-    let Ok(Parts { io, read_buf, .. }) = upgraded.downcast::<TokioIo<TcpStream>>() else {
-        tracing::error!("an upgraded connection was not a TCP stream");
+    let Ok(Parts { io, read_buf, .. }) = upgraded.downcast::<TokioIo<Peer<TcpStream>>>() else {
+        tracing::error!("an upgraded connection was not a peer's");
         return None;
     };
-    io.into_inner().into_std().ok().map(|stream| (stream, read_buf))
+    let Peer { stream, said } = io.into_inner().unwatched().ok()?;
+    Some((stream, if said.is_empty() { read_buf } else { [read_buf, said].concat().into() }))
 }
 
-fn switching(accept: &str, deflate: bool) -> Response<Body> {
-    let mut answer = Response::new(Body::empty());
+fn switching(admitted: &Admitted) -> Response<()> {
+    let mut answer = Response::new(());
     *answer.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     let headers = answer.headers_mut();
     headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
     headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
-    if let Ok(accept) = HeaderValue::from_str(accept) {
+    if let Ok(accept) = HeaderValue::from_str(&admitted.accept) {
         headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
     }
-    if deflate {
+    if admitted.deflate {
         headers.insert(header::SEC_WEBSOCKET_EXTENSIONS, extensions::DEFLATE);
     }
     answer
@@ -231,13 +279,6 @@ mod tests {
 
     const KEY: (&str, &str) = ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==");
     const VERSION: (&str, &str) = ("sec-websocket-version", "13");
-
-    #[test]
-    fn an_upgrade_is_recognised_in_any_case() {
-        assert!(is_upgrade(request(&[("upgrade", "WebSocket")]).headers()));
-        assert!(!is_upgrade(request(&[("upgrade", "h2c")]).headers()));
-        assert!(!is_upgrade(request(&[]).headers()));
-    }
 
     #[test]
     fn the_key_of_a_good_handshake_is_taken() {

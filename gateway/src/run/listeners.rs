@@ -6,6 +6,7 @@ use axum::Router;
 use tokio::net::{TcpListener, TcpSocket};
 
 use crate::{
+    fanout::reactor,
     http::{
         site::{Public, upgrade_required},
         upgrade::{Scope, Upgrades},
@@ -57,6 +58,7 @@ const BACKLOG: u32 = 4096;
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     socket.set_reuseaddr(true)?;
+    reactor::prepare_listener(&socket)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
 }

@@ -1,12 +1,27 @@
-//! What is decided before a connection may speak: Origin and token of an upgrade, and signed tokens.
+//! What is decided before a connection may speak: the head of an upgrade, its Origin and token, and signed tokens.
 
-use http::{HeaderMap, HeaderName, HeaderValue, header::ORIGIN};
+use std::{
+    convert::Infallible,
+    sync::{Arc, Mutex},
+};
+
+use axum::body::Body;
+use bytes::Bytes;
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Response,
+    header::{CONTENT_LENGTH, ORIGIN, TRANSFER_ENCODING, UPGRADE},
+    request::Parts,
+};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::TokioIo;
 use parlor_gateway::{
     fanout::session::{Context, Effect, Effects, Input},
+    http::head,
     protocols::{Handshake, Protocol},
     rooms::{Origin, ProtocolId},
 };
 use prost::Message;
+use tokio::{io::AsyncWriteExt, runtime};
 
 use crate::{
     seed::{lines, split},
@@ -19,6 +34,46 @@ const UNIX: u64 = 1_700_000_000_000;
 /// The claims of the tokens in the corpus that were signed with the key and hold now: uid 42, from 2020 to 2100. Nothing
 /// else can have been signed, whatever a header says.
 const CLAIMS: &str = "eyJydG0iOiJ0ZXN0IiwiaWF0IjoxNjAwMDAwMDAwLCJleHAiOjQxMDI0NDQ4MDAsImN0bSI6IiIsInVpZCI6IjQyIn0";
+
+/// What is answered without an HTTP server reads as that would read it; and it leaves nothing that is plain and whole.
+pub(crate) fn whole_head(data: &[u8]) {
+    let served = served(data);
+    let Some((request, length)) = head::upgrade(&Bytes::copy_from_slice(data)) else {
+        let plain = |parts: &Parts| {
+            let headers = &parts.headers;
+            let body = headers.contains_key(CONTENT_LENGTH) || headers.contains_key(TRANSFER_ENCODING);
+            let upgrade = headers.get(UPGRADE).is_some_and(|to| to.as_bytes().eq_ignore_ascii_case(b"websocket"));
+            parts.method == "GET" && parts.version == http::Version::HTTP_11 && upgrade && !body && headers.len() <= 64
+        };
+        assert!(!served.is_some_and(|parts| plain(&parts)), "a plain upgrade is left");
+        return;
+    };
+    let (parts, ()) = request.into_parts();
+    let served = served.expect("a head that an HTTP server takes");
+    assert_eq!((parts.method, parts.uri, parts.version), (served.method, served.uri, served.version));
+    assert_eq!(parts.headers, served.headers);
+    assert!(length <= data.len() && data[..length].ends_with(b"\n"), "{length}");
+}
+
+/// The first request in `data` as hyper reads it.
+fn served(data: &[u8]) -> Option<Parts> {
+    let seen = Arc::new(Mutex::new(None));
+    let see = Arc::clone(&seen);
+    let service = service_fn(move |request: http::Request<Incoming>| {
+        see.lock().expect("one thread").get_or_insert(request.into_parts().0);
+        async { Ok::<_, Infallible>(Response::new(Body::empty())) }
+    });
+    let runtime = runtime::Builder::new_current_thread().build().expect("a runtime");
+    runtime.block_on(async {
+        let (mut client, server) = tokio::io::duplex(data.len().max(1) + 4096);
+        let (_, ended) = tokio::join!(
+            async { client.write_all(data).await.and(client.shutdown().await) },
+            http1::Builder::new().serve_connection(TokioIo::new(server), service).with_upgrades(),
+        );
+        drop(ended);
+    });
+    seen.lock().expect("one thread").take()
+}
 
 /// An upgrade request to OnlyOne: the target, then headers, one a line. What passes has an Origin that is listed or
 /// none, and the verdict does not depend on how a token is escaped.

@@ -34,7 +34,7 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 19] = [
+pub const TARGETS: [Target; 20] = [
     Target { name: "frames", run: frames::any_bytes },
     Target { name: "native", run: |data| sessions::script(ProtocolId::Native, data) },
     Target { name: "onlyone", run: |data| sessions::script(ProtocolId::OnlyOne, data) },
@@ -43,6 +43,7 @@ pub const TARGETS: [Target; 19] = [
     Target { name: "multiperson", run: |data| sessions::script(ProtocolId::MultiPerson, data) },
     Target { name: "token", run: handshake::signed_token },
     Target { name: "handshake", run: handshake::upgrade },
+    Target { name: "head", run: handshake::whole_head },
     Target { name: "endpoints", run: endpoints::request },
     Target { name: "entry", run: stored::entry },
     Target { name: "stream", run: stored::stream },

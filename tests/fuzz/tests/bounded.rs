@@ -71,6 +71,7 @@ targets! {
     "multiperson" multiperson_connections_outlive_any_frames
     "token" no_token_passes_that_was_not_signed
     "handshake" no_handshake_passes_by_another_spelling
+    "head" what_is_read_without_a_server_reads_as_one_would_read_it
     "endpoints" any_http_request_is_answered_and_the_next_one_too
     "entry" any_stored_entry_is_refused_or_shown_to_every_reader
     "stream" any_stretch_of_a_stream_is_refused_or_read_in_bounds

@@ -30,6 +30,7 @@ mod writing;
 
 use std::{
     io,
+    os::fd::AsFd,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering::Relaxed},
@@ -119,6 +120,18 @@ const INBOX_BATCHES: usize = 512;
 
 /// Sockets that may wait for a reactor; beyond it they are given back.
 const ADOPTED: usize = 4096;
+
+/// Bytes that the kernel takes before they fit into the peer's window. Without it a slow reader costs up to `tcp_wmem`
+/// (4 MiB) of kernel memory before it counts as slow; what it lacks is in the room's ring anyway.
+const UNSENT: u32 = 128 << 10;
+
+/// Sets on a listener what reactors want of its connections, which inherit it: no call for each of them.
+pub fn prepare_listener(listener: &impl AsFd) -> io::Result<()> {
+    let socket = socket2::SockRef::from(listener);
+    // Without it what is written may wait for an acknowledgement that the peer delays.
+    socket.set_tcp_nodelay(true)?;
+    socket.set_tcp_notsent_lowat(UNSENT)
+}
 
 /// Why reactors did not start.
 #[derive(Debug, thiserror::Error)]

@@ -2,7 +2,6 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    io,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering::Relaxed},
@@ -10,7 +9,7 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use mio::{Interest, Registry, Token, event::Event, net::TcpStream};
+use mio::{Interest, Registry, Token, event::Event};
 use slab::Slab;
 use smallvec::SmallVec;
 
@@ -50,16 +49,6 @@ impl Now {
         let unix = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64);
         Self { millis: micros / 1000, micros, unix, tick: (micros / 1000 / TICK) as u32 }
     }
-}
-
-/// Bytes that the kernel takes before they fit into the peer's window. Without it a slow reader costs up to `tcp_wmem`
-/// (4 MiB) of kernel memory before it counts as slow; what it lacks is in the room's ring anyway.
-const UNSENT: u32 = 128 << 10;
-
-fn prepare(stream: &std::net::TcpStream) -> io::Result<()> {
-    stream.set_nonblocking(true)?;
-    stream.set_nodelay(true)?;
-    socket2::SockRef::from(stream).set_tcp_notsent_lowat(UNSENT)
 }
 
 /// Everything a reactor thread owns.
@@ -175,11 +164,6 @@ impl Reactor {
     /// Takes a socket over.
     pub(super) fn adopt(&mut self, accepted: Accepted) {
         let Accepted { stream, leftover, session, policy, protocol, deflate } = accepted;
-        if let Err(error) = prepare(&stream) {
-            tracing::debug!(%error, "failed to prepare a socket");
-            self.load.fetch_sub(1, Relaxed);
-            return;
-        }
         let connection = Connection {
             session: Some(session),
             decoder: Decoder::new(policy.message_bytes).inflating(deflate),
@@ -196,7 +180,7 @@ impl Reactor {
             over_rate: policy.over_rate,
             protocol,
         };
-        let Some(slot) = self.connections.insert(TcpStream::from_std(stream), connection) else {
+        let Some(slot) = self.connections.insert(stream, connection) else {
             self.load.fetch_sub(1, Relaxed);
             return;
         };

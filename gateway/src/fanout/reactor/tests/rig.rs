@@ -14,7 +14,7 @@ use std::{
 use bytes::Bytes;
 use tungstenite::{Message, WebSocket, protocol::Role};
 
-use super::super::{Prepared, ReactorSender, Reactors, Settings};
+use super::super::{Prepared, ReactorSender, Reactors, Settings, prepare_listener};
 use crate::{
     fanout::{
         encoding::{Chunk, ChunkWriter, EncodingId},
@@ -187,6 +187,7 @@ impl Rig {
         };
         let reactors = prepared.start(hub).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        prepare_listener(&listener).unwrap();
         Self { reactors, senders, full, from_reactors, waiting: VecDeque::new(), listener }
     }
 
@@ -198,6 +199,8 @@ impl Rig {
     pub(super) fn connect_with(&mut self, policy: Policy, leftover: Bytes) -> Client {
         let ours = TcpStream::connect(self.listener.local_addr().unwrap()).unwrap();
         let (stream, _) = self.listener.accept().unwrap();
+        stream.set_nonblocking(true).unwrap();
+        let stream = mio::net::TcpStream::from_std(stream);
         let (told, events) = sync_channel(64);
         let session = Box::new(Script { events: told });
         let accepted = Accepted { stream, leftover, session, policy, protocol: ProtocolId::Native, deflate: false };
