@@ -83,6 +83,7 @@ impl Violation {
 
 /// Appends one unmasked frame to `out`; `first` is the opcode with the final bit.
 pub fn frame(out: &mut Vec<u8>, first: u8, payload: &[u8]) {
+    // At once, with the longest head that a frame of ours has.
     out.reserve(payload.len() + 10);
     out.push(first);
     match payload.len() {
