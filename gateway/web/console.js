@@ -140,7 +140,9 @@ function show(way, what, text) {
   if (atEnd) scroller.scrollTop = scroller.scrollHeight;
 }
 
-el("protocol").replaceChildren(...Object.keys(config.protocols).map((name) => make("option", "", name)));
+// A protocol without a dialect has nothing to offer here.
+const offered = Object.keys(config.protocols).filter((name) => name in dialects);
+el("protocol").replaceChildren(...offered.map((name) => make("option", "", name)));
 el("room").value = config.room;
 el("toggle").disabled = false;
 el("protocol").addEventListener("change", choose);

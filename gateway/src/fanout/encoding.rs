@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use crate::{
     fanout::{codec, session::Presence},
-    rooms::{Entry, Epoch, Origin, RoomName, Signal},
+    rooms::{Entry, Epoch, Origin, ProtocolId, RoomName, Signal},
 };
 
 /// Index of an encoding in the registry of the process.
@@ -15,6 +15,13 @@ pub struct EncodingId(pub u8);
 
 impl EncodingId {
     const DEFLATED: u8 = 0x80;
+    const PER_PROTOCOL: u8 = 8;
+
+    /// The `nth` encoding of `protocol`; each has eight.
+    pub const fn of(protocol: ProtocolId, nth: u8) -> Self {
+        assert!(nth < Self::PER_PROTOCOL, "a protocol has eight encodings");
+        Self(protocol.number() * Self::PER_PROTOCOL + nth)
+    }
 
     /// The same encoding with its messages compressed, for connections that have agreed to it.
     pub fn deflated(self) -> Self {
@@ -31,6 +38,11 @@ impl EncodingId {
         Self(self.0 & !Self::DEFLATED)
     }
 }
+
+const _: () = {
+    let last = ProtocolId::MAX_NUMBER as u16 * EncodingId::PER_PROTOCOL as u16 + EncodingId::PER_PROTOCOL as u16 - 1;
+    assert!(last < EncodingId::DEFLATED as u16, "the highest bit of an encoding's number says that it is deflated");
+};
 
 /// Writes entries and signals as whole WebSocket frames. Pure; called on the hub's threads.
 pub trait Encoding: Send + Sync {

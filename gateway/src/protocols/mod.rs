@@ -4,6 +4,8 @@
 //! the reactors, encodings by the hub, handshakes and HTTP endpoints by `http`.
 
 pub mod canonical;
+#[cfg(any(test, feature = "echo"))]
+pub mod echo;
 mod json;
 mod jwt;
 pub mod matching;
@@ -37,7 +39,8 @@ pub trait Protocol: Send + Sync {
     /// Decides about an upgrade request and makes the connection's session.
     fn accept(&self, handshake: &Handshake<'_>) -> Result<Box<dyn Session>, Refusal>;
 
-    /// The encodings its sessions join with; ids are unique in the process (the protocol's number, times 8, plus n).
+    /// The encodings that its sessions join rooms with, numbered by [`EncodingId::of`]. Empty for a protocol whose
+    /// sessions join none.
     fn encodings(&self) -> Vec<(EncodingId, Arc<dyn Encoding>)>;
 
     /// Its HTTP endpoints, served on the shared port's root and on its own port.

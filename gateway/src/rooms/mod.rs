@@ -6,6 +6,7 @@ pub mod follow;
 pub mod log;
 pub mod membership;
 pub mod pace;
+mod protocol;
 pub mod resume;
 
 use std::{borrow::Borrow, fmt, sync::Arc};
@@ -13,6 +14,8 @@ use std::{borrow::Borrow, fmt, sync::Arc};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+
+pub use self::protocol::{PerProtocol, ProtocolId};
 
 /// Name of a room: 1 to 128 bytes of UTF-8 without control characters. Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -97,31 +100,6 @@ pub struct Author {
     /// What only the author's own protocol shows (onlyone: avatar and register_time), as one JSON object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub extra: Option<Arc<str>>,
-}
-
-/// Which protocol a connection speaks. The number is written into entries: never reuse one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[repr(u8)]
-#[serde(rename_all = "lowercase")]
-pub enum ProtocolId {
-    Native = 1,
-    OnlyOne = 2,
-    Relay = 3,
-    Match = 4,
-    MultiPerson = 5,
-}
-
-impl ProtocolId {
-    /// As manifests, metrics and logs name it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Native => "native",
-            Self::OnlyOne => "onlyone",
-            Self::Relay => "relay",
-            Self::Match => "match",
-            Self::MultiPerson => "multiperson",
-        }
-    }
 }
 
 /// The content of a message: what every protocol can show, and what its own protocol shows unchanged.

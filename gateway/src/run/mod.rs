@@ -8,8 +8,9 @@ mod place;
 mod secrets;
 mod served;
 
-use std::{fs, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{fs, net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
+use clap::{CommandFactory, Parser, error::ErrorKind};
 use parlor_crds::{
     ChatRoom,
     chatroom::{Drain as DrainSettings, SlowConsumer},
@@ -26,7 +27,7 @@ use tracing_subscriber::EnvFilter;
 pub use self::{error::RunError, secrets::SecretError};
 use self::{listeners::Listeners, place::Place, secrets::Secrets};
 use crate::{
-    args::Serve,
+    args::{Args, Command, Serve},
     bus::{Bus, Health, directory::keeper},
     fanout::{
         hub::{self, Hub},
@@ -47,6 +48,23 @@ use crate::{
 
 /// How long the end may take after the last connection went.
 const CLOSING: Duration = Duration::from_secs(2);
+
+/// Parses the command line, does what it says, and turns the end into an exit code.
+pub fn main() -> ExitCode {
+    let Args { command, serve: arguments } = Args::parse();
+    let ended = match (command, arguments) {
+        (Some(Command::Probe { url, within }), _) => probe(&url, within),
+        (None, Some(arguments)) => serve(arguments),
+        (None, None) => Args::command().error(ErrorKind::MissingRequiredArgument, "CHATROOM.yaml is missing").exit(),
+    };
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("parlor-gateway: {error}");
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
 
 /// Posts a message to a ChatRoom from outside and says how long it took to come back.
 pub fn probe(url: &str, within: Duration) -> Result<(), RunError> {

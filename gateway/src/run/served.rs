@@ -45,11 +45,28 @@ pub(super) fn protocols(
 ) -> Result<Vec<Configured>, RunError> {
     let spec = room.spec.served();
     let protocols = build(room, &spec, secrets, vitals, bus)?;
-    let configured = spec.endpoints().into_iter().filter_map(|endpoint| {
+    let endpoints = spec.endpoints();
+    #[cfg(feature = "echo")]
+    let endpoints = [endpoints, vec![echo_endpoint()]].concat();
+    let configured = endpoints.into_iter().filter_map(|endpoint| {
         let protocol = protocols.iter().find(|protocol| protocol.id().name() == endpoint.protocol)?;
         Some(configure(room, &endpoint, Arc::clone(protocol)))
     });
     Ok(configured.collect())
+}
+
+/// The protocol of the tests: no ChatRoom names it, so it is served wherever it was compiled in.
+#[cfg(feature = "echo")]
+fn echo_endpoint() -> Endpoint<'static> {
+    Endpoint {
+        protocol: crate::rooms::ProtocolId::Echo.name(),
+        path: protocols::echo::PATH,
+        port: None,
+        http_port: None,
+        hosts: &[],
+        message_bytes: Some(16 << 20),
+        deflate: true,
+    }
 }
 
 fn configure(room: &ChatRoom, endpoint: &Endpoint<'_>, protocol: Arc<dyn Protocol>) -> Configured {
@@ -127,6 +144,10 @@ fn build(
         const FIELD: &str = "spec.protocols.multiperson.room";
         let room = RoomName::new(&multiperson.room).map_err(|source| RunError::Room { field: FIELD, source })?;
         settings.multiperson = Some(multiperson::Settings { room, welcome: multiperson.welcome, bus: Arc::clone(bus) });
+    }
+    #[cfg(feature = "echo")]
+    {
+        settings.echo = Some(protocols::echo::Settings);
     }
     Ok(protocols::registry(settings))
 }

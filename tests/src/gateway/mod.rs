@@ -81,6 +81,12 @@ impl Setup {
         self
     }
 
+    /// Starts a gateway that serves the `echo` protocol as well, which no release has.
+    pub async fn with_echo(self) -> Result<Self> {
+        let path = tokio::task::spawn_blocking(|| build("parlor-gateway-echo", &["--features", "echo"]));
+        Ok(self.binary(path.await.context("the builder's thread ended")??))
+    }
+
     /// Starts another binary in place of the gateway's.
     pub fn binary(mut self, path: PathBuf) -> Self {
         self.binary = Some(path);
@@ -339,15 +345,18 @@ fn command(setup: &Setup, directory: &std::path::Path) -> Result<Command> {
 
 static BINARY: LazyLock<Result<PathBuf, String>> = LazyLock::new(|| match std::env::var_os("PARLOR_GATEWAY") {
     Some(path) => Ok(path.into()),
-    None => build().map_err(|error| format!("{error:#}")),
+    None => build("parlor-gateway", &[]).map_err(|error| format!("{error:#}")),
 });
 
-/// Builds the gateway in the profile of the running test.
-fn build() -> Result<PathBuf> {
+/// Builds a binary of the gateway in the profile of the running test.
+fn build(binary: &str, arguments: &[&str]) -> Result<PathBuf> {
     let test = std::env::current_exe().context("find the running test")?;
     let profile = test.ancestors().nth(2).context("a test outside a target directory")?;
     let mut build = Command::new(env!("CARGO"));
-    build.args(["build", "--quiet", "--package", "parlor-gateway"]).current_dir(repository());
+    build
+        .args(["build", "--quiet", "--package", "parlor-gateway", "--bin", binary])
+        .args(arguments)
+        .current_dir(repository());
     // The test's own package must not look like the gateway's: build scripts run again when these change.
     for (name, _) in std::env::vars_os() {
         if name.to_str().is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")) {
@@ -358,6 +367,6 @@ fn build() -> Result<PathBuf> {
         build.arg("--release");
     }
     let output = build.output().context("run cargo")?;
-    ensure!(output.status.success(), "parlor-gateway does not build:\n{}", String::from_utf8_lossy(&output.stderr));
-    Ok(profile.join("parlor-gateway"))
+    ensure!(output.status.success(), "{binary} does not build:\n{}", String::from_utf8_lossy(&output.stderr));
+    Ok(profile.join(binary))
 }

@@ -79,7 +79,7 @@ fn stored(from: &Author, protocol: ProtocolId, key: &str, content: &Content, ori
     let verbatim = content.verbatim.as_deref();
     let mut out = Vec::with_capacity(64 + body.len() + verbatim.map_or(0, <[u8]>::len));
     out.put_u8(FORMAT);
-    out.put_u8(protocol as u8);
+    out.put_u8(protocol.number());
     out.put_u8(if extra.is_some() { EXTRA } else { 0 } | if verbatim.is_some() { VERBATIM } else { 0 });
     out.put_u64(origin.gateway);
     out.put_u64(origin.connection);
@@ -95,13 +95,8 @@ fn stored(from: &Author, protocol: ProtocolId, key: &str, content: &Content, ori
     out.into()
 }
 
-fn protocol(number: u8) -> Option<ProtocolId> {
-    use ProtocolId::{Match, MultiPerson, Native, OnlyOne, Relay};
-    [Native, OnlyOne, Relay, Match, MultiPerson].into_iter().find(|protocol| *protocol as u8 == number)
-}
-
 fn parts(mut input: Bytes, place: Place) -> Option<Entry> {
-    let protocol = protocol(input.try_get_u8().ok()?)?;
+    let protocol = ProtocolId::from_number(input.try_get_u8().ok()?)?;
     let flags = input.try_get_u8().ok()?;
     let origin = Origin { gateway: input.try_get_u64().ok()?, connection: input.try_get_u64().ok()? };
     let (id, name, key) = (text(&mut input)?, text(&mut input)?, text(&mut input)?);

@@ -8,16 +8,13 @@ use std::{
     },
 };
 
-use crate::rooms::ProtocolId;
-
-/// Protocol numbers run from 1 to 5.
-const PROTOCOLS: usize = 6;
+use crate::rooms::{PerProtocol, ProtocolId};
 
 /// The counts of one reactor. Aligned so that two reactors never share a cache line.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 pub(crate) struct Counters {
-    pub(crate) connections: [AtomicU64; PROTOCOLS],
+    pub(crate) connections: PerProtocol<AtomicU64>,
     pub(crate) messages_in: AtomicU64,
     pub(crate) bytes_in: AtomicU64,
     pub(crate) deliveries: AtomicU64,
@@ -39,11 +36,11 @@ impl Counters {
     }
 
     pub(crate) fn opened(&self, protocol: ProtocolId) {
-        Self::add(&self.connections[protocol as usize], 1);
+        Self::add(&self.connections[protocol], 1);
     }
 
     pub(crate) fn ended(&self, protocol: ProtocolId) {
-        Self::add(&self.connections[protocol as usize], u64::MAX);
+        Self::add(&self.connections[protocol], u64::MAX);
     }
 
     pub(crate) fn refused(&self, protocol: ProtocolId, reason: &'static str) {
@@ -51,10 +48,8 @@ impl Counters {
     }
 
     fn add_to(&self, totals: &mut Totals) {
-        for protocol in
-            [ProtocolId::Native, ProtocolId::OnlyOne, ProtocolId::Relay, ProtocolId::Match, ProtocolId::MultiPerson]
-        {
-            *totals.connections.entry(protocol).or_default() += self.connections[protocol as usize].load(Relaxed);
+        for (protocol, open) in self.connections.iter() {
+            *totals.connections.entry(protocol).or_default() += open.load(Relaxed);
         }
         totals.messages_in += self.messages_in.load(Relaxed);
         totals.bytes_in += self.bytes_in.load(Relaxed);

@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// How entries of an inbox look.
-pub const ENCODING: EncodingId = EncodingId(ProtocolId::Match as u8 * 8);
+pub const ENCODING: EncodingId = EncodingId::of(ProtocolId::Match, 0);
 
 /// What the ChatRoom decides about this protocol.
 #[derive(Clone, Debug)]

@@ -25,9 +25,9 @@ use crate::{
 };
 
 /// How entries look to readers of stage A.
-pub const BROADCAST: EncodingId = EncodingId(ProtocolId::MultiPerson as u8 * 8);
+pub const BROADCAST: EncodingId = EncodingId::of(ProtocolId::MultiPerson, 0);
 /// How entries look to readers of stage C.
-pub const BLOCK: EncodingId = EncodingId(ProtocolId::MultiPerson as u8 * 8 + 1);
+pub const BLOCK: EncodingId = EncodingId::of(ProtocolId::MultiPerson, 1);
 
 /// What the ChatRoom decides about this protocol.
 #[derive(Clone)]

@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// How entries look to native readers.
-pub const ENCODING: EncodingId = EncodingId(ProtocolId::Native as u8 * 8);
+pub const ENCODING: EncodingId = EncodingId::of(ProtocolId::Native, 0);
 
 /// What the ChatRoom decides about this protocol.
 #[derive(Clone, Debug)]

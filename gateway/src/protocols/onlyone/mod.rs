@@ -29,7 +29,7 @@ use crate::{
 };
 
 /// How entries look to OnlyOne readers.
-pub const ENCODING: EncodingId = EncodingId(ProtocolId::OnlyOne as u8 * 8);
+pub const ENCODING: EncodingId = EncodingId::of(ProtocolId::OnlyOne, 0);
 
 /// What the ChatRoom decides about this protocol.
 #[derive(Clone, Debug)]

@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// How entries look to relay readers.
-pub const ENCODING: EncodingId = EncodingId(ProtocolId::Relay as u8 * 8);
+pub const ENCODING: EncodingId = EncodingId::of(ProtocolId::Relay, 0);
 
 /// What the ChatRoom decides about this protocol.
 #[derive(Clone, Debug)]
