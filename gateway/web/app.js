@@ -210,7 +210,7 @@ class View {
 
   /** @param {Open} open */
   #joined(open) {
-    open.people.count = open.room.members;
+    open.people.count = open.room.memberCount;
     open.people.clear();
     this.#changed(open);
     this.#drawPeople();

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { afterEach, beforeEach, mock, test } from "node:test";
-import { ScriptedSocket, item, joined, messages, pass, settled } from "./scripted.js";
+import { afterEach, beforeEach, test } from "node:test";
+import { ScriptedSocket, clock, item, joined, messages, pass, settled } from "./scripted.js";
 import { load } from "./source.js";
 
 const { Cursor, connect, pause } = await load("parlor.js");
@@ -9,12 +9,12 @@ let chat;
 
 beforeEach(() => {
   ScriptedSocket.all = [];
-  mock.timers.enable({ apis: ["setTimeout", "Date"], now: 1_795_000_000_000 });
+  clock.start();
 });
 
 afterEach(() => {
   chat?.close();
-  mock.timers.reset();
+  clock.stop();
 });
 
 /** A client in the lobby, as of message 10, and what its room tells. */
@@ -47,6 +47,16 @@ async function reconnected(answer) {
   const socket = ScriptedSocket.last;
   await socket.open();
   if (answer) await socket.answer("join", joined(answer));
+  return socket;
+}
+
+/** The client is woken after a long time without a server, which is there again. */
+async function woken() {
+  if (chat.state === "connecting") await ScriptedSocket.last.fall();
+  chat.wake();
+  const socket = ScriptedSocket.last;
+  await socket.open();
+  await socket.answer("join", joined({ recovered: true }));
   return socket;
 }
 
@@ -208,8 +218,8 @@ test("a post whose key the server may have forgotten is not repeated", async () 
   const { room, socket } = await inLobby();
   const given = assert.rejects(room.post({ text: "one" }), { code: "uncertain" });
   await socket.fall();
-  mock.timers.tick(9 * 60_000);
-  const next = await reconnected({ recovered: true });
+  await pass(9 * 60_000 + 1_000, 1_000);
+  const next = await woken();
   assert.equal(next.asked("post").length, 0);
   await given;
 });
@@ -377,6 +387,7 @@ test("leaving and joining at once gives a room that starts anew", async () => {
 test("history is asked page by page", async () => {
   const { room, socket } = await inLobby();
   const page = room.history({ before: 9, limit: 2 });
+  await settled();
   const { before, limit } = socket.asked("history")[0];
   assert.deepEqual({ before, limit }, { before: 9, limit: 2 });
   await socket.answer("history", { op: "history", room: "lobby", epoch: "k3", items: [item(7), item(8)], more: true });
@@ -384,13 +395,34 @@ test("history is asked page by page", async () => {
   assert.deepEqual([items.map(({ seq }) => seq), more], [[7, 8], true]);
 });
 
-test("requests without a connection are refused at once", async () => {
+test("requests without a connection wait for one, as posts do, and no longer than they are told", async () => {
   const { room, socket } = await inLobby();
   await socket.fall();
-  await assert.rejects(room.history(), { code: "disconnected" });
+  const page = room.history();
+  const given = assert.rejects(room.members({ timeout: 100 }), { code: "timeout" });
+  const stop = new AbortController();
+  const aborted = assert.rejects(room.count({ signal: stop.signal }), { code: "aborted" });
+  stop.abort();
+  await aborted;
+  const next = await reconnected({ recovered: true });
+  await given;
+  assert.equal(next.asked("members").length, 0);
+  await next.answer("history", { op: "history", room: "lobby", epoch: "k3", items: [item(7)], more: false });
+  assert.equal((await page).items[0].seq, 7);
 });
 
-test("typing is told every two and a half seconds at most", async () => {
+test("a request whose connection broke is asked again on the next", async () => {
+  const { room, socket } = await inLobby();
+  const page = room.history();
+  await settled();
+  assert.equal(socket.asked("history").length, 1);
+  await socket.fall();
+  const next = await reconnected({ recovered: true });
+  await next.answer("history", { op: "history", room: "lobby", epoch: "k3", items: [], more: false });
+  assert.deepEqual((await page).items, []);
+});
+
+test("typing is sent at most once in two and a half seconds", async () => {
   const { room, socket } = await inLobby();
   room.typing();
   room.typing();
@@ -402,7 +434,7 @@ test("typing is told every two and a half seconds at most", async () => {
 test("presence keeps the number of members", async () => {
   const { room, told, socket } = await inLobby();
   await socket.say({ op: "presence", room: "lobby", members: 3, joined: [{ id: "u5", name: "eve" }] });
-  assert.equal(room.members, 3);
+  assert.equal(room.memberCount, 3);
   assert.deepEqual(told.at(-1)[1], { members: 3, joined: [{ id: "u5", name: "eve" }], left: [] });
 });
 
@@ -424,4 +456,374 @@ test("whatever is delivered twice or out of order within a batch, a cursor shows
     for (const step of cursor.take(batch)) shown.push(...step.items.map(({ seq }) => seq));
   }
   assert.deepEqual(shown, Array.from({ length: shown.length }, (_, index) => index + 1));
+});
+
+const HOUR = 3_600_000;
+
+/** Every wait is the same, whether the wall clock stands still, is set back or is set ahead. */
+for (const [words, step] of [["back", -HOUR], ["ahead", HOUR]]) {
+  test(`with the clock set ${words} by an hour, a dead connection is noticed in time`, async () => {
+    await inLobby();
+    await pass(1_000);
+    clock.set(step);
+    await pass(29_000);
+    assert.equal(chat.state === "waiting" || ScriptedSocket.all.length > 1, true);
+  });
+
+  test(`with the clock set ${words} by an hour, waking notices a dead connection`, async () => {
+    const { socket } = await inLobby();
+    clock.set(step);
+    chat.wake();
+    await pass(8_100);
+    assert.equal(socket.readyState, 3);
+  });
+
+  test(`with the clock set ${words} by an hour, a post over the rate is sent again when the server says so`, async () => {
+    const { room, socket } = await inLobby();
+    say(room, "one");
+    await socket.answer("post", { op: "error", code: "rate_limited", message: "slow down", retry: 500 });
+    clock.set(step);
+    await pass(700);
+    assert.equal(socket.asked("post").length, 2);
+  });
+
+  test(`with the clock set ${words} by an hour, a client that was moved comes back when it was told to`, async () => {
+    const { socket } = await inLobby();
+    await socket.say({ op: "moved", after: 2_000 });
+    clock.set(step);
+    await socket.fall(1012);
+    await pass(2_100);
+    assert.equal(ScriptedSocket.all.length, 2);
+  });
+
+  test(`with the clock set ${words} by an hour, typing is told at the same pace`, async () => {
+    const { room, socket } = await inLobby();
+    room.typing();
+    clock.set(step);
+    await pass(1_000);
+    room.typing();
+    assert.equal(socket.asked("typing").length, 1);
+    await pass(1_600);
+    room.typing();
+    assert.equal(socket.asked("typing").length, 2);
+  });
+}
+
+test("a post whose key the server has forgotten is not repeated, though the clock was set back", async () => {
+  const { room, socket } = await inLobby();
+  const given = assert.rejects(room.post({ text: "one" }), { code: "uncertain" });
+  await socket.fall();
+  clock.set(-HOUR);
+  await pass(9 * 60_000 + 1_000, 1_000);
+  await woken();
+  await given;
+  assert.equal(ScriptedSocket.last.asked("post").length, 0);
+});
+
+test("a machine that slept, its steady clock with it, does not repeat a post that is too old", async () => {
+  const { room, socket } = await inLobby();
+  const given = assert.rejects(room.post({ text: "one" }), { code: "uncertain" });
+  await socket.fall();
+  clock.set(HOUR);
+  const next = await reconnected({ recovered: true });
+  await given;
+  assert.equal(next.asked("post").length, 0);
+});
+
+test("after a sleep the connection is checked at once", async () => {
+  const { socket } = await inLobby();
+  await pass(1_000);
+  clock.set(HOUR);
+  await pass(5_000);
+  assert.equal(socket.asked("ping").length, 1);
+});
+
+test("a join with a position delivers what came since, and the position follows", async () => {
+  chat = connect("ws://here/chat", { name: "ada", WebSocket: ScriptedSocket });
+  const room = chat.join("lobby", { epoch: "k3", after: 7 });
+  const seqs = [];
+  room.addEventListener("messages", ({ detail }) => seqs.push(...detail.items.map(({ seq }) => seq)));
+  await settled();
+  const socket = ScriptedSocket.last;
+  await socket.open();
+  const { epoch, after } = socket.asked("join")[0];
+  assert.deepEqual({ epoch, after }, { epoch: "k3", after: 7 });
+  await socket.answer("join", joined({ recovered: true }));
+  await socket.say(messages(item(8), item(9), item(10)));
+  assert.deepEqual(seqs, [8, 9, 10]);
+  assert.deepEqual(room.position, { epoch: "k3", after: 10 });
+});
+
+test("a server that cannot be reached is told as an error after the third attempt, with attempts and reasons", async () => {
+  chat = connect("ws://here/wrong", { name: "ada", WebSocket: ScriptedSocket, random: () => 0 });
+  const states = [];
+  const errors = [];
+  chat.addEventListener("state", ({ detail }) => detail.state === "waiting" && states.push([detail.attempt, detail.reason]));
+  chat.addEventListener("error", ({ detail }) => errors.push(detail));
+  await settled();
+  for (let round = 0; round < 4; round++) {
+    assert.equal(errors.length, round < 3 ? 0 : 1);
+    await ScriptedSocket.last.fall();
+    await pass(4_000);
+  }
+  assert.deepEqual(states, [1, 2, 3, 4].map((attempt) => [attempt, "unreachable"]));
+  const { code, attempt, reason } = errors[0];
+  assert.deepEqual({ code, attempt, reason }, { code: "unreachable", attempt: 3, reason: "unreachable" });
+});
+
+for (const [closeCode, reason] of [[1012, "drain"], [1013, "slow_consumer"], [1009, "too_large"], [1006, "closed"]]) {
+  test(`a connection that ended with ${closeCode} says ${reason}`, async () => {
+    const { socket } = await inLobby();
+    const states = [];
+    chat.addEventListener("state", ({ detail }) => states.push(detail));
+    await socket.fall(closeCode);
+    assert.equal(states[0].reason, reason);
+  });
+}
+
+test("a join that the server puts off again and again is told", async () => {
+  const { room, socket } = await inLobby();
+  const delays = [];
+  const errors = [];
+  room.addEventListener("delayed", ({ detail }) => delays.push([detail.code, detail.attempt]));
+  chat.addEventListener("error", ({ detail }) => errors.push([detail.code, detail.room]));
+  await socket.fall();
+  const next = await reconnected();
+  for (let round = 0; round < 3; round++) {
+    await next.answer("join", { op: "error", code: "unavailable", message: "behind", retry: 100 });
+    await pass(200);
+  }
+  assert.deepEqual(delays, [1, 2, 3].map((attempt) => ["unavailable", attempt]));
+  assert.deepEqual(errors, [["unavailable", "lobby"]]);
+  await next.answer("join", joined({ recovered: true }));
+  assert.equal(room.ready, true);
+});
+
+test("a token is asked for at every connect, and again when one is refused", async () => {
+  let asked = 0;
+  chat = connect("ws://here/chat", { name: "ada", token: async () => `j${++asked}`, WebSocket: ScriptedSocket, random: () => 0.5 });
+  const room = chat.join("lobby");
+  await settled();
+  const socket = ScriptedSocket.last;
+  await socket.open();
+  assert.equal(socket.asked("join").length, 0);
+  assert.equal(socket.asked("auth")[0].token, "j1");
+  await socket.answer("auth", { op: "authenticated", you: { id: "u1", name: "Ada" }, role: "moderator" });
+  assert.equal(chat.role, "moderator");
+  await socket.answer("join", { op: "error", code: "expired", message: "too old" });
+  assert.equal(socket.asked("auth")[1].token, "j2");
+  await socket.answer("auth", { op: "authenticated", you: { id: "u1", name: "Ada" } });
+  await socket.answer("join", joined());
+  assert.equal(room.ready, true);
+  await socket.fall();
+  const next = await reconnected();
+  assert.equal(next.asked("auth")[0].token, "j3");
+});
+
+test("a token that lives for ten seconds is renewed after nine", async () => {
+  const jwt = `x.${Buffer.from(JSON.stringify({ iat: 100, exp: 110 })).toString("base64url")}.x`;
+  chat = connect("ws://here/chat", { name: "ada", token: () => jwt, WebSocket: ScriptedSocket });
+  chat.join("lobby");
+  await settled();
+  const socket = ScriptedSocket.last;
+  await socket.open();
+  await socket.answer("auth", { op: "authenticated", you: { id: "u1", name: "Ada" } });
+  await socket.answer("join", joined());
+  await pass(8_900);
+  assert.equal(socket.asked("auth").length, 1);
+  await pass(200);
+  assert.equal(socket.asked("auth").length, 2);
+});
+
+test("a server without auth takes the token with the join", async () => {
+  chat = connect("ws://here/chat", { name: "ada", token: () => "j1", WebSocket: ScriptedSocket });
+  chat.join("lobby");
+  await settled();
+  await ScriptedSocket.last.open();
+  await ScriptedSocket.last.answer("auth", { op: "error", code: "unknown_op", message: "no such op" });
+  assert.equal(ScriptedSocket.last.asked("join")[0].token, "j1");
+});
+
+test("without a token to present nobody is joined as somebody else", async () => {
+  const failing = async () => {
+    throw new Error("signed out");
+  };
+  chat = connect("ws://here/chat", { name: "ada", token: failing, WebSocket: ScriptedSocket });
+  const errors = [];
+  chat.addEventListener("error", ({ detail }) => errors.push(detail.code));
+  chat.join("lobby");
+  await settled();
+  const socket = ScriptedSocket.last;
+  await socket.open();
+  assert.deepEqual([socket.asked("join").length, chat.state, errors], [0, "waiting", ["unauthorized"]]);
+});
+
+test("a post that cannot be written is refused, never thrown", async () => {
+  const { room } = await inLobby();
+  const circular = {};
+  circular.self = circular;
+  for (const body of [circular, "text", undefined, 7, null, ["a"], { big: 1n }]) {
+    let post;
+    assert.doesNotThrow(() => (post = room.post(body)));
+    await assert.rejects(post, { code: "bad_request" });
+  }
+  assert.equal(room.waiting, 0);
+});
+
+test("a post can be given up while it was never sent, and is uncertain afterwards", async () => {
+  const { room, socket } = await inLobby();
+  const sent = assert.rejects(room.post({ text: "sent" }, { timeout: 500 }), { code: "uncertain" });
+  const late = assert.rejects(room.post({ text: "late" }, { timeout: 400 }), { code: "timeout" });
+  const stop = new AbortController();
+  const aborted = assert.rejects(room.post({ text: "stopped" }, { signal: stop.signal }), { code: "aborted" });
+  stop.abort();
+  await aborted;
+  await pass(600);
+  await Promise.all([sent, late]);
+  assert.deepEqual(socket.asked("post").map(({ body }) => body.text), ["sent"]);
+  assert.equal(room.waiting, 0);
+});
+
+test("posts to a room that was refused say why it was", async () => {
+  const { room, socket } = await inLobby();
+  await socket.fall();
+  const waiting = assert.rejects(room.post({ text: "one" }), { code: "room_limit" });
+  const next = await reconnected();
+  await next.answer("join", { op: "error", code: "room_limit", message: "too many rooms" });
+  await waiting;
+  await assert.rejects(room.post({ text: "two" }), { code: "room_limit" });
+  await assert.rejects(room.joined(), { code: "room_limit" });
+});
+
+test("ready and joined resolve when they are, or within their time not", async () => {
+  chat = connect("ws://here/chat", { name: "ada", WebSocket: ScriptedSocket });
+  const room = chat.join("lobby");
+  const order = [];
+  chat.ready().then(() => order.push("ready"));
+  room.joined().then(() => order.push("joined"));
+  const late = assert.rejects(room.joined({ timeout: 100 }), { code: "timeout" });
+  await pass(200);
+  await late;
+  await ScriptedSocket.last.open();
+  await ScriptedSocket.last.answer("join", joined());
+  assert.deepEqual(order, ["ready", "joined"]);
+});
+
+test("without a WebSocket, connect says what to do", () => {
+  const { WebSocket } = globalThis;
+  delete globalThis.WebSocket;
+  try {
+    assert.throws(() => connect("ws://here/chat", { name: "ada" }), { code: "no_websocket", message: /options\.WebSocket/ });
+  } finally {
+    if (WebSocket) globalThis.WebSocket = WebSocket;
+  }
+});
+
+test("posting while waiting tries to connect at once, but not on every post", async () => {
+  const { room, socket } = await inLobby({ random: () => 1 });
+  for (const pauses of [1_000, 2_000, 4_000, 8_000]) {
+    await ScriptedSocket.last.fall();
+    if (pauses < 8_000) await pass(pauses);
+  }
+  const attempts = ScriptedSocket.all.length;
+  await pass(3_100);
+  say(room, "one");
+  assert.equal(ScriptedSocket.all.length, attempts + 1);
+  await ScriptedSocket.last.fall();
+  say(room, "two");
+  assert.equal(ScriptedSocket.all.length, attempts + 1);
+  assert.ok(socket);
+});
+
+/** A storage as a page has one. */
+function shelf() {
+  const kept = new Map();
+  return {
+    kept,
+    getItem: (key) => kept.get(key) ?? null,
+    setItem: (key, value) => void kept.set(key, String(value)),
+    removeItem: (key) => void kept.delete(key),
+  };
+}
+
+test("posts that a reload interrupted are sent under their old keys, and told", async () => {
+  const storage = shelf();
+  const { room, socket } = await inLobby({ storage });
+  say(room, "one", { key: "a" });
+  say(room, "two", { key: "b" });
+  assert.equal(socket.asked("post").length, 1);
+  // The page is gone without a word; another one starts.
+  const { room: again, socket: next } = await inLobby({ storage, token: "t1" });
+  const told = [];
+  again.addEventListener("posted", ({ detail }) => told.push([detail.key, detail.duplicate]));
+  assert.deepEqual(next.asked("post").map(({ key }) => key), ["a"]);
+  assert.deepEqual(again.outbox.map(({ key, sent }) => [key, sent]), [["a", true], ["b", false]]);
+  await next.answer("post", { op: "posted", room: "lobby", seq: 11, duplicate: true });
+  await next.answer("post", { op: "posted", room: "lobby", seq: 12, duplicate: false });
+  assert.deepEqual(told, [["a", true], ["b", false]]);
+  assert.equal(storage.kept.size, 0);
+});
+
+test("a stored post whose time lies ahead, or long ago, is not sent again", async () => {
+  for (const first of [Date.now() + 60_000, Date.now() - HOUR]) {
+    const storage = shelf();
+    storage.setItem("parlor.outbox ws://here/chat lobby", JSON.stringify([{ key: "a", body: { text: "one" }, first, as: "u1" }]));
+    chat = connect("ws://here/chat", { name: "ada", storage, WebSocket: ScriptedSocket });
+    const failed = [];
+    chat.join("lobby").addEventListener("failed", ({ detail }) => failed.push(detail.code));
+    await settled();
+    await ScriptedSocket.last.open();
+    await ScriptedSocket.last.answer("join", joined());
+    assert.deepEqual(failed, ["uncertain"]);
+    assert.equal(ScriptedSocket.last.asked("post").length, 0);
+    chat.close();
+  }
+});
+
+test("as somebody else, no room repeats what was sent before it is seen whether it arrived", async () => {
+  const { room, socket } = await inLobby();
+  const other = chat.join("kitchen");
+  await socket.answer("join", joined({ room: "kitchen" }));
+  say(room, "one");
+  say(other, "two");
+  await socket.fall();
+  await pass(2_000);
+  const next = ScriptedSocket.last;
+  await next.open();
+  const [first, second] = next.asked("join");
+  await next.say(joined({ id: first.id, seq: 11, recovered: true, ...SOMEBODY_ELSE }));
+  await next.say(joined({ id: second.id, room: "kitchen", seq: 11, recovered: true, ...SOMEBODY_ELSE }));
+  assert.equal(next.asked("post").length, 0);
+});
+
+test("a broken or forbidden storage does not keep anyone from posting", async () => {
+  const broken = () => {
+    throw new Error("forbidden");
+  };
+  const { room, socket } = await inLobby({ storage: { getItem: () => "{", setItem: broken, removeItem: broken } });
+  const post = room.post({ text: "one" });
+  await socket.answer("post", { op: "posted", room: "lobby", seq: 11, duplicate: false });
+  assert.equal((await post).seq, 11);
+});
+
+test("the rest of the protocol has a method each", async () => {
+  const { room, socket } = await inLobby();
+  const notices = [];
+  room.addEventListener("notice", ({ detail }) => notices.push(detail));
+  const asked = [room.edit(3, { text: "better" }), room.delete(4), room.react(5, "👍"), room.moderate("mute", { person: "u2", seconds: 600 }), room.members({ limit: 2 })];
+  await settled();
+  const frame = (op) => {
+    const { id, ...rest } = socket.asked(op)[0];
+    return rest;
+  };
+  assert.deepEqual(frame("edit"), { op: "edit", room: "lobby", seq: 3, body: { text: "better" } });
+  assert.deepEqual(frame("delete"), { op: "delete", room: "lobby", seq: 4 });
+  assert.deepEqual(frame("react"), { op: "react", room: "lobby", seq: 5, emoji: "👍", remove: false });
+  assert.deepEqual(frame("moderate"), { op: "moderate", room: "lobby", action: "mute", person: "u2", seconds: 600 });
+  for (const op of ["edit", "delete", "react", "moderate"]) await socket.answer(op, { op });
+  await socket.answer("members", { op: "members", room: "lobby", count: 3, people: [{ id: "u1", name: "ada" }], more: true });
+  const { count, people, more } = (await Promise.all(asked)).at(-1);
+  assert.deepEqual([count, people.length, more], [3, 1, true]);
+  await socket.say({ op: "notice", room: "lobby", code: "muted", until: 5 });
+  assert.deepEqual(notices, [{ code: "muted", until: 5 }]);
 });

@@ -52,6 +52,25 @@ export class ScriptedSocket {
   }
 }
 
+/** Two clocks: one that is never set, and the wall's. Both go on with {@link pass}. */
+export const clock = {
+  steady: 1_000,
+  wall: 1_795_000_000_000,
+  start() {
+    mock.timers.enable({ apis: ["setTimeout", "setInterval"] });
+    mock.method(performance, "now", () => clock.steady);
+    mock.method(Date, "now", () => clock.wall);
+  },
+  stop() {
+    mock.timers.reset();
+    mock.restoreAll();
+  },
+  /** Sets the wall clock, as people and time servers do; no time passes. @param {number} by */
+  set(by) {
+    clock.wall += by;
+  },
+};
+
 /** Everything that is due at once has happened. */
 export async function settled() {
   await new Promise(setImmediate);
@@ -60,7 +79,10 @@ export async function settled() {
 /** Lets time pass, in steps that promises can follow. */
 export async function pass(milliseconds, step = 50) {
   for (let done = 0; done < milliseconds; done += step) {
-    mock.timers.tick(Math.min(step, milliseconds - done));
+    const by = Math.min(step, milliseconds - done);
+    clock.steady += by;
+    clock.wall += by;
+    mock.timers.tick(by);
     await settled();
   }
 }

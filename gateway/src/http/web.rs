@@ -63,6 +63,9 @@ const INDEX: File = file!("index.html", "text/html; charset=utf-8");
 /// The client that other sites may import too.
 const CLIENT: File = file!("parlor.js", JAVASCRIPT);
 
+/// Its types, for editors and for runtimes that read TypeScript.
+const CLIENT_TYPES: File = file!("parlor.d.ts", "application/typescript; charset=utf-8");
+
 /// Served below `/page/`. Each has a dot in its name, which no protocol's path may have, so that they never clash.
 const FILES: [File; 18] = [
     file!("page.css", "text/css; charset=utf-8"),
@@ -85,15 +88,17 @@ const FILES: [File; 18] = [
     file!("store.js", JAVASCRIPT),
 ];
 
-/// The page's routes: `/`, `/parlor.js` and `/page/…`.
+/// The page's routes: `/`, `/parlor.js` with its types, and `/page/…`.
 pub fn routes(settings: &PageSettings) -> Router {
     let index = Asset::new(&INDEX);
-    let client = Asset::new(&CLIENT).for_every_origin();
+    let client = Asset::new(&CLIENT).for_every_origin().with_types("./parlor.d.ts");
+    let types = Asset::new(&CLIENT_TYPES).for_every_origin();
     let assets: Arc<[Asset]> = FILES.iter().map(Asset::new).collect();
     let settings = settings.clone();
     Router::new()
         .route("/", get(async move |headers: HeaderMap| index.answer(&headers)))
         .route("/parlor.js", get(async move |headers: HeaderMap| client.answer(&headers)))
+        .route("/parlor.d.ts", get(async move |headers: HeaderMap| types.answer(&headers)))
         .route("/page/config.json", get(async move || config(&settings)))
         .route(
             "/page/{name}",
@@ -124,6 +129,13 @@ impl Asset {
     fn for_every_origin(mut self) -> Self {
         self.headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
         self.headers.insert("cross-origin-resource-policy", HeaderValue::from_static("cross-origin"));
+        self
+    }
+
+    /// Names the file that has its types, as Deno and package CDNs do.
+    fn with_types(mut self, types: &'static str) -> Self {
+        self.headers.insert("x-typescript-types", HeaderValue::from_static(types));
+        self.headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("x-typescript-types"));
         self
     }
 
@@ -235,8 +247,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn only_the_client_may_be_imported_by_other_sites() {
-        assert_eq!(fetch("/parlor.js", None).await.1[header::ACCESS_CONTROL_ALLOW_ORIGIN], "*");
+    async fn only_the_client_and_its_types_may_be_imported_by_other_sites() {
+        let (_, client, _) = fetch("/parlor.js", None).await;
+        let (_, types, text) = fetch("/parlor.d.ts", None).await;
+        assert_eq!(client["x-typescript-types"], "./parlor.d.ts");
+        assert!(text.contains("export declare function connect"));
+        for headers in [client, types] {
+            assert_eq!(headers[header::ACCESS_CONTROL_ALLOW_ORIGIN], "*");
+        }
         assert!(!fetch("/page/main.js", None).await.1.contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN));
     }
 
