@@ -1,12 +1,17 @@
 //! A Parlor gateway: holds sockets, speaks the protocols, fans rooms out through the bus.
 //!
-//! Imports go down this list only: `run` -> `http` -> `protocols` -> `fanout` -> `bus` -> `rooms`. `probe` stands apart.
+//! Imports go down this list only: `run` -> `http` -> `protocols` -> `fanout` -> `bus`, `directory` -> `redis` ->
+//! `rooms`. `probe`, `clock` and `args` import none of them.
 
 pub mod args;
 pub mod bus;
+pub mod clock;
+pub mod deadlines;
+pub mod directory;
 pub mod fanout;
 pub mod http;
 pub mod probe;
 pub mod protocols;
+pub mod redis;
 pub mod rooms;
 pub mod run;

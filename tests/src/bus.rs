@@ -1,30 +1,33 @@
-//! The gateway's bus, as one gateway of a ChatRoom opens it.
+//! The bus and the directory of a gateway, as one gateway of a ChatRoom opens them.
 
 use std::{sync::Arc, time::Duration};
 
 use anyhow::Result;
-use parlor_gateway::bus::{
-    Bus, History,
-    redis::{Redis, Settings},
+use parlor_gateway::{
+    bus::{Bus, History, redis::RedisBus},
+    directory::{Directory, redis::RedisDirectory},
+    redis::{RedisSettings, Servers, StartError},
 };
 
 /// What rooms keep.
 pub const HISTORY: History = History { messages: 300, age: Duration::from_secs(3600) };
 
-/// Of the ChatRoom that all tests on these servers share; `gateway` tells its gateways apart.
-pub fn settings(seeds: Vec<String>, gateway: &str) -> Settings {
-    Settings {
-        seeds,
-        username: None,
-        password: None,
-        tls: None,
-        prefix: "ns/chat".into(),
-        history: HISTORY,
-        gateway: gateway.into(),
-    }
+/// Of the ChatRoom that all tests on these servers share.
+pub fn settings(seeds: Vec<String>) -> RedisSettings {
+    RedisSettings { seeds, username: None, password: None, tls: None, prefix: "ns/chat".into() }
+}
+
+/// The bus on these servers; `gateway` tells the gateways of the ChatRoom apart.
+pub async fn open(settings: RedisSettings, history: History, gateway: &str) -> Result<RedisBus, StartError> {
+    RedisBus::open(Servers::connect(settings).await?, history, gateway.into()).await
 }
 
 /// The bus of a gateway with these [`settings`].
 pub async fn connect(seeds: Vec<String>, gateway: &str) -> Result<Arc<dyn Bus>> {
-    Ok(Arc::new(Redis::connect(settings(seeds, gateway)).await?))
+    Ok(Arc::new(open(settings(seeds), HISTORY, gateway).await?))
+}
+
+/// The directory of a gateway with these [`settings`].
+pub async fn directory(seeds: Vec<String>) -> Result<Arc<dyn Directory>> {
+    Ok(Arc::new(RedisDirectory::new(Servers::connect(settings(seeds)).await?)))
 }

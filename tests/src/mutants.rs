@@ -54,8 +54,8 @@ const MISTAKES: [Mistake; 10] = [
     Mistake {
         name: "acknowledge without WAIT",
         file: "bus/redis/append.rs",
-        find: "let one_copy = self.replication.unreplicated(&server);",
-        becomes: "let one_copy = MUTANT || self.replication.unreplicated(&server);",
+        find: "let one_copy = self.servers.replication.unreplicated(&server);",
+        becomes: "let one_copy = MUTANT || self.servers.replication.unreplicated(&server);",
     },
     Mistake {
         name: "WAIT on another connection",
@@ -86,16 +86,16 @@ const MISTAKES: [Mistake; 10] = [
     },
     Mistake {
         name: "read from the primary",
-        file: "bus/redis/tail.rs",
-        find: "let alone = self.replication.unreplicated(&primary.server);",
-        becomes: "let alone = MUTANT || self.replication.unreplicated(&primary.server);",
+        file: "bus/redis/stream_reader.rs",
+        find: "let alone = self.servers.replication.unreplicated(&primary.server);",
+        becomes: "let alone = MUTANT || self.servers.replication.unreplicated(&primary.server);",
     },
     Mistake {
-        name: "adopt without a new generation",
-        file: "bus/redis/script.rs",
+        name: "adopt without a new epoch",
+        file: "bus/redis/scripts.rs",
         find: ".arg(ADOPT)",
-        becomes: ".arg(if MUTANT { ADOPT.replace(\"local generation = \",
-            \"local generation = tonumber(meta[4] or '1') or \") } else { ADOPT.to_owned() })",
+        becomes: ".arg(if MUTANT { ADOPT.replace(\"local epoch = \",
+            \"local epoch = tonumber(meta[4] or '1') or \") } else { ADOPT.to_owned() })",
     },
 ];
 

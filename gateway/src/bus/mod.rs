@@ -4,23 +4,16 @@
 //! Two implementations with the same semantics: [`memory`] for one gateway, [`redis`] for a fleet.
 //! Called by the hub in `fanout` alone.
 
-mod clock;
-pub mod directory;
 pub mod memory;
 pub mod redis;
 mod signals;
 
-use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use directory::Directory;
+use futures::future::BoxFuture;
 
-use crate::rooms::{Entry, Epoch, Post, RoomName, Signal, log::Window};
-
-/// Number of partitions; written in the data, a mismatch refuses to start.
-pub const PARTITIONS: u16 = 64;
-
-/// How long the key of a post is remembered, at least.
-pub const DEDUPE: Duration = Duration::from_secs(600);
+pub use crate::deadlines::DEDUPE;
+use crate::rooms::{Entry, Epoch, Partition, Post, RoomName, Signal, Unavailable, log::Window};
 
 /// Longest wait of [`Bus::tail`] for something new.
 pub const TAIL_WAIT: Duration = Duration::from_secs(1);
@@ -32,11 +25,11 @@ pub const LOG_BYTES: usize = 8 << 20;
 pub const HISTORY_BYTES: usize = 16 << 20;
 
 /// How much of a room is given back after its data was lost: one script call of some milliseconds.
-pub const SEEDED: Window = Window { entries: 2048, bytes: 2 << 20 };
+pub const RESTORE_WINDOW: Window = Window { entries: 2048, bytes: 2 << 20 };
 
 /// Seqs that are left out behind what is given back: others may have been shown more than who gives it back holds, and
 /// nobody's seqs should step back. A shard takes some tenths of a second for as many entries.
-pub const SEED_SKIP: u64 = 1 << 16;
+pub const RESTORE_SKIP: u64 = 1 << 16;
 
 /// Most posts in one group: 64 partitions of them at 10 KiB are what a gateway may have on its way.
 pub const GROUP_POSTS: usize = 512;
@@ -50,41 +43,10 @@ pub struct History {
     pub age: Duration,
 }
 
-/// One of [`PARTITIONS`] streams that carry the entries of many rooms.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Partition(u16);
-
-impl Partition {
-    /// The partition that carries `room`.
-    pub fn of(room: &RoomName) -> Self {
-        // FNV-1a: stable across releases and machines, because every gateway must agree on it.
-        let hash = room
-            .as_str()
-            .bytes()
-            .fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0000_0100_0000_01b3));
-        Self(((hash ^ (hash >> 32)) % u64::from(PARTITIONS)) as u16)
-    }
-
-    /// One of all, evenly by `n`.
-    pub fn nth(n: u32) -> Self {
-        Self((n % u32::from(PARTITIONS)) as u16)
-    }
-
-    /// All partitions.
-    pub fn all() -> impl Iterator<Item = Self> {
-        (0..PARTITIONS).map(Self)
-    }
-
-    /// 0 to [`PARTITIONS`] - 1.
-    pub fn index(self) -> usize {
-        usize::from(self.0)
-    }
-}
-
 /// A place in a partition's stream: everything up to and with it has been read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Offset {
-    pub generation: u64,
+    pub epoch: u64,
     pub offset: u64,
 }
 
@@ -99,7 +61,7 @@ pub struct Routed {
 #[derive(Clone, Debug)]
 pub enum Record {
     Entry(Routed),
-    /// A new generation opened here; what follows is of `epoch`.
+    /// A new epoch opened here; what follows is of `epoch`.
     Boundary {
         epoch: Epoch,
         /// The reader was shown entries that the new branch does not hold: rooms learn where they stand by comparing
@@ -145,30 +107,25 @@ pub enum AppendError {
     #[error("only one copy of the room exists")]
     NotDurable,
     /// The partition's data is gone and began anew, which whoever holds rooms of it did not know: nothing was written.
-    /// After [`Bus::seed`] the same posts may be sent again.
+    /// After [`Bus::restore`] the same posts may be sent again.
     #[error("the data of the partition was lost")]
     Lost,
     /// The outcome is unknown or nothing was written; the same posts may be sent again.
-    #[error("the bus is away: {0}")]
-    Away(String),
+    #[error("the bus is unavailable: {0}")]
+    Unavailable(String),
 }
-
-/// Why a read failed; always worth trying again.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the bus is away: {0}")]
-pub struct Away(pub String);
 
 /// What a gateway holds of a room whose data is gone.
 #[derive(Clone, Debug)]
-pub struct Seed {
+pub struct HeldRoom {
     pub room: RoomName,
     /// The newest seq that it knows of; above 0.
     pub head: u64,
-    /// The newest entries up to `head`, ascending and contiguous, at most [`SEEDED`]; none when it holds none.
+    /// The newest entries up to `head`, ascending and contiguous, at most [`RESTORE_WINDOW`]; none when it holds none.
     pub entries: Vec<Arc<Entry>>,
 }
 
-/// A page of a room's history, ascending; contiguous, except where data was lost and given back ([`Bus::seed`]).
+/// A page of a room's history, ascending; contiguous, except where data was lost and given back ([`Bus::restore`]).
 #[derive(Clone, Debug)]
 pub struct Page {
     pub head: Head,
@@ -183,16 +140,16 @@ pub enum Health {
     Replicated,
     Unreplicated,
     Memory,
-    Away,
+    Unavailable,
 }
 
 /// A future of the bus.
-pub type Task<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+pub type Task<'a, T> = BoxFuture<'a, T>;
 
 /// What the fan-out needs of a bus. One call a group or a read, never one a connection, so boxing costs nothing.
 pub trait Bus: Send + Sync + 'static {
     /// Appends a group of posts of one partition, in order, and answers each one in the same order once two copies
-    /// hold it. The caller keeps one group in flight a partition and, on [`AppendError::Away`] for the group, sends
+    /// hold it. The caller keeps one group in flight a partition and, on [`AppendError::Unavailable`] for the group, sends
     /// the same group again: dedupe makes that safe. The outer error concerns every post.
     fn append<'a>(
         &'a self,
@@ -201,22 +158,27 @@ pub trait Bus: Send + Sync + 'static {
     ) -> Task<'a, Result<Vec<Result<Appended, AppendError>>, AppendError>>;
 
     /// Gives back what was lost with a partition's data. A room that is not known gets the entries with their seqs and
-    /// epochs, the keys of those of the last ten minutes, and a head [`SEED_SKIP`] above what is held; a room that is
+    /// epochs, the keys of those of the last ten minutes, and a head [`RESTORE_SKIP`] above what is held; a room that is
     /// known stays as it is, so the first of several gateways decides. Two copies hold it when this answers with the
     /// epoch of the partition. On an error it may have been done in part, and may be done again.
-    fn seed<'a>(&'a self, partition: Partition, seeds: &'a [Seed]) -> Task<'a, Result<Epoch, Away>>;
+    fn restore<'a>(&'a self, partition: Partition, rooms: &'a [HeldRoom]) -> Task<'a, Result<Epoch, Unavailable>>;
 
     /// The end of a partition's stream, as the server that [`Bus::tail`] reads knows it.
-    fn end(&self, partition: Partition) -> Task<'_, Result<Offset, Away>>;
+    fn end(&self, partition: Partition) -> Task<'_, Result<Offset, Unavailable>>;
 
     /// Waits up to a second for what comes after `from`, at most `limit` records. Cancel-safe.
-    fn tail(&self, partition: Partition, from: Offset, limit: u32) -> Task<'_, Result<Batch, Away>>;
+    fn tail(&self, partition: Partition, from: Offset, limit: u32) -> Task<'_, Result<Batch, Unavailable>>;
 
     /// Where a room stands; two copies hold everything up to it.
-    fn head<'a>(&'a self, room: &'a RoomName) -> Task<'a, Result<Head, Away>>;
+    fn head<'a>(&'a self, room: &'a RoomName) -> Task<'a, Result<Head, Unavailable>>;
 
     /// The newest `limit` entries of a room below `before` (exclusive; None: the newest).
-    fn history<'a>(&'a self, room: &'a RoomName, before: Option<u64>, limit: u32) -> Task<'a, Result<Page, Away>>;
+    fn history<'a>(
+        &'a self,
+        room: &'a RoomName,
+        before: Option<u64>,
+        limit: u32,
+    ) -> Task<'a, Result<Page, Unavailable>>;
 
     /// Tells every gateway with members in the room, this one included. May be dropped when the bus is away.
     fn signal<'a>(&'a self, room: &'a RoomName, signal: &'a Signal) -> Task<'a, ()>;
@@ -225,17 +187,14 @@ pub trait Bus: Send + Sync + 'static {
     fn signals(&self) -> Task<'_, Vec<(RoomName, Signal)>>;
 
     /// Starts (true) or stops (false) hearing a partition's signals. Meanwhile the caller may hold rooms of it: when
-    /// their data is lost, posts wait for [`Bus::seed`].
+    /// their data is lost, posts wait for [`Bus::restore`].
     fn watch(&self, partition: Partition, on: bool) -> Task<'_, ()>;
 
     /// Sets this gateway's member counts (0 removes); kept under a lease that the bus renews by itself.
-    fn count<'a>(&'a self, partition: Partition, counts: &'a [(RoomName, u32)]) -> Task<'a, Result<(), Away>>;
+    fn count<'a>(&'a self, partition: Partition, counts: &'a [(RoomName, u32)]) -> Task<'a, Result<(), Unavailable>>;
 
     /// Members of a room over all gateways whose lease lives.
-    fn members<'a>(&'a self, room: &'a RoomName) -> Task<'a, Result<u64, Away>>;
-
-    /// What is known about people, beside the rooms.
-    fn directory(&self) -> &dyn Directory;
+    fn members<'a>(&'a self, room: &'a RoomName) -> Task<'a, Result<u64, Unavailable>>;
 
     /// How the bus is doing now, from what its calls have seen.
     fn health(&self) -> Health;

@@ -8,12 +8,12 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use crate::{
-    bus::{Partition, directory::Query},
+    directory::Query,
     fanout::{
         encoding::{Chunk, EncodingId},
         session::{Answer, Ask, Join, PostError, Posted, Presence},
     },
-    rooms::{Epoch, Post, ProtocolId, RoomName, Signal},
+    rooms::{Epoch, Partition, Post, ProtocolId, RoomName, Signal},
 };
 
 /// A reactor thread.

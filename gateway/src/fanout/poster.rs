@@ -8,8 +8,8 @@ use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
 use crate::{
-    bus::{AppendError, Appended, Bus, Partition},
-    rooms::{Author, Content, Origin, Post, ProtocolId, RoomName},
+    bus::{AppendError, Appended, Bus},
+    rooms::{Author, Content, Origin, Partition, Post, ProtocolId, RoomName},
 };
 
 /// How long a post is tried for: shorter than the time after which HTTP clients commonly give up.
@@ -43,8 +43,10 @@ impl Poster {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let appended = self.bus.append(partition, std::slice::from_ref(&post)).await;
-            match appended.and_then(|mut fates| fates.pop().unwrap_or(Err(AppendError::Away("no answer".to_owned())))) {
-                Err(AppendError::Away(_) | AppendError::Lost) if Instant::now() < deadline => sleep(PAUSE).await,
+            match appended
+                .and_then(|mut fates| fates.pop().unwrap_or(Err(AppendError::Unavailable("no answer".to_owned()))))
+            {
+                Err(AppendError::Unavailable(_) | AppendError::Lost) if Instant::now() < deadline => sleep(PAUSE).await,
                 fate => return fate,
             }
         }

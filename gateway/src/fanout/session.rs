@@ -8,10 +8,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::{
-    bus::{
-        AppendError,
-        directory::{Query, Reply},
-    },
+    bus::AppendError,
+    directory::{Query, Reply},
     fanout::encoding::EncodingId,
     rooms::{Author, Content, Entry, Epoch, Origin, Position, RoomName, Signal},
 };

@@ -154,7 +154,7 @@ impl Admin {
                 Health::Replicated => BusStatus::Replicated,
                 Health::Unreplicated => BusStatus::Unreplicated,
                 Health::Memory => BusStatus::Memory,
-                Health::Away => BusStatus::Away,
+                Health::Unavailable => BusStatus::Away,
             },
         }
     }

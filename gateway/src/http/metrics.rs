@@ -76,7 +76,7 @@ impl Collector for Sources {
         page.gauges("connections", "Open client connections", connections)?;
         page.gauge("rooms", "Rooms with members here", self.hub.rooms() as f64)?;
         let health = self.bus.health();
-        page.gauge("bus_up", "1 while the bus answers", f64::from(health != Health::Away))?;
+        page.gauge("bus_up", "1 while the bus answers", f64::from(health != Health::Unavailable))?;
         let copies = matches!(health, Health::Replicated);
         page.gauge("bus_replicated", "1 while two copies hold what is acknowledged", f64::from(copies))?;
         let pause = totals.flush_pause_micros as f64 / 1e6;

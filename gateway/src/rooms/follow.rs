@@ -82,7 +82,7 @@ impl Log {
         self.confirm(epoch);
     }
 
-    /// When generations passed unseen and the history no longer reaches back to where branches parted, all that is held
+    /// When epochs passed unseen and the history no longer reaches back to where branches parted, all that is held
     /// may be lost: it is given up, because claiming too much of a gap is honest and claiming too little is not.
     fn doubt(&mut self, reading: &Reading) -> Option<Span> {
         let (head, first) = (self.head(), self.first());

@@ -28,12 +28,12 @@ pub struct Span {
 pub enum Append {
     /// It is the new head.
     Appended,
-    /// It is the new head and the first of its generation. `lost`: entries that were held before and are not part of
+    /// It is the new head and the first of its epoch. `lost`: entries that were held before and are not part of
     /// the new branch.
     NewEpoch { lost: Option<Span> },
     /// It was held already.
     Duplicate,
-    /// It is of an older generation than the log and above its head: lost, or the log was read in between.
+    /// It is of an older epoch than the log and above its head: lost, or the log was read in between.
     /// The history knows.
     Stale,
     /// Entries before it are missing; it was not taken.
@@ -47,7 +47,7 @@ pub struct Log {
     /// Contiguous; the last one is the head.
     entries: VecDeque<Arc<Entry>>,
     bytes: usize,
-    /// The newest seq, and the highest generation in which the log is known to be valid.
+    /// The newest seq, and the highest epoch in which the log is known to be valid.
     head: Position,
     /// Nothing older than the first entry exists anywhere.
     complete: bool,
@@ -59,7 +59,7 @@ impl Log {
         Self { window, entries: VecDeque::new(), bytes: 0, head, complete: head.seq == 0 }
     }
 
-    /// The newest entry's seq, and the generation in which it is known to be valid.
+    /// The newest entry's seq, and the epoch in which it is known to be valid.
     pub fn head(&self) -> Position {
         self.head
     }
@@ -178,7 +178,7 @@ impl Log {
         Some(lost)
     }
 
-    /// Learns that everything held is valid in the generation of `epoch` too.
+    /// Learns that everything held is valid in the epoch of `epoch` too.
     pub fn confirm(&mut self, epoch: Epoch) {
         self.head.epoch = self.head.epoch.max(epoch);
     }

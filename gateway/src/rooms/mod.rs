@@ -6,6 +6,7 @@ pub mod follow;
 pub mod log;
 pub mod membership;
 pub mod pace;
+mod partition;
 mod protocol;
 pub mod resume;
 
@@ -15,6 +16,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+pub use self::partition::{PARTITIONS, Partition, Unavailable};
 pub use self::protocol::{PerProtocol, ProtocolId};
 
 /// Name of a room: 1 to 128 bytes of UTF-8 without control characters. Cheap to clone.

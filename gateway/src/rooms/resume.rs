@@ -1,7 +1,7 @@
 //! What a reader that comes back with a position is owed.
 //!
-//! A position (epoch, seq) names an entry of one branch. It resumes when the entry at that seq is of that generation or
-//! an older one, because branches part only at a generation's start. Pure; called by the hub at a join.
+//! A position (epoch, seq) names an entry of one branch. It resumes when the entry at that seq is of that epoch or
+//! an older one, because branches part only at an epoch's start. Pure; called by the hub at a join.
 
 use super::{
     Epoch, Position,
@@ -17,7 +17,7 @@ pub enum Resume {
     Partial { gap: Span, after: u64 },
     /// The position is on no branch that is known: nothing can be said to follow it.
     UnknownBranch,
-    /// The position is further than the log, or of a later generation: the log may be late.
+    /// The position is further than the log, or of a later epoch: the log may be late.
     Ahead,
 }
 
@@ -52,7 +52,7 @@ impl Log {
         position.seq == 0 || self.newest_possible(position.seq) <= position.epoch
     }
 
-    /// The generation of the entry at `seq`; an upper bound of it when the entry is not held.
+    /// The epoch of the entry at `seq`; an upper bound of it when the entry is not held.
     fn newest_possible(&self, seq: u64) -> Epoch {
         let held = self.get(seq.max(self.first()));
         held.map_or(self.head().epoch, |entry| entry.epoch)

@@ -1,4 +1,4 @@
-//! From `spec.redis` and `--redis` to the bus: memory or Redis, and how to keep trying until Redis is there.
+//! From `spec.redis` and `--redis` to the bus and the directory: memory or Redis, and how to keep trying until Redis is there.
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,21 +9,34 @@ use parlor_crds::{
 };
 
 use crate::{
-    bus::{
-        Bus, History,
-        memory::Memory,
-        redis::{self, Redis, StartError, Tls},
-    },
+    bus::{Bus, History, memory::MemoryBus, redis::RedisBus},
+    directory::{Directory, memory::MemoryDirectory, redis::RedisDirectory},
+    redis::{RedisSettings, Servers, StartError, Tls},
     run::{RunError, place::Place, secrets::Secrets},
 };
 
 /// Pause between two attempts to reach Redis at the start.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
 
-/// Which bus the gateway runs on.
+/// What keeps the ChatRoom's messages and what is known of its people.
+pub(super) struct Stores {
+    pub(super) bus: Arc<dyn Bus>,
+    pub(super) directory: Arc<dyn Directory>,
+}
+
+/// Where the gateway keeps both.
 pub(super) enum Choice {
     Memory(History),
-    Redis(Box<redis::Settings>),
+    Redis(Box<RedisChoice>),
+}
+
+/// A Redis, and what the bus on it is told.
+#[derive(Clone)]
+pub(super) struct RedisChoice {
+    redis: RedisSettings,
+    history: History,
+    /// Names this incarnation of the gateway in the counts of members; unique in the ChatRoom.
+    gateway: String,
 }
 
 /// Decides from the manifest and the command line; `incarnation` names this run of the gateway.
@@ -53,15 +66,15 @@ pub(super) fn choose(
         Some(external) if seeds.is_empty() => external.seeds.clone(),
         _ => seeds,
     };
-    Ok(Choice::Redis(Box::new(redis::Settings {
+    let redis = RedisSettings {
         seeds,
         username: None,
         password: password(external, secrets)?,
         tls: external.map(|external| tls(external, secrets)).transpose()?.flatten(),
         prefix: prefix(room, external),
-        history,
-        gateway: format!("{}-{incarnation:016x}", place.name()),
-    })))
+    };
+    let gateway = format!("{}-{incarnation:016x}", place.name());
+    Ok(Choice::Redis(Box::new(RedisChoice { redis, history, gateway })))
 }
 
 fn password(external: Option<&ExternalRedis>, secrets: &Secrets) -> Result<Option<String>, RunError> {
@@ -93,19 +106,23 @@ fn prefix(room: &ChatRoom, external: Option<&ExternalRedis>) -> String {
 }
 
 impl Choice {
-    /// Opens the bus. Waits for a Redis that cannot be reached; fails on one that will never do.
-    pub(super) async fn open(self) -> Result<Arc<dyn Bus>, RunError> {
+    /// Opens both. Waits for a Redis that cannot be reached; fails on one that will never do.
+    pub(super) async fn open(self) -> Result<Stores, RunError> {
         let settings = match self {
-            Self::Memory(history) => return Ok(Arc::new(Memory::new(history))),
+            Self::Memory(history) => {
+                let bus = MemoryBus::new(history);
+                let directory = Arc::new(MemoryDirectory::new(bus.clock()));
+                return Ok(Stores { bus: Arc::new(bus), directory });
+            }
             Self::Redis(settings) => *settings,
         };
         let mut told = None;
         loop {
-            match Redis::connect(settings.clone()).await {
-                Ok(redis) => return Ok(Arc::new(redis)),
-                Err(StartError::Away(why)) => {
+            match settings.clone().open().await {
+                Ok(stores) => return Ok(stores),
+                Err(StartError::Unavailable(why)) => {
                     if told.as_ref() != Some(&why) {
-                        tracing::warn!("waiting for Redis at {}: {why}", settings.seeds.join(","));
+                        tracing::warn!("waiting for Redis at {}: {why}", settings.redis.seeds.join(","));
                         told = Some(why);
                     }
                     tokio::time::sleep(TRY_AGAIN).await;
@@ -113,5 +130,14 @@ impl Choice {
                 Err(error) => return Err(error.into()),
             }
         }
+    }
+}
+
+impl RedisChoice {
+    async fn open(self) -> Result<Stores, StartError> {
+        let servers = Servers::connect(self.redis).await?;
+        let directory = Arc::new(RedisDirectory::new(Arc::clone(&servers)));
+        let bus = Arc::new(RedisBus::open(servers, self.history, self.gateway).await?);
+        Ok(Stores { bus, directory })
     }
 }

@@ -5,7 +5,7 @@ use std::{io, net::SocketAddr, path::PathBuf};
 use parlor_crds::ManifestError;
 
 use crate::{
-    bus::redis, fanout::reactor, probe::ProbeError, protocols::onlyone::TokenKeyError, rooms::RoomNameError,
+    fanout::reactor, probe::ProbeError, protocols::onlyone::TokenKeyError, redis, rooms::RoomNameError,
     run::secrets::SecretError,
 };
 

@@ -24,11 +24,12 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing_subscriber::EnvFilter;
 
+use self::{bus::Stores, listeners::Listeners, place::Place, secrets::Secrets};
 pub use self::{error::RunError, secrets::SecretError};
-use self::{listeners::Listeners, place::Place, secrets::Secrets};
 use crate::{
     args::{Args, Command, Serve},
-    bus::{Bus, Health, directory::keeper},
+    bus::{Bus, Health},
+    directory::{Directory, keeper},
     fanout::{
         hub::{self, Hub},
         reactor::{self, Reactors},
@@ -135,6 +136,7 @@ struct Running {
     reactors: Arc<Reactors>,
     hub: Hub,
     bus: Arc<dyn Bus>,
+    directory: Arc<dyn Directory>,
     drain: Drain,
     stop: CancellationToken,
     /// Every task is owned here: one that ends before the stop ends the process.
@@ -152,17 +154,17 @@ impl Gateway {
         let admin = site::Admin::new(admin::starting());
         let listener = listeners::bind("admin", "http", listeners.admin)?;
         tasks.spawn(acceptor.clone().serve(listener, Arc::new(admin.clone())));
-        let bus = tokio::select! {
-            bus = choice.open() => bus?,
+        let stores = tokio::select! {
+            stores = choice.open() => stores?,
             () = signals.any() => return Ok(()),
         };
-        let running = self.start(bus, listeners, &admin, acceptor, tasks, stop).await?;
+        let running = self.start(stores, listeners, &admin, acceptor, tasks, stop).await?;
         running.until_ended(|| self.manifest.drain(), signals).await
     }
 
     async fn start(
         &self,
-        bus: Arc<dyn Bus>,
+        stores: Stores,
         listeners: Listeners,
         admin: &site::Admin,
         acceptor: Acceptor,
@@ -171,10 +173,12 @@ impl Gateway {
     ) -> Result<Running, RunError> {
         let settings = self.reactor_settings();
         let vitals = Arc::new(Vitals::new(settings.threads));
-        let protocols = served::protocols(&self.manifest.room, &self.secrets, &vitals, &bus)?;
+        let protocols = served::protocols(&self.manifest.room, &self.secrets, &vitals, &stores)?;
+        let Stores { bus, directory } = stores;
         let prepared = Reactors::prepare(settings)?;
         let encodings = protocols.iter().flat_map(|protocol| protocol.served.protocol.encodings()).collect();
-        let hub = Hub::start(Arc::clone(&bus), prepared.senders(), encodings, self.hub_settings());
+        let hub =
+            Hub::start(Arc::clone(&bus), Arc::clone(&directory), prepared.senders(), encodings, self.hub_settings());
         let queue = hub.clone();
         let reactors = Arc::new(prepared.start(move |message| queue.try_send(message))?);
 
@@ -216,11 +220,11 @@ impl Gateway {
         for (site, listener) in listeners.open(&self.place, page, &upgrades, own_ports).await? {
             tasks.spawn(acceptor.clone().serve(listener, Arc::new(site)));
         }
-        tasks.spawn(keeper::keep(Arc::clone(&bus), Arc::new(ExitNotices)));
+        tasks.spawn(keeper::keep(Arc::clone(&directory), ExitNotices::new(Arc::clone(&bus))));
         tasks.spawn(drain.clone().drive());
         tasks.spawn(become_ready(Arc::clone(&bus), ready));
         tasks.spawn(sample(vitals, Arc::clone(&reactors)));
-        Ok(Running { reactors, hub, bus, drain, stop, tasks })
+        Ok(Running { reactors, hub, bus, directory, drain, stop, tasks })
     }
 
     fn reactor_settings(&self) -> reactor::Settings {
@@ -298,13 +302,14 @@ impl Running {
     }
 
     async fn close(self) {
-        let Self { reactors, hub, bus, drain: _, stop, tasks: _ } = self;
+        let Self { reactors, hub, bus, directory, drain: _, stop, tasks: _ } = self;
         stop.cancel();
         // Joins threads: off the runtime's workers, which the hub still needs.
         if tokio::task::spawn_blocking(move || reactors.shutdown()).await.is_err() {
             tracing::error!("closing the reactors failed");
         }
         hub.stop(CLOSING).await;
+        directory.close(CLOSING).await;
         bus.close(CLOSING).await;
     }
 }
@@ -313,7 +318,7 @@ impl Running {
 async fn become_ready(bus: Arc<dyn Bus>, ready: Ready) {
     /// How soon a gateway notices that its Redis is there.
     const LOOK_AGAIN: Duration = Duration::from_millis(200);
-    while bus.health() == Health::Away {
+    while bus.health() == Health::Unavailable {
         tokio::time::sleep(LOOK_AGAIN).await;
     }
     ready.set();

@@ -10,7 +10,7 @@ use parlor_crds::{
 };
 
 use crate::{
-    bus::{Bus, Health},
+    bus::Health,
     fanout::{poster::Poster, session::Policy},
     http::{
         refusals::Refusals,
@@ -24,7 +24,7 @@ use crate::{
         relay,
     },
     rooms::RoomName,
-    run::{RunError, secrets::Secrets},
+    run::{RunError, bus::Stores, secrets::Secrets},
 };
 
 /// The room that the page opens where the ChatRoom names none.
@@ -41,10 +41,10 @@ pub(super) fn protocols(
     room: &ChatRoom,
     secrets: &Secrets,
     vitals: &Arc<Vitals>,
-    bus: &Arc<dyn Bus>,
+    stores: &Stores,
 ) -> Result<Vec<Configured>, RunError> {
     let spec = room.spec.served();
-    let protocols = build(room, &spec, secrets, vitals, bus)?;
+    let protocols = build(room, &spec, secrets, vitals, stores)?;
     let endpoints = spec.endpoints();
     #[cfg(feature = "echo")]
     let endpoints = [endpoints, vec![echo_endpoint()]].concat();
@@ -93,13 +93,13 @@ fn build(
     spec: &Protocols,
     secrets: &Secrets,
     vitals: &Arc<Vitals>,
-    bus: &Arc<dyn Bus>,
+    stores: &Stores,
 ) -> Result<Vec<Arc<dyn Protocol>>, RunError> {
     let Protocols { native, onlyone, relay, r#match, multiperson } = spec;
     let mut settings = protocols::Settings::default();
     if let Some(native) = native {
         let key = secrets.generated(contract::SIGNING_KEY)?;
-        if key.is_none() && bus.health() != Health::Memory {
+        if key.is_none() && stores.bus.health() != Health::Memory {
             tracing::warn!(
                 "no {} under --secrets: this gateway signs identities with a key of its own, which others refuse",
                 contract::SIGNING_KEY
@@ -131,7 +131,7 @@ fn build(
             require_membership: relay.require_membership,
             rooms: allowed(&relay.rooms),
             message_bytes: relay.message_bytes.unwrap_or(room.spec.limits.message_bytes) as usize,
-            poster: Poster::new(Arc::clone(bus)),
+            poster: Poster::new(Arc::clone(&stores.bus)),
         });
     }
     if let Some(r#match) = r#match {
@@ -143,7 +143,12 @@ fn build(
     if let Some(multiperson) = multiperson {
         const FIELD: &str = "spec.protocols.multiperson.room";
         let room = RoomName::new(&multiperson.room).map_err(|source| RunError::Room { field: FIELD, source })?;
-        settings.multiperson = Some(multiperson::Settings { room, welcome: multiperson.welcome, bus: Arc::clone(bus) });
+        settings.multiperson = Some(multiperson::Settings {
+            room,
+            welcome: multiperson.welcome,
+            directory: Arc::clone(&stores.directory),
+            bus: Arc::clone(&stores.bus),
+        });
     }
     #[cfg(feature = "echo")]
     {

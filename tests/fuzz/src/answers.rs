@@ -6,15 +6,23 @@ use fred::types::Value;
 use parlor_gateway::{
     bus::{
         Appended,
-        directory::{pairs, people, social},
         redis::{
-            Fault, Server, pair, person, replication,
-            script::{self, Adopted, Answer},
-            signals, slot, social as contacts,
-            topology::{Member, Topology},
+            scripts::{self, Adopted, Answer},
+            signals,
+        },
+    },
+    directory::{
+        pairs::{self, redis as pair},
+        people::{
+            self, redis as person,
+            social::{self, redis as contacts},
         },
     },
     fanout::session::Presence,
+    redis::{
+        Fault, Server, replication, slot,
+        topology::{Member, Topology},
+    },
     rooms::{Author, Signal},
 };
 use parlor_operator::redis::nodes::View;
@@ -38,12 +46,12 @@ pub(crate) fn script(data: &[u8]) {
     match kind {
         b"append" => append(Value::Array(values)),
         b"adopt" => {
-            let Ok(Adopted { generation, born }) = known(script::adopted(Value::Array(values))) else { return };
-            let again = [generation, 0, born].map(|number| Value::from(number.to_string()));
-            let again = script::adopted(Value::Array([vec!["OK".into()], again.into()].concat()));
-            assert_eq!(again.ok(), Some(Adopted { generation, born }));
+            let Ok(Adopted { epoch, born }) = known(scripts::adopted(Value::Array(values))) else { return };
+            let again = [epoch, 0, born].map(|number| Value::from(number.to_string()));
+            let again = scripts::adopted(Value::Array([vec!["OK".into()], again.into()].concat()));
+            assert_eq!(again.ok(), Some(Adopted { epoch, born }));
         }
-        b"seed" => drop(known(script::seeded(Value::Array(values)))),
+        b"seed" => drop(known(scripts::restored(Value::Array(values)))),
         b"exits" => {
             for exit in values.iter().filter_map(pair::exit) {
                 let pairs::Exit { session, account, partner } = exit;
@@ -68,7 +76,7 @@ pub(crate) fn script(data: &[u8]) {
 fn append(values: Value) {
     /// Tells a group's own keys from older ones.
     const MARK: u32 = 6;
-    let Ok(Answer::Written(written)) = known(script::answer(values, MARK)) else { return };
+    let Ok(Answer::Written(written)) = known(scripts::answer(values, MARK)) else { return };
     for Appended { seq, time, .. } in written.iter().flatten() {
         assert!((1..LARGE).contains(seq) && *time < LARGE / 1000, "{seq} at {time}");
     }
@@ -80,7 +88,7 @@ fn append(values: Value) {
         None => Value::Integer(-1),
     };
     let again = vec!["OK".into(), "9".into(), "1000".into(), Value::Array(written.iter().map(one).collect())];
-    assert_eq!(script::answer(Value::Array(again), MARK).ok(), Some(Answer::Written(written)));
+    assert_eq!(scripts::answer(Value::Array(again), MARK).ok(), Some(Answer::Written(written)));
 }
 
 /// What a script says is read, or refused for good or for now; it never means that the connection is gone.
@@ -154,7 +162,7 @@ const TEXTS: usize = 16;
 
 /// Published texts, one a line: each is skipped or shown, and so is whoever is named in them when they are counted.
 pub(crate) fn published(data: &[u8]) {
-    let readers = settings::protocols(&settings::bus(), false);
+    let readers = settings::protocols(&settings::stores(), false);
     let (mut joined, mut left): (Vec<Author>, Vec<Author>) = Default::default();
     let texts = lines(data).take(TEXTS).map(String::from_utf8_lossy);
     let heard: Vec<_> = texts.filter_map(|text| signals::read(&text)).collect();
@@ -189,7 +197,7 @@ pub(crate) fn topology(data: &[u8]) {
             assert!(topology.primary(number).is_some_and(|primary| primary.primary), "slot {number}");
         }
     }
-    let slots = parlor_gateway::bus::Partition::all().map(slot);
+    let slots = parlor_gateway::rooms::Partition::all().map(slot);
     assert!(slots.filter_map(|slot| topology.primary(slot)).all(|primary| topology.voters().any(|one| one == primary)));
     if let Ok(view) = View::parse(&table, &info) {
         agree(&topology, &view);

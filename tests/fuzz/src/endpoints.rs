@@ -26,8 +26,8 @@ thread_local! {
 pub(crate) fn request(data: &[u8]) {
     let (head, body) = split(data, b"\n\n");
     let Some(request) = parse(head, body) else { return };
-    let bus = settings::bus();
-    let protocols = settings::protocols(&bus, false);
+    let stores = settings::stores();
+    let protocols = settings::protocols(&stores, false);
     let router = protocols.iter().fold(axum::Router::new(), |router, protocol| router.merge(protocol.routes()));
     RUNTIME.with_borrow(|runtime| {
         runtime.block_on(async {

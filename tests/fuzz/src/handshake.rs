@@ -129,7 +129,7 @@ pub(crate) fn signed_token(data: &[u8]) {
 }
 
 fn protocol(id: ProtocolId) -> std::sync::Arc<dyn Protocol> {
-    let protocols = settings::protocols(&settings::bus(), true);
+    let protocols = settings::protocols(&settings::stores(), true);
     let found = protocols.into_iter().find(|protocol| protocol.id() == id);
     found.unwrap_or_else(|| panic!("{id:?} is not served"))
 }

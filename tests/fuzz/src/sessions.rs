@@ -24,19 +24,19 @@ use std::{
 
 use futures::FutureExt;
 use parlor_gateway::{
-    bus::{AppendError, Bus, Partition},
+    bus::AppendError,
     fanout::session::{
         Answer, Ask, Context, Effect, Effects, Gap, Input, Join, Joined, NewPost, OverRate, PostError, Posted,
         Presence, Session, TimerId,
     },
     protocols::{Handshake, Protocol},
-    rooms::{Epoch, Origin, Position, Post, ProtocolId, RoomName},
+    rooms::{Epoch, Origin, Partition, Position, Post, ProtocolId, RoomName},
 };
 use tokio::time::Instant;
 
 use crate::{
     seed::{lines, unescape},
-    settings::{self, MESSAGE_BYTES},
+    settings::{self, MESSAGE_BYTES, Stores},
     speech::{self, Said},
     stored,
 };
@@ -72,7 +72,7 @@ pub(crate) fn script(protocol: ProtocolId, data: &[u8]) {
 }
 
 struct World {
-    bus: Arc<dyn Bus>,
+    stores: Stores,
     protocol: Arc<dyn Protocol>,
     readers: Vec<Arc<dyn Protocol>>,
     peers: Vec<Peer>,
@@ -101,12 +101,12 @@ enum Pending {
 
 impl World {
     fn new(id: ProtocolId) -> Self {
-        let bus = settings::bus();
-        let readers = settings::protocols(&bus, false);
+        let stores = settings::stores();
+        let readers = settings::protocols(&stores, false);
         let Some(protocol) = readers.iter().find(|protocol| protocol.id() == id).cloned() else {
             panic!("{id:?} is not served")
         };
-        Self { bus, protocol, readers, peers: Vec::new(), current: 0, now: 0, away: false, held: false }.connected()
+        Self { stores, protocol, readers, peers: Vec::new(), current: 0, now: 0, away: false, held: false }.connected()
     }
 
     fn connected(mut self) -> Self {
@@ -191,7 +191,7 @@ impl World {
                 let someone = parlor_gateway::rooms::Author { id: "u1".into(), name: "ada".into(), extra: None };
                 let presence = Presence { members: 3, joined: vec![someone.clone()], left: vec![someone] };
                 let account = kind.get(1..).and_then(|id| std::str::from_utf8(id).ok()?.parse().ok());
-                let room = account.map_or(room, parlor_gateway::bus::directory::pairs::inbox);
+                let room = account.map_or(room, parlor_gateway::directory::pairs::inbox);
                 Input::Presence { room, presence: Arc::new(presence) }
             }
             Some(b'm') => Input::Moved { after: 1500 },
@@ -270,7 +270,7 @@ impl World {
             Pending::Join(_) if self.away => Answer::RoomLimit,
             Pending::Ask(_) if self.away => away,
             Pending::Join(Join { room, after, .. }) => {
-                let Some(Ok(head)) = self.bus.head(&room).now_or_never() else { return away };
+                let Some(Ok(head)) = self.stores.bus.head(&room).now_or_never() else { return away };
                 let head = Position { epoch: head.epoch, seq: head.seq };
                 let recovered = after.is_some_and(|after| after.epoch == head.epoch && after.seq <= head.seq);
                 let gap = after.filter(|_| !recovered).map(|after| Gap { from: after.seq.saturating_add(1), to: None });
@@ -278,14 +278,14 @@ impl World {
             }
             Pending::Ask(Ask::Members { .. }) => Answer::Members(3),
             Pending::Ask(Ask::History { room, before, limit }) => {
-                match self.bus.history(&room, before, limit).now_or_never() {
+                match self.stores.bus.history(&room, before, limit).now_or_never() {
                     Some(Ok(page)) => {
                         Answer::History { epoch: page.head.epoch, entries: page.entries, more: page.more }
                     }
                     _ => away,
                 }
             }
-            Pending::Ask(Ask::Directory(query)) => match self.bus.directory().ask(query).now_or_never() {
+            Pending::Ask(Ask::Directory(query)) => match self.stores.directory.ask(query).now_or_never() {
                 Some(Ok(reply)) => Answer::Directory(reply),
                 _ => away,
             },
@@ -294,17 +294,17 @@ impl World {
 
     fn append(&self, at: usize, post: NewPost) -> Result<Posted, PostError> {
         if self.away {
-            return Err(PostError::Append(AppendError::Away("the script says so".to_owned())));
+            return Err(PostError::Append(AppendError::Unavailable("the script says so".to_owned())));
         }
         let NewPost { tag, room, from, key, content, durable } = post;
         let origin = self.peers[at].origin;
         let key = key.unwrap_or_else(|| format!("{}-{tag}-{}", origin.connection, self.now).into());
         let post = Post { room, from, protocol: self.protocol.id(), key, content, durable, origin };
         let group = std::slice::from_ref(&post);
-        let fates = self.bus.append(Partition::of(&post.room), group).now_or_never().and_then(Result::ok);
+        let fates = self.stores.bus.append(Partition::of(&post.room), group).now_or_never().and_then(Result::ok);
         let Some(fate) = fates.and_then(|mut fates| fates.pop()) else { panic!("a bus in memory was away") };
         let appended = fate.map_err(PostError::Append)?;
-        if let Some(Ok(page)) = self.bus.history(&post.room, None, 3).now_or_never() {
+        if let Some(Ok(page)) = self.stores.bus.history(&post.room, None, 3).now_or_never() {
             stored::rendered(&self.readers, &post.room, post.protocol, &page.entries);
         }
         Ok(Posted { seq: appended.seq, epoch: appended.epoch, time: appended.time, duplicate: appended.duplicate })
@@ -335,7 +335,7 @@ impl World {
             Effect::Join(join) => peer.wait(Pending::Join(join)),
             Effect::Ask(ask) => peer.wait(Pending::Ask(ask)),
             Effect::Post(post) => peer.posts.push_back(post),
-            Effect::Tell(query) => self.bus.directory().tell(query, Instant::now()),
+            Effect::Tell(query) => self.stores.directory.tell(query, Instant::now()),
             Effect::Timer(id, after) if peer.open => {
                 assert!(after >= 50, "a timer of {after} ms");
                 peer.timers.insert(id.0, self.now + after);

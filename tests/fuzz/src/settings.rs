@@ -3,7 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use parlor_gateway::{
-    bus::{Bus, History, memory::Memory},
+    bus::{Bus, History, memory::MemoryBus},
+    directory::{Directory, memory::MemoryDirectory},
     fanout::poster::Poster,
     protocols::{
         self, Protocol, matching, multiperson, native,
@@ -20,13 +21,21 @@ pub(crate) const ROOM: &str = "onlyOne";
 /// Longest message in bytes.
 pub(crate) const MESSAGE_BYTES: usize = 10_240;
 
-/// An empty bus.
-pub(crate) fn bus() -> Arc<dyn Bus> {
-    Arc::new(Memory::new(History { messages: 1000, age: Duration::from_secs(3600) }))
+/// A bus, and the directory beside it.
+pub(crate) struct Stores {
+    pub(crate) bus: Arc<dyn Bus>,
+    pub(crate) directory: Arc<dyn Directory>,
+}
+
+/// Empty ones.
+pub(crate) fn stores() -> Stores {
+    let bus = MemoryBus::new(History { messages: 1000, age: Duration::from_secs(3600) });
+    let directory = Arc::new(MemoryDirectory::new(bus.clock()));
+    Stores { bus: Arc::new(bus), directory }
 }
 
 /// All protocols, in the order of their numbers; `checked` asks OnlyOne clients for Origin and token.
-pub(crate) fn protocols(bus: &Arc<dyn Bus>, checked: bool) -> Vec<Arc<dyn Protocol>> {
+pub(crate) fn protocols(Stores { bus, directory }: &Stores, checked: bool) -> Vec<Arc<dyn Protocol>> {
     let key: Arc<[u8]> = KEY.into();
     let room = RoomName::new(ROOM).expect("a constant that is a room name");
     protocols::registry(protocols::Settings {
@@ -47,6 +56,11 @@ pub(crate) fn protocols(bus: &Arc<dyn Bus>, checked: bool) -> Vec<Arc<dyn Protoc
             poster: Poster::new(bus.clone()),
         }),
         matching: Some(matching::Settings { key, grace: 30_000 }),
-        multiperson: Some(multiperson::Settings { room, welcome: true, bus: bus.clone() }),
+        multiperson: Some(multiperson::Settings {
+            room,
+            welcome: true,
+            directory: directory.clone(),
+            bus: bus.clone(),
+        }),
     })
 }

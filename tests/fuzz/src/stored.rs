@@ -10,7 +10,7 @@ use parlor_gateway::{
         Offset, Record,
         redis::{
             entry::{self, Place},
-            record,
+            stream_codec,
         },
     },
     fanout::{
@@ -38,7 +38,7 @@ pub(crate) fn entry(data: &[u8]) {
     let stored = entry::encode(&Post { room: room.clone(), from, protocol, key, content, durable: false, origin });
     let again = entry::decode(stored, place).unwrap_or_else(|error| panic!("{error}: what this release wrote"));
     assert_eq!(fields(&entry), fields(&again));
-    let readers = settings::protocols(&settings::bus(), false);
+    let readers = settings::protocols(&settings::stores(), false);
     let (protocol, entries) = (entry.protocol, [Arc::new(entry)]);
     rendered(&readers, &room, protocol, &entries);
     for (_, encoding) in encodings(&readers, &room, protocol) {
@@ -58,15 +58,15 @@ pub(crate) fn stream(data: &[u8]) {
     let (generation, offset) = position(lines.next().unwrap_or_default());
     let items: Vec<Value> = lines.map(item).collect();
     let count = items.len();
-    if let Ok(entries) = record::history(Value::Array(items.clone())) {
+    if let Ok(entries) = stream_codec::history(Value::Array(items.clone())) {
         assert!(entries.len() <= count);
         entries.iter().flatten().for_each(|entry| place(entry));
     }
     let answer = Value::Array(vec![Value::Array(vec!["log".into(), Value::Array(items)])]);
-    let Ok(batch) = record::batch(answer, Offset { generation, offset }) else { return };
+    let Ok(batch) = stream_codec::batch(answer, Offset { epoch: generation, offset }) else { return };
     // Before each item there may be word of a trim.
     assert!(batch.records.len() <= 2 * count, "{} records of {count} items", batch.records.len());
-    let readers = settings::protocols(&settings::bus(), false);
+    let readers = settings::protocols(&settings::stores(), false);
     for record in batch.records {
         if let Record::Entry(routed) = record {
             place(&routed.entry);

@@ -9,8 +9,8 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use futures::future::try_join_all;
 use parlor_gateway::{
-    bus::{AppendError, Appended, Batch, Head, Health, Offset, Partition, Record, SEED_SKIP, Seed, memory::Memory},
-    rooms::{Entry, Epoch, Post, RoomName, Signal},
+    bus::{AppendError, Appended, Batch, Head, Health, HeldRoom, Offset, RESTORE_SKIP, Record, memory::MemoryBus},
+    rooms::{Entry, Epoch, Partition, Post, RoomName, Signal},
 };
 use parlor_tests::{
     bus::{HISTORY, connect},
@@ -262,20 +262,20 @@ async fn members_are_counted(a: &Gateway, b: &Gateway) -> Result<()> {
 }
 
 /// What a gateway holds of a room: seqs 5 to `head`, of an older life.
-fn held(room: &RoomName, author: &str, head: u64) -> Seed {
+fn held(room: &RoomName, author: &str, head: u64) -> HeldRoom {
     let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64;
     let entry = |seq: u64| {
         let Post { from, protocol, key, content, origin, .. } = post(room, author, &format!("k{seq}"), "x");
         Arc::new(Entry { seq, epoch: Epoch(1), time, from, protocol, key, content, origin })
     };
-    Seed { room: room.clone(), head, entries: (5..=head).map(entry).collect() }
+    HeldRoom { room: room.clone(), head, entries: (5..=head).map(entry).collect() }
 }
 
 async fn a_room_that_is_not_known_takes_its_past_back_from_the_first(a: &Gateway, b: &Gateway) -> Result<()> {
     let (room, living) = (room("given back"), room("living"));
     let partition = Partition::of(&room);
     let (one, other) = ([held(&room, "one", 8)], [held(&room, "other", 9)]);
-    let (epoch, same) = tokio::try_join!(a.seed(partition, &one), b.seed(partition, &other))?;
+    let (epoch, same) = tokio::try_join!(a.restore(partition, &one), b.restore(partition, &other))?;
     ensure!(epoch == same && epoch > Epoch(1));
     let page = b.history(&room, None, 50).await?;
     let winner = if page.entries.len() == 4 { &one[0] } else { &other[0] };
@@ -283,19 +283,19 @@ async fn a_room_that_is_not_known_takes_its_past_back_from_the_first(a: &Gateway
         entries.iter().map(|e| (e.seq, e.epoch, e.time, e.from.id.to_string(), e.content.verbatim.clone())).collect()
     };
     ensure!(shown(&page.entries) == shown(&winner.entries), "{page:?}");
-    ensure!(page.head == Head { epoch, seq: winner.head + SEED_SKIP } && !page.more, "{page:?}");
+    ensure!(page.head == Head { epoch, seq: winner.head + RESTORE_SKIP } && !page.more, "{page:?}");
     ensure!(a.head(&room).await? == page.head);
     let author = winner.entries[0].from.id.to_string();
     let again = say(a, &room, &author, "k8").await?;
     ensure!((again.seq, again.epoch, again.duplicate) == (8, Epoch(1), true), "{again:?}");
     let next = say(b, &room, &author, "new").await?;
-    ensure!((next.seq, next.epoch, next.duplicate) == (winner.head + SEED_SKIP + 1, epoch, false), "{next:?}");
+    ensure!((next.seq, next.epoch, next.duplicate) == (winner.head + RESTORE_SKIP + 1, epoch, false), "{next:?}");
     let page = a.history(&room, Some(next.seq + 1), 2).await?;
     let seqs: Vec<_> = page.entries.iter().map(|entry| entry.seq).collect();
     ensure!((seqs, page.more) == (vec![winner.head, next.seq], true));
     // What is known stays as it is.
     let first = say(a, &living, "u1", "1").await?;
-    b.seed(Partition::of(&living), &[held(&living, "u1", 7)]).await?;
+    b.restore(Partition::of(&living), &[held(&living, "u1", 7)]).await?;
     ensure!(b.head(&living).await?.seq == first.seq && b.history(&living, None, 9).await?.entries.len() == 1);
     Ok(())
 }
@@ -316,7 +316,7 @@ async fn behaves_as_a_bus(a: Gateway, b: Gateway) -> Result<()> {
 
 #[tokio::test]
 async fn memory_behaves_as_a_bus() -> Result<()> {
-    let bus: Gateway = Arc::new(Memory::new(HISTORY));
+    let bus: Gateway = Arc::new(MemoryBus::new(HISTORY));
     behaves_as_a_bus(Arc::clone(&bus), bus).await
 }
 

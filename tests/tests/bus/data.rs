@@ -9,14 +9,12 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 use parlor_gateway::{
-    bus::{
-        Bus, History, Partition, Record,
-        redis::{Redis, Settings, StartError, Tls},
-    },
-    rooms::RoomName,
+    bus::{Bus, History, Record},
+    redis::{RedisSettings, StartError, Tls},
+    rooms::{Partition, RoomName},
 };
 use parlor_tests::{
-    bus::{connect, settings},
+    bus::{HISTORY, connect, open, settings},
     link::{Link, State},
     redis::{RedisNode, Reply, eventually, free_port},
 };
@@ -51,7 +49,7 @@ async fn data_of_another_number_of_partitions_is_refused() -> Result<()> {
     let keys = keys(&redis, "ns/chat*:meta")?;
     ensure!(keys.len() == 64);
     redis.call(&["HSET", &keys[9], "partitions", "32"])?;
-    let refused = Redis::connect(settings(vec![redis.address()], "b")).await;
+    let refused = open(settings(vec![redis.address()]), HISTORY, "b").await;
     let error = refused.err().context("started all the same")?.to_string();
     ensure!(error.contains("32 partitions"), "{error}");
     Ok(())
@@ -100,10 +98,10 @@ async fn a_group_whose_answer_was_lost_is_no_duplicate_of_itself() -> Result<()>
 async fn a_password_is_asked_for_and_given() -> Result<()> {
     let redis = RedisNode::start()?;
     redis.call(&["CONFIG", "SET", "requirepass", "secret"])?;
-    let given = Settings { password: Some("secret".into()), ..settings(vec![redis.address()], "a") };
-    drop(Redis::connect(given).await?);
-    let refused = Redis::connect(settings(vec![redis.address()], "a")).await;
-    ensure!(matches!(refused, Err(StartError::Away(_))), "{refused:?}");
+    let given = RedisSettings { password: Some("secret".into()), ..settings(vec![redis.address()]) };
+    drop(open(given, HISTORY, "a").await?);
+    let refused = open(settings(vec![redis.address()]), HISTORY, "a").await;
+    ensure!(matches!(refused, Err(StartError::Unavailable(_))), "{refused:?}");
     Ok(())
 }
 
@@ -122,7 +120,7 @@ fn heads_of(redis: &RedisNode, room: &RoomName) -> Result<String> {
 async fn a_long_history_goes_on_in_further_keys_and_the_oldest_are_dropped() -> Result<()> {
     let redis = RedisNode::start()?;
     let history = History { messages: 20, age: Duration::from_secs(3600) };
-    let bus = Redis::connect(Settings { history, ..settings(vec![redis.address()], "a") }).await?;
+    let bus = open(settings(vec![redis.address()]), history, "a").await?;
     let (room, big) = (room("long"), "x".repeat(1 << 20));
     for n in 0..55 {
         let group = [post(&room, "u1", &n.to_string(), &big)];
@@ -246,13 +244,13 @@ async fn tls_trusts_the_given_roots_alone() -> Result<()> {
         "tls-port",
         &port,
     ])?;
-    let settings = settings(vec![format!("127.0.0.1:{port}")], "a");
-    let trusting = Settings { tls: Some(Tls { roots: Some(certificate) }), ..settings.clone() };
-    let bus = Redis::connect(trusting).await?;
+    let settings = settings(vec![format!("127.0.0.1:{port}")]);
+    let trusting = RedisSettings { tls: Some(Tls { roots: Some(certificate) }), ..settings.clone() };
+    let bus = open(trusting, HISTORY, "a").await?;
     let room = room("secret");
     let answers = bus.append(Partition::of(&room), &[post(&room, "u1", "k", "x")]).await?;
     ensure!(matches!(answers[..], [Ok(_)]), "{answers:?}");
-    let refused = Redis::connect(Settings { tls: Some(Tls::default()), ..settings }).await;
-    ensure!(matches!(refused, Err(StartError::Away(_))), "{refused:?}");
+    let refused = open(RedisSettings { tls: Some(Tls::default()), ..settings }, HISTORY, "b").await;
+    ensure!(matches!(refused, Err(StartError::Unavailable(_))), "{refused:?}");
     Ok(())
 }

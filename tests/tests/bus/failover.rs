@@ -12,8 +12,8 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use parlor_gateway::{
-    bus::{AppendError, Appended, Health, Offset, Partition, Record, SEED_SKIP, Seed},
-    rooms::{Epoch, Post, RoomName},
+    bus::{AppendError, Appended, Health, HeldRoom, Offset, RESTORE_SKIP, Record},
+    rooms::{Epoch, Partition, Post, RoomName},
 };
 use parlor_tests::{
     bus::connect,
@@ -306,7 +306,7 @@ async fn who_holds_rooms_gives_them_back_before_it_posts_into_an_emptied_cluster
     let partition = Partition::of(&room);
     let posts: Vec<_> = (1..=3).map(|n| post(&room, "u1", &n.to_string(), "x")).collect();
     a.append(partition, &posts).await?;
-    let seeds = [Seed { room: room.clone(), head: 3, entries: b.history(&room, None, 10).await?.entries }];
+    let seeds = [HeldRoom { room: room.clone(), head: 3, entries: b.history(&room, None, 10).await?.entries }];
     for bus in [&a, &b] {
         bus.watch(partition, true).await;
     }
@@ -316,7 +316,7 @@ async fn who_holds_rooms_gives_them_back_before_it_posts_into_an_emptied_cluster
     cluster.replicated()?;
     let append = async |bus: &Gateway, key: &str| loop {
         match bus.append(partition, &[post(&room, "u1", key, "x")]).await {
-            Err(AppendError::Away(_)) => {}
+            Err(AppendError::Unavailable(_)) => {}
             answers => break answers,
         }
     };
@@ -324,7 +324,7 @@ async fn who_holds_rooms_gives_them_back_before_it_posts_into_an_emptied_cluster
         ensure!(append(bus, "4").await == Err(AppendError::Lost), "posted over what is held");
     }
     let given = async |bus: &Gateway| loop {
-        if let Ok(epoch) = bus.seed(partition, &seeds).await {
+        if let Ok(epoch) = bus.restore(partition, &seeds).await {
             break epoch;
         }
     };
@@ -333,7 +333,7 @@ async fn who_holds_rooms_gives_them_back_before_it_posts_into_an_emptied_cluster
     let again = append(&b, "3").await?.remove(0)?;
     ensure!((again.seq, again.duplicate) == (3, true), "{again:?}");
     let next = append(&a, "4").await?.remove(0)?;
-    ensure!((next.seq, next.epoch, next.duplicate) == (4 + SEED_SKIP, epoch, false), "{next:?}");
+    ensure!((next.seq, next.epoch, next.duplicate) == (4 + RESTORE_SKIP, epoch, false), "{next:?}");
     let page = b.history(&room, None, 10).await?;
     ensure!(page.entries.iter().map(|entry| entry.seq).eq([1, 2, 3, next.seq]), "{page:?}");
     Ok(())

@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use parlor_gateway::{
-    bus::{Appended, Bus, Partition},
-    rooms::{Author, Content, Origin, Post, ProtocolId, RoomName},
+    bus::{Appended, Bus},
+    rooms::{Author, Content, Origin, Partition, Post, ProtocolId, RoomName},
 };
 use serde_json::value::RawValue;
 

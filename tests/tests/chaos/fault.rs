@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use parlor_gateway::bus::{Partition, redis::slot};
+use parlor_gateway::{redis::slot, rooms::Partition};
 use parlor_tests::link::State;
 use parlor_tests::redis::eventually;
 use rand::Rng;

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use parlor_gateway::bus::SEED_SKIP;
+use parlor_gateway::bus::RESTORE_SKIP;
 use parlor_tests::audit::{self, Report};
 use parlor_tests::client::native::Native;
 use parlor_tests::redis::RedisNode;
@@ -92,7 +92,7 @@ async fn what_gateways_hold_of_a_lost_shard_comes_back_into_its_history() -> Res
     world.well().await?;
     for client in &mut clients {
         let gap = client.push("gap").await?;
-        let next = 60 + SEED_SKIP;
+        let next = 60 + RESTORE_SKIP;
         ensure!((&gap["from"], &gap["to"]) == (&json!(61), &json!(next)), "{gap}");
     }
     // Who was not told that it is kept posts again; who reads sees it once.
@@ -100,7 +100,7 @@ async fn what_gateways_hold_of_a_lost_shard_comes_back_into_its_history() -> Res
     let posted = clients[0].ask_for(again, "posted").await?;
     ensure!((&posted["seq"], &posted["duplicate"]) == (&json!(60), &json!(true)), "{posted}");
     let new = clients[1].post(&room, "key 61", "text 61").await?;
-    ensure!(new == 61 + SEED_SKIP, "seq {new}");
+    ensure!(new == 61 + RESTORE_SKIP, "seq {new}");
     let expected = (1..=60).map(|n| (n, format!("text {n}"))).chain([(new, "text 61".to_owned())]);
     let expected: Vec<_> = expected.collect();
     for client in &mut clients {

@@ -6,8 +6,8 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use parlor_gateway::bus::{Partition, redis::slot};
 use parlor_gateway::rooms::RoomName;
+use parlor_gateway::{redis::slot, rooms::Partition};
 use parlor_tests::audit::verdict::Kind;
 use parlor_tests::audit::{self, Plan, Report};
 use parlor_tests::gateway::{Gateway, Setup};
@@ -158,7 +158,7 @@ async fn broken_replication_is_caught() -> Result<()> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_missing_generation_is_caught() -> Result<()> {
     let _alone = ALONE.lock().await;
-    let mistake = "adopt without a new generation";
+    let mistake = "adopt without a new epoch";
     let (report, ..) = lose_both_copies(Some(mistake)).await?;
     caught(mistake, &report, &[Kind::Lost, Kind::Misplaced, Kind::Clash, Kind::OutOfOrder])
 }

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use parlor_crds::contract::BusStatus;
-use parlor_gateway::bus::{Partition, redis::slot};
 use parlor_gateway::rooms::RoomName;
+use parlor_gateway::{redis::slot, rooms::Partition};
 use parlor_tests::audit::Plan;
 use parlor_tests::gateway::{Gateway, Setup};
 use parlor_tests::link::Link;

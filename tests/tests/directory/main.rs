@@ -8,15 +8,15 @@ use std::{future::Future, pin::Pin, sync::Arc};
 
 use anyhow::Result;
 use parlor_gateway::{
-    bus::{Bus, memory::Memory},
+    directory::{Directory, memory::MemoryDirectory},
     rooms::Origin,
 };
 use parlor_tests::{
-    bus::{HISTORY, connect},
+    bus::directory as open,
     redis::{RedisCluster, RedisNode},
 };
 
-type Gateway = Arc<dyn Bus>;
+type Gateway = Arc<dyn Directory>;
 
 /// What two gateways of one ChatRoom see of its directory, and its name.
 type Behaviour = (&'static str, fn(Gateway, Gateway) -> Pin<Box<dyn Future<Output = Result<()>>>>);
@@ -39,18 +39,18 @@ async fn all(a: Gateway, b: Gateway) -> Result<()> {
 
 #[tokio::test]
 async fn the_memory_directory_behaves() -> Result<()> {
-    let bus: Gateway = Arc::new(Memory::new(HISTORY));
-    all(bus.clone(), bus).await
+    let directory: Gateway = Arc::new(MemoryDirectory::default());
+    all(directory.clone(), directory).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_directory_of_a_single_redis_behaves() -> Result<()> {
     let redis = RedisNode::start()?;
-    all(connect(vec![redis.address()], "a").await?, connect(vec![redis.address()], "b").await?).await
+    all(open(vec![redis.address()]).await?, open(vec![redis.address()]).await?).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_directory_of_a_cluster_behaves() -> Result<()> {
     let cluster = RedisCluster::start(3, 1)?;
-    all(connect(cluster.seeds(), "a").await?, connect(cluster.seeds(), "b").await?).await
+    all(open(cluster.seeds()).await?, open(cluster.seeds()).await?).await
 }

@@ -4,20 +4,17 @@ use std::{collections::HashMap, time::Duration};
 
 use anyhow::{Result, bail, ensure};
 use parlor_gateway::{
-    bus::{
-        Partition,
-        directory::{
-            self,
-            pairs::{Exit, Query, Reply},
-        },
-        redis::slot,
+    directory::{
+        self,
+        pairs::{Exit, Query, Reply},
     },
-    rooms::{Origin, RoomName},
+    redis::slot,
+    rooms::{Origin, Partition, RoomName},
 };
 use parlor_tests::redis::{self, RedisCluster, RedisNode};
 use tokio::time::{Instant, sleep};
 
-use crate::{Behaviour, Gateway, behaviours, connect, origin};
+use crate::{Behaviour, Gateway, behaviours, open, origin};
 
 /// A grace that no test waits out, and one that is over at once.
 const LONG: u64 = 60_000;
@@ -39,14 +36,14 @@ pub(crate) const BEHAVIOURS: [Behaviour; 11] = behaviours![
 ];
 
 async fn ask(gateway: &Gateway, query: Query) -> Result<Reply> {
-    match gateway.directory().ask(directory::Query::Pairs(query)).await? {
+    match gateway.ask(directory::Query::Pairs(query)).await? {
         directory::Reply::Pairs(reply) => Ok(reply),
         other => bail!("an answer of another family: {other:?}"),
     }
 }
 
 fn tell(gateway: &Gateway, query: Query) {
-    gateway.directory().tell(directory::Query::Pairs(query), Instant::now());
+    gateway.tell(directory::Query::Pairs(query), Instant::now());
 }
 
 /// An account that nobody is matched with yet.
@@ -77,7 +74,7 @@ async fn partner(gateway: &Gateway, account: u64, holder: Origin, session: u64) 
 }
 
 async fn tick(gateway: &Gateway) -> Result<Vec<Exit>> {
-    Ok(gateway.directory().tick().await?)
+    Ok(gateway.tick().await?)
 }
 
 /// Everyone leaves, so that the next behaviour finds an empty pool.
@@ -215,7 +212,7 @@ async fn a_sign_of_life_counts_from_when_it_came_however_late_it_is_told(a: Gate
         };
     let came = Instant::now();
     sleep(Duration::from_millis(100)).await;
-    a.directory().tell(directory::Query::Pairs(Query::Seen { account: one, holder: ada }), came);
+    a.tell(directory::Query::Pairs(Query::Seen { account: one, holder: ada }), came);
     tick(&a).await?;
     let first = seen().await?;
     // The first reconnect was a sign of life itself.
@@ -239,7 +236,7 @@ async fn when_the_grace_ends_so_do_sessions_and_every_partner_is_told_until_some
     let exit = |session| Exit { session, account: one, partner: two };
     ensure!(exits == [exit(first), exit(second)], "{exits:?}");
     ensure!(tick(&a).await?.len() == 2, "told by whoever is there");
-    b.directory().told(&exits).await?;
+    b.told(&exits).await?;
     ensure!(tick(&a).await?.is_empty());
     ensure!(partner(&b, two, bob, first).await? == Reply::Partner { partner: one, message: 0, live: false });
     let back = Query::Reconnect { account: one, token: "token".into(), holder: ada, grace: LONG };
@@ -274,7 +271,7 @@ async fn a_session_that_was_ended_is_over_without_anyone_being_told(a: Gateway, 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_accounts_of_a_gateway_that_vanished_enter_their_grace_when_its_lease_ends() -> Result<()> {
     let redis = RedisNode::start()?;
-    let (a, b) = (connect(vec![redis.address()], "a").await?, connect(vec![redis.address()], "b").await?);
+    let (a, b) = (open(vec![redis.address()]).await?, open(vec![redis.address()]).await?);
     let (ada, bob) = (origin(1, 1), origin(2, 1));
     let (one, two) = (account(&a, ada, NONE).await?, account(&b, bob, LONG).await?);
     let (session, _) = matched(&b, two, bob).await?;
@@ -297,7 +294,7 @@ async fn the_accounts_of_a_gateway_that_vanished_enter_their_grace_when_its_leas
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sign_of_life_is_dated_when_it_came_however_long_the_note_of_it_takes() -> Result<()> {
     let redis = RedisNode::start()?;
-    let a = connect(vec![redis.address()], "a").await?;
+    let a = open(vec![redis.address()]).await?;
     let ada = origin(1, 1);
     let one = account(&a, ada, LONG).await?;
     for held_up in ["ALL", "WRITE"] {
@@ -323,7 +320,7 @@ fn time(redis: &RedisNode) -> Result<u64> {
 #[tokio::test(flavor = "multi_thread")]
 async fn accounts_and_sessions_survive_the_primary() -> Result<()> {
     let mut cluster = RedisCluster::start(3, 1)?;
-    let a = connect(cluster.seeds(), "a").await?;
+    let a = open(cluster.seeds()).await?;
     let holder = origin(1, 1);
     let (one, two) = (account(&a, holder, LONG).await?, account(&a, holder, LONG).await?);
     let (session, _) = matched(&a, one, holder).await?;

@@ -3,9 +3,9 @@
 use std::{sync::Arc, time::SystemTime};
 
 use anyhow::{Result, bail, ensure};
-use parlor_gateway::bus::directory::{
-    self, message_id,
-    people::{HOST, Place, Query, Reply, To},
+use parlor_gateway::directory::{
+    self,
+    people::{HOST, Place, Query, Reply, To, message_id},
 };
 use parlor_gateway::rooms::{Epoch, Position};
 use tokio::time::Instant;
@@ -28,7 +28,7 @@ pub(crate) const BEHAVIOURS: [Behaviour; 8] = behaviours![
 ];
 
 pub(crate) async fn ask(gateway: &Gateway, query: Query) -> Result<Reply> {
-    match gateway.directory().ask(directory::Query::People(query)).await? {
+    match gateway.ask(directory::Query::People(query)).await? {
         directory::Reply::People(reply) => Ok(reply),
         other => bail!("an answer of another family: {other:?}"),
     }
@@ -65,7 +65,7 @@ async fn keep(gateway: &Gateway, query: Query) -> Result<Vec<u64>> {
 }
 
 fn told(gateway: &Gateway, query: Query) {
-    gateway.directory().tell(directory::Query::People(query), Instant::now());
+    gateway.tell(directory::Query::People(query), Instant::now());
 }
 
 async fn a_name_has_one_number_everywhere_and_everyone_is_in_the_first_block(a: Gateway, b: Gateway) -> Result<()> {
@@ -128,9 +128,9 @@ async fn a_message_is_kept_for_everyone_it_goes_to_until_they_confirm_it(a: Gate
     ensure!(queue(&b, from, false).await?.is_empty());
     told(&b, Query::Confirm { user: one, id: last });
     told(&b, Query::Confirm { user: two, id: in_block });
-    b.directory().tick().await?;
+    b.tick().await?;
     told(&a, keep);
-    a.directory().tick().await?;
+    a.tick().await?;
     ensure!(queue(&a, two, false).await?.is_empty());
     ensure!(sorted(&queue(&a, one, true).await?) == ["b1", "p"]);
     ensure!(queue(&a, one, false).await?.is_empty());
@@ -167,7 +167,7 @@ async fn what_was_confirmed_before_it_was_kept_is_not_kept(a: Gateway, b: Gatewa
     let (from, quick, slow) = (login(&a, "from").await?, login(&a, "quick").await?, login(&a, "slow").await?);
     let (id, kept) = recent(&posted(from, 1, 20).1)?;
     told(&b, Query::Confirm { user: quick, id });
-    b.directory().tick().await?;
+    b.tick().await?;
     keep(&a, kept.clone()).await?;
     ensure!(queue(&b, quick, false).await?.is_empty());
     ensure!(texts(&queue(&b, slow, false).await?) == ["b20"]);
@@ -176,7 +176,7 @@ async fn what_was_confirmed_before_it_was_kept_is_not_kept(a: Gateway, b: Gatewa
     // Of so long ago that it has been kept, or never will be.
     let (id, old) = posted(from, 1, 21);
     told(&b, Query::Confirm { user: quick, id });
-    b.directory().tick().await?;
+    b.tick().await?;
     keep(&a, old).await?;
     ensure!(texts(&queue(&b, quick, false).await?) == ["b21"]);
     Ok(())
@@ -211,7 +211,7 @@ async fn who_reads_a_block_from_after_a_message_on_is_late_for_it_until_they_lea
     ensure!(keep(&b, posted(from, 1, 30).1).await?.is_empty(), "it comes by itself now");
     ensure!(keep(&b, posted(from, 1, 29).1).await? == [user]);
     told(&a, Query::Release { user, holder });
-    a.directory().tick().await?;
+    a.tick().await?;
     ensure!(keep(&b, posted(from, 1, 29).1).await?.is_empty(), "nobody is here");
     Ok(())
 }
@@ -226,10 +226,10 @@ async fn nobody_speaks_for_someone_who_is_here_on_another_connection(a: Gateway,
     ask(&b, init(there)).await?;
     ensure!(ask(&a, check(here)).await? == Reply::Foreign, "taken over");
     told(&a, Query::Release { user, holder: here });
-    a.directory().tick().await?;
+    a.tick().await?;
     ensure!(ask(&a, check(here)).await? == Reply::Foreign, "a late word of the old one");
     told(&b, Query::Release { user, holder: there });
-    b.directory().tick().await?;
+    b.tick().await?;
     ensure!(matches!(ask(&a, check(here)).await?, Reply::Fresh { .. }));
     Ok(())
 }
@@ -239,7 +239,7 @@ async fn only_those_who_are_not_here_are_kept_what_mentions_them(a: Gateway, b: 
     ask(&a, Query::Init { user: here, name: None, holder: origin(1, 5) }).await?;
     let names = vec!["here".into(), "away".into(), "nobody".into()];
     told(&b, Query::Mention { names, frame: "x".into() });
-    b.directory().tick().await?;
+    b.tick().await?;
     ensure!(queue(&a, here, false).await?.is_empty());
     ensure!(queue(&a, away, true).await?.len() == 1);
     Ok(())

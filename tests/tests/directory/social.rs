@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
-use parlor_gateway::bus::directory::{
+use parlor_gateway::directory::{
     self,
-    people::{self as kept, HOST, HOST_NAME, To},
-    social::{Block, CONTACTS, CONVERSATIONS, EVERYONE, FOUND, MEMBERSHIPS, Person, Query, Reply},
+    people::{
+        self as kept, HOST, HOST_NAME, To,
+        social::{Block, CONTACTS, CONVERSATIONS, EVERYONE, FOUND, MEMBERSHIPS, Person, Query, Reply},
+    },
 };
 use tokio::time::sleep;
 
@@ -30,7 +32,7 @@ pub(crate) const BEHAVIOURS: [Behaviour; 7] = behaviours![
 ];
 
 async fn ask(gateway: &Gateway, query: Query) -> Result<Reply> {
-    match gateway.directory().ask(directory::Query::Social(query)).await? {
+    match gateway.ask(directory::Query::Social(query)).await? {
         directory::Reply::Social(reply) => Ok(reply),
         other => bail!("an answer of another family: {other:?}"),
     }

@@ -8,8 +8,8 @@ use std::{
 };
 
 use super::super::{
-    AppendError, Appended, Batch, DEDUPE, HISTORY_BYTES, Head, History, LOG_BYTES, Offset, Page, Record, Routed,
-    SEED_SKIP, Seed,
+    AppendError, Appended, Batch, DEDUPE, HISTORY_BYTES, Head, HeldRoom, History, LOG_BYTES, Offset, Page,
+    RESTORE_SKIP, Record, Routed,
 };
 use crate::rooms::{Entry, Epoch, Post, RoomName};
 
@@ -21,7 +21,7 @@ const OVERHEAD: usize = 256;
 
 #[derive(Debug)]
 pub(super) struct Log {
-    generation: u64,
+    epoch: u64,
     offset: u64,
     /// Contiguous in offset, up to `offset`.
     stream: VecDeque<(Offset, usize, Record)>,
@@ -73,9 +73,9 @@ impl Room {
 }
 
 impl Log {
-    pub(super) fn new(generation: u64, history: History) -> Self {
+    pub(super) fn new(epoch: u64, history: History) -> Self {
         Self {
-            generation,
+            epoch,
             offset: 0,
             stream: VecDeque::new(),
             bytes: 0,
@@ -87,11 +87,11 @@ impl Log {
     }
 
     pub(super) fn end(&self) -> Offset {
-        Offset { generation: self.generation, offset: self.offset }
+        Offset { epoch: self.epoch, offset: self.offset }
     }
 
     fn epoch(&self) -> Epoch {
-        Epoch(self.generation)
+        Epoch(self.epoch)
     }
 
     pub(super) fn append(&mut self, post: &Post, now: u64) -> Result<Appended, AppendError> {
@@ -107,7 +107,7 @@ impl Log {
         let room = self.rooms.entry(post.room.clone()).or_default();
         room.seq += 1;
         room.used = now;
-        let answer = Appended { seq: room.seq, epoch: Epoch(self.generation), time: now, duplicate: false };
+        let answer = Appended { seq: room.seq, epoch: Epoch(self.epoch), time: now, duplicate: false };
         let entry = Arc::new(Entry {
             seq: answer.seq,
             epoch: answer.epoch,
@@ -126,12 +126,12 @@ impl Log {
     }
 
     /// Gives a room back that is not known.
-    pub(super) fn seed(&mut self, seed: &Seed, now: u64) {
-        let Seed { room: name, head, entries } = seed;
+    pub(super) fn restore(&mut self, held: &HeldRoom, now: u64) {
+        let HeldRoom { room: name, head, entries } = held;
         if self.rooms.len() == ROOMS || self.rooms.contains_key(name) {
             return;
         }
-        let mut room = Room { seq: head + SEED_SKIP, used: now, ..Room::default() };
+        let mut room = Room { seq: head + RESTORE_SKIP, used: now, ..Room::default() };
         for entry in entries {
             room.keep(entry, self.history);
             let key = (name.clone(), Arc::clone(&entry.from.id), Arc::clone(&entry.key));
@@ -163,7 +163,7 @@ impl Log {
         }
     }
 
-    /// At the bound of rooms, forgets those without history or recent keys. Their seqs start again, so a new generation
+    /// At the bound of rooms, forgets those without history or recent keys. Their seqs start again, so a new epoch
     /// opens: no position of before can be taken for one of after.
     fn make_place_for(&mut self, room: &RoomName, now: u64) -> Result<(), AppendError> {
         if self.rooms.len() < ROOMS || self.rooms.contains_key(room) {
@@ -172,16 +172,16 @@ impl Log {
         let unused = now.saturating_sub(self.history.age.max(DEDUPE).as_millis() as u64);
         self.rooms.retain(|_, room| room.used > unused);
         if self.rooms.len() == ROOMS {
-            return Err(AppendError::Away("this gateway keeps no more rooms".into()));
+            return Err(AppendError::Unavailable("this gateway keeps no more rooms".into()));
         }
-        self.generation = now.max(self.generation + 1);
+        self.epoch = now.max(self.epoch + 1);
         self.push(OVERHEAD, Record::Boundary { epoch: self.epoch(), lost: false });
         Ok(())
     }
 
     pub(super) fn read(&self, from: Offset, limit: u32) -> Batch {
         let first = self.stream.front().map_or(self.offset + 1, |(at, ..)| at.offset);
-        let known = from.generation <= self.generation && from.offset <= self.offset;
+        let known = from.epoch <= self.epoch && from.offset <= self.offset;
         if !known || from.offset + 1 < first {
             return Batch { records: vec![Record::Trimmed], next: self.end() };
         }

@@ -1,6 +1,6 @@
 //! The bus of a single gateway: the semantics of Redis, in memory.
 //!
-//! Keeps nothing across a restart: each process is a generation of its own. Called by the hub, through [`Bus`].
+//! Keeps nothing across a restart: each process is an epoch of its own. Called by the hub, through [`Bus`].
 
 mod log;
 
@@ -20,22 +20,20 @@ use tokio::{
 
 use self::log::Log;
 use super::{
-    AppendError, Appended, Away, Batch, Bus, Head, Health, History, Offset, PARTITIONS, Page, Partition, Seed,
-    TAIL_WAIT, Task,
-    clock::Clock,
-    directory::{self, Directory},
-    signals::Signals,
+    AppendError, Appended, Batch, Bus, Head, Health, HeldRoom, History, Offset, Page, TAIL_WAIT, Task, signals::Signals,
 };
-use crate::rooms::{Epoch, Post, RoomName, Signal};
+use crate::{
+    clock::Clock,
+    rooms::{Epoch, PARTITIONS, Partition, Post, RoomName, Signal, Unavailable},
+};
 
 /// Sixty-four partitions in this process.
 #[derive(Debug)]
-pub struct Memory {
+pub struct MemoryBus {
     partitions: Vec<Lane>,
     signals: Signals,
     /// One bit a partition whose signals are heard.
     watched: AtomicU64,
-    directory: directory::memory::Memory,
     clock: Clock,
 }
 
@@ -53,8 +51,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Memory {
-    /// An empty bus whose generation is the time of this call.
+impl MemoryBus {
+    /// An empty bus whose epoch is the time of this call.
     pub fn new(history: History) -> Self {
         let clock = Clock::start();
         let lane = |_| {
@@ -65,9 +63,14 @@ impl Memory {
             partitions: Partition::all().map(lane).collect(),
             signals: Signals::default(),
             watched: AtomicU64::new(0),
-            directory: directory::memory::Memory::new(clock),
             clock,
         }
+    }
+
+    /// What entries are dated by. A directory beside this bus needs the same: what an account missed is found by
+    /// comparing entries with its last sign of life.
+    pub fn clock(&self) -> Clock {
+        self.clock
     }
 
     fn lane(&self, partition: Partition) -> &Lane {
@@ -92,7 +95,7 @@ impl Memory {
     }
 }
 
-impl Bus for Memory {
+impl Bus for MemoryBus {
     fn append<'a>(
         &'a self,
         partition: Partition,
@@ -107,27 +110,32 @@ impl Bus for Memory {
         })
     }
 
-    fn seed<'a>(&'a self, partition: Partition, seeds: &'a [Seed]) -> Task<'a, Result<Epoch, Away>> {
+    fn restore<'a>(&'a self, partition: Partition, rooms: &'a [HeldRoom]) -> Task<'a, Result<Epoch, Unavailable>> {
         Box::pin(async move {
             let mut log = lock(&self.lane(partition).log);
-            seeds.iter().for_each(|seed| log.seed(seed, self.now()));
-            Ok(Epoch(log.end().generation))
+            rooms.iter().for_each(|room| log.restore(room, self.now()));
+            Ok(Epoch(log.end().epoch))
         })
     }
 
-    fn end(&self, partition: Partition) -> Task<'_, Result<Offset, Away>> {
+    fn end(&self, partition: Partition) -> Task<'_, Result<Offset, Unavailable>> {
         Box::pin(async move { Ok(lock(&self.lane(partition).log).end()) })
     }
 
-    fn tail(&self, partition: Partition, from: Offset, limit: u32) -> Task<'_, Result<Batch, Away>> {
+    fn tail(&self, partition: Partition, from: Offset, limit: u32) -> Task<'_, Result<Batch, Unavailable>> {
         Box::pin(async move { Ok(self.read(partition, from, limit).await) })
     }
 
-    fn head<'a>(&'a self, room: &'a RoomName) -> Task<'a, Result<Head, Away>> {
+    fn head<'a>(&'a self, room: &'a RoomName) -> Task<'a, Result<Head, Unavailable>> {
         Box::pin(async move { Ok(lock(&self.lane(Partition::of(room)).log).head(room)) })
     }
 
-    fn history<'a>(&'a self, room: &'a RoomName, before: Option<u64>, limit: u32) -> Task<'a, Result<Page, Away>> {
+    fn history<'a>(
+        &'a self,
+        room: &'a RoomName,
+        before: Option<u64>,
+        limit: u32,
+    ) -> Task<'a, Result<Page, Unavailable>> {
         Box::pin(async move { Ok(lock(&self.lane(Partition::of(room)).log).page(room, before, limit, self.now())) })
     }
 
@@ -154,7 +162,7 @@ impl Bus for Memory {
         })
     }
 
-    fn count<'a>(&'a self, partition: Partition, counts: &'a [(RoomName, u32)]) -> Task<'a, Result<(), Away>> {
+    fn count<'a>(&'a self, partition: Partition, counts: &'a [(RoomName, u32)]) -> Task<'a, Result<(), Unavailable>> {
         Box::pin(async move {
             let mut kept = lock(&self.lane(partition).counts);
             for (room, count) in counts {
@@ -167,15 +175,11 @@ impl Bus for Memory {
         })
     }
 
-    fn members<'a>(&'a self, room: &'a RoomName) -> Task<'a, Result<u64, Away>> {
+    fn members<'a>(&'a self, room: &'a RoomName) -> Task<'a, Result<u64, Unavailable>> {
         Box::pin(async move {
             let counts = lock(&self.lane(Partition::of(room)).counts);
             Ok(counts.get(room).copied().unwrap_or(0).into())
         })
-    }
-
-    fn directory(&self) -> &dyn Directory {
-        &self.directory
     }
 
     fn health(&self) -> Health {

@@ -23,7 +23,7 @@ fn room(name: &str) -> RoomName {
     RoomName::new(name).unwrap()
 }
 
-async fn say(bus: &Memory, room: &RoomName, key: &str) -> Appended {
+async fn say(bus: &MemoryBus, room: &RoomName, key: &str) -> Appended {
     let group = [post(room, key, key)];
     bus.append(Partition::of(room), &group).await.unwrap()[0].clone().unwrap()
 }
@@ -34,7 +34,7 @@ fn seqs(page: &Page) -> Vec<u64> {
 
 #[tokio::test(start_paused = true)]
 async fn a_key_is_known_for_ten_minutes() {
-    let (bus, room) = (Memory::new(HISTORY), room("lobby"));
+    let (bus, room) = (MemoryBus::new(HISTORY), room("lobby"));
     let first = say(&bus, &room, "a").await;
     tokio::time::advance(DEDUPE).await;
     assert_eq!(say(&bus, &room, "a").await, Appended { duplicate: true, ..first });
@@ -44,7 +44,7 @@ async fn a_key_is_known_for_ten_minutes() {
 
 #[tokio::test(start_paused = true)]
 async fn history_pages_backwards_within_its_number_and_age() {
-    let (bus, room) = (Memory::new(HISTORY), room("lobby"));
+    let (bus, room) = (MemoryBus::new(HISTORY), room("lobby"));
     for n in 0..12 {
         say(&bus, &room, &n.to_string()).await;
     }
@@ -60,7 +60,7 @@ async fn history_pages_backwards_within_its_number_and_age() {
 
 #[tokio::test(start_paused = true)]
 async fn a_reader_wakes_at_once_and_waits_a_second_at_most() {
-    let (bus, room) = (Arc::new(Memory::new(HISTORY)), room("lobby"));
+    let (bus, room) = (Arc::new(MemoryBus::new(HISTORY)), room("lobby"));
     let partition = Partition::of(&room);
     let start = bus.end(partition).await.unwrap();
     let before = Instant::now();
@@ -77,7 +77,7 @@ async fn a_reader_wakes_at_once_and_waits_a_second_at_most() {
 
 #[tokio::test]
 async fn a_reader_that_fell_out_of_the_stream_is_told() {
-    let (bus, room) = (Memory::new(HISTORY), room("lobby"));
+    let (bus, room) = (MemoryBus::new(HISTORY), room("lobby"));
     let partition = Partition::of(&room);
     let start = bus.end(partition).await.unwrap();
     let big = "x".repeat(1 << 20);
@@ -91,7 +91,7 @@ async fn a_reader_that_fell_out_of_the_stream_is_told() {
 
 #[tokio::test]
 async fn durable_posts_are_refused_alone() {
-    let (bus, room) = (Memory::new(HISTORY), room("lobby"));
+    let (bus, room) = (MemoryBus::new(HISTORY), room("lobby"));
     let group = [post(&room, "a", "a"), Post { durable: true, ..post(&room, "b", "b") }, post(&room, "c", "c")];
     let answers = bus.append(Partition::of(&room), &group).await.unwrap();
     let seqs: Vec<_> = answers.into_iter().map(|answer| answer.map(|appended| appended.seq)).collect();
@@ -100,7 +100,7 @@ async fn durable_posts_are_refused_alone() {
 
 #[tokio::test]
 async fn signals_come_only_from_watched_partitions() {
-    let (bus, heard) = (Memory::new(HISTORY), room("heard"));
+    let (bus, heard) = (MemoryBus::new(HISTORY), room("heard"));
     let other = (0..).map(|n| room(&n.to_string())).find(|r| Partition::of(r) != Partition::of(&heard)).unwrap();
     bus.watch(Partition::of(&heard), true).await;
     bus.signal(&other, &Signal::Count).await;
@@ -110,7 +110,7 @@ async fn signals_come_only_from_watched_partitions() {
 
 #[tokio::test(start_paused = true)]
 async fn forgotten_rooms_start_again_in_a_new_generation() {
-    let (bus, lobby) = (Memory::new(HISTORY), room("lobby"));
+    let (bus, lobby) = (MemoryBus::new(HISTORY), room("lobby"));
     let partition = Partition::of(&lobby);
     let first = say(&bus, &lobby, "a").await;
     let mut names = (0..).map(|n| room(&n.to_string())).filter(|r| Partition::of(r) == partition);
@@ -119,7 +119,7 @@ async fn forgotten_rooms_start_again_in_a_new_generation() {
     }
     let next = names.next().unwrap();
     let refused = bus.append(partition, &[post(&next, "a", "a")]).await.unwrap();
-    assert!(matches!(refused[..], [Err(AppendError::Away(_))]));
+    assert!(matches!(refused[..], [Err(AppendError::Unavailable(_))]));
     tokio::time::advance(HISTORY.age + Duration::from_millis(1)).await;
     let end = bus.end(partition).await.unwrap();
     assert!(say(&bus, &next, "a").await.epoch > first.epoch);
@@ -130,7 +130,7 @@ async fn forgotten_rooms_start_again_in_a_new_generation() {
 
 #[tokio::test]
 async fn members_are_the_counts_of_this_gateway() {
-    let (bus, room) = (Memory::new(HISTORY), room("lobby"));
+    let (bus, room) = (MemoryBus::new(HISTORY), room("lobby"));
     bus.count(Partition::of(&room), &[(room.clone(), 3)]).await.unwrap();
     assert_eq!(bus.members(&room).await.unwrap(), 3);
     bus.count(Partition::of(&room), &[(room.clone(), 0)]).await.unwrap();

@@ -3,14 +3,14 @@
 -- KEYS: meta, log, heads, keys0, keys1, and the history segments of the rooms (named in ARGV too); not those where the
 -- slot is still on its way to this server, which would miss those of new rooms.
 -- ARGV: format, partitions, dedupe window ms, history messages, history age ms, log bytes, segment bytes, most rooms,
---       first generation of the data as the caller knows it, mark of the group, run id of this process, rooms R, then
+--       first epoch of the data as the caller knows it, mark of the group, run id of this process, rooms R, then
 --       R x (name, segment, key), then for each post (room 1..R, fingerprint, bytes).
 -- The caller asks for the run id once a connection, which ends with the process: to look it up in INFO here would cost
 -- as much as storing a message.
--- Answers {'OK', generation, time, {seq, or 'seq generation time mark' of a duplicate,
+-- Answers {'OK', epoch, time, {seq, or 'seq epoch time mark' of a duplicate,
 -- or -1 where there is no place for another room, ...}}, or without having written
 -- {'ADOPT'}, {'FORMAT', found}, {'PARTITIONS', found}, {'SEGMENT', room 1..R, segment},
--- {'LOST', first generation} where the data is not that which the caller knows, {'TRYAGAIN'} while a history that has
+-- {'LOST', first epoch} where the data is not that which the caller knows, {'TRYAGAIN'} while a history that has
 -- yet to follow would find another in its place.
 local meta = redis.call('HMGET', KEYS[1], 'format', 'partitions', 'run', 'generation', 'offset', 'time', 'window', 'bytes', 'first', 'born')
 if not meta[1] then return {'ADOPT'} end
@@ -20,7 +20,7 @@ if meta[3] ~= ARGV[11] then return {'ADOPT'} end
 local born = meta[10] or '0'
 if born ~= ARGV[9] then return {'LOST', born} end
 
-local generation, offset = meta[4], tonumber(meta[5])
+local epoch, offset = meta[4], tonumber(meta[5])
 local clock = redis.call('TIME')
 local time = math.max(clock[1] * 1000 + math.floor(clock[2] / 1000), tonumber(meta[6]))
 local window, messages, age = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
@@ -73,8 +73,8 @@ end
 local bytes, first = tonumber(meta[8]), tonumber(meta[9])
 local answers, fresh, known = {}, {}, {}
 -- Numbers in .. keep 14 digits, enough for seqs and offsets; one conversion a message of the time would be felt.
-local stamp, id = text(time), generation .. '-'
-local suffix = ' ' .. generation .. ' ' .. stamp .. ' ' .. ARGV[10]
+local stamp, id = text(time), epoch .. '-'
+local suffix = ' ' .. epoch .. ' ' .. stamp .. ' ' .. ARGV[10]
 local call, base = redis.call, at
 for post = 1, #prints do
   local print = prints[post]
@@ -90,7 +90,7 @@ for post = 1, #prints do
     room.seq, offset = seq, offset + 1
     call('XADD', KEYS[2], id .. offset, 'r', name, 'm', seq .. ' ' .. stamp .. ' ' .. bytes, 'e', stored)
     if messages > 0 then
-      call('XADD', room.key, seq .. '-' .. generation, 't', stamp, 'e', stored)
+      call('XADD', room.key, seq .. '-' .. epoch, 't', stamp, 'e', stored)
       room.bytes = room.bytes + #stored + 32
     end
     bytes = bytes + #stored + #name + 32
@@ -145,4 +145,4 @@ if #changed > 0 then redis.call('HSET', KEYS[3], unpack(changed)) end
 -- Written even when all posts were duplicates, so that WAIT covers those too.
 redis.call('HSET', KEYS[1], 'offset', text(offset), 'time', stamp, 'window', text(turn), 'bytes', text(bytes), 'first', text(first))
 if #fresh > 0 then redis.call('HSET', current, unpack(fresh)) end
-return {'OK', generation, stamp, answers}
+return {'OK', epoch, stamp, answers}

@@ -11,26 +11,26 @@ use tokio::{
 };
 
 use super::{
-    super::{AppendError, Appended, History, PARTITIONS, Partition},
-    cluster::Cluster,
-    known::Known,
-    node::{Command, Fault, Node, Server, number},
-    opened::Opened,
-    replication::Replication,
-    script::{self, Adopted, Answer, Caller, Group},
-    tags::Keys,
-    upkeep::Upkeep,
+    super::{AppendError, Appended, History},
+    dataset::Dataset,
+    epoch_hints::EpochHints,
+    gc::GarbageCollector,
+    scripts::{self, Adopted, Answer, Caller, Group},
 };
-use crate::rooms::{Post, RoomName};
+use crate::{
+    redis::{
+        Servers,
+        connection::{Command, Fault, Node, Server, number},
+        lane::{asking, last, wait},
+    },
+    rooms::{PARTITIONS, Partition, Post, RoomName},
+};
 
 /// How long a call tries: a failover with a node timeout of 3 s takes about 5; the caller sends the group again.
 const TRYING: Duration = Duration::from_secs(6);
 
 /// How long a server may take for a group: the script and a WAIT.
 const ANSWER: Duration = Duration::from_secs(2);
-
-/// How long one WAIT waits, in milliseconds: long enough for a busy replica, short enough to look around meanwhile.
-const WAIT_MS: u32 = 500;
 
 /// The first attempt after a fault follows at once: what most faults tell is that there is a better server.
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
@@ -59,30 +59,29 @@ pub(super) struct Lane {
 /// The writing half of the bus.
 #[derive(Debug)]
 pub(super) struct Appending {
-    cluster: Arc<Cluster>,
-    pub(super) replication: Arc<Replication>,
-    opened: Arc<Opened>,
-    upkeep: Arc<Upkeep>,
-    pub(super) keys: Keys,
+    pub(super) servers: Arc<Servers>,
+    epoch_hints: Arc<EpochHints>,
+    gc: Arc<GarbageCollector>,
     pub(super) history: History,
     pub(super) lanes: Vec<Mutex<Lane>>,
-    known: Vec<Known>,
+    datasets: Vec<Dataset>,
 }
 
 impl Appending {
     pub(super) fn new(
-        (cluster, replication, opened, upkeep): (Arc<Cluster>, Arc<Replication>, Arc<Opened>, Arc<Upkeep>),
-        keys: Keys,
+        servers: Arc<Servers>,
+        epoch_hints: Arc<EpochHints>,
+        gc: Arc<GarbageCollector>,
         history: History,
     ) -> Self {
         let lanes = (0..PARTITIONS).map(|_| Mutex::default()).collect();
-        let known = (0..PARTITIONS).map(|_| Known::default()).collect();
-        Self { cluster, replication, opened, upkeep, keys, history, lanes, known }
+        let datasets = (0..PARTITIONS).map(|_| Dataset::default()).collect();
+        Self { servers, epoch_hints, gc, history, lanes, datasets }
     }
 
     /// What this gateway knows of a partition's data.
-    pub(super) fn known(&self, partition: Partition) -> &Known {
-        &self.known[partition.index()]
+    pub(super) fn dataset(&self, partition: Partition) -> &Dataset {
+        &self.datasets[partition.index()]
     }
 
     /// Appends a group; see [`super::super::Bus::append`].
@@ -91,12 +90,13 @@ impl Appending {
         partition: Partition,
         posts: &[Post],
     ) -> Result<Vec<Result<Appended, AppendError>>, AppendError> {
-        let one_copy = self.cluster.primary(partition).is_ok_and(|p| self.replication.unreplicated(&p.server));
+        let one_copy =
+            self.servers.cluster.primary(partition).is_ok_and(|p| self.servers.replication.unreplicated(&p.server));
         let refused = |post: &Post| one_copy && post.durable;
         let group = Group::new(posts.iter().filter(|post| !refused(post)));
         let written = if group.rooms.is_empty() { Vec::new() } else { self.write(partition, &group).await? };
         let mut written = written.into_iter();
-        let no_place = || AppendError::Away("the partition has no place for another room".into());
+        let no_place = || AppendError::Unavailable("the partition has no place for another room".into());
         let next = |post| match refused(post) {
             true => Err(AppendError::NotDurable),
             false => written.next().flatten().ok_or_else(no_place),
@@ -124,7 +124,7 @@ impl Appending {
             };
             tracing::debug!(partition = partition.index(), %fault, "a group was not acknowledged");
             if Instant::now() + pause > deadline || matches!(fault, Fault::Unfit(_)) {
-                return Err(AppendError::Away(fault.to_string()));
+                return Err(AppendError::Unavailable(fault.to_string()));
             }
             // A timer takes a millisecond even for no time at all.
             if !pause.is_zero() {
@@ -150,33 +150,34 @@ impl Appending {
                 lane.node = None;
             }
         }
-        if let Err(fault) = self.cluster.refresh().await {
+        if let Err(fault) = self.servers.cluster.refresh().await {
             tracing::debug!(%fault, "the topology is not to be had");
         }
     }
 
     /// Opens the lane's connection to the partition's server unless it is open.
     pub(super) async fn connect(&self, lane: &mut Lane, partition: Partition) -> Result<Server, Fault> {
-        let primary = self.cluster.primary(partition)?.server;
+        let primary = self.servers.cluster.primary(partition)?.server;
         // The slot itself has arrived.
         lane.ask.take_if(|target| *target == primary);
         let server = lane.ask.clone().unwrap_or(primary);
         if lane.node.as_ref().is_none_or(|node| node.server != server || !node.alive()) {
             lane.node = None;
-            let node = Node::open(&server, self.cluster.access()).await?;
+            let node = Node::open(&server, self.servers.cluster.access()).await?;
             lane.run = node.run_id(ANSWER).await?;
             lane.node = Some(node);
         }
         Ok(server)
     }
 
-    /// Opens the generation of a partition in the lane's server if none is open.
+    /// Opens the epoch of a partition in the lane's server if none is open.
     pub(super) async fn adopt(&self, node: &Node, partition: Partition, ask: bool) -> Result<Adopted, Fault> {
-        let known = self.known(partition);
-        let answers = node.all(asking(ask, script::adopt(&self.keys, partition, known.seen())), ANSWER).await?;
-        let adopted = script::adopted(last(answers)?)?;
-        known.see(adopted.generation);
-        self.opened.here(partition, adopted.generation, &node.server);
+        let dataset = self.dataset(partition);
+        let answers =
+            node.all(asking(ask, scripts::adopt(&self.servers.keys, partition, dataset.seen())), ANSWER).await?;
+        let adopted = scripts::adopted(last(answers)?)?;
+        dataset.see(adopted.epoch);
+        self.epoch_hints.here(partition, adopted.epoch, &node.server);
         Ok(adopted)
     }
 
@@ -188,14 +189,14 @@ impl Appending {
         group: &Group<'_>,
         mark: u32,
     ) -> Result<Option<Vec<Option<Appended>>>, Fault> {
-        let server = self.cluster.primary(partition)?.server;
+        let server = self.servers.cluster.primary(partition)?.server;
         if lane.ask.is_some() {
             return self.attempt(lane, partition, group, mark).await;
         }
         tokio::select! {
             biased;
             done = self.attempt(lane, partition, group, mark) => done,
-            () = self.cluster.left(partition, &server) => Err(Fault::Moved(format!("{server} was replaced"))),
+            () = self.servers.cluster.left(partition, &server) => Err(Fault::Moved(format!("{server} was replaced"))),
         }
     }
 
@@ -208,37 +209,37 @@ impl Appending {
         mark: u32,
     ) -> Result<Option<Vec<Option<Appended>>>, Fault> {
         let server = self.connect(lane, partition).await?;
-        let known = self.known(partition);
+        let dataset = self.dataset(partition);
         // At most: adopt, know the data, load the scripts, one new segment a room, and the group itself.
         for _ in 0..group.rooms.len() + 4 {
-            let one_copy = self.replication.unreplicated(&server);
+            let one_copy = self.servers.replication.unreplicated(&server);
             let Some(node) = lane.node.as_ref() else { break };
             match self.send(lane, node, partition, (group, mark), one_copy).await {
                 Ok((Answer::Written(written), copied)) => {
                     if !copied {
                         self.wait(node).await?;
                     }
-                    known.see(written.iter().flatten().map(|answer| answer.epoch.0).max().unwrap_or(0));
+                    dataset.see(written.iter().flatten().map(|answer| answer.epoch.0).max().unwrap_or(0));
                     return Ok(Some(written));
                 }
                 Ok((Answer::Adopt, _)) => {
-                    let Adopted { generation, .. } = self.adopt(node, partition, lane.ask.is_some()).await?;
-                    tracing::info!(partition = partition.index(), generation, %server, "a generation is open");
+                    let Adopted { epoch, .. } = self.adopt(node, partition, lane.ask.is_some()).await?;
+                    tracing::info!(partition = partition.index(), epoch, %server, "an epoch is open");
                 }
-                Ok((Answer::Lost { .. }, _)) if known.held() => return Ok(None),
-                Ok((Answer::Lost { born }, _)) => known.accept(born),
+                Ok((Answer::Lost { .. }, _)) if dataset.held() => return Ok(None),
+                Ok((Answer::Lost { born }, _)) => dataset.accept(born),
                 Ok((Answer::Segment { room, segment }, _)) => {
                     if lane.segments.len() >= SEGMENTS {
                         lane.segments.clear();
                     }
                     let room = group.rooms.get(room).ok_or_else(|| Fault::Refused("no such room".into()))?;
                     lane.segments.insert((*room).clone(), segment);
-                    if let Err(fault) = self.upkeep.drop_segments(room, segment).await {
+                    if let Err(fault) = self.gc.drop_segments(room, segment).await {
                         tracing::debug!(%room, %fault, "old history stays until it expires");
                     }
                 }
                 Err(Fault::NoScript) => {
-                    node.call(Command::new("SCRIPT").arg("LOAD").arg(script::APPEND.text), ANSWER).await?;
+                    node.call(Command::new("SCRIPT").arg("LOAD").arg(scripts::APPEND.text), ANSWER).await?;
                 }
                 Err(fault) => return Err(fault),
             }
@@ -256,8 +257,8 @@ impl Appending {
         one_copy: bool,
     ) -> Result<(Answer, bool), Fault> {
         let segment = |room: &RoomName| lane.segments.get(room).copied().unwrap_or(0);
-        let caller = Caller { born: self.known(partition).born(), mark, run: &lane.run };
-        let command = group.append(&self.keys, partition, self.history, lane.ask.is_some(), caller, segment);
+        let caller = Caller { born: self.dataset(partition).born(), mark, run: &lane.run };
+        let command = group.append(&self.servers.keys, partition, self.history, lane.ask.is_some(), caller, segment);
         let mut commands = asking(lane.ask.is_some(), command);
         let script = commands.len() - 1;
         if !one_copy {
@@ -266,13 +267,13 @@ impl Appending {
         let mut answers = node.all(commands, ANSWER).await?;
         let copied = if one_copy { true } else { answers.pop().transpose()?.as_ref().and_then(number) > Some(0) };
         answers.truncate(script + 1);
-        Ok((script::answer(last(answers)?, mark)?, copied))
+        Ok((scripts::answer(last(answers)?, mark)?, copied))
     }
 
     /// Waits on for the copy of what this connection has written.
     pub(super) async fn wait(&self, node: &Node) -> Result<(), Fault> {
         let deadline = Instant::now() + TRYING / 2;
-        while !self.replication.unreplicated(&node.server) {
+        while !self.servers.replication.unreplicated(&node.server) {
             if number(&node.call(wait(), ANSWER).await?) > Some(0) {
                 return Ok(());
             }
@@ -283,13 +284,13 @@ impl Appending {
         Ok(())
     }
 
-    /// Opens the generation of a partition if none is open, or says why the data cannot be used.
+    /// Opens the epoch of a partition if none is open, or says why the data cannot be used.
     pub(super) async fn check(&self, partition: Partition) -> Result<Adopted, Fault> {
-        let server = self.cluster.primary(partition)?.server;
-        let known = self.known(partition);
-        let command = script::adopt(&self.keys, partition, known.seen());
-        let adopted = script::adopted(self.cluster.call(&server, command, ANSWER).await?)?;
-        known.see(adopted.generation);
+        let server = self.servers.cluster.primary(partition)?.server;
+        let dataset = self.dataset(partition);
+        let command = scripts::adopt(&self.servers.keys, partition, dataset.seen());
+        let adopted = scripts::adopted(self.servers.cluster.call(&server, command, ANSWER).await?)?;
+        dataset.see(adopted.epoch);
         Ok(adopted)
     }
 
@@ -299,16 +300,4 @@ impl Appending {
             lane.lock().await.node = None;
         }
     }
-}
-
-pub(super) fn wait() -> Command {
-    Command::new("WAIT").arg(1_u32).arg(WAIT_MS)
-}
-
-pub(super) fn asking(asking: bool, command: Command) -> Vec<Command> {
-    if asking { vec![Command::new("ASKING"), command] } else { vec![command] }
-}
-
-pub(super) fn last(mut answers: Vec<Result<fred::types::Value, Fault>>) -> Result<fred::types::Value, Fault> {
-    answers.pop().unwrap_or_else(|| Err(Fault::Gone("no answer".into())))
 }

@@ -1,4 +1,4 @@
--- Forgets rooms whose history has ended. Their seqs start again, so a generation opens with it: no position of before
+-- Forgets rooms whose history has ended. Their seqs start again, so an epoch opens with it: no position of before
 -- can be taken for one of after.
 -- KEYS: meta, log, heads. ARGV: format, partitions, names of rooms.
 -- Answers {'OK', forgotten}, or {'ADOPT'}, {'FORMAT', found}, {'PARTITIONS', found} without having written.
@@ -18,8 +18,8 @@ for name = 3, #ARGV do
   if expiry and tonumber(expiry) < time then idle[#idle + 1] = ARGV[name] end
 end
 if #idle == 0 then return {'OK', 0} end
-local generation, base = text(math.max(tonumber(meta[4]) + 1, time)), tonumber(meta[5])
-redis.call('XADD', KEYS[2], generation .. '-' .. text(base + 1), 'x', text(base), 'm', '0 ' .. text(time) .. ' ' .. meta[7])
-redis.call('HSET', KEYS[1], 'generation', generation, 'offset', text(base + 1), 'time', text(time))
+local epoch, base = text(math.max(tonumber(meta[4]) + 1, time)), tonumber(meta[5])
+redis.call('XADD', KEYS[2], epoch .. '-' .. text(base + 1), 'x', text(base), 'm', '0 ' .. text(time) .. ' ' .. meta[7])
+redis.call('HSET', KEYS[1], 'generation', epoch, 'offset', text(base + 1), 'time', text(time))
 redis.call('HDEL', KEYS[3], unpack(idle))
 return {'OK', #idle}

@@ -7,12 +7,14 @@ use std::{sync::Arc, time::SystemTime};
 use fred::types::Value;
 
 use super::{
-    super::{Head, History, Page, Partition},
-    node::{Command, Fault, list, number},
-    record,
-    tail::Reading,
+    super::{Head, History, Page},
+    stream_codec,
+    stream_reader::StreamReader,
 };
-use crate::rooms::{Entry, Epoch, RoomName};
+use crate::{
+    redis::connection::{Command, Fault, list, number},
+    rooms::{Entry, Epoch, Partition, RoomName},
+};
 
 /// A room's line in the partition's heads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,9 +23,9 @@ struct Line {
     segment: u32,
 }
 
-/// `seq segment bytes expiry` beside the partition's generation.
-fn line(room: &Value, generation: &Value) -> Result<Line, Fault> {
-    let epoch = Epoch(number(generation).ok_or(Fault::Absent)?);
+/// `seq segment bytes expiry` beside the partition's epoch.
+fn line(room: &Value, epoch: &Value) -> Result<Line, Fault> {
+    let epoch = Epoch(number(epoch).ok_or(Fault::Absent)?);
     let text = room.as_str();
     let mut parts = text.as_deref().unwrap_or_default().split(' ');
     let seq = parts.next().and_then(|seq| seq.parse().ok()).unwrap_or(0);
@@ -59,7 +61,7 @@ fn page(head: Head, mut found: Found, limit: usize, oldest: u64) -> Page {
     Page { head: Head { seq, ..head }, entries, more }
 }
 
-impl Reading {
+impl StreamReader {
     /// Where a room stands; see [`super::super::Bus::head`].
     pub(super) async fn room(&self, room: &RoomName) -> Result<Head, Fault> {
         let partition = Partition::of(room);
@@ -68,8 +70,8 @@ impl Reading {
     }
 
     fn line(&self, room: &RoomName, partition: Partition) -> [Command; 2] {
-        let room = Command::new("HGET").arg(self.keys.heads(partition)).arg(room.as_str().to_owned());
-        [room, Command::new("HGET").arg(self.keys.meta(partition)).arg("generation")]
+        let room = Command::new("HGET").arg(self.servers.keys.heads(partition)).arg(room.as_str().to_owned());
+        [room, Command::new("HGET").arg(self.servers.keys.meta(partition)).arg("generation")]
     }
 
     /// A page of a room's history; see [`super::super::Bus::history`].
@@ -81,25 +83,25 @@ impl Reading {
         history: History,
     ) -> Result<Page, Fault> {
         let partition = Partition::of(room);
-        let [head, generation] = self.line(room, partition);
+        let [head, epoch] = self.line(room, partition);
         // Most rooms have one segment: the line and the page come in one round trip.
         let wanted = limit + 1;
-        let first = newest(self.keys.history(room, 0), before, wanted);
-        let mut answers = self.ask(partition, vec![head, generation, first]).await?.into_iter();
+        let first = newest(self.servers.keys.history(room, 0), before, wanted);
+        let mut answers = self.ask(partition, vec![head, epoch, first]).await?.into_iter();
         let mut next = || answers.next().unwrap_or(Value::Null);
         let line = line(&next(), &next())?;
         let mut found = if line.segment == 0 { read(next())? } else { Vec::new() };
         let (mut segment, mut before) = (line.segment, before);
         while segment > 0 && found.len() < wanted as usize {
             before = lowest(&found).or(before);
-            let older = newest(self.keys.history(room, segment), before, wanted - found.len() as u32);
+            let older = newest(self.servers.keys.history(room, segment), before, wanted - found.len() as u32);
             let answers = self.ask(partition, vec![older]).await?;
             found.extend(read(answers.into_iter().next().unwrap_or(Value::Null))?);
             segment -= 1;
         }
         if line.segment > 0 && found.len() < wanted as usize {
             before = lowest(&found).or(before);
-            let older = newest(self.keys.history(room, 0), before, wanted - found.len() as u32);
+            let older = newest(self.servers.keys.history(room, 0), before, wanted - found.len() as u32);
             let answers = self.ask(partition, vec![older]).await?;
             found.extend(read(answers.into_iter().next().unwrap_or(Value::Null))?);
         }
@@ -115,7 +117,7 @@ fn lowest(found: &Found) -> Option<u64> {
 
 fn read(answer: Value) -> Result<Found, Fault> {
     // An absent key is an empty history.
-    record::history(Value::Array(list(answer))).map_err(|error| Fault::Unfit(error.to_string()))
+    stream_codec::history(Value::Array(list(answer))).map_err(|error| Fault::Unfit(error.to_string()))
 }
 
 #[cfg(test)]

@@ -12,13 +12,13 @@ use fred::types::Value;
 use futures::future::join_all;
 use tokio::time::sleep;
 
-use super::{
-    super::{Away, PARTITIONS, Partition},
-    cluster::Cluster,
-    node::{Command, Fault, list, number},
-    tags::Keys,
+use crate::{
+    redis::{
+        Servers,
+        connection::{Command, Fault, list, number},
+    },
+    rooms::{PARTITIONS, Partition, RoomName, Unavailable},
 };
-use crate::rooms::RoomName;
 
 /// How long counts live without a sign of their gateway.
 const LEASE: Duration = Duration::from_secs(5);
@@ -39,8 +39,7 @@ type Counts = HashMap<RoomName, u32>;
 /// The counts of this gateway and how to read those of all.
 #[derive(Debug)]
 pub(super) struct Presence {
-    cluster: Arc<Cluster>,
-    keys: Keys,
+    pub(super) servers: Arc<Servers>,
     gateway: String,
     counts: Vec<Mutex<Counts>>,
 }
@@ -55,8 +54,8 @@ fn total(counts: &[Value]) -> u64 {
 }
 
 impl Presence {
-    pub(super) fn new(cluster: Arc<Cluster>, keys: Keys, gateway: String) -> Self {
-        Self { cluster, keys, gateway, counts: (0..PARTITIONS).map(|_| Mutex::default()).collect() }
+    pub(super) fn new(servers: Arc<Servers>, gateway: String) -> Self {
+        Self { servers, gateway, counts: (0..PARTITIONS).map(|_| Mutex::default()).collect() }
     }
 
     fn counts(&self, partition: Partition) -> MutexGuard<'_, Counts> {
@@ -64,10 +63,10 @@ impl Presence {
     }
 
     async fn ask(&self, partition: Partition, commands: Vec<Command>) -> Result<Vec<Value>, Fault> {
-        let primary = self.cluster.primary(partition)?.server;
-        let node = self.cluster.node(&primary).await?;
+        let primary = self.servers.cluster.primary(partition)?.server;
+        let node = self.servers.cluster.node(&primary).await?;
         let answers = node.all(commands, ANSWER).await;
-        self.cluster.note(&node, answers)?.into_iter().collect()
+        self.servers.cluster.note(&node, answers)?.into_iter().collect()
     }
 
     /// Asks again at the server that holds the partition now, where the first answer was that it moved.
@@ -75,7 +74,7 @@ impl Presence {
         match self.ask(partition, commands.clone()).await {
             Ok(answers) => Ok(answers),
             Err(_) => {
-                self.cluster.refresh().await?;
+                self.servers.cluster.refresh().await?;
                 self.ask(partition, commands).await
             }
         }
@@ -83,7 +82,7 @@ impl Presence {
 
     /// Sets counts and writes them; see [`super::super::Bus::count`]. What cannot be written now is written by the
     /// next renewal.
-    pub(super) async fn count(&self, partition: Partition, counts: &[(RoomName, u32)]) -> Result<(), Away> {
+    pub(super) async fn count(&self, partition: Partition, counts: &[(RoomName, u32)]) -> Result<(), Unavailable> {
         {
             let mut kept = self.counts(partition);
             for (room, count) in counts {
@@ -99,7 +98,7 @@ impl Presence {
     }
 
     fn write(&self, partition: Partition, counts: &[(RoomName, u32)]) -> Vec<Command> {
-        let key = self.keys.counts(partition, &self.gateway);
+        let key = self.servers.keys.counts(partition, &self.gateway);
         let (gone, here): (Vec<_>, Vec<_>) = counts.iter().partition(|(_, count)| *count == 0);
         let mut commands = Vec::new();
         if !here.is_empty() {
@@ -113,7 +112,8 @@ impl Presence {
     }
 
     fn lease(&self, partition: Partition) -> [Command; 3] {
-        let (counts, list) = (self.keys.counts(partition, &self.gateway), self.keys.gateways(partition));
+        let (counts, list) =
+            (self.servers.keys.counts(partition, &self.gateway), self.servers.keys.gateways(partition));
         let old = now().saturating_sub(LISTED.as_millis() as u64);
         [
             Command::new("ZADD").arg(list.clone()).arg(now().to_string()).arg(self.gateway.clone()),
@@ -123,14 +123,14 @@ impl Presence {
     }
 
     /// Members of a room over all gateways; see [`super::super::Bus::members`].
-    pub(super) async fn members(&self, room: &RoomName) -> Result<u64, Away> {
+    pub(super) async fn members(&self, room: &RoomName) -> Result<u64, Unavailable> {
         let partition = Partition::of(room);
-        let range = Command::new("ZRANGE").arg(self.keys.gateways(partition)).arg(0_u32).arg(-1_i32);
+        let range = Command::new("ZRANGE").arg(self.servers.keys.gateways(partition)).arg(0_u32).arg(-1_i32);
         let gateways = self.ask_twice(partition, vec![range]).await?;
         let gateways = gateways.into_iter().next().map(list).unwrap_or_default();
         let count = |gateway: &Value| {
             let gateway = gateway.as_str()?;
-            Some(Command::new("HGET").arg(self.keys.counts(partition, &gateway)).arg(room.to_string()))
+            Some(Command::new("HGET").arg(self.servers.keys.counts(partition, &gateway)).arg(room.to_string()))
         };
         let commands: Vec<_> = gateways.iter().filter_map(count).collect();
         if commands.is_empty() {
@@ -172,8 +172,8 @@ impl Presence {
     pub(super) async fn close(&self) {
         let take_back = |partition: Partition| async move {
             let counted = !std::mem::take(&mut *self.counts(partition)).is_empty();
-            let key = self.keys.counts(partition, &self.gateway);
-            let list = Command::new("ZREM").arg(self.keys.gateways(partition)).arg(self.gateway.clone());
+            let key = self.servers.keys.counts(partition, &self.gateway);
+            let list = Command::new("ZREM").arg(self.servers.keys.gateways(partition)).arg(self.gateway.clone());
             if counted && let Err(fault) = self.ask(partition, vec![Command::new("UNLINK").arg(key), list]).await {
                 tracing::debug!(partition = partition.index(), %fault, "a lease ends by itself");
             }

@@ -19,13 +19,16 @@ use tokio::{
 };
 
 use super::{
-    super::{PARTITIONS, Partition, signals::Signals},
-    cluster::Cluster,
-    node::{Command, Fault, Node, Server},
-    opened::{Opened, Opening},
-    tags::Keys,
+    super::signals::Signals,
+    epoch_hints::{EpochHints, Opening},
 };
-use crate::rooms::{RoomName, Signal};
+use crate::{
+    redis::{
+        Servers,
+        connection::{Command, Fault, Node, Server},
+    },
+    rooms::{PARTITIONS, Partition, RoomName, Signal},
+};
 
 /// Pause after the connection was lost.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -43,21 +46,21 @@ struct Wire<'a> {
     signal: Signal,
 }
 
-/// On the same channel: a generation was opened. Older releases skip it.
+/// On the same channel: an epoch was opened. Older releases skip it.
 #[derive(Debug, Serialize, Deserialize)]
 struct WireOpening {
     partition: u16,
-    generation: u64,
-    /// `host:port`, as the gateway knows it that opened the generation.
+    #[serde(rename = "generation")]
+    epoch: u64,
+    /// `host:port`, as the gateway knows it that opened the epoch.
     server: String,
 }
 
 /// Both directions of signals.
 #[derive(Debug)]
 pub(super) struct Signalling {
-    cluster: Arc<Cluster>,
-    opened: Arc<Opened>,
-    keys: Keys,
+    pub(super) servers: Arc<Servers>,
+    epoch_hints: Arc<EpochHints>,
     pub(super) heard: Signals,
     said: Signals,
     watched: watch::Sender<HashSet<Partition>>,
@@ -66,9 +69,9 @@ pub(super) struct Signalling {
 }
 
 impl Signalling {
-    pub(super) fn new(cluster: Arc<Cluster>, opened: Arc<Opened>, keys: Keys) -> Self {
+    pub(super) fn new(servers: Arc<Servers>, epoch_hints: Arc<EpochHints>) -> Self {
         let (heard, said, watched) = Default::default();
-        Self { cluster, opened, keys, heard, said, watched, subscribed: Mutex::default() }
+        Self { servers, epoch_hints, heard, said, watched, subscribed: Mutex::default() }
     }
 
     /// Queues a signal for publishing.
@@ -95,7 +98,7 @@ impl Signalling {
     pub(super) async fn publish(&self) {
         loop {
             let words: Vec<_> = tokio::select! {
-                opened = self.opened.untold() => opened.into_iter().map(|opened| self.opening(opened)).collect(),
+                opened = self.epoch_hints.untold() => opened.into_iter().map(|opened| self.opening(opened)).collect(),
                 said = self.said.take() => said.iter().map(|said| self.signal(said)).collect(),
             };
             for burst in words.chunks(BURST) {
@@ -110,24 +113,24 @@ impl Signalling {
         self.word(Partition::of(room), &Wire { room: room.as_str().into(), signal: signal.clone() })
     }
 
-    fn opening(&self, (partition, Opening { generation, server }): (Partition, Opening)) -> Command {
+    fn opening(&self, (partition, Opening { epoch, server }): (Partition, Opening)) -> Command {
         let server = server.map(|server| server.to_string()).unwrap_or_default();
-        self.word(partition, &WireOpening { partition: partition.index() as u16, generation, server })
+        self.word(partition, &WireOpening { partition: partition.index() as u16, epoch, server })
     }
 
     fn word(&self, partition: Partition, wire: &impl Serialize) -> Command {
         let text = serde_json::to_string(wire).unwrap_or_default();
-        Command::new("PUBLISH").arg(self.keys.signals(partition)).arg(text)
+        Command::new("PUBLISH").arg(self.servers.keys.signals(partition)).arg(text)
     }
 
     async fn send(&self, burst: &[Command]) -> Result<(), Fault> {
-        let topology = self.cluster.topology();
+        let topology = self.servers.cluster.topology();
         let mut fault = Fault::Refused("no server is known".into());
         for member in topology.voters() {
             let sent = async {
-                let node = self.cluster.node(&member.server).await?;
+                let node = self.servers.cluster.node(&member.server).await?;
                 let answers = node.all(burst.to_vec(), ANSWER).await;
-                self.cluster.note(&node, answers)
+                self.servers.cluster.note(&node, answers)
             };
             match sent.await {
                 Ok(_) => return Ok(()),
@@ -140,7 +143,7 @@ impl Signalling {
     /// Hears the watched partitions, for ever; opens another connection when one is lost.
     pub(super) async fn hear(&self) {
         for turn in 0_usize.. {
-            let topology = self.cluster.topology();
+            let topology = self.servers.cluster.topology();
             let servers: Vec<_> = topology.members.iter().filter(|m| !m.failed && !m.suspected).collect();
             if let Some(member) = servers.get(turn % servers.len().max(1))
                 && let Err(fault) = self.hear_at(&member.server).await
@@ -152,8 +155,8 @@ impl Signalling {
         }
     }
 
-    async fn hear_at(&self, server: &super::node::Server) -> Result<(), Fault> {
-        let node = Node::open_to_hear(server, self.cluster.access()).await?;
+    async fn hear_at(&self, server: &Server) -> Result<(), Fault> {
+        let node = Node::open_to_hear(server, self.servers.cluster.access()).await?;
         let mut messages = node.client().message_rx();
         let mut watched = self.watched.subscribe();
         watched.mark_changed();
@@ -182,7 +185,7 @@ impl Signalling {
     async fn subscribe(&self, node: &Node, wanted: HashSet<Partition>) -> Result<(), Fault> {
         let known = self.subscribed.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let channels = |partitions: Vec<&Partition>| -> Vec<String> {
-            partitions.into_iter().map(|partition| self.keys.signals(*partition)).collect()
+            partitions.into_iter().map(|partition| self.servers.keys.signals(*partition)).collect()
         };
         let (more, less) =
             (channels(wanted.difference(&known).collect()), channels(known.difference(&wanted).collect()));
@@ -210,7 +213,7 @@ impl Signalling {
         if let Some((room, signal)) = read(text) {
             self.heard.push(room, signal);
         } else if let Some((partition, opening)) = opening(text) {
-            self.opened.hear(partition, opening);
+            self.epoch_hints.hear(partition, opening);
         }
     }
 }
@@ -221,11 +224,11 @@ pub fn read(text: &str) -> Option<(RoomName, Signal)> {
     Some((RoomName::stored(&wire.room).ok()?, wire.signal))
 }
 
-/// Which generation was opened where; None for anything else.
+/// Which epoch was opened where; None for anything else.
 fn opening(text: &str) -> Option<(Partition, Opening)> {
-    let WireOpening { partition, generation, server } = serde_json::from_str(text).ok()?;
+    let WireOpening { partition, epoch, server } = serde_json::from_str(text).ok()?;
     let partition = (partition < PARTITIONS).then(|| Partition::nth(partition.into()))?;
-    Some((partition, Opening { generation, server: Server::parse(&server) }))
+    Some((partition, Opening { epoch, server: Server::parse(&server) }))
 }
 
 #[cfg(test)]
@@ -236,9 +239,9 @@ mod tests {
     fn only_what_is_whole_and_of_a_partition_tells_of_a_generation() {
         let whole = r#"{"partition":63,"generation":7,"server":"h:1"}"#;
         let server = Server::parse("h:1");
-        assert_eq!(opening(whole), Some((Partition::nth(63), Opening { generation: 7, server })));
+        assert_eq!(opening(whole), Some((Partition::nth(63), Opening { epoch: 7, server })));
         let unnamed = opening(r#"{"partition":0,"generation":7,"server":"?"}"#).map(|(_, opening)| opening);
-        assert_eq!(unnamed, Some(Opening { generation: 7, server: None }));
+        assert_eq!(unnamed, Some(Opening { epoch: 7, server: None }));
         for other in [
             "",
             r#"{"partition":64,"generation":7,"server":"h:1"}"#,

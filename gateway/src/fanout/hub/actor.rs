@@ -23,20 +23,21 @@ use super::{
     asks::Pages,
     delivery::Delivery,
     members::{Counts, Sums},
+    restore::Restoring,
     room::Room,
-    seeding::Seeding,
     signals::Signals,
     sweep::RoomIds,
     tail::{Tail, TailRead},
     timers::{Due, Timers},
 };
 use crate::{
-    bus::{Away, Bus, Offset, Page, Partition, directory},
+    bus::{Bus, Offset, Page},
+    directory::{self, Directory},
     fanout::{
         link::{ConnectionId, ToHub},
         session::Ask,
     },
-    rooms::{Entry, Epoch, RoomName, follow::Reading},
+    rooms::{Entry, Epoch, Partition, RoomName, Unavailable, follow::Reading},
 };
 
 /// Commands taken in one round.
@@ -50,16 +51,16 @@ pub(super) type Older = (Vec<Arc<Entry>>, bool);
 
 /// What comes back from the bus.
 pub(super) enum Done {
-    End { run: u64, result: Result<Offset, Away> },
+    End { run: u64, result: Result<Offset, Unavailable> },
     Tail { run: u64, read: TailRead },
     Appended(Flown),
-    Seeded { result: Result<Epoch, Away> },
-    Newest { room: RoomName, result: Result<Reading, Away> },
-    Older { room: RoomName, result: Result<Older, Away> },
-    Page { key: super::asks::Key, result: Result<Page, Away> },
-    Sum { room: RoomName, result: Result<u64, Away> },
-    Directory { from: ConnectionId, result: Result<directory::Reply, Away> },
-    Counted { counts: Vec<(RoomName, u32)>, result: Result<(), Away> },
+    Restored { result: Result<Epoch, Unavailable> },
+    Newest { room: RoomName, result: Result<Reading, Unavailable> },
+    Older { room: RoomName, result: Result<Older, Unavailable> },
+    Page { key: super::asks::Key, result: Result<Page, Unavailable> },
+    Sum { room: RoomName, result: Result<u64, Unavailable> },
+    Directory { from: ConnectionId, result: Result<directory::Reply, Unavailable> },
+    Counted { counts: Vec<(RoomName, u32)>, result: Result<(), Unavailable> },
     Signalled,
     Unwatched,
     Watched,
@@ -71,6 +72,7 @@ pub(super) type Work = Pin<Box<dyn Future<Output = Done> + Send>>;
 pub(super) struct Actor {
     pub(super) partition: Partition,
     pub(super) bus: Arc<dyn Bus>,
+    pub(super) directory: Arc<dyn Directory>,
     pub(super) shared: Arc<Shared>,
     pub(super) delivery: Delivery,
     /// At most: one tail, one group, one return of what was lost, one batch of counts and one of signals, and the bounded reads.
@@ -79,7 +81,7 @@ pub(super) struct Actor {
     pub(super) ids: RoomIds,
     pub(super) tail: Tail,
     pub(super) appender: Appender,
-    pub(super) seeding: Seeding,
+    pub(super) restoring: Restoring,
     pub(super) pages: Pages,
     pub(super) sums: Sums,
     pub(super) counts: Counts,
@@ -94,10 +96,17 @@ pub(super) struct Actor {
 }
 
 impl Actor {
-    pub(super) fn new(partition: Partition, bus: Arc<dyn Bus>, shared: Arc<Shared>, delivery: Delivery) -> Self {
+    pub(super) fn new(
+        partition: Partition,
+        bus: Arc<dyn Bus>,
+        directory: Arc<dyn Directory>,
+        shared: Arc<Shared>,
+        delivery: Delivery,
+    ) -> Self {
         Self {
             partition,
             bus,
+            directory,
             shared,
             delivery,
             work: FuturesUnordered::new(),
@@ -105,7 +114,7 @@ impl Actor {
             ids: RoomIds::new(partition),
             tail: Tail::default(),
             appender: Appender::default(),
-            seeding: Seeding::default(),
+            restoring: Restoring::default(),
             pages: Pages::default(),
             sums: Sums::default(),
             counts: Counts::default(),
@@ -176,7 +185,7 @@ impl Actor {
             }
             Command::Reactor(ToHub::Ask { from, ask: Ask::Members { room } }) => self.ask_members(from, room),
             Command::Reactor(ToHub::Ask { from, ask: Ask::Directory(query) }) => self.ask_directory(from, query),
-            Command::Reactor(ToHub::Tell { query, at, .. }) => self.bus.directory().tell(query, at),
+            Command::Reactor(ToHub::Tell { query, at, .. }) => self.directory.tell(query, at),
             Command::Heard { room, signal } => self.heard(&room, &signal),
         }
     }
@@ -195,7 +204,7 @@ impl Actor {
             Done::End { run, result } => self.tail_starts(run, result),
             Done::Tail { run, read } => self.tail_read(run, read),
             Done::Appended(flown) => self.appended(flown),
-            Done::Seeded { result } => self.seeded(result),
+            Done::Restored { result } => self.restored(result),
             Done::Newest { room, result } => self.read_newest(&room, result),
             Done::Older { room, result } => self.read_older(&room, result),
             Done::Page { key, result } => self.page_read(key, result),

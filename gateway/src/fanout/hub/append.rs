@@ -13,12 +13,12 @@ use super::{
     counters::{add, tick},
 };
 use crate::{
-    bus::{AppendError, Appended, Away, Bus, GROUP_POSTS, Partition},
+    bus::{AppendError, Appended, Bus, GROUP_POSTS},
     fanout::{
         link::{ConnectionId, ToReactor},
         session::{PostError, Posted},
     },
-    rooms::Post,
+    rooms::{Partition, Post, Unavailable},
 };
 
 /// Bytes of a group, except that one post always goes: a script call stays under some milliseconds.
@@ -126,13 +126,13 @@ async fn fly(bus: &dyn Bus, partition: Partition, posts: &[Post], deadline: Inst
     let mut backoff = Backoff::default();
     loop {
         let reason = match timeout_at(deadline, bus.append(partition, posts)).await {
-            Ok(Err(AppendError::Away(reason))) => reason,
+            Ok(Err(AppendError::Unavailable(reason))) => reason,
             Ok(answers) => return answers,
             Err(_) => "no answer in time".into(),
         };
         let pause = backoff.failed();
         if Instant::now() + pause >= deadline {
-            return Err(AppendError::Away(reason));
+            return Err(AppendError::Unavailable(reason));
         }
         sleep(pause).await;
     }
@@ -169,15 +169,15 @@ impl Actor {
     }
 
     /// Fails the group that waits for what was lost, if its time is over.
-    pub(super) fn give_up_overdue(&mut self, Away(reason): &Away) {
+    pub(super) fn give_up_overdue(&mut self, Unavailable(reason): &Unavailable) {
         let Some(group) = self.appender.held.take_if(|group| group.deadline <= Instant::now()) else { return };
-        self.appended(Flown { group, answers: Err(AppendError::Away(reason.clone())) });
+        self.appended(Flown { group, answers: Err(AppendError::Unavailable(reason.clone())) });
     }
 
     pub(super) fn appended(&mut self, Flown { group, answers }: Flown) {
         if let Err(AppendError::Lost) = answers {
             self.appender.held = Some(group);
-            self.seed();
+            self.restore();
             return;
         }
         let Group { replies, .. } = group;

@@ -12,9 +12,9 @@ use super::{
     tail::within,
 };
 use crate::{
-    bus::{Away, Page},
+    bus::Page,
     fanout::{link::ConnectionId, session::Answer},
-    rooms::RoomName,
+    rooms::{RoomName, Unavailable},
 };
 
 /// Entries in a page, at most.
@@ -66,7 +66,7 @@ impl Actor {
         }));
     }
 
-    pub(super) fn page_read(&mut self, key: Key, result: Result<Page, Away>) {
+    pub(super) fn page_read(&mut self, key: Key, result: Result<Page, Unavailable>) {
         for from in self.pages.waiting.remove(&key).unwrap_or_default() {
             let answer = match &result {
                 Ok(Page { head, entries, more }) => {

@@ -10,23 +10,21 @@ use super::{
     tail::within,
 };
 use crate::{
-    bus::{
-        Away,
-        directory::{Query, Reply},
-    },
+    directory::{Query, Reply},
     fanout::{link::ConnectionId, session::Answer},
+    rooms::Unavailable,
 };
 
 impl Actor {
     pub(super) fn ask_directory(&mut self, from: ConnectionId, query: Query) {
-        let bus = Arc::clone(&self.bus);
+        let directory = Arc::clone(&self.directory);
         self.work.push(Box::pin(async move {
-            let result = within(bus.directory().ask(query)).await;
+            let result = within(directory.ask(query)).await;
             Done::Directory { from, result }
         }));
     }
 
-    pub(super) fn directory_answered(&mut self, from: ConnectionId, result: Result<Reply, Away>) {
+    pub(super) fn directory_answered(&mut self, from: ConnectionId, result: Result<Reply, Unavailable>) {
         let answer = match result {
             Ok(reply) => Answer::Directory(reply),
             Err(away) => {

@@ -18,9 +18,8 @@ use super::{
     tail::within,
 };
 use crate::{
-    bus::Away,
     fanout::{link::ConnectionId, session::Answer},
-    rooms::{RoomName, Signal},
+    rooms::{RoomName, Signal, Unavailable},
 };
 
 /// How long a sum is good for, and the least time between two writes of counts.
@@ -127,7 +126,7 @@ impl Actor {
         let (bus, room) = (Arc::clone(&self.bus), room.clone());
         self.work.push(Box::pin(async move {
             let result = timeout(PATIENCE, bus.members(&room)).await;
-            let result = result.unwrap_or_else(|_| Err(Away("no answer in time".into())));
+            let result = result.unwrap_or_else(|_| Err(Unavailable("no answer in time".into())));
             Done::Sum { room, result }
         }));
     }
@@ -147,7 +146,7 @@ impl Actor {
     }
 
     /// A sum has come. While the bus is away the last one counts: nobody waits for a number.
-    pub(super) fn summed(&mut self, name: &RoomName, result: Result<u64, Away>) {
+    pub(super) fn summed(&mut self, name: &RoomName, result: Result<u64, Unavailable>) {
         let reported = self.rooms.get(name).map_or(0, |room| u64::from(room.reported));
         let local = self.local(name);
         let Some(sum) = self.sums.rooms.get_mut(name) else { return };
@@ -195,7 +194,7 @@ impl Actor {
     }
 
     /// Counts were written: other gateways are told that there is a new sum.
-    pub(super) fn counted(&mut self, counts: Vec<(RoomName, u32)>, result: Result<(), Away>) {
+    pub(super) fn counted(&mut self, counts: Vec<(RoomName, u32)>, result: Result<(), Unavailable>) {
         self.counts.writing = false;
         if let Err(away) = result {
             tick(&self.shared.counters.away);

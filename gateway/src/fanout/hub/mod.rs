@@ -23,8 +23,8 @@ mod joins;
 mod members;
 mod presence;
 mod reading;
+mod restore;
 mod room;
-mod seeding;
 mod signals;
 mod sweep;
 mod tail;
@@ -50,13 +50,14 @@ use self::{
     delivery::{Delivery, Encodings},
 };
 use crate::{
-    bus::{Bus, Partition},
+    bus::Bus,
+    directory::Directory,
     fanout::{
         encoding::{Encoding, EncodingId},
         link::ToHub,
         reactor::ReactorSender,
     },
-    rooms::{RoomName, Signal, log::Window},
+    rooms::{Partition, RoomName, Signal, log::Window},
 };
 
 /// Messages that may wait for one actor: a mass reconnect into one room is taken in a few mouthfuls, and reactors keep
@@ -132,6 +133,7 @@ impl Hub {
     /// Starts the actors on the current tokio runtime. `reactors` in the order of their ids.
     pub fn start(
         bus: Arc<dyn Bus>,
+        directory: Arc<dyn Directory>,
         reactors: Vec<ReactorSender>,
         encodings: Vec<(EncodingId, Arc<dyn Encoding>)>,
         settings: Settings,
@@ -149,7 +151,7 @@ impl Hub {
         let start = |partition| {
             let (mailbox, commands) = mpsc::channel(MAILBOX);
             let delivery = Delivery::new(reactors.clone(), Arc::clone(&encodings), Arc::clone(&counters));
-            let actor = Actor::new(partition, Arc::clone(&bus), Arc::clone(&shared), delivery);
+            let actor = Actor::new(partition, Arc::clone(&bus), Arc::clone(&directory), Arc::clone(&shared), delivery);
             tasks.spawn(watched(actor.run(commands, stop.clone()), &stop, &failed));
             mailbox
         };

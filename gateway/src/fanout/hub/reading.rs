@@ -13,9 +13,9 @@ use super::{
     tail::within,
 };
 use crate::{
-    bus::{Away, Bus, Page},
+    bus::{Bus, Page},
     rooms::{
-        Entry, Position, RoomName,
+        Entry, Position, RoomName, Unavailable,
         follow::{Follow, News, Reading},
         log::{Log, Window},
     },
@@ -35,13 +35,13 @@ struct Reader {
 }
 
 impl Reader {
-    async fn page(&self, before: Option<u64>) -> Result<Page, Away> {
+    async fn page(&self, before: Option<u64>) -> Result<Page, Unavailable> {
         tick(&self.shared.counters.reads);
         within(self.bus.history(&self.room, before, PAGE)).await
     }
 
     /// The newest entries, back to `floor` where that is known.
-    async fn newest(&self, floor: Option<u64>) -> Result<Reading, Away> {
+    async fn newest(&self, floor: Option<u64>) -> Result<Reading, Unavailable> {
         let page = self.page(None).await?;
         let head = Position { epoch: page.head.epoch, seq: page.head.seq };
         let (mut entries, mut complete) = (page.entries, !page.more);
@@ -52,7 +52,7 @@ impl Reader {
             let (mut older, none) = self.older(first.seq, floor).await?;
             complete = none;
             if older.last().is_some_and(|last| last.epoch > first.epoch) {
-                return Err(Away("the branch changed while it was read".into()));
+                return Err(Unavailable("the branch changed while it was read".into()));
             }
             older.append(&mut entries);
             entries = older;
@@ -61,7 +61,7 @@ impl Reader {
     }
 
     /// The entries below `before`, back to `floor` or the window's size.
-    async fn older(&self, before: u64, floor: u64) -> Result<Older, Away> {
+    async fn older(&self, before: u64, floor: u64) -> Result<Older, Unavailable> {
         let (mut pages, mut first, mut room) = (Vec::new(), before, self.window);
         let mut complete = false;
         while first > floor && first > 1 && !complete && room.entries > 0 && room.bytes > 0 {
@@ -103,7 +103,7 @@ impl Actor {
     pub(super) fn read_next(&mut self) {
         while self.reads < READS
             && self.tail.started
-            && !self.seeding.under_way()
+            && !self.restoring.under_way()
             && let Some(name) = self.unread.pop_front()
         {
             let Some(room) = self.rooms.get_mut(&name) else { continue };
@@ -124,13 +124,13 @@ impl Actor {
         }
     }
 
-    pub(super) fn read_newest(&mut self, name: &RoomName, result: Result<Reading, Away>) {
+    pub(super) fn read_newest(&mut self, name: &RoomName, result: Result<Reading, Unavailable>) {
         self.reads -= 1;
         let window = self.window();
         let Some(room) = self.rooms.get(name) else { return };
-        let short = result.as_ref().is_ok_and(|reading| self.to_be_seeded(room, reading.head));
+        let short = result.as_ref().is_ok_and(|reading| self.needs_restore(room, reading.head));
         if short {
-            self.seed();
+            self.restore();
         }
         let Some(room) = self.rooms.get_mut(name) else { return };
         let again = room.sync == Sync::Reading { again: true };
@@ -181,7 +181,7 @@ impl Actor {
         }));
     }
 
-    pub(super) fn read_older(&mut self, name: &RoomName, result: Result<Older, Away>) {
+    pub(super) fn read_older(&mut self, name: &RoomName, result: Result<Older, Unavailable>) {
         let Some(room) = self.rooms.get_mut(name) else { return };
         room.reading_older = false;
         match (result, &mut room.log) {

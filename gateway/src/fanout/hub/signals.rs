@@ -14,8 +14,8 @@ use super::{
     actor::{Actor, Done},
 };
 use crate::{
-    bus::{Bus, Partition},
-    rooms::{RoomName, Signal, pace::Conflated},
+    bus::Bus,
+    rooms::{Partition, RoomName, Signal, pace::Conflated},
 };
 
 /// Signals that wait, a partition; beyond it new ones are dropped.

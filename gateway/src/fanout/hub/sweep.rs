@@ -11,9 +11,8 @@ use super::{
     room::{Room, Sync},
 };
 use crate::{
-    bus::{PARTITIONS, Partition},
     fanout::link::RoomId,
-    rooms::RoomName,
+    rooms::{PARTITIONS, Partition, RoomName},
 };
 
 const PERIOD: Duration = Duration::from_secs(1);

@@ -13,8 +13,8 @@ use super::{
     counters::{add, tick},
 };
 use crate::{
-    bus::{Away, Batch, Bus, Offset, Partition, Record},
-    rooms::RoomName,
+    bus::{Batch, Bus, Offset, Record},
+    rooms::{Partition, RoomName, Unavailable},
 };
 
 /// Records a read: enough to fill a flush at 100,000 entries a second, few enough to stay a short piece of work.
@@ -26,7 +26,7 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 /// What a read brought, and where it began.
 pub(super) struct TailRead {
     from: Offset,
-    result: Result<Batch, Away>,
+    result: Result<Batch, Unavailable>,
 }
 
 /// Where reading stands.
@@ -41,11 +41,11 @@ pub(super) struct Tail {
 }
 
 /// Awaits a call of the bus, within [`PATIENCE`].
-pub(super) async fn within<T>(call: impl Future<Output = Result<T, Away>>) -> Result<T, Away> {
-    timeout(PATIENCE, call).await.unwrap_or_else(|_| Err(Away("no answer in time".into())))
+pub(super) async fn within<T>(call: impl Future<Output = Result<T, Unavailable>>) -> Result<T, Unavailable> {
+    timeout(PATIENCE, call).await.unwrap_or_else(|_| Err(Unavailable("no answer in time".into())))
 }
 
-async fn end(bus: Arc<dyn Bus>, partition: Partition, pause: Duration) -> Result<Offset, Away> {
+async fn end(bus: Arc<dyn Bus>, partition: Partition, pause: Duration) -> Result<Offset, Unavailable> {
     rest(pause).await;
     bus.watch(partition, true).await;
     within(bus.end(partition)).await
@@ -88,7 +88,7 @@ impl Actor {
         }
     }
 
-    pub(super) fn tail_starts(&mut self, run: u64, result: Result<Offset, Away>) {
+    pub(super) fn tail_starts(&mut self, run: u64, result: Result<Offset, Unavailable>) {
         if run != self.tail.run || !self.tail.reading {
             return;
         }
@@ -105,7 +105,7 @@ impl Actor {
         }
     }
 
-    fn away(&mut self, away: &Away) -> Duration {
+    fn away(&mut self, away: &Unavailable) -> Duration {
         tick(&self.shared.counters.away);
         tracing::debug!(partition = self.partition.index(), %away, "the tail waits");
         self.tail.backoff.failed()

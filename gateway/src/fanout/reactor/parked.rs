@@ -7,8 +7,8 @@ use std::{collections::VecDeque, sync::atomic::Ordering::Relaxed};
 
 use super::{HubQueue, connection::Flags, turn::Reactor};
 use crate::{
-    bus::PARTITIONS,
     fanout::link::{ConnectionId, ToHub},
+    rooms::PARTITIONS,
 };
 
 /// A set of partitions as bits.

@@ -8,7 +8,7 @@ use super::{
     wire::{Code, Frame},
 };
 use crate::{
-    bus::directory::pairs::{Query, inbox},
+    directory::pairs::{Query, inbox},
     fanout::session::{Ask, Context, Effect, Effects, Join, TimerId},
     protocols::jwt,
     rooms::{Author, Entry, Epoch, Origin, Position, RoomName},

@@ -15,15 +15,20 @@ mod wire;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures::future::BoxFuture;
 
 use crate::{
-    bus::directory::{keeper::Notices, pairs::Exit},
+    bus::{AppendError, Appended, Bus},
+    directory::{
+        keeper::Notices,
+        pairs::{Exit, inbox},
+    },
     fanout::{
         encoding::{Encoding, EncodingId},
         session::{OverRate, Session},
     },
     protocols::{Handshake, Protocol, Refusal, canonical},
-    rooms::{Content, ProtocolId},
+    rooms::{Author, Content, Origin, Partition, Post, ProtocolId},
 };
 
 /// How entries of an inbox look.
@@ -69,13 +74,46 @@ impl Protocol for Match {
     }
 }
 
-/// Tells people whom the directory found to be left.
-#[derive(Clone, Copy, Debug)]
-pub struct ExitNotices;
+/// Tells people whom the directory found to be left, by a message in their inbox.
+pub struct ExitNotices {
+    bus: Arc<dyn Bus>,
+}
+
+impl ExitNotices {
+    /// Posts through `bus`.
+    pub fn new(bus: Arc<dyn Bus>) -> Self {
+        Self { bus }
+    }
+
+    async fn post(&self, exit: Exit) -> Result<Appended, AppendError> {
+        let post = exit_notice(exit);
+        let mut answers = self.bus.append(Partition::of(&post.room), std::slice::from_ref(&post)).await?;
+        answers.pop().unwrap_or(Err(AppendError::Unavailable("the bus answered nothing".to_owned())))
+    }
+}
 
 impl Notices for ExitNotices {
-    fn exit(&self, exit: &Exit) -> Content {
-        content(wire::partner_exit(exit.session, exit.partner, exit.account))
+    fn tell(&self, exit: Exit) -> BoxFuture<'_, bool> {
+        Box::pin(async move {
+            let posted = self.post(exit).await;
+            if let Err(error) = &posted {
+                tracing::debug!(%error, "failed to post an exit notice; the next tick posts it");
+            }
+            posted.is_ok()
+        })
+    }
+}
+
+/// What `exit.partner` finds in their inbox.
+fn exit_notice(exit: Exit) -> Post {
+    Post {
+        room: inbox(exit.partner),
+        from: Author { id: "0".into(), name: "system".into(), extra: None },
+        protocol: ProtocolId::Match,
+        key: format!("exit-{}-{}", exit.session, exit.account).into(),
+        content: content(wire::partner_exit(exit.session, exit.partner, exit.account)),
+        durable: false,
+        origin: Origin::default(),
     }
 }
 

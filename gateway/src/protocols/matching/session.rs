@@ -9,7 +9,7 @@ use super::{
     wire::{self, Code, Command, Frame, SignalData, partner_exit},
 };
 use crate::{
-    bus::directory::{
+    directory::{
         self,
         pairs::{Query, Reply, inbox},
     },

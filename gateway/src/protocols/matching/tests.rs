@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 
-use super::{ExitNotices, Match, Settings, encoding::InboxEncoding};
+use super::{Match, Settings, encoding::InboxEncoding, exit_notice};
 use crate::{
-    bus::{
-        AppendError,
-        directory::{self, keeper::Notices, pairs, pairs::Reply},
+    bus::AppendError,
+    directory::{
+        self,
+        pairs::{self, Reply},
     },
     fanout::session::{Answer, Input, PostError, Presence},
     protocols::{
@@ -117,7 +118,7 @@ fn a_partner_who_could_not_be_told_is_gone_for_the_one_who_asked() {
     let mut peer = ada();
     peer.text(r#"{"cmd":"MATCH_REQ","accountId":10}"#);
     reply(&mut peer, Reply::Matched { session: 20, partner: 11, nick: "".into() });
-    let lost = Err(PostError::Append(AppendError::Away("down".to_owned())));
+    let lost = Err(PostError::Append(AppendError::Unavailable("down".to_owned())));
     assert_eq!(
         peer.input(Input::Posted { tag: 0, result: lost }),
         [
@@ -151,7 +152,7 @@ fn a_dialogue_is_posted_to_the_partner_and_answered_once_it_is_kept() {
     assert_eq!(peer.posted(0, 1), [r#"{"cmd":"DIALOGUE_RESP","code":0,"requestId":"r1","msgId":12}"#]);
     peer.text(say);
     reply(&mut peer, found(11, true));
-    let lost = Err(PostError::Append(AppendError::Away("down".to_owned())));
+    let lost = Err(PostError::Append(AppendError::Unavailable("down".to_owned())));
     assert_eq!(
         peer.input(Input::Posted { tag: 1, result: lost }),
         [r#"{"cmd":"DIALOGUE_RESP","code":2,"requestId":"r1","msgId":0}"#]
@@ -363,9 +364,9 @@ fn an_inbox_shows_the_frames_that_were_posted_and_nothing_of_others() {
         entry(4, &person("m", "m"), ProtocolId::Match, "{}", Some(b"{\"c\":\xff}")),
     ];
     assert_eq!(texts(frames(&InboxEncoding, "r", Some(1), &run)), [r#"{"a":1}"#, r#"{"b":2}"#]);
-    let exit = ExitNotices.exit(&pairs::Exit { session: 20, account: 10, partner: 11 });
+    let exit = exit_notice(pairs::Exit { session: 20, account: 10, partner: 11 });
     assert_eq!(
-        exit.verbatim.unwrap(),
+        exit.content.verbatim.unwrap(),
         r#"{"cmd":"PUSH_SIGNAL_REQ","senderId":0,"sessionId":20,"receiverId":11,"signalType":"PartnerExit","data":{"accountId":10}}"#
     );
 }

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::frame::{NOTICE, Stage, message_id, read_verbatim, with_id};
 use crate::{
-    bus::directory::message_id::in_block,
+    directory::people::message_id::in_block,
     fanout::encoding::{ChunkWriter, Encoding},
     protocols::{canonical, json},
     rooms::{Entry, Epoch, ProtocolId, RoomName, Signal},

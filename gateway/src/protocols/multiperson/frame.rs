@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde_json::value::RawValue;
 
 use crate::{
-    bus::directory::people::To,
+    directory::people::To,
     protocols::{canonical, json},
     rooms::{Author, Content},
 };

@@ -16,6 +16,7 @@ use std::{fmt, sync::Arc};
 
 use crate::{
     bus::Bus,
+    directory::Directory,
     fanout::{
         encoding::{Encoding, EncodingId},
         session::{OverRate, Session},
@@ -36,7 +37,9 @@ pub struct Settings {
     pub room: RoomName,
     /// Whether people of stage C are welcomed whenever they come.
     pub welcome: bool,
-    /// Whose directory the endpoints ask.
+    /// What the endpoints ask about people.
+    pub directory: Arc<dyn Directory>,
+    /// Where the endpoints post and read.
     pub bus: Arc<dyn Bus>,
 }
 

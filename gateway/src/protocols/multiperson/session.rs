@@ -8,7 +8,7 @@ use super::{
     stage_c::StageC,
 };
 use crate::{
-    bus::directory::{
+    directory::{
         self,
         people::{Query, Reply, is_name},
     },

@@ -14,10 +14,9 @@ use super::{
     session::{ask, tell},
 };
 use crate::{
-    bus::directory::{
+    directory::{
         self,
-        message_id::in_block,
-        people::{Place, Query, Reply, To, inbox},
+        people::{Place, Query, Reply, To, inbox, message_id::in_block},
     },
     fanout::session::{Answer, Context, Effect, Effects, Join, NewPost, Posted},
     protocols::json,

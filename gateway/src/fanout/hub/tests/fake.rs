@@ -18,11 +18,10 @@ use tokio::{
 
 use crate::{
     bus::{
-        AppendError, Appended, Away, Batch, Bus, Head, Health, Offset, Page, Partition, Record, Routed, SEED_SKIP,
-        Seed, TAIL_WAIT, Task,
-        directory::{self, Directory},
+        AppendError, Appended, Batch, Bus, Head, Health, HeldRoom, Offset, Page, RESTORE_SKIP, Record, Routed,
+        TAIL_WAIT, Task,
     },
-    rooms::{Entry, Epoch, Post, RoomName, Signal},
+    rooms::{Entry, Epoch, Partition, Post, RoomName, Signal, Unavailable},
 };
 
 /// What happens to a group.
@@ -65,7 +64,6 @@ struct Core {
     history: AtomicUsize,
     members: AtomicUsize,
     away: AtomicUsize,
-    directory: directory::memory::Memory,
 }
 
 /// One gateway's handle.
@@ -82,7 +80,6 @@ impl Fake {
         let core = Core {
             state,
             changed: Notify::new(),
-            directory: directory::memory::Memory::default(),
             signals,
             history: AtomicUsize::new(0),
             members: AtomicUsize::new(0),
@@ -172,8 +169,8 @@ impl Fake {
         self.state().counts.retain(|(_, gateway), _| *gateway != self.gateway);
     }
 
-    fn check(&self) -> Result<(), Away> {
-        if self.core.away.load(Relaxed) > 0 { Err(Away("it was told to be".into())) } else { Ok(()) }
+    fn check(&self) -> Result<(), Unavailable> {
+        if self.core.away.load(Relaxed) > 0 { Err(Unavailable("it was told to be".into())) } else { Ok(()) }
     }
 }
 
@@ -216,16 +213,16 @@ impl State {
         Page { head, entries: entries[start..].to_vec(), more: start > 0 }
     }
 
-    fn seed(&mut self, seed: &Seed) {
-        if self.rooms.get(&seed.room).is_some_and(|log| log.head > 0) {
+    fn restore(&mut self, held: &HeldRoom) {
+        if self.rooms.get(&held.room).is_some_and(|log| log.head > 0) {
             return;
         }
-        for entry in &seed.entries {
+        for entry in &held.entries {
             let answer = Appended { seq: entry.seq, epoch: entry.epoch, time: entry.time, duplicate: false };
             self.keys.insert(Arc::clone(&entry.key), answer);
         }
-        let log = Log { head: seed.head + SEED_SKIP, entries: seed.entries.clone() };
-        self.rooms.insert(seed.room.clone(), log);
+        let log = Log { head: held.head + RESTORE_SKIP, entries: held.entries.clone() };
+        self.rooms.insert(held.room.clone(), log);
     }
 }
 
@@ -237,7 +234,7 @@ impl Bus for Fake {
     ) -> Task<'a, Result<Vec<Result<Appended, AppendError>>, AppendError>> {
         Box::pin(async move {
             sleep(Duration::from_millis(1)).await;
-            let away = Err(AppendError::Away("it was told to be".into()));
+            let away = Err(AppendError::Unavailable("it was told to be".into()));
             let mut state = self.state();
             if state.lived.get(&self.gateway).copied().unwrap_or(0) < state.lives {
                 return Err(AppendError::Lost);
@@ -253,26 +250,26 @@ impl Bus for Fake {
         })
     }
 
-    fn seed<'a>(&'a self, _: Partition, seeds: &'a [Seed]) -> Task<'a, Result<Epoch, Away>> {
+    fn restore<'a>(&'a self, _: Partition, rooms: &'a [HeldRoom]) -> Task<'a, Result<Epoch, Unavailable>> {
         Box::pin(async move {
             sleep(Duration::from_millis(5)).await;
             self.check()?;
             let mut state = self.state();
-            seeds.iter().for_each(|seed| state.seed(seed));
+            rooms.iter().for_each(|room| state.restore(room));
             let lives = state.lives;
             state.lived.insert(self.gateway, lives);
             Ok(Epoch(state.epoch))
         })
     }
 
-    fn end(&self, _: Partition) -> Task<'_, Result<Offset, Away>> {
+    fn end(&self, _: Partition) -> Task<'_, Result<Offset, Unavailable>> {
         Box::pin(async move {
             self.check()?;
-            Ok(Offset { generation: 1, offset: self.state().stream.len() as u64 })
+            Ok(Offset { epoch: 1, offset: self.state().stream.len() as u64 })
         })
     }
 
-    fn tail(&self, _: Partition, from: Offset, limit: u32) -> Task<'_, Result<Batch, Away>> {
+    fn tail(&self, _: Partition, from: Offset, limit: u32) -> Task<'_, Result<Batch, Unavailable>> {
         Box::pin(async move {
             self.check()?;
             let changed = self.core.changed.notified();
@@ -287,11 +284,16 @@ impl Bus for Fake {
         })
     }
 
-    fn head<'a>(&'a self, room: &'a RoomName) -> Task<'a, Result<Head, Away>> {
+    fn head<'a>(&'a self, room: &'a RoomName) -> Task<'a, Result<Head, Unavailable>> {
         Box::pin(async move { Ok(self.state().page(room, None, 0).head) })
     }
 
-    fn history<'a>(&'a self, room: &'a RoomName, before: Option<u64>, limit: u32) -> Task<'a, Result<Page, Away>> {
+    fn history<'a>(
+        &'a self,
+        room: &'a RoomName,
+        before: Option<u64>,
+        limit: u32,
+    ) -> Task<'a, Result<Page, Unavailable>> {
         Box::pin(async move {
             self.core.history.fetch_add(1, Relaxed);
             sleep(Duration::from_millis(5)).await;
@@ -312,7 +314,7 @@ impl Bus for Fake {
         Box::pin(async {})
     }
 
-    fn count<'a>(&'a self, _: Partition, counts: &'a [(RoomName, u32)]) -> Task<'a, Result<(), Away>> {
+    fn count<'a>(&'a self, _: Partition, counts: &'a [(RoomName, u32)]) -> Task<'a, Result<(), Unavailable>> {
         Box::pin(async move {
             self.check()?;
             let counts = counts.iter().map(|(room, count)| ((room.clone(), self.gateway), *count));
@@ -321,7 +323,7 @@ impl Bus for Fake {
         })
     }
 
-    fn members<'a>(&'a self, room: &'a RoomName) -> Task<'a, Result<u64, Away>> {
+    fn members<'a>(&'a self, room: &'a RoomName) -> Task<'a, Result<u64, Unavailable>> {
         Box::pin(async move {
             self.core.members.fetch_add(1, Relaxed);
             sleep(Duration::from_millis(5)).await;
@@ -329,10 +331,6 @@ impl Bus for Fake {
             let state = self.state();
             Ok(state.counts.iter().filter(|((name, _), _)| name == room).map(|(_, count)| u64::from(*count)).sum())
         })
-    }
-
-    fn directory(&self) -> &dyn Directory {
-        &self.core.directory
     }
 
     fn health(&self) -> Health {

@@ -59,7 +59,7 @@ async fn posts_fail_once_the_bus_was_away_for_too_long_and_then_flow_again() {
     bus.next_groups(&[Fate::Refused; 100]);
     let start = tokio::time::Instant::now();
     gateway.post(at(1, 9), "lobby", "a");
-    assert!(matches!(gateway.posted(1).await, Err(PostError::Append(AppendError::Away(_)))));
+    assert!(matches!(gateway.posted(1).await, Err(PostError::Append(AppendError::Unavailable(_)))));
     assert!((8..=10).contains(&start.elapsed().as_secs()));
     while bus.pending_fates() > 0 {
         gateway.post(at(1, 9), "lobby", "b");

@@ -7,7 +7,8 @@ use tokio::time::timeout;
 
 use super::super::{Hub, Settings};
 use crate::{
-    bus::{Bus, History, memory::Memory},
+    bus::{Bus, History, memory::MemoryBus},
+    directory::memory::MemoryDirectory,
     fanout::{
         encoding::{Chunk, ChunkWriter, Encoding, EncodingId},
         link::{ConnectionId, ReactorId, ToHub, ToReactor},
@@ -81,8 +82,8 @@ pub(super) struct Gateway {
     seen: Vec<VecDeque<ToReactor>>,
 }
 
-pub(super) fn memory() -> Arc<Memory> {
-    Arc::new(Memory::new(History { messages: 1000, age: Duration::from_secs(3600) }))
+pub(super) fn memory() -> Arc<MemoryBus> {
+    Arc::new(MemoryBus::new(History { messages: 1000, age: Duration::from_secs(3600) }))
 }
 
 impl Gateway {
@@ -95,7 +96,11 @@ impl Gateway {
         let encodings: Vec<(_, Arc<dyn Encoding>)> =
             vec![(PLAIN, Arc::new(Plain(""))), (OTHER, Arc::new(Plain("other ")))];
         let seen = reactors.iter().map(|_| VecDeque::new()).collect();
-        Self { hub: Hub::start(bus, senders, encodings, settings), reactors, seen }
+        Self {
+            hub: Hub::start(bus, Arc::new(MemoryDirectory::default()), senders, encodings, settings),
+            reactors,
+            seen,
+        }
     }
 
     pub(super) fn send(&self, message: ToHub) {

@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use super::{Desk, Fields, Outcome, Refused, answer, done};
 use crate::{
-    bus::directory::{
-        people::{HOST, HOST_NAME, inbox},
+    directory::people::{
+        HOST, HOST_NAME, inbox,
         social::{Block, Query, Reply},
     },
     protocols::{canonical, multiperson::frame::NOTICE},

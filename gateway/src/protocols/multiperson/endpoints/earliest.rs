@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::{Desk, Fields, Outcome, unavailable};
-use crate::{bus::directory::social::Query, protocols::multiperson::encoding::broadcast};
+use crate::{directory::people::social::Query, protocols::multiperson::encoding::broadcast};
 
 /// Messages that are shown.
 const MESSAGES: u32 = 100;

@@ -29,10 +29,8 @@ use tokio::{
 use self::request::Fields;
 use super::Settings;
 use crate::{
-    bus::{
-        Bus,
-        directory::{self, people as accounts, social},
-    },
+    bus::Bus,
+    directory::{self, Directory, people as accounts, people::social},
     fanout::poster::Poster,
     rooms::RoomName,
 };
@@ -44,6 +42,7 @@ const TURN: Duration = Duration::from_secs(3);
 
 /// What the endpoints ask.
 struct Desk {
+    directory: Arc<dyn Directory>,
     bus: Arc<dyn Bus>,
     poster: Poster,
     /// The room of stage A.
@@ -54,6 +53,7 @@ struct Desk {
 /// The endpoints.
 pub(super) fn routes(settings: &Settings) -> Router {
     let desk = Desk {
+        directory: Arc::clone(&settings.directory),
         bus: Arc::clone(&settings.bus),
         poster: Poster::new(Arc::clone(&settings.bus)),
         room: settings.room.clone(),
@@ -169,7 +169,7 @@ fn done() -> Response {
 
 impl Desk {
     async fn ask(&self, query: social::Query) -> Result<social::Reply, Refused> {
-        match self.bus.directory().ask(directory::Query::Social(query)).await {
+        match self.directory.ask(directory::Query::Social(query)).await {
             Ok(directory::Reply::Social(reply)) => Ok(reply),
             Ok(other) => Err(unexpected(&other)),
             Err(away) => Err(unavailable(&away)),
@@ -192,7 +192,7 @@ impl Desk {
 
     async fn login(&self, name: &str) -> Result<social::Person, Refused> {
         let query = directory::Query::People(accounts::Query::Login { name: name.into() });
-        match self.bus.directory().ask(query).await {
+        match self.directory.ask(query).await {
             Ok(directory::Reply::People(accounts::Reply::User { id, name })) => Ok(social::Person { id, name }),
             Ok(directory::Reply::People(accounts::Reply::Full)) => Err(Refused::Unavailable("too many users")),
             Ok(other) => Err(unexpected(&other)),
@@ -209,7 +209,7 @@ impl Desk {
     }
 }
 
-fn unavailable(away: &crate::bus::Away) -> Refused {
+fn unavailable(away: &crate::rooms::Unavailable) -> Refused {
     tracing::debug!(%away, "the directory is not to be had");
     Refused::Unavailable("try again")
 }

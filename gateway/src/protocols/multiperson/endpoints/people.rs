@@ -6,8 +6,8 @@ use axum::response::Response;
 use serde::Serialize;
 
 use super::{Desk, Fields, Outcome, Refused, answer, done, unexpected};
-use crate::bus::directory::{
-    people::To,
+use crate::directory::people::{
+    To,
     social::{Person, Query, Reply},
 };
 

@@ -6,7 +6,7 @@ use http_body_util::{BodyExt, Limited};
 
 use super::Refused;
 use crate::{
-    bus::directory::people::{MOST, NAME, is_name},
+    directory::people::{MOST, NAME, is_name},
     protocols::json,
 };
 

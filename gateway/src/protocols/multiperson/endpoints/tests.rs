@@ -8,13 +8,16 @@ use tower::ServiceExt;
 
 use super::super::{MultiPerson, Settings};
 use crate::{
-    bus::{Bus, History, directory::people::inbox, memory::Memory},
+    bus::{Bus, History, memory::MemoryBus},
+    directory::{memory::MemoryDirectory, people::inbox},
     protocols::{Protocol, script::name},
 };
 
-fn desk() -> (Arc<Memory>, Router) {
-    let bus = Arc::new(Memory::new(History { messages: 10, age: Duration::from_secs(60) }));
-    let protocol = MultiPerson::new(Settings { room: name("0"), welcome: false, bus: bus.clone() });
+fn desk() -> (Arc<MemoryBus>, Router) {
+    let bus = Arc::new(MemoryBus::new(History { messages: 10, age: Duration::from_secs(60) }));
+    let directory = Arc::new(MemoryDirectory::new(bus.clock()));
+    let settings = Settings { room: name("0"), welcome: false, directory, bus: bus.clone() };
+    let protocol = MultiPerson::new(settings);
     (bus, protocol.routes())
 }
 

@@ -5,7 +5,7 @@ use super::super::{
     frame::NOTICE,
 };
 use crate::{
-    bus::directory::{self, message_id},
+    directory::{self, people::message_id},
     fanout::encoding::{ChunkWriter, Encoding},
     protocols::script::{UNIX, entry, frames, name, person, texts},
     rooms::ProtocolId,

@@ -2,7 +2,7 @@
 
 use super::{HOLDER, INBOX, known, open, peer, peer_of, protocol_with, reply, two};
 use crate::{
-    bus::directory::{self, people::Reply},
+    directory::{self, people::Reply},
     fanout::session::{Answer, Input},
 };
 

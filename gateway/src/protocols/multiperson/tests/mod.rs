@@ -11,11 +11,8 @@ use proptest::prelude::*;
 
 use super::{MultiPerson, Settings};
 use crate::{
-    bus::{
-        History,
-        directory::{self, people::Reply},
-        memory::Memory,
-    },
+    bus::{History, memory::MemoryBus},
+    directory::{self, memory::MemoryDirectory, people::Reply},
     fanout::session::{Answer, Input},
     protocols::{
         Handshake, Protocol,
@@ -28,8 +25,8 @@ const HOLDER: &str = "holder: Origin { gateway: 7, connection: 1 }";
 const INBOX: &str = "\u{1}people\u{1}2";
 
 fn protocol_with(welcome: bool) -> MultiPerson {
-    let bus = Arc::new(Memory::new(History { messages: 10, age: Duration::from_secs(60) }));
-    MultiPerson::new(Settings { room: name("0"), welcome, bus })
+    let bus = Arc::new(MemoryBus::new(History { messages: 10, age: Duration::from_secs(60) }));
+    MultiPerson::new(Settings { room: name("0"), welcome, directory: Arc::new(MemoryDirectory::new(bus.clock())), bus })
 }
 
 fn protocol() -> MultiPerson {

@@ -2,7 +2,7 @@
 
 use super::{HOLDER, alice, known, peer, reply};
 use crate::{
-    bus::directory::people::Reply,
+    directory::people::Reply,
     fanout::session::{Answer, Input},
 };
 

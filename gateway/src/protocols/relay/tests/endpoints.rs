@@ -11,11 +11,11 @@ use super::{
     bus, settings,
 };
 use crate::{
-    bus::{Bus, memory::Memory},
+    bus::{Bus, memory::MemoryBus},
     protocols::{Protocol, script::name},
 };
 
-struct Http(Arc<Memory>);
+struct Http(Arc<MemoryBus>);
 
 impl Http {
     async fn send(&self, request: http::request::Builder, body: &str) -> (u16, String) {

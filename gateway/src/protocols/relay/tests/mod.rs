@@ -13,7 +13,7 @@ use super::{
     wire::{BroadcastRoom, Package, SignIn},
 };
 use crate::{
-    bus::{History, memory::Memory},
+    bus::{History, memory::MemoryBus},
     fanout::poster::Poster,
     protocols::{
         Handshake, Protocol,
@@ -23,11 +23,11 @@ use crate::{
 
 const KEY: &[u8] = b"relay key";
 
-fn bus() -> Arc<Memory> {
-    Arc::new(Memory::new(History { messages: 100, age: Duration::from_secs(60) }))
+fn bus() -> Arc<MemoryBus> {
+    Arc::new(MemoryBus::new(History { messages: 100, age: Duration::from_secs(60) }))
 }
 
-fn settings(bus: Arc<Memory>) -> Settings {
+fn settings(bus: Arc<MemoryBus>) -> Settings {
     Settings {
         key: Arc::from(KEY),
         issue_tokens: true,

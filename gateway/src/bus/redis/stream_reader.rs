@@ -1,0 +1,369 @@
+//! StreamReader: from which server a partition is read, and following its stream.
+//!
+//! Decides when to choose another server. Reads replicas, so that nobody is shown what only one copy holds; a primary
+//! with a WAIT behind each read, while no replica can be read or the slot is still moving there; and as it is only while
+//! its shard has no other copy. Positions are always explicit.
+
+use std::{sync::Arc, time::Duration};
+
+use fred::types::Value;
+use tokio::{
+    sync::Mutex,
+    time::{Instant, timeout},
+};
+
+use super::{
+    super::{Batch, Offset, Record, TAIL_WAIT},
+    epoch_hints::EpochHints,
+    stream_codec,
+};
+use crate::{
+    redis::{
+        Servers,
+        connection::{Command, Fault, Node, Server, number},
+        lane::asking,
+    },
+    rooms::{PARTITIONS, Partition},
+};
+
+/// How long a server may take for a read that waits up to a second.
+const ANSWER: Duration = Duration::from_secs(2);
+
+/// How long a reader may lie behind the primary's head before it tries another replica.
+const BEHIND: Duration = Duration::from_secs(1);
+
+/// How long a short read may take.
+pub(super) const READ: Duration = Duration::from_secs(2);
+
+/// How long a primary is read before it is asked again whether a replica can be.
+const AGAIN: Duration = Duration::from_millis(200);
+
+/// How what a server says is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Trust {
+    /// As it is: a copy, or the only one that there is.
+    Copy,
+    /// Once another server holds it too.
+    Primary,
+    /// As a primary's, and asked for with ASKING: the slot is not there yet.
+    Moving,
+}
+
+/// The server that a partition is read from; reads of history go there too, so that they agree with the stream.
+#[derive(Debug, Default)]
+struct Source {
+    server: Option<Server>,
+    /// When no replica could be read.
+    looked: Option<Instant>,
+}
+
+/// What a partition's reader holds on to.
+#[derive(Debug, Default)]
+struct Reader {
+    node: Option<Node>,
+    /// The primary's head and when it was seen.
+    ahead: Option<(Offset, Instant)>,
+    compared: Option<Instant>,
+    /// A call was dropped before its answer came; the next one comes behind it.
+    unanswered: bool,
+    /// Replica that was left because it lay behind; others come first.
+    shunned: Option<Server>,
+    /// The newest epoch that it was told of and has looked for: one that is not there makes it look only once.
+    heard: u64,
+}
+
+/// The reading half of the bus.
+#[derive(Debug)]
+pub(super) struct StreamReader {
+    pub(super) servers: Arc<Servers>,
+    epoch_hints: Arc<EpochHints>,
+    readers: Vec<Mutex<Reader>>,
+    sources: Vec<std::sync::Mutex<Source>>,
+    /// Where a partition's keys have gone ahead to while its slot moves.
+    ahead: Vec<std::sync::Mutex<Option<Server>>>,
+}
+
+impl StreamReader {
+    pub(super) fn new(servers: Arc<Servers>, epoch_hints: Arc<EpochHints>) -> Self {
+        let readers = (0..PARTITIONS).map(|_| Mutex::default()).collect();
+        let sources = (0..PARTITIONS).map(|_| std::sync::Mutex::default()).collect();
+        let ahead = (0..PARTITIONS).map(|_| std::sync::Mutex::default()).collect();
+        Self { servers, epoch_hints, readers, sources, ahead }
+    }
+
+    /// Reads a partition where its keys have gone ahead to, by the words of an ASK.
+    pub(super) fn follow(&self, partition: Partition, ask: &str) {
+        *self.ahead(partition) = ask.rsplit(' ').next().and_then(Server::parse);
+    }
+
+    fn ahead(&self, partition: Partition) -> std::sync::MutexGuard<'_, Option<Server>> {
+        self.ahead[partition.index()].lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// The server that a partition's keys have gone ahead to, until the slot itself is there.
+    fn moving(&self, partition: Partition) -> Option<Server> {
+        let arrived = self.servers.cluster.primary(partition).ok().map(|primary| primary.server);
+        let mut ahead = self.ahead(partition);
+        if *ahead == arrived {
+            *ahead = None;
+        }
+        ahead.clone()
+    }
+
+    /// Sends reads; to a primary with WAIT behind them, because nobody may be shown what only it holds. WAIT asks for
+    /// what was there when the command before it began, and one that blocks begins too early: hence a PING between them.
+    async fn send(
+        &self,
+        node: &Node,
+        commands: Vec<Command>,
+        trust: Trust,
+        limit: Duration,
+    ) -> Result<Vec<Value>, Fault> {
+        if trust == Trust::Copy {
+            return node.all(commands, limit).await?.into_iter().collect();
+        }
+        let moving = trust == Trust::Moving;
+        let reads = commands.into_iter().flat_map(|read| asking(moving, read));
+        let wait = Command::new("WAIT").arg(1_u32).arg(READ.as_millis() as u32 / 4);
+        let answers = node.all(reads.chain([Command::new("PING"), wait]).collect(), limit).await?;
+        let mut answers = answers.into_iter().collect::<Result<Vec<_>, _>>()?;
+        let copied = answers.pop().as_ref().and_then(number) > Some(0);
+        answers.pop();
+        let asked = usize::from(moving);
+        let answers: Vec<_> = answers.into_iter().skip(asked).step_by(1 + asked).collect();
+        let nothing = answers.iter().all(Value::is_null);
+        if !copied && !nothing && !self.servers.replication.unreplicated(&node.server) {
+            return Err(Fault::Refused("only one copy holds what was read".into()));
+        }
+        Ok(answers)
+    }
+
+    fn source(&self, partition: Partition) -> std::sync::MutexGuard<'_, Source> {
+        self.sources[partition.index()].lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// The server to read a partition from: the one in use, or an in-sync replica, or the primary.
+    async fn choose(&self, partition: Partition, shunned: Option<&Server>) -> Result<(Server, Trust), Fault> {
+        if let Some(target) = self.moving(partition) {
+            return Ok((target, Trust::Moving));
+        }
+        let primary = self.servers.cluster.primary(partition)?;
+        let alone = self.servers.replication.unreplicated(&primary.server);
+        let topology = self.servers.cluster.topology();
+        let (in_use, looked) = {
+            let source = self.source(partition);
+            (source.server.clone(), source.looked)
+        };
+        if alone {
+            *self.source(partition) = Source { server: Some(primary.server.clone()), looked: None };
+            return Ok((primary.server, Trust::Copy));
+        }
+        let mut replicas: Vec<_> =
+            topology.replicas(&primary).filter(|r| !r.failed && !r.suspected).map(|r| r.server.clone()).collect();
+        if let Some(server) = in_use.filter(|server| replicas.contains(server)) {
+            return Ok((server, Trust::Copy));
+        }
+        if looked.is_some_and(|looked| looked.elapsed() < AGAIN) {
+            return Ok((primary.server, Trust::Primary));
+        }
+        let turn = partition.index() % replicas.len().max(1);
+        replicas.rotate_left(turn);
+        replicas.sort_by_key(|server| Some(server) == shunned);
+        for server in replicas {
+            if self.in_sync(&server).await {
+                *self.source(partition) = Source { server: Some(server.clone()), looked: None };
+                return Ok((server, Trust::Copy));
+            }
+        }
+        *self.source(partition) = Source { server: None, looked: Some(Instant::now()) };
+        Ok((primary.server, Trust::Primary))
+    }
+
+    async fn in_sync(&self, server: &Server) -> bool {
+        let info = self.servers.cluster.call(server, Command::new("INFO").arg("replication"), READ).await;
+        let info = info.ok().and_then(|info| info.as_str().map(|text| text.to_string())).unwrap_or_default();
+        info.lines().any(|line| line.trim() == "role:slave")
+            && info.lines().any(|line| line.trim() == "master_link_status:up")
+    }
+
+    /// Lets go of the server that a partition is read from.
+    fn leave(&self, partition: Partition, server: &Server) {
+        *self.ahead(partition) = None;
+        let mut source = self.source(partition);
+        source.looked = None;
+        source.server.take_if(|known| known == server);
+    }
+
+    /// Short commands at the server that the partition is read from; one attempt, another server the next time.
+    pub(super) async fn ask(&self, partition: Partition, commands: Vec<Command>) -> Result<Vec<Value>, Fault> {
+        let (server, trust) = match self.choose(partition, None).await {
+            Ok(chosen) => chosen,
+            Err(fault) => {
+                self.servers.cluster.refresh().await?;
+                self.choose(partition, None).await.map_err(|_| fault)?
+            }
+        };
+        let answer = if trust == Trust::Moving {
+            self.ask_both(partition, &server, commands).await
+        } else {
+            self.ask_one(&server, commands, trust).await
+        };
+        if answer.is_err() {
+            self.leave(partition, &server);
+            self.servers.cluster.refresh().await?;
+        }
+        answer
+    }
+
+    async fn ask_one(&self, server: &Server, commands: Vec<Command>, trust: Trust) -> Result<Vec<Value>, Fault> {
+        let node = self.servers.cluster.node(server).await?;
+        let answers = self.send(&node, commands, trust, READ).await;
+        self.servers.cluster.note(&node, answers)
+    }
+
+    /// While a slot moves, some of its keys are still where it comes from, a room's history perhaps: only of a key that
+    /// is no more there does the server where it goes to know.
+    async fn ask_both(
+        &self,
+        partition: Partition,
+        target: &Server,
+        commands: Vec<Command>,
+    ) -> Result<Vec<Value>, Fault> {
+        let source = self.servers.cluster.primary(partition)?.server;
+        let mut answers = Vec::with_capacity(commands.len());
+        for command in commands {
+            answers.push(match self.ask_one(&source, vec![command.clone()], Trust::Primary).await {
+                Err(Fault::Ask(_)) => self.ask_one(target, vec![command], Trust::Moving).await?,
+                answer => answer?,
+            });
+        }
+        Ok(answers.into_iter().flatten().collect())
+    }
+
+    /// Follows a partition's stream; see [`super::super::Bus::tail`].
+    pub(super) async fn tail(&self, partition: Partition, from: Offset, limit: u32) -> Result<Batch, Fault> {
+        let mut reader = self.readers[partition.index()].lock().await;
+        let read = self.read(&mut reader, partition, from, limit).await;
+        if let Err(fault) = &read {
+            tracing::debug!(partition = partition.index(), %fault, "a read failed");
+            self.give_up(&mut reader, partition, None);
+            // Sockets stay open and nothing is lost: the next read starts at the same position.
+            if let Err(fault) = self.servers.cluster.refresh().await {
+                tracing::debug!(%fault, "the topology is not to be had");
+            }
+        }
+        read
+    }
+
+    fn give_up(&self, reader: &mut Reader, partition: Partition, shunned: Option<Server>) {
+        if let Some(node) = reader.node.take() {
+            self.leave(partition, &node.server);
+        }
+        *reader = Reader { shunned, heard: reader.heard, ..Reader::default() };
+    }
+
+    async fn read(&self, reader: &mut Reader, partition: Partition, from: Offset, limit: u32) -> Result<Batch, Fault> {
+        let (server, trust) = self.choose(partition, reader.shunned.as_ref()).await?;
+        let node = match reader.node.take().filter(|node| node.server == server && node.alive()) {
+            Some(node) => reader.node.insert(node),
+            None => reader.node.insert(self.servers.cluster.open(&server).await?),
+        };
+        let read = Command::new("XREAD")
+            .arg("COUNT")
+            .arg(limit.max(1))
+            .arg("BLOCK")
+            .arg(TAIL_WAIT.as_millis() as u32)
+            .arg("STREAMS")
+            .arg(self.servers.keys.log(partition))
+            .arg(stream_codec::id(from));
+        let limit = if reader.unanswered { ANSWER + TAIL_WAIT } else { ANSWER };
+        reader.unanswered = true;
+        let mut answers = tokio::select! {
+            biased;
+            answers = self.send(node, vec![read], trust, limit) => answers?,
+            heard = self.epoch_hints.elsewhere(partition, from.epoch.max(reader.heard), &server) => {
+                reader.heard = heard;
+                self.look_around(reader, partition).await?;
+                return Ok(Batch { records: Vec::new(), next: from });
+            }
+        };
+        reader.unanswered = false;
+        let value = answers.pop().unwrap_or(Value::Null);
+        let batch = stream_codec::batch(value, from).map_err(|error| Fault::Unfit(error.to_string()))?;
+        if batch.records.is_empty() {
+            self.compare(reader, partition, from).await?;
+            return Ok(batch);
+        }
+        (reader.ahead, reader.shunned) = (None, None);
+        if let Some(Record::Boundary { .. }) = batch.records.last()
+            && trust != Trust::Moving
+        {
+            // Another process writes now, perhaps the very one that was read: choose again before reading on.
+            self.leave(partition, &server);
+            self.servers.cluster.refresh().await?;
+            if self.servers.cluster.primary(partition).is_ok_and(|primary| primary.server == server) {
+                // What it copied from has yet to become its replica.
+                self.source(partition).looked = Some(Instant::now());
+            }
+        }
+        Ok(batch)
+    }
+
+    /// Elsewhere the stream goes on, perhaps: asks the primary where.
+    async fn look_around(&self, reader: &mut Reader, partition: Partition) -> Result<(), Fault> {
+        self.give_up(reader, partition, None);
+        match timeout(READ, self.head(partition)).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(Fault::Ask(ask))) => {
+                self.follow(partition, &ask);
+                Ok(())
+            }
+            Ok(Err(_)) | Err(_) => self.servers.cluster.refresh().await,
+        }
+    }
+
+    /// Once a second: does the reader lie behind the primary without moving? Then its replica is left.
+    async fn compare(&self, reader: &mut Reader, partition: Partition, at: Offset) -> Result<(), Fault> {
+        if reader.compared.is_some_and(|last| last.elapsed() < BEHIND) {
+            return Ok(());
+        }
+        reader.compared = Some(Instant::now());
+        if let Some((head, seen)) = reader.ahead
+            && seen.elapsed() >= BEHIND
+            && at < head
+        {
+            let shunned = reader.node.as_ref().map(|node| node.server.clone());
+            tracing::debug!(partition = partition.index(), ?shunned, "a replica lies behind");
+            self.give_up(reader, partition, shunned);
+            return Ok(());
+        }
+        match timeout(READ, self.head(partition)).await {
+            Ok(Ok(head)) => reader.ahead = (at < head).then_some((head, Instant::now())),
+            Ok(Err(Fault::Ask(ask))) => self.follow(partition, &ask),
+            Ok(Err(Fault::Absent)) => return Err(Fault::Absent),
+            // A primary that does not answer is no reason to leave its replica.
+            Ok(Err(_)) | Err(_) => {}
+        }
+        Ok(())
+    }
+
+    async fn head(&self, partition: Partition) -> Result<Offset, Fault> {
+        let primary = self.servers.cluster.primary(partition)?.server;
+        let command = Command::new("HMGET").arg(self.servers.keys.meta(partition)).arg("generation").arg("offset");
+        stream_codec::head(self.servers.cluster.call(&primary, command, READ).await?)
+    }
+
+    /// The end of the stream where it is read; see [`super::super::Bus::end`].
+    pub(super) async fn end(&self, partition: Partition) -> Result<Offset, Fault> {
+        let command = Command::new("HMGET").arg(self.servers.keys.meta(partition)).arg("generation").arg("offset");
+        let answers = self.ask(partition, vec![command]).await?;
+        stream_codec::head(answers.into_iter().next().unwrap_or(Value::Null))
+    }
+
+    /// Ends all connections.
+    pub(super) async fn close(&self) {
+        for reader in &self.readers {
+            reader.lock().await.node = None;
+        }
+    }
+}

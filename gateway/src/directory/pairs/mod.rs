@@ -1,0 +1,81 @@
+//! Accounts that are matched in pairs: the questions and answers.
+
+pub(super) mod memory;
+pub mod redis;
+
+use std::sync::Arc;
+
+use crate::rooms::{Origin, RoomName};
+
+/// First id of an account, a session or a message; they count on together, so each is unique in the ChatRoom.
+pub const FIRST_ID: u64 = 10;
+/// Sessions that one account may have in use at once; a further match finds nobody.
+pub const SESSIONS_PER_ACCOUNT: usize = 1000;
+/// Accounts that are kept at once, in use or not; beyond it none is made.
+pub const ACCOUNTS: usize = 100_000;
+/// How long what has ended is known, in milliseconds: an account for its return, a session for a late word in it.
+pub const KEPT: u64 = 24 * 60 * 60 * 1000;
+
+/// What a connection asks about the accounts that it holds. Whoever is not the holder gets [`Reply::NotHeld`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Query {
+    /// A new account, which nobody is matched with before [`Query::Enter`]. It keeps its sessions for `grace`
+    /// milliseconds after its connection is gone.
+    Create { nick: Arc<str>, token: Arc<str>, holder: Origin, grace: u64 },
+    /// The account may be matched from now on; asked again it changes nothing.
+    Enter { account: u64, holder: Origin },
+    /// A session with someone at random, among all that may be matched.
+    Match { account: u64, holder: Origin },
+    /// Who is at the other end of a session; `message` also takes a number for the next message.
+    Partner { account: u64, holder: Origin, session: u64, message: bool },
+    /// Takes an account over, from whichever connection has or had it.
+    Reconnect { account: u64, token: Arc<str>, holder: Origin, grace: u64 },
+    /// The person is there; noted, not awaited.
+    Seen { account: u64, holder: Origin },
+    /// The connection is gone: the grace begins.
+    Release { account: u64, holder: Origin },
+    /// Ends a session of which the other end never heard.
+    End { account: u64, holder: Origin, session: u64 },
+}
+
+/// What a query found or did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    Created {
+        account: u64,
+    },
+    Done,
+    Matched {
+        session: u64,
+        partner: u64,
+        nick: Arc<str>,
+    },
+    Partner {
+        partner: u64,
+        message: u64,
+        live: bool,
+    },
+    /// `seen`: the last sign of life of the connection before, in milliseconds of the directory's clock.
+    Back {
+        nick: Arc<str>,
+        seen: u64,
+    },
+    /// No such account or session, nobody to match with, or too many.
+    NotFound,
+    NotHeld,
+}
+
+/// Someone is to be told that the other end of a session is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Exit {
+    pub session: u64,
+    /// Who left.
+    pub account: u64,
+    /// Who is told.
+    pub partner: u64,
+}
+
+/// The room from which the holder of an account is told things.
+pub fn inbox(account: u64) -> RoomName {
+    RoomName::private("pairs", account)
+}

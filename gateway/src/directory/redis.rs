@@ -1,0 +1,395 @@
+//! The directory on Redis: one script a decision, all of it in one slot, copied like everything else before it is told.
+//!
+//! Decides which attempts may be made again: those that surely did nothing. What is told and not awaited is gathered
+//! here, the latest for each account, and written with the next tick.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use fred::types::Value;
+use tokio::{
+    sync::{Mutex as AsyncMutex, Notify},
+    time::{Instant, sleep, timeout},
+};
+
+use super::{
+    Directory, Query, Reply, Task,
+    pairs::{self, Exit},
+    people,
+    scripts::{Decision, PAIRS},
+};
+use crate::{
+    redis::{
+        Fault, Server, Servers,
+        connection::{Command, Node, list, number},
+        lane::{asking, last, wait},
+        server_time::ServerTime,
+    },
+    rooms::{Origin, Partition, RoomName, Unavailable},
+};
+
+/// How long a gateway's hold on its accounts lasts without a tick, in milliseconds.
+pub(super) const LEASE: u64 = 5_000;
+
+/// How long a call tries; the hub gives up at about the same time.
+const TRYING: Duration = Duration::from_secs(5);
+const PAUSE: Duration = Duration::from_millis(50);
+/// How long a server may take: a script and a WAIT.
+const ANSWER: Duration = Duration::from_secs(2);
+/// WAITs before a decision counts as not copied.
+const WAITS: usize = 4;
+/// Notes in one call, so that no script blocks Redis for long; the rest goes with the next.
+const NOTES: usize = 200;
+/// Sessions that may wait for their end; beyond it they end with their accounts.
+const ENDS: usize = 1000;
+/// What people told and nobody awaits, between two ticks; beyond it messages come once more, mentions do not, and those that
+/// were never confirmed to their sender are not kept.
+const LATER: usize = 10_000;
+
+/// What was told about an account since the last tick.
+#[derive(Clone, Copy, Debug, Default)]
+struct Note {
+    seen: Option<Instant>,
+    gone: bool,
+}
+
+/// What is written with the next tick.
+#[derive(Debug, Default)]
+struct Notes {
+    /// By account and holder: bounded by the accounts that this gateway holds.
+    accounts: HashMap<(u64, Origin), Note>,
+    /// Sessions to end, at most [`ENDS`].
+    ends: Vec<pairs::Query>,
+    /// What people confirmed, left, were mentioned in or had said before they left, in its order, at most [`LATER`].
+    later: Vec<people::Query>,
+}
+
+/// A connection for decisions, shared by all that are made at once.
+#[derive(Debug, Default)]
+struct Lane {
+    node: Option<Arc<Node>>,
+    /// The server that a moving slot's keys have gone ahead to.
+    ask: Option<Server>,
+}
+
+/// Accounts of all gateways.
+#[derive(Debug)]
+pub struct RedisDirectory {
+    servers: Arc<Servers>,
+    partition: Partition,
+    lane: AsyncMutex<Lane>,
+    notes: Mutex<Notes>,
+    hurry: Notify,
+    /// This gateway as holders name it; 0 until it holds something.
+    gateway: AtomicU64,
+    /// Since when ticks have succeeded without a pause.
+    steady: Mutex<Option<(Instant, Instant)>>,
+}
+
+/// A fault, and whether the script may have run.
+struct Failed {
+    fault: Fault,
+    sent: bool,
+}
+
+impl Failed {
+    fn before(fault: Fault) -> Self {
+        Self { fault, sent: false }
+    }
+}
+
+impl RedisDirectory {
+    /// The directory of the ChatRoom whose Redis these are.
+    pub fn new(servers: Arc<Servers>) -> Self {
+        let partition = Partition::of(&RoomName::private("directory", 0));
+        Self {
+            servers,
+            partition,
+            lane: AsyncMutex::default(),
+            notes: Mutex::default(),
+            hurry: Notify::new(),
+            gateway: AtomicU64::new(0),
+            steady: Mutex::default(),
+        }
+    }
+
+    fn notes(&self) -> MutexGuard<'_, Notes> {
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs the script until it was run once, or surely not.
+    pub(super) async fn run(&self, script: &Decision, words: &[String]) -> Result<Vec<Value>, Fault> {
+        let deadline = Instant::now() + TRYING;
+        loop {
+            let Failed { fault, sent } = match self.attempt(script, words).await {
+                Ok(values) => return Ok(values),
+                Err(failed) => failed,
+            };
+            tracing::debug!(%fault, sent, "the directory did not decide");
+            if sent || Instant::now() + PAUSE > deadline {
+                return Err(fault);
+            }
+            self.recover(&fault).await;
+            sleep(PAUSE).await;
+        }
+    }
+
+    async fn recover(&self, fault: &Fault) {
+        let mut lane = self.lane.lock().await;
+        match fault {
+            Fault::TryAgain => return,
+            Fault::Ask(text) => {
+                *lane = Lane { node: None, ask: text.rsplit(' ').next().and_then(Server::parse) };
+                return;
+            }
+            _ => *lane = Lane::default(),
+        }
+        drop(lane);
+        if let Err(fault) = self.servers.cluster.refresh().await {
+            tracing::debug!(%fault, "the topology is not to be had");
+        }
+    }
+
+    async fn node(&self) -> Result<(Arc<Node>, bool), Fault> {
+        let mut lane = self.lane.lock().await;
+        let server = match &lane.ask {
+            Some(target) => target.clone(),
+            None => self.servers.cluster.primary(self.partition)?.server,
+        };
+        let moving = lane.ask.is_some();
+        if let Some(node) = lane.node.as_ref().filter(|node| node.server == server && node.alive()) {
+            return Ok((Arc::clone(node), moving));
+        }
+        lane.node = None;
+        let node = Arc::new(Node::open(&server, self.servers.cluster.access()).await?);
+        lane.node = Some(Arc::clone(&node));
+        Ok((node, moving))
+    }
+
+    async fn attempt(&self, script: &Decision, words: &[String]) -> Result<Vec<Value>, Failed> {
+        let (node, moving) = self.node().await.map_err(Failed::before)?;
+        match self.send(&node, moving, script, words).await {
+            Err(Failed { fault: Fault::NoScript, .. }) => {
+                let load = node.call(Command::new("SCRIPT").arg("LOAD").arg(script.source.text), ANSWER).await;
+                load.map_err(Failed::before)?;
+                self.send(&node, moving, script, words).await
+            }
+            other => other,
+        }
+    }
+
+    async fn send(&self, node: &Node, moving: bool, script: &Decision, words: &[String]) -> Result<Vec<Value>, Failed> {
+        let command = Command::new("EVALSHA")
+            .arg(script.source.sha())
+            .arg(script.keys.len() as u32)
+            .args(script.keys.iter().map(|name| self.servers.keys.directory(self.partition, name)))
+            .args(script.limits.iter().map(u64::to_string))
+            .args(script.names.iter().copied())
+            .args(words.iter().cloned());
+        let mut commands = asking(moving, command);
+        let one_copy = self.servers.replication.unreplicated(&node.server);
+        if !one_copy {
+            commands.push(wait());
+        }
+        let mut answers = node.all(commands, ANSWER).await.map_err(|fault| Failed { fault, sent: true })?;
+        let copied = one_copy || answers.pop().and_then(Result::ok).as_ref().and_then(number) > Some(0);
+        // What a server refuses by name it has not run; a connection that ended says nothing.
+        let value = last(answers).map_err(|fault| Failed { sent: matches!(fault, Fault::Gone(_)), fault })?;
+        if !copied {
+            self.wait(node).await.map_err(|fault| Failed { fault, sent: true })?;
+        }
+        Ok(list(value))
+    }
+
+    async fn wait(&self, node: &Node) -> Result<(), Fault> {
+        for _ in 0..WAITS {
+            if self.servers.replication.unreplicated(&node.server)
+                || number(&node.call(wait(), ANSWER).await?) > Some(0)
+            {
+                return Ok(());
+            }
+        }
+        Err(Fault::Gone("no replica has copied the decision".into()))
+    }
+
+    async fn ask_pairs(&self, query: pairs::Query) -> Result<pairs::Reply, Fault> {
+        if let pairs::Query::Create { holder, .. } | pairs::Query::Reconnect { holder, .. } = &query {
+            self.gateway.store(holder.gateway, Relaxed);
+        }
+        let values = self.run(&PAIRS, &pairs::redis::words(query)).await?;
+        pairs::redis::reply(&values).ok_or_else(|| Fault::Refused(format!("the directory answered {values:?}")))
+    }
+
+    /// The time by which signs of life in `notes` are dated. Asked for before the script: the time in there is later by
+    /// what the call takes, and what was said meanwhile would pass for read.
+    async fn server_time(&self, notes: &[((u64, Origin), Note)]) -> Option<ServerTime> {
+        notes.iter().find(|(_, note)| note.seen.is_some())?;
+        let told = async { ServerTime::of(self.node().await?.0.as_ref()).await };
+        told.await.inspect_err(|fault| tracing::debug!(%fault, "the directory's time is not to be had")).ok()
+    }
+
+    async fn tick(&self) -> Result<Vec<Exit>, Fault> {
+        let notes: Vec<_> = {
+            let all = &mut self.notes().accounts;
+            let some: Vec<_> = all.keys().take(NOTES).copied().collect();
+            if all.len() > NOTES {
+                self.hurry.notify_one();
+            }
+            some.into_iter().filter_map(|key| Some((key, all.remove(&key)?))).collect()
+        };
+        // Without it signs of life are not noted now, and the ones before them stay: nobody misses anything by that.
+        let time = self.server_time(&notes).await;
+        let gateway = match self.gateway.load(Relaxed) {
+            0 => String::new(),
+            gateway => format!("{gateway:x}"),
+        };
+        let mut words = vec!["tick".into(), gateway, LEASE.to_string(), u8::from(self.steady()).to_string()];
+        for ((account, origin), note) in &notes {
+            let seen = time.zip(note.seen).map(|(time, seen)| time.at(seen).to_string()).unwrap_or_default();
+            words.extend([account.to_string(), pairs::redis::holder(*origin), seen, u8::from(note.gone).to_string()]);
+        }
+        match self.run(&PAIRS, &words).await {
+            Ok(values) => {
+                self.ticked(true);
+                self.end_sessions().await?;
+                self.catch_up().await?;
+                Ok(values.iter().skip(1).filter_map(pairs::redis::exit).collect())
+            }
+            Err(fault) => {
+                self.ticked(false);
+                let all = &mut self.notes().accounts;
+                for (key, note) in notes {
+                    let newer = all.entry(key).or_default();
+                    newer.seen = newer.seen.or(note.seen);
+                    newer.gone |= note.gone;
+                }
+                Err(fault)
+            }
+        }
+    }
+
+    async fn ask_people(&self, query: people::Query) -> Result<people::Reply, Fault> {
+        if let people::Query::Init { holder, .. } = &query {
+            self.gateway.store(holder.gateway, Relaxed);
+        }
+        let values = self.run_people(query).await?;
+        people::redis::reply(&values).ok_or_else(|| Fault::Refused(format!("the directory answered {values:?}")))
+    }
+
+    /// Carries out what was told of people, in its order; what fails goes with the next tick.
+    async fn catch_up(&self) -> Result<(), Fault> {
+        let later = std::mem::take(&mut self.notes().later);
+        for (done, query) in later.iter().enumerate() {
+            if let Err(fault) = self.run_people(query.clone()).await {
+                self.notes().later.splice(0..0, later[done..].iter().cloned());
+                return Err(fault);
+            }
+        }
+        Ok(())
+    }
+
+    async fn end_sessions(&self) -> Result<(), Fault> {
+        let ends = std::mem::take(&mut self.notes().ends);
+        for end in ends {
+            self.run(&PAIRS, &pairs::redis::words(end)).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether this gateway has ticked for a whole lease. When the directory was away for all, the leases of all have
+    /// ended, and the first one back must not take the others for lost.
+    fn steady(&self) -> bool {
+        let steady = self.steady.lock().unwrap_or_else(PoisonError::into_inner);
+        steady.is_some_and(|(since, _)| since.elapsed() > Duration::from_millis(LEASE))
+    }
+
+    fn ticked(&self, well: bool) {
+        let mut steady = self.steady.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        let unbroken = steady.filter(|(_, last)| well && last.elapsed() < Duration::from_millis(LEASE / 2));
+        *steady = well.then(|| (unbroken.map_or(now, |(since, _)| since), now));
+    }
+
+    /// Writes what was told last.
+    async fn write_out(&self) {
+        while {
+            let notes = self.notes();
+            !notes.accounts.is_empty() || !notes.later.is_empty()
+        } {
+            if let Err(fault) = self.tick().await {
+                tracing::debug!(%fault, "accounts of this gateway are released when its lease ends");
+                return;
+            }
+        }
+    }
+}
+
+impl Directory for RedisDirectory {
+    fn ask(&self, query: Query) -> Task<'_, Result<Reply, Unavailable>> {
+        Box::pin(async move {
+            match query {
+                Query::Pairs(query) => Ok(Reply::Pairs(self.ask_pairs(query).await?)),
+                Query::People(query) => Ok(Reply::People(self.ask_people(query).await?)),
+                Query::Social(query) => Ok(Reply::Social(self.ask_social(query).await?)),
+            }
+        })
+    }
+
+    fn tell(&self, query: Query, at: Instant) {
+        match query {
+            Query::Pairs(pairs::Query::Seen { account, holder }) => {
+                self.notes().accounts.entry((account, holder)).or_default().seen = Some(at);
+            }
+            Query::Pairs(pairs::Query::Release { account, holder }) => {
+                self.notes().accounts.entry((account, holder)).or_default().gone = true;
+                self.hurry.notify_one();
+            }
+            Query::Pairs(end @ pairs::Query::End { .. }) => {
+                let ends = &mut self.notes().ends;
+                if ends.len() < ENDS {
+                    ends.push(end);
+                }
+            }
+            Query::People(query) => {
+                let later = &mut self.notes().later;
+                if later.len() < LATER {
+                    later.push(query);
+                }
+                self.hurry.notify_one();
+            }
+            // What has an answer is asked.
+            Query::Pairs(_) | Query::Social(_) => {}
+        }
+    }
+
+    fn hurry(&self) -> Task<'_, ()> {
+        Box::pin(self.hurry.notified())
+    }
+
+    fn tick(&self) -> Task<'_, Result<Vec<Exit>, Unavailable>> {
+        Box::pin(async { Ok(self.tick().await?) })
+    }
+
+    fn told<'a>(&'a self, exits: &'a [Exit]) -> Task<'a, Result<(), Unavailable>> {
+        Box::pin(async move {
+            let member = |Exit { session, account, partner }: &Exit| format!("{session}:{account}:{partner}");
+            let words: Vec<_> = std::iter::once("told".to_owned()).chain(exits.iter().map(member)).collect();
+            self.run(&PAIRS, &words).await?;
+            Ok(())
+        })
+    }
+
+    fn close(&self, limit: Duration) -> Task<'_, ()> {
+        Box::pin(async move {
+            if timeout(limit, self.write_out()).await.is_err() {
+                tracing::debug!("the directory was closed before everything was written");
+            }
+        })
+    }
+}

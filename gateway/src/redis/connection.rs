@@ -1,0 +1,261 @@
+//! One connection to one Redis server: commands go out once, and what comes back is told apart.
+//!
+//! Never redirects, replays or reconnects: when the connection ends, so does the node, and its owner opens another.
+//! That makes a WAIT count for the script that was sent before it.
+
+use std::{sync::Arc, time::Duration};
+
+use fred::{
+    clients::Client,
+    interfaces::ClientLike,
+    types::{
+        ClusterHash, ConnectHandle, CustomCommand, Value,
+        config::{Config, ConnectionConfig, PerformanceConfig, Server as FredServer, ServerConfig, TlsConfig},
+    },
+};
+use tokio::time::timeout;
+
+use crate::rooms::Unavailable;
+
+/// Longest time to open a connection.
+const OPENING: Duration = Duration::from_secs(2);
+
+/// Pub/sub messages that may wait for a subscriber; a slower one loses the oldest. They take some 2 MB a connection.
+const UNHEARD: usize = 4096;
+
+/// Address of a Redis server.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Server {
+    pub host: Arc<str>,
+    pub port: u16,
+}
+
+impl std::fmt::Display for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}", self.host, self.port)
+    }
+}
+
+impl Server {
+    /// Parses `host:port`; the host of an IPv6 address may be in brackets.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (host, port) = text.trim().rsplit_once(':')?;
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        if host.is_empty() {
+            return None;
+        }
+        Some(Self { host: host.into(), port: port.parse().ok()? })
+    }
+}
+
+/// How servers want to be spoken to.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Access {
+    pub(crate) username: Option<String>,
+    pub(crate) password: Option<String>,
+    pub(crate) tls: Option<TlsConfig>,
+}
+
+/// Why a command was not answered with a value.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// The slot lives elsewhere now.
+    #[error("the slot moved: {0}")]
+    Moved(String),
+    /// The slot's keys have gone ahead to another server.
+    #[error("the slot is moving: {0}")]
+    Ask(String),
+    /// Some of the keys have moved, some not: again in a moment.
+    #[error("the slot is between two servers")]
+    TryAgain,
+    /// The server knows the script no more.
+    #[error("the script is not loaded")]
+    NoScript,
+    /// The server will not do this now: loading, cluster down, a replica.
+    #[error("the server refuses: {0}")]
+    Refused(String),
+    /// The partition has no generation here: its data is gone, or has just moved.
+    #[error("the partition has no data here")]
+    Absent,
+    /// The data is not for this release; trying again does not help.
+    #[error("{0}")]
+    Unfit(String),
+    /// The connection is of no more use; what was sent may have been done.
+    #[error("the connection ended: {0}")]
+    Gone(String),
+}
+
+impl From<Fault> for Unavailable {
+    fn from(fault: Fault) -> Self {
+        Self(fault.to_string())
+    }
+}
+
+/// A command with its arguments.
+#[derive(Clone, Debug)]
+pub(crate) struct Command {
+    name: &'static str,
+    args: Vec<Value>,
+}
+
+impl Command {
+    pub(crate) fn new(name: &'static str) -> Self {
+        Self { name, args: Vec::new() }
+    }
+
+    pub(crate) fn arg(mut self, arg: impl Into<Value>) -> Self {
+        self.args.push(arg.into());
+        self
+    }
+
+    pub(crate) fn args<A: Into<Value>>(mut self, args: impl IntoIterator<Item = A>) -> Self {
+        self.args.extend(args.into_iter().map(Into::into));
+        self
+    }
+}
+
+/// A live connection. Dropping it closes it.
+pub(crate) struct Node {
+    pub(crate) server: Server,
+    client: Client,
+    task: ConnectHandle,
+}
+
+impl std::fmt::Debug for Node {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Node({})", self.server)
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+fn config(server: &Server, access: &Access) -> Config {
+    Config {
+        server: ServerConfig::Centralized { server: FredServer::new(server.host.to_string(), server.port) },
+        username: access.username.clone(),
+        password: access.password.clone(),
+        tls: access.tls.clone(),
+        fail_fast: true,
+        ..Config::default()
+    }
+}
+
+fn fault(error: &fred::error::Error) -> Fault {
+    let text = error.details();
+    match text.split_whitespace().next().unwrap_or_default() {
+        "MOVED" => Fault::Moved(text.into()),
+        "ASK" => Fault::Ask(text.into()),
+        "TRYAGAIN" => Fault::TryAgain,
+        "NOSCRIPT" => Fault::NoScript,
+        // What a server says begins with a word in capitals; the client's own errors do not.
+        word if word.len() > 2 && word.bytes().all(|b| b.is_ascii_uppercase()) => Fault::Refused(text.into()),
+        _ => Fault::Gone(text.into()),
+    }
+}
+
+impl Node {
+    /// Opens a connection, within two seconds.
+    pub(crate) async fn open(server: &Server, access: &Access) -> Result<Self, Fault> {
+        Self::connect(server, access, PerformanceConfig::default()).await
+    }
+
+    /// Opens a connection for pub/sub, within two seconds.
+    pub(crate) async fn open_to_hear(server: &Server, access: &Access) -> Result<Self, Fault> {
+        let performance = PerformanceConfig { broadcast_channel_capacity: UNHEARD, ..PerformanceConfig::default() };
+        Self::connect(server, access, performance).await
+    }
+
+    async fn connect(server: &Server, access: &Access, performance: PerformanceConfig) -> Result<Self, Fault> {
+        let connection = ConnectionConfig {
+            connection_timeout: OPENING,
+            internal_command_timeout: OPENING,
+            max_command_attempts: 1,
+            max_redirections: 1,
+            tcp: fred::types::config::TcpConfig { nodelay: Some(true), ..Default::default() },
+            ..ConnectionConfig::default()
+        };
+        let client = Client::new(config(server, access), Some(performance), Some(connection), None);
+        let task = client.connect();
+        let node = Self { server: server.clone(), client, task };
+        match timeout(OPENING, node.client.wait_for_connect()).await {
+            Ok(Ok(())) => Ok(node),
+            Ok(Err(error)) => Err(Fault::Gone(format!("{server}: {}", error.details()))),
+            Err(_) => Err(Fault::Gone(format!("{server} does not answer"))),
+        }
+    }
+
+    /// False when the connection ended.
+    pub(crate) fn alive(&self) -> bool {
+        !self.task.is_finished()
+    }
+
+    /// The client, for pub/sub.
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// The run id of the process at the other end, within `limit`.
+    pub(crate) async fn run_id(&self, limit: Duration) -> Result<String, Fault> {
+        let info = self.call(Command::new("INFO").arg("server"), limit).await?;
+        let info = info.as_str().ok_or_else(|| Fault::Refused("INFO is no text".into()))?;
+        let run = info.lines().find_map(|line| line.strip_prefix("run_id:"));
+        run.map(|run| run.trim().to_owned()).ok_or_else(|| Fault::Refused("INFO names no run_id".into()))
+    }
+
+    /// One command, within `limit`.
+    pub(crate) async fn call(&self, command: Command, limit: Duration) -> Result<Value, Fault> {
+        let mut answers = self.all(vec![command], limit).await?;
+        answers.pop().unwrap_or_else(|| Err(Fault::Gone("no answer".into())))
+    }
+
+    /// Commands one behind the other on this connection, within `limit`; one answer each.
+    pub(crate) async fn all(
+        &self,
+        commands: Vec<Command>,
+        limit: Duration,
+    ) -> Result<Vec<Result<Value, Fault>>, Fault> {
+        let (number, pipeline) = (commands.len(), self.client.pipeline());
+        for Command { name, args } in commands {
+            let command = CustomCommand::new_static(name, ClusterHash::FirstKey, false);
+            let queued: Result<Value, _> = pipeline.custom(command, args).await;
+            queued.map_err(|error| fault(&error))?;
+        }
+        let answers = timeout(limit, pipeline.try_all::<Value>());
+        let answers = answers.await.map_err(|_| Fault::Gone(format!("{} does not answer", self.server)))?;
+        if answers.len() != number {
+            let error = answers.into_iter().find_map(Result::err);
+            return Err(error.map_or_else(|| Fault::Gone("answers are missing".into()), |error| fault(&error)));
+        }
+        Ok(answers.into_iter().map(|answer| answer.map_err(|error| fault(&error))).collect())
+    }
+}
+
+/// The fields of an answer that is a list.
+pub(crate) fn list(value: Value) -> Vec<Value> {
+    match value {
+        Value::Array(values) => values,
+        Value::Map(map) => map.inner().into_iter().flat_map(|(key, value)| [Value::from(key), value]).collect(),
+        Value::Null => Vec::new(),
+        one => vec![one],
+    }
+}
+
+/// A number, whether Redis sent it as one or as text; None for nil and anything else.
+pub(crate) fn number(value: &Value) -> Option<u64> {
+    match value {
+        Value::Integer(n) => u64::try_from(*n).ok(),
+        other => other.as_str()?.parse().ok(),
+    }
+}
+
+/// First number that some clients cannot read exactly.
+pub(crate) const LARGE: u64 = 1 << 53;
+
+/// A number that clients are shown as one: an id.
+pub(crate) fn exact(value: &Value) -> Option<u64> {
+    number(value).filter(|number| *number < LARGE)
+}
