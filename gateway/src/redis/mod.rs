@@ -19,6 +19,7 @@ use rustls::{
     ClientConfig, RootCertStore,
     pki_types::{CertificateDer, pem::PemObject},
 };
+use tokio_util::task::AbortOnDropHandle;
 
 use self::{cluster::Cluster, connection::Access, keys::Keys, replication::Replication};
 pub use self::{
@@ -66,6 +67,8 @@ pub struct Servers {
     pub(crate) cluster: Arc<Cluster>,
     pub(crate) replication: Arc<Replication>,
     pub(crate) keys: Keys,
+    /// Watches the shards for as long as somebody uses them.
+    _watch: AbortOnDropHandle<()>,
 }
 
 impl Servers {
@@ -78,7 +81,9 @@ impl Servers {
         let cluster = Arc::new(Cluster::discover(seeds, access).await?);
         let replication = Arc::new(Replication::new(Arc::clone(&cluster)));
         replication.look().await;
-        Ok(Arc::new(Self { cluster, replication, keys: Keys::new(&prefix) }))
+        let watched = Arc::clone(&replication);
+        let watch = AbortOnDropHandle::new(tokio::spawn(async move { watched.watch().await }));
+        Ok(Arc::new(Self { cluster, replication, keys: Keys::new(&prefix), _watch: watch }))
     }
 }
 

@@ -91,11 +91,10 @@ impl RedisBus {
 
     fn start(&self) {
         let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
-        let (servers, presence) = (Arc::clone(&self.servers), Arc::clone(&self.presence));
+        let presence = Arc::clone(&self.presence);
         let (publishing, hearing) = (Arc::clone(&self.signalling), Arc::clone(&self.signalling));
         let gc = Arc::clone(&self.gc);
         tasks.spawn(async move { gc.run().await });
-        tasks.spawn(async move { servers.replication.watch().await });
         tasks.spawn(async move { presence.renew().await });
         tasks.spawn(async move { publishing.publish().await });
         tasks.spawn(async move { hearing.hear().await });
