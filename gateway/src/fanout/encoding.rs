@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::{
-    fanout::{codec, session::Presence},
+    fanout::{codec, presence::Presence},
     rooms::{Entry, Epoch, Origin, ProtocolId, RoomName, Signal},
 };
 

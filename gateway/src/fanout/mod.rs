@@ -1,7 +1,7 @@
 //! The delivery path: connections on reactor threads, and the hub that feeds them from the bus.
 //!
 //! ```text
-//! http ──socket──► reactor ──ToHub──► hub (one actor a partition) ──► bus
+//! http ──socket──► reactor ──ToHub──► hub (one actor for each partition) ──► bus
 //!                     ▲                │
 //!                     └───ToReactor────┘   sealed chunks, answers
 //! ```
@@ -10,7 +10,11 @@
 pub mod codec;
 pub mod encoding;
 pub mod hub;
-pub mod link;
+pub mod messages;
 pub mod poster;
+pub mod presence;
 pub mod reactor;
 pub mod session;
+
+/// The former name of [`messages`].
+pub use self::messages as link;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+pub use super::presence::Presence;
 use crate::{
     bus::AppendError,
     directory::{Query, Reply},
@@ -210,14 +211,6 @@ pub enum PostError {
     Full { retry: u64 },
     #[error(transparent)]
     Append(#[from] AppendError),
-}
-
-/// Who is in a room, as far as people are told: counts always, names at most 20 of each.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Presence {
-    pub members: u64,
-    pub joined: Vec<Author>,
-    pub left: Vec<Author>,
 }
 
 /// What happens to messages above `limits.messagesPerSecond`.

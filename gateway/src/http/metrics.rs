@@ -101,7 +101,7 @@ impl Collector for Sources {
         page.counter("resumes", "Joins that resumed without a gap", hub.resumed)?;
         page.counter("gaps", "Gaps told to readers", hub.gaps)?;
         page.counter("history_reads", "Reads of the bus's history", hub.reads)?;
-        page.counter("bus_failures", "Calls of the bus that failed", hub.away)?;
+        page.counter("bus_failures", "Calls of the bus that failed", hub.unavailable)?;
         let slow = [("disconnected", totals.slow_disconnected), ("skipped", totals.slow_skipped)];
         let slow = slow.map(|(action, n)| (ByAction { action }, n));
         page.counters("slow_consumers", "Connections that fell out of a room's ring", slow)?;

@@ -31,7 +31,7 @@ use crate::{
     bus::{Bus, Health},
     directory::{Directory, keeper},
     fanout::{
-        hub::{self, Hub},
+        hub::{Hub, HubSettings},
         reactor::{self, Reactors},
     },
     http::{
@@ -239,11 +239,11 @@ impl Gateway {
         }
     }
 
-    fn hub_settings(&self) -> hub::Settings {
-        hub::Settings {
+    fn hub_settings(&self) -> HubSettings {
+        HubSettings {
             rooms: self.manifest.room.spec.limits.rooms as usize,
             age: self.manifest.room.spec.history.age.as_duration(),
-            ..hub::Settings::default()
+            ..HubSettings::default()
         }
     }
 

@@ -1,16 +1,11 @@
 //! The actor of a partition: one task that owns the partition's rooms and talks to the bus for them.
 //!
-//! Decides nothing itself; takes what happens, one thing after the other, and hands it to the part it concerns. All that
-//! a round brought to the reactors leaves at its end, so a reactor wakes once a round.
+//! Decides nothing itself: it takes what happens, one thing after the other, hands it to the mechanism that it concerns,
+//! and carries what follows to the next one. No mechanism knows another. All that a round brought to the reactors leaves
+//! at its end, so a reactor wakes once per round.
 
-use std::{
-    collections::{HashMap, VecDeque},
-    future::pending,
-    pin::Pin,
-    sync::Arc,
-};
+use std::{future::pending, sync::Arc};
 
-use futures::{FutureExt, StreamExt, stream::FuturesUnordered};
 use tokio::{
     sync::mpsc,
     time::{Duration, Instant, sleep_until},
@@ -18,145 +13,106 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Command, Shared,
-    append::{Appender, Flown, Reply},
-    asks::Pages,
+    bus_calls::{BusCalls, Done},
+    call::{BusAccess, RETRY},
+    calls::{
+        append::{AppendNext, Appender, FULL_RETRY, Fates, GroupDone, PostSender},
+        directory::DirectoryCall,
+        history_requests::{Asked, HistoryRequest, HistoryRequests},
+        restore::{Restore, RestoreDone, RestoreNext},
+        room_reads::{RoomReadDone, RoomReads},
+        tail::{Tail, TailNext},
+    },
+    counters::{add, tick},
     delivery::Delivery,
-    members::{Counts, Sums},
-    restore::Restoring,
-    room::Room,
-    signals::Signals,
-    sweep::RoomIds,
-    tail::{Tail, TailRead},
-    timers::{Due, Timers},
+    mailbox::Command,
+    presence::people::People,
+    rooms::{Opened, Rooms, eviction::Eviction, joins::Waiter, room::Room},
+    schedule::Schedule,
+    shared::Shared,
 };
 use crate::{
-    bus::{Bus, Offset, Page},
-    directory::{self, Directory},
+    deadlines::hub::LOOK,
     fanout::{
-        link::{ConnectionId, ToHub},
-        session::Ask,
+        messages::{ConnectionId, ToHub, ToReactor},
+        session::{Answer, Ask, Join, PostError, Posted},
     },
-    rooms::{Entry, Epoch, Partition, RoomName, Unavailable, follow::Reading},
+    rooms::{ProtocolId, RoomName, follow::Reading},
 };
 
-/// Commands taken in one round.
+/// Commands, and answers of the bus, that are taken in one round.
 const ROUND: usize = 256;
+
+/// Joins that are answered in one round: some hundred kilobytes of answers.
+const JOINS: usize = 1024;
 
 /// How long the actor goes on answering posts after it was told to stop.
 const FAREWELL: Duration = Duration::from_secs(2);
 
-/// Older entries as they were read, and whether nothing older exists.
-pub(super) type Older = (Vec<Arc<Entry>>, bool);
-
-/// What comes back from the bus.
-pub(super) enum Done {
-    End { run: u64, result: Result<Offset, Unavailable> },
-    Tail { run: u64, read: TailRead },
-    Appended(Flown),
-    Restored { result: Result<Epoch, Unavailable> },
-    Newest { room: RoomName, result: Result<Reading, Unavailable> },
-    Older { room: RoomName, result: Result<Older, Unavailable> },
-    Page { key: super::asks::Key, result: Result<Page, Unavailable> },
-    Sum { room: RoomName, result: Result<u64, Unavailable> },
-    Directory { from: ConnectionId, result: Result<directory::Reply, Unavailable> },
-    Counted { counts: Vec<(RoomName, u32)>, result: Result<(), Unavailable> },
-    Signalled,
-    Unwatched,
-    Watched,
-}
-
-pub(super) type Work = Pin<Box<dyn Future<Output = Done> + Send>>;
-
 /// Everything that one partition has in memory.
-pub(super) struct Actor {
-    pub(super) partition: Partition,
-    pub(super) bus: Arc<dyn Bus>,
-    pub(super) directory: Arc<dyn Directory>,
-    pub(super) shared: Arc<Shared>,
-    pub(super) delivery: Delivery,
-    /// At most: one tail, one group, one return of what was lost, one batch of counts and one of signals, and the bounded reads.
-    pub(super) work: FuturesUnordered<Work>,
-    pub(super) rooms: HashMap<RoomName, Room>,
-    pub(super) ids: RoomIds,
-    pub(super) tail: Tail,
-    pub(super) appender: Appender,
-    pub(super) restoring: Restoring,
-    pub(super) pages: Pages,
-    pub(super) sums: Sums,
-    pub(super) counts: Counts,
-    pub(super) signals: Signals,
-    pub(super) timers: Timers,
-    /// Rooms whose joins should be looked at in this round; at most one entry a room.
-    pub(super) unsettled: VecDeque<RoomName>,
-    /// Rooms whose history must be read, and reads under way.
-    pub(super) unread: VecDeque<RoomName>,
-    pub(super) reads: usize,
-    pub(super) sweep: Option<Instant>,
+pub(crate) struct PartitionActor {
+    shared: Arc<Shared>,
+    calls: BusCalls,
+    delivery: Delivery,
+    rooms: Rooms,
+    tail: Tail,
+    appender: Appender,
+    restore: Restore,
+    reads: RoomReads,
+    history: HistoryRequests,
+    people: People,
+    /// Rooms whose joins wait.
+    joins: Schedule,
+    eviction: Eviction,
 }
 
-impl Actor {
-    pub(super) fn new(
-        partition: Partition,
-        bus: Arc<dyn Bus>,
-        directory: Arc<dyn Directory>,
-        shared: Arc<Shared>,
-        delivery: Delivery,
-    ) -> Self {
+impl PartitionActor {
+    pub(crate) fn new(access: BusAccess, shared: Arc<Shared>, delivery: Delivery) -> Self {
         Self {
-            partition,
-            bus,
-            directory,
+            rooms: Rooms::new(access.partition, Arc::clone(&shared)),
+            people: People::new(Arc::clone(&shared)),
+            calls: BusCalls::new(access),
             shared,
             delivery,
-            work: FuturesUnordered::new(),
-            rooms: HashMap::new(),
-            ids: RoomIds::new(partition),
             tail: Tail::default(),
             appender: Appender::default(),
-            restoring: Restoring::default(),
-            pages: Pages::default(),
-            sums: Sums::default(),
-            counts: Counts::default(),
-            signals: Signals::default(),
-            timers: Timers::default(),
-            unsettled: VecDeque::new(),
-            unread: VecDeque::new(),
-            reads: 0,
-            sweep: None,
+            restore: Restore::default(),
+            reads: RoomReads::default(),
+            history: HistoryRequests::default(),
+            joins: Schedule::default(),
+            eviction: Eviction::default(),
         }
     }
 
     /// Lives until `stop`, then answers the posts that it has taken.
-    pub(super) async fn run(mut self, mut mailbox: mpsc::Receiver<Command>, stop: CancellationToken) {
+    pub(crate) async fn run(mut self, mut mailbox: mpsc::Receiver<Command>, stop: CancellationToken) {
         let mut commands = Vec::new();
         while !stop.is_cancelled() {
             let alarm = self.alarm();
-            let ready = !self.unsettled.is_empty();
+            let unfinished = self.rooms.to_attend() > 0;
             tokio::select! {
                 count = mailbox.recv_many(&mut commands, ROUND) => if count == 0 { break },
-                Some(done) = self.work.next() => self.all_done(done),
+                Some(done) = self.calls.next() => self.all_done(done),
                 () = sleep_or_wait(alarm) => self.due(),
                 () = stop.cancelled() => {}
-                () = std::future::ready(()), if ready => {}
+                () = std::future::ready(()), if unfinished => {}
             }
             commands.drain(..).for_each(|command| self.command(command));
             self.finish_round().await;
         }
-        self.part(mailbox).await;
+        self.farewell(mailbox).await;
     }
 
     async fn finish_round(&mut self) {
+        self.attend();
         self.read_next();
-        self.settle_all();
         self.append_next();
-        self.count_next();
-        self.publish_next();
+        self.people.finish_round(&self.rooms, &mut self.calls);
         self.delivery.flush().await;
     }
 
     /// Answers the posts that were taken, for a while.
-    async fn part(mut self, mut mailbox: mpsc::Receiver<Command>) {
+    async fn farewell(mut self, mut mailbox: mpsc::Receiver<Command>) {
         mailbox.close();
         while let Ok(command) = mailbox.try_recv() {
             if let Command::Reactor(ToHub::Post { .. } | ToHub::Tell { .. }) = command {
@@ -167,7 +123,7 @@ impl Actor {
         while !self.appender.is_empty() {
             self.append_next();
             tokio::select! {
-                Some(done) = self.work.next() => self.done(done),
+                Some(done) = self.calls.next() => self.done(done),
                 () = sleep_until(end) => return,
             }
             self.delivery.flush().await;
@@ -177,16 +133,28 @@ impl Actor {
     fn command(&mut self, command: Command) {
         match command {
             Command::Reactor(ToHub::Join { from, protocol, join }) => self.join(from, protocol, join),
-            Command::Reactor(ToHub::Leave { from, room, asked }) => self.leave(from, &room, asked),
-            Command::Reactor(ToHub::Post { from, tag, post }) => self.post(Reply { to: from, tag }, post),
-            Command::Reactor(ToHub::Signal { room, signal }) => self.publish(room, signal),
-            Command::Reactor(ToHub::Ask { from, ask: Ask::History { room, before, limit } }) => {
-                self.ask_page(from, room, before, limit);
+            Command::Reactor(ToHub::Leave { from, room, asked }) => self.leave(&from, &room, asked),
+            Command::Reactor(ToHub::Post { from, tag, post }) => {
+                if let Err(sender) = self.appender.offer(PostSender { to: from, tag }, post) {
+                    let retry = FULL_RETRY.as_millis() as u64;
+                    self.posted(sender, Err(PostError::Full { retry }));
+                }
             }
-            Command::Reactor(ToHub::Ask { from, ask: Ask::Members { room } }) => self.ask_members(from, room),
-            Command::Reactor(ToHub::Ask { from, ask: Ask::Directory(query) }) => self.ask_directory(from, query),
-            Command::Reactor(ToHub::Tell { query, at, .. }) => self.directory.tell(query, at),
-            Command::Heard { room, signal } => self.heard(&room, &signal),
+            Command::Reactor(ToHub::Signal { room, signal }) => self.people.publish(room, signal),
+            Command::Reactor(ToHub::Ask { from, ask: Ask::History { room, before, limit } }) => {
+                self.ask_history(from, HistoryRequest::new(room, before, limit));
+            }
+            Command::Reactor(ToHub::Ask { from, ask: Ask::Members { room } }) => {
+                self.people.ask(from, &room, &self.rooms, &mut self.calls, &mut self.delivery);
+                self.eviction.schedule(Instant::now());
+            }
+            Command::Reactor(ToHub::Ask { from, ask: Ask::Directory(query) }) => {
+                self.calls.start([DirectoryCall { from, query }]);
+            }
+            Command::Reactor(ToHub::Tell { query, at, .. }) => self.calls.access().directory.tell(query, at),
+            Command::Heard { room, signal } => {
+                self.people.heard(&room, &signal, &mut self.rooms, &mut self.delivery);
+            }
         }
     }
 
@@ -194,45 +162,228 @@ impl Actor {
     fn all_done(&mut self, first: Done) {
         self.done(first);
         for _ in 0..ROUND {
-            let Some(Some(done)) = self.work.next().now_or_never() else { return };
+            let Some(done) = self.calls.ready() else { return };
             self.done(done);
         }
     }
 
     fn done(&mut self, done: Done) {
         match done {
-            Done::End { run, result } => self.tail_starts(run, result),
-            Done::Tail { run, read } => self.tail_read(run, read),
-            Done::Appended(flown) => self.appended(flown),
-            Done::Restored { result } => self.restored(result),
-            Done::Newest { room, result } => self.read_newest(&room, result),
-            Done::Older { room, result } => self.read_older(&room, result),
-            Done::Page { key, result } => self.page_read(key, result),
-            Done::Directory { from, result } => self.directory_answered(from, result),
-            Done::Sum { room, result } => self.summed(&room, result),
-            Done::Counted { counts, result } => self.counted(counts, result),
-            Done::Signalled => self.signals.flying = false,
-            Done::Unwatched => self.unwatched(),
-            Done::Watched => {}
+            Done::Tail(done) => {
+                let TailNext { records, call } = self.tail.done(done);
+                self.calls.start(call);
+                add(&self.shared.counters().entries, records.len() as u64);
+                self.rooms.take(records, &mut self.delivery);
+            }
+            Done::Append(done) => self.appended(done),
+            Done::Restore(done) => self.restored(done),
+            Done::RoomRead(done) => self.room_read(done),
+            Done::Page(done) => self.history.done(done).for_each(|(to, answer)| self.delivery.answer(to, answer)),
+            Done::Directory(done) => {
+                let (to, answer) = done.answer();
+                self.delivery.answer(to, answer);
+            }
+            Done::Sum(done) => self.people.summed(done, &mut self.rooms, &mut self.calls, &mut self.delivery),
+            Done::Counts(done) => self.people.counted(done, &mut self.rooms),
+            Done::Signals(done) => self.people.published(done),
         }
     }
 
-    /// When something must be done though nothing comes in.
+    /// When something must be done although nothing comes in.
     fn alarm(&self) -> Option<Instant> {
-        [self.timers.next(), self.sweep, self.counts.due()].into_iter().flatten().min()
+        [self.joins.next(), self.eviction.due(), self.people.alarm()].into_iter().flatten().min()
     }
 
     fn due(&mut self) {
         let now = Instant::now();
-        while let Some((due, room)) = self.timers.take(now) {
-            match due {
-                Due::Joins => self.joins_due(&room),
-                Due::Presence => self.presence_due(&room),
+        while let Some(room) = self.joins.take(now) {
+            self.look_at_joins(&room, now);
+        }
+        self.people.due(now, &mut self.rooms, &mut self.calls, &mut self.delivery);
+        if self.eviction.take(now) {
+            self.evict(now);
+        }
+    }
+}
+
+// Rooms: who joins and leaves, what is read of their histories, and what leaves memory.
+impl PartitionActor {
+    fn join(&mut self, from: ConnectionId, protocol: ProtocolId, join: Join) {
+        let (name, now) = (join.room.clone(), Instant::now());
+        match self.rooms.open(&name) {
+            Opened::Refused => return self.delivery.answer(from, Answer::RoomLimit),
+            Opened::New => {
+                self.calls.start(self.tail.start());
+                self.eviction.schedule(now);
+            }
+            Opened::Known => {}
+        }
+        if let Some(room) = self.rooms.get_mut(&name) {
+            room.wait(Waiter::new(from, protocol, join));
+        }
+        self.people.joining(&name, &mut self.calls);
+        self.joins.set(now + LOOK, &name);
+        self.rooms.attend(&name);
+    }
+
+    fn leave(&mut self, from: &ConnectionId, name: &RoomName, asked: bool) {
+        let Some(room) = self.rooms.get_mut(name) else { return };
+        let Some(signal) = room.leave(from, asked, &self.shared) else { return };
+        self.people.left(name, signal);
+    }
+
+    fn look_at_joins(&mut self, name: &RoomName, now: Instant) {
+        self.rooms.attend(name);
+        if self.rooms.get(name).is_some_and(Room::has_waiting) {
+            self.joins.set(now + LOOK, name);
+        }
+    }
+
+    /// Answers joins that can be answered and notes histories that must be read. Joins beyond a round's measure stay for
+    /// the next round.
+    fn attend(&mut self) {
+        let mut budget = JOINS;
+        for _ in 0..self.rooms.to_attend() {
+            let Some(name) = self.rooms.next_to_attend() else { return };
+            self.settle(&name, &mut budget);
+            if self.rooms.get(&name).is_some_and(Room::wants_reading) {
+                self.reads.want(&name);
+            }
+            if budget == 0 {
+                return self.rooms.attend(&name);
             }
         }
-        if self.sweep.is_some_and(|at| at <= now) {
-            self.sweep_rooms(now);
+    }
+
+    fn settle(&mut self, name: &RoomName, budget: &mut usize) {
+        let others = self.people.others(name);
+        let Some(room) = self.rooms.get_mut(name).filter(|room| room.has_waiting()) else { return };
+        let round = room.settle(others, budget, &self.shared, &mut self.delivery);
+        let older = round.needs.older;
+        self.people.seated(room, round);
+        if older {
+            self.calls.start(self.reads.older(name, &mut self.rooms));
         }
+    }
+
+    /// Starts the reads that are wanted, as many as may be under way.
+    fn read_next(&mut self) {
+        while self.tail.started()
+            && !self.restore.under_way()
+            && let Some(read) = self.reads.next(&mut self.rooms)
+        {
+            self.calls.start([read]);
+        }
+    }
+
+    fn room_read(&mut self, done: RoomReadDone) {
+        match done {
+            RoomReadDone::Newest { room, result } => {
+                self.reads.ended();
+                match result {
+                    Ok(reading) => self.take_reading(&room, &reading),
+                    Err(_) => self.rooms.get_mut(&room).into_iter().for_each(Room::reading_failed),
+                }
+                self.rooms.attend(&room);
+            }
+            RoomReadDone::Older { room: name, result } => {
+                let Some(room) = self.rooms.get_mut(&name) else { return };
+                let older = result.as_ref().ok();
+                room.read_older(older.map(|(entries, complete)| (entries.as_slice(), *complete)));
+                if older.is_some() {
+                    self.rooms.attend(&name);
+                }
+            }
+        }
+    }
+
+    /// A reading that falls short of what is held is compared with it only after the room was given back.
+    fn take_reading(&mut self, name: &RoomName, reading: &Reading) {
+        let window = self.rooms.window();
+        let Some(room) = self.rooms.get_mut(name) else { return };
+        if self.restore.helps(reading.head.epoch) && room.falls_short(reading) {
+            room.read_too_early();
+            self.begin_restore();
+        } else {
+            room.read(reading, window, &mut self.delivery);
+        }
+    }
+
+    fn evict(&mut self, now: Instant) {
+        let people = &self.people;
+        self.rooms.evict(now, |room| people.count_pending(room));
+        self.people.tidy(now, &self.rooms);
+        if self.rooms.is_empty() {
+            self.calls.start(self.tail.stop());
+        }
+        if !self.rooms.is_empty() || self.people.has_sums() {
+            self.eviction.schedule(now);
+        }
+    }
+
+    fn ask_history(&mut self, from: ConnectionId, request: HistoryRequest) {
+        let room = self.rooms.get(&request.room);
+        if let Some(answer) = room.and_then(|room| room.page(request.before, request.limit)) {
+            return self.delivery.answer(from, answer);
+        }
+        match self.history.ask(from, request) {
+            Asked::Read(request) => self.calls.start([request]),
+            Asked::Waits => {}
+            Asked::Refused => self.delivery.answer(from, Answer::Unavailable { retry: RETRY }),
+        }
+    }
+}
+
+// Posts, and the rooms that are given back before lost posts go on.
+impl PartitionActor {
+    fn append_next(&mut self) {
+        if let Some(group) = self.appender.next_group() {
+            tick(&self.shared.counters().groups);
+            self.calls.start([group]);
+        }
+    }
+
+    fn appended(&mut self, done: GroupDone) {
+        match self.appender.done(done) {
+            AppendNext::Restore => self.begin_restore(),
+            AppendNext::Tell(fates) => self.tell(fates),
+        }
+    }
+
+    fn begin_restore(&mut self) {
+        let rooms = &self.rooms;
+        self.calls.start(self.restore.begin(|| rooms.to_restore()));
+    }
+
+    fn restored(&mut self, done: RestoreDone) {
+        let rooms = &self.rooms;
+        match self.restore.done(done, || rooms.to_restore()) {
+            RestoreNext::Restored => self.calls.start(self.appender.restored()),
+            RestoreNext::Failed { error, again } => {
+                let fates = self.appender.not_restored(&error);
+                self.tell(fates);
+                self.calls.start([again]);
+            }
+        }
+    }
+
+    fn tell(&mut self, fates: Fates) {
+        if let Some(error) = fates.failure() {
+            let partition = self.calls.access().partition.index();
+            tracing::warn!(partition, %error, "failed to append a group of posts");
+            tick(&self.shared.counters().unavailable);
+        }
+        fates.each(|sender, result| self.posted(sender, result));
+    }
+
+    fn posted(&mut self, PostSender { to, tag }: PostSender, result: Result<Posted, PostError>) {
+        let counters = self.shared.counters();
+        tick(match &result {
+            Ok(_) => &counters.posts,
+            Err(PostError::Append(_)) => &counters.posts_failed,
+            Err(PostError::Full { .. }) => &counters.posts_full,
+        });
+        self.delivery.push(to.reactor, ToReactor::Posted { to, tag, result });
     }
 }
 

@@ -12,26 +12,26 @@ const LONGEST: Duration = Duration::from_secs(1);
 
 /// Counts attempts in a row.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Backoff {
+pub(crate) struct Backoff {
     failures: u32,
 }
 
 impl Backoff {
     /// The pause before the next attempt, after one more failure.
-    pub(super) fn failed(&mut self) -> Duration {
+    pub(crate) fn failed(&mut self) -> Duration {
         let longest = LONGEST.min(FIRST * (1 << self.failures.min(6)));
         self.failures += 1;
         longest.mul_f64(rand::rng().random_range(0.5..=1.0))
     }
 
     /// An attempt succeeded.
-    pub(super) fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         self.failures = 0;
     }
 }
 
 /// Waits for `pause`. None takes no time, where a timer takes the rest of its millisecond and a wake-up.
-pub(super) async fn rest(pause: Duration) {
+pub(crate) async fn rest(pause: Duration) {
     if !pause.is_zero() {
         sleep(pause).await;
     }

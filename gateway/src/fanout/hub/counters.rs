@@ -7,7 +7,7 @@ macro_rules! counters {
         /// Written by the actors.
         #[derive(Debug, Default)]
         pub struct Counters {
-            $(pub(super) $name: AtomicU64,)*
+            $(pub(crate) $name: AtomicU64,)*
         }
 
         /// A copy of the counters.
@@ -47,15 +47,15 @@ counters! {
     /// Reads of the bus's history.
     reads,
     /// Calls of the bus that failed.
-    away,
+    unavailable,
 }
 
 /// Counts one.
-pub(super) fn tick(counter: &AtomicU64) {
+pub(crate) fn tick(counter: &AtomicU64) {
     counter.fetch_add(1, Relaxed);
 }
 
 /// Counts `n`.
-pub(super) fn add(counter: &AtomicU64, n: u64) {
+pub(crate) fn add(counter: &AtomicU64, n: u64) {
     counter.fetch_add(n, Relaxed);
 }

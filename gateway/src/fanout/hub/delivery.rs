@@ -8,27 +8,28 @@ use super::counters::{Counters, tick};
 use crate::{
     fanout::{
         encoding::{Chunk, ChunkWriter, Encoding, EncodingId},
-        link::{ConnectionId, ReactorId, RoomId, ToReactor},
+        messages::{ConnectionId, ReactorId, RoomId, ToReactor},
+        presence::Presence,
         reactor::ReactorSender,
-        session::{Answer, Presence},
+        session::Answer,
     },
     rooms::{Entry, Epoch, RoomName, Signal},
 };
 
 /// Where members sit: grouped by encoding first, so that each is encoded once on a walk over a room's seats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Seat {
-    pub(super) encoding: EncodingId,
-    pub(super) reactor: ReactorId,
+pub(crate) struct Seat {
+    pub(crate) encoding: EncodingId,
+    pub(crate) reactor: ReactorId,
     /// Whether its members asked for presence.
-    pub(super) presence: bool,
+    pub(crate) presence: bool,
 }
 
 /// The encodings of the process by id.
-pub(super) struct Encodings(Vec<Option<Arc<dyn Encoding>>>);
+pub(crate) struct Encodings(Vec<Option<Arc<dyn Encoding>>>);
 
 impl Encodings {
-    pub(super) fn new(list: Vec<(EncodingId, Arc<dyn Encoding>)>) -> Self {
+    pub(crate) fn new(list: Vec<(EncodingId, Arc<dyn Encoding>)>) -> Self {
         let mut by_id: Vec<Option<Arc<dyn Encoding>>> = Vec::new();
         for (EncodingId(id), encoding) in list {
             let at = usize::from(id);
@@ -44,7 +45,7 @@ impl Encodings {
 }
 
 /// Batches on their way to the reactors.
-pub(super) struct Delivery {
+pub(crate) struct Delivery {
     reactors: Vec<ReactorSender>,
     batches: Vec<Vec<ToReactor>>,
     encodings: Arc<Encodings>,
@@ -52,25 +53,25 @@ pub(super) struct Delivery {
 }
 
 impl Delivery {
-    pub(super) fn new(reactors: Vec<ReactorSender>, encodings: Arc<Encodings>, counters: Arc<Counters>) -> Self {
+    pub(crate) fn new(reactors: Vec<ReactorSender>, encodings: Arc<Encodings>, counters: Arc<Counters>) -> Self {
         let batches = reactors.iter().map(|_| Vec::new()).collect();
         Self { reactors, batches, encodings, counters }
     }
 
     /// Queues a message for a reactor.
-    pub(super) fn push(&mut self, ReactorId(reactor): ReactorId, message: ToReactor) {
+    pub(crate) fn push(&mut self, ReactorId(reactor): ReactorId, message: ToReactor) {
         if let Some(batch) = self.batches.get_mut(usize::from(reactor)) {
             batch.push(message);
         }
     }
 
     /// Queues an answer for a connection.
-    pub(super) fn answer(&mut self, to: ConnectionId, answer: Answer) {
+    pub(crate) fn answer(&mut self, to: ConnectionId, answer: Answer) {
         self.push(to.reactor, ToReactor::Answer { to, answer });
     }
 
     /// Entries as one chunk; None when the encoding shows none of them.
-    pub(super) fn encode(
+    pub(crate) fn encode(
         &self,
         encoding: EncodingId,
         room: &RoomName,
@@ -85,7 +86,7 @@ impl Delivery {
     }
 
     /// A signal as one chunk; None when the encoding does not show it.
-    pub(super) fn encode_signal(&self, encoding: EncodingId, room: &RoomName, signal: &Signal) -> Option<Chunk> {
+    pub(crate) fn encode_signal(&self, encoding: EncodingId, room: &RoomName, signal: &Signal) -> Option<Chunk> {
         let mut out = ChunkWriter::new(encoding);
         self.encodings.get(encoding)?.signal(room, signal, &mut out);
         (!out.is_empty()).then(|| out.seal(None))
@@ -99,7 +100,7 @@ impl Delivery {
     }
 
     /// Queues a chunk for each reactor with members of an encoding; `write` is called once an encoding.
-    pub(super) fn chunks(
+    pub(crate) fn chunks(
         &mut self,
         room: RoomId,
         epoch: Epoch,
@@ -113,7 +114,7 @@ impl Delivery {
 
     /// Queues who is in a room, for each reactor with members that want to know: as a chunk where the encoding writes
     /// one, else for the sessions.
-    pub(super) fn presence(
+    pub(crate) fn presence(
         &mut self,
         id: RoomId,
         room: &RoomName,
@@ -154,7 +155,7 @@ impl Delivery {
     }
 
     /// Queues a message for every reactor among `seats`.
-    pub(super) fn each(&mut self, seats: impl Iterator<Item = Seat>, message: impl Fn() -> ToReactor) {
+    pub(crate) fn each(&mut self, seats: impl Iterator<Item = Seat>, message: impl Fn() -> ToReactor) {
         let mut reactors: Vec<_> = seats.map(|seat| seat.reactor).collect();
         reactors.sort_unstable();
         reactors.dedup();
@@ -162,12 +163,12 @@ impl Delivery {
     }
 
     /// Counts a gap told to readers.
-    pub(super) fn told_gap(&self) {
+    pub(crate) fn told_gap(&self) {
         tick(&self.counters.gaps);
     }
 
     /// Counts a join that was answered.
-    pub(super) fn joined(&self, recovered: bool, gap: bool) {
+    pub(crate) fn joined(&self, recovered: bool, gap: bool) {
         tick(&self.counters.joins);
         if recovered {
             tick(&self.counters.resumed);
@@ -178,7 +179,7 @@ impl Delivery {
     }
 
     /// Hands the batches over, in order; waits while an inbox is full. A reactor that has ended takes nothing any more.
-    pub(super) async fn flush(&mut self) {
+    pub(crate) async fn flush(&mut self) {
         for (reactor, batch) in self.reactors.iter().zip(&mut self.batches) {
             if !batch.is_empty() && reactor.send(mem::take(batch)).await.is_err() {
                 tracing::debug!(reactor = reactor.id().0, "a batch came after the reactor's end");

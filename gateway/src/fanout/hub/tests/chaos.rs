@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     fanout::{
-        link::{ConnectionId, ToReactor},
+        messages::{ConnectionId, ToReactor},
         session::{Answer, Joined},
     },
     rooms::Position,
@@ -121,7 +121,7 @@ impl Schedule {
             let pause = self.random.random_range(0..60);
             self.hear(Duration::from_millis(pause)).await;
         }
-        self.bus.set_away(false);
+        self.bus.set_unavailable(false);
         self.bus.forget_fates();
         self.bus.skip(0);
         self.hear(Duration::from_secs(12)).await;
@@ -153,8 +153,8 @@ impl Schedule {
             10 => self.bus.next_groups(&[Fate::Refused]),
             11 => self.bus.next_groups(&[Fate::Unanswered]),
             12 => self.bus.skip(1),
-            13 => self.bus.set_away(true),
-            14..16 => self.bus.set_away(false),
+            13 => self.bus.set_unavailable(true),
+            14..16 => self.bus.set_unavailable(false),
             16 => {
                 let lost = if self.lossless { 0 } else { self.random.random_range(0..3) };
                 self.bus.fail_over(&room(ROOM), lost);
@@ -174,7 +174,7 @@ impl Schedule {
     fn post(&mut self) {
         self.posts += 1;
         let gateway = &self.gateways[self.random.random_range(0..2)];
-        gateway.send(crate::fanout::link::ToHub::Post {
+        gateway.send(crate::fanout::messages::ToHub::Post {
             from: at(1, self.posts),
             tag: self.posts.into(),
             post: super::world::post(ROOM, &format!("k{}", self.posts)),

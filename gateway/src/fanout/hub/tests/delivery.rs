@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use super::{
-    super::Settings,
+    super::HubSettings,
     world::{Gateway, OTHER, at, memory},
 };
 use crate::fanout::session::Answer;
@@ -93,7 +93,7 @@ async fn a_full_inbox_holds_the_room_back_and_loses_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn rooms_beyond_the_limit_are_refused_until_one_is_left() {
-    let mut gateway = Gateway::with(memory(), Settings { rooms: 1, ..Settings::default() });
+    let mut gateway = Gateway::with(memory(), HubSettings { rooms: 1, ..HubSettings::default() });
     gateway.join(at(0, 1), "lobby").send();
     gateway.joined(0).await;
     gateway.join(at(1, 2), "garden").send();

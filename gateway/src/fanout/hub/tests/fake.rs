@@ -4,9 +4,10 @@
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
+    future::pending,
     sync::{
         Arc, Mutex, MutexGuard,
-        atomic::{AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -29,8 +30,10 @@ use crate::{
 pub(super) enum Fate {
     /// Nothing is written, and the caller is told so.
     Refused,
-    /// It is written, and the caller is told that the bus is away.
+    /// It is written, and the caller is told that the bus is unavailable.
     Unanswered,
+    /// Nothing is written, and the caller is told nothing.
+    Silent,
 }
 
 #[derive(Default)]
@@ -63,7 +66,9 @@ struct Core {
     /// Calls, and whether they fail.
     history: AtomicUsize,
     members: AtomicUsize,
-    away: AtomicUsize,
+    unavailable: AtomicBool,
+    /// Sums of members are not answered.
+    sums_silent: AtomicBool,
 }
 
 /// One gateway's handle.
@@ -83,7 +88,8 @@ impl Fake {
             signals,
             history: AtomicUsize::new(0),
             members: AtomicUsize::new(0),
-            away: AtomicUsize::new(0),
+            unavailable: AtomicBool::new(false),
+            sums_silent: AtomicBool::new(false),
         };
         Arc::new(Self { core: Arc::new(core), gateway: 0, heard: heard.into() })
     }
@@ -103,8 +109,13 @@ impl Fake {
     }
 
     /// Reads fail from now on, or work again.
-    pub(super) fn set_away(&self, away: bool) {
-        self.core.away.store(away.into(), Relaxed);
+    pub(super) fn set_unavailable(&self, unavailable: bool) {
+        self.core.unavailable.store(unavailable, Relaxed);
+    }
+
+    /// Sums of members are not answered from now on, or are again.
+    pub(super) fn silence_sums(&self, silent: bool) {
+        self.core.sums_silent.store(silent, Relaxed);
     }
 
     pub(super) fn next_groups(&self, fates: &[Fate]) {
@@ -169,8 +180,13 @@ impl Fake {
         self.state().counts.retain(|(_, gateway), _| *gateway != self.gateway);
     }
 
+    fn takes_silent_fate(&self) -> bool {
+        let silent = |fate: &mut Fate| matches!(fate, Fate::Silent);
+        self.state().fates.pop_front_if(silent).is_some()
+    }
+
     fn check(&self) -> Result<(), Unavailable> {
-        if self.core.away.load(Relaxed) > 0 { Err(Unavailable("it was told to be".into())) } else { Ok(()) }
+        if self.core.unavailable.load(Relaxed) { Err(Unavailable("it was told to be".into())) } else { Ok(()) }
     }
 }
 
@@ -234,19 +250,22 @@ impl Bus for Fake {
     ) -> Task<'a, Result<Vec<Result<Appended, AppendError>>, AppendError>> {
         Box::pin(async move {
             sleep(Duration::from_millis(1)).await;
-            let away = Err(AppendError::Unavailable("it was told to be".into()));
+            if self.takes_silent_fate() {
+                return pending().await;
+            }
+            let unavailable = Err(AppendError::Unavailable("it was told to be".into()));
             let mut state = self.state();
             if state.lived.get(&self.gateway).copied().unwrap_or(0) < state.lives {
                 return Err(AppendError::Lost);
             }
             let fate = state.fates.pop_front();
             if let Some(Fate::Refused) = fate {
-                return away;
+                return unavailable;
             }
             let answers = group.iter().map(|post| Ok(state.write(post))).collect();
             drop(state);
             self.core.changed.notify_waiters();
-            if fate.is_some() { away } else { Ok(answers) }
+            if fate.is_some() { unavailable } else { Ok(answers) }
         })
     }
 
@@ -327,6 +346,9 @@ impl Bus for Fake {
         Box::pin(async move {
             self.core.members.fetch_add(1, Relaxed);
             sleep(Duration::from_millis(5)).await;
+            if self.core.sums_silent.load(Relaxed) {
+                return pending().await;
+            }
             self.check()?;
             let state = self.state();
             Ok(state.counts.iter().filter(|((name, _), _)| name == room).map(|(_, count)| u64::from(*count)).sum())

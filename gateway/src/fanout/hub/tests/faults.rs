@@ -11,7 +11,7 @@ use super::{
 use crate::{
     bus::AppendError,
     fanout::{
-        link::ToReactor,
+        messages::ToReactor,
         session::{Answer, Ask, Gap, PostError},
     },
     rooms::{Epoch, Position},
@@ -53,7 +53,7 @@ async fn a_group_without_an_answer_is_sent_again_and_shown_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn posts_fail_once_the_bus_was_away_for_too_long_and_then_flow_again() {
+async fn posts_fail_once_the_bus_was_unavailable_for_too_long_and_then_flow_again() {
     let bus = Fake::new();
     let mut gateway = lobby(&bus).await;
     bus.next_groups(&[Fate::Refused; 100]);
@@ -67,6 +67,20 @@ async fn posts_fail_once_the_bus_was_away_for_too_long_and_then_flow_again() {
     }
     gateway.post(at(1, 9), "lobby", "c");
     assert!(gateway.posted(1).await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_post_that_fails_says_what_the_bus_said_last_though_it_was_silent_in_the_end() {
+    let bus = Fake::new();
+    let mut gateway = lobby(&bus).await;
+    bus.next_groups(&[Fate::Refused, Fate::Silent]);
+    gateway.post(at(1, 9), "lobby", "a");
+    let failed = |message| match message {
+        ToReactor::Posted { result: Err(error), .. } => Some(error.to_string()),
+        _ => None,
+    };
+    let told: Vec<_> = gateway.during(1, SECOND * 11).await.into_iter().filter_map(failed).collect();
+    assert!(told.len() == 1 && told[0].contains("it was told to be"), "{told:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -141,7 +155,7 @@ async fn a_failover_that_lost_nothing_only_tells_the_epoch() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_position_of_a_generation_that_this_gateway_has_not_seen_resumes() {
+async fn a_position_of_an_epoch_that_this_gateway_has_not_seen_resumes() {
     let bus = Fake::new();
     let mut gateway = lobby(&bus).await;
     say(&mut gateway, "a").await;
@@ -170,21 +184,21 @@ async fn all_that_wait_for_a_room_share_its_reads() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn joins_are_unavailable_while_the_bus_is_away_and_work_once_it_is_back() {
+async fn joins_are_unavailable_while_the_bus_is_unavailable_and_work_once_it_is_back() {
     let bus = Fake::new();
-    bus.set_away(true);
+    bus.set_unavailable(true);
     let mut gateway = Gateway::start(bus.clone());
     gateway.join(at(0, 1), "lobby").send();
     assert!(matches!(gateway.answer(0).await, Answer::Unavailable { .. }));
     gateway.join(at(0, 1), "lobby").send();
     sleep(SECOND).await;
-    bus.set_away(false);
+    bus.set_unavailable(false);
     gateway.joined(0).await;
-    bus.set_away(true);
+    bus.set_unavailable(true);
     say(&mut gateway, "a").await;
     say(&mut gateway, "b").await;
     sleep(SECOND * 5).await;
-    bus.set_away(false);
+    bus.set_unavailable(false);
     assert_eq!(shown(&gateway.during(0, SECOND * 3).await), ["1:a 2:b"]);
 }
 
@@ -207,6 +221,27 @@ async fn members_of_other_gateways_count_until_their_lease_ends() {
     assert_eq!(told(one.during(0, SECOND).await).last(), Some(&(2, 1)));
     other.forget_counts();
     assert_eq!(told(one.during(0, SECOND * 3).await), [(1, 0)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_join_never_waits_for_the_number_of_members_and_presence_corrects_it() {
+    let bus = Fake::new();
+    let (mut one, mut two) = (Gateway::start(bus.clone()), Gateway::start(bus.another()));
+    one.join(at(0, 1), "lobby").send();
+    one.joined(0).await;
+    sleep(SECOND).await;
+    bus.silence_sums(true);
+    let start = tokio::time::Instant::now();
+    two.join(at(0, 2), "lobby").watching().send();
+    assert_eq!(two.joined(0).await.0.members, 1, "as far as is known");
+    assert!(start.elapsed() < Duration::from_millis(50));
+    bus.silence_sums(false);
+    let presence = |message| match message {
+        ToReactor::Presence { presence, .. } => Some(presence.members),
+        _ => None,
+    };
+    let told: Vec<_> = two.during(0, SECOND * 2).await.into_iter().filter_map(presence).collect();
+    assert_eq!(told.last(), Some(&2), "{told:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -7,7 +7,7 @@ use tokio::time::sleep;
 use super::world::{Gateway, at, author, memory, room};
 use crate::{
     fanout::{
-        link::{ToHub, ToReactor},
+        messages::{ToHub, ToReactor},
         session::{Answer, Ask},
     },
     rooms::Signal,

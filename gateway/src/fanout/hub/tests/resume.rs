@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    super::Settings,
+    super::HubSettings,
     world::{Gateway, at, memory},
 };
 use crate::{
@@ -46,7 +46,7 @@ async fn a_position_further_back_than_a_page_is_reached_by_reading_on() {
 #[tokio::test(start_paused = true)]
 async fn entries_that_do_not_fit_into_memory_are_an_explicit_gap() {
     let window = Window { entries: 3, bytes: 1 << 20 };
-    let mut gateway = Gateway::with(memory(), Settings { window, ..Settings::default() });
+    let mut gateway = Gateway::with(memory(), HubSettings { window, ..HubSettings::default() });
     let head = write(&mut gateway, 10).await;
     gateway.join(at(1, 1), "lobby").after(Position { seq: 2, ..head }).send();
     let (joined, backlog) = gateway.joined(1).await;
@@ -55,7 +55,7 @@ async fn entries_that_do_not_fit_into_memory_are_an_explicit_gap() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_position_of_an_older_generation_is_on_no_known_branch() {
+async fn a_position_of_an_older_epoch_is_on_no_known_branch() {
     let mut gateway = Gateway::start(memory());
     write(&mut gateway, 3).await;
     gateway.join(at(1, 1), "lobby").after(Position { epoch: Epoch(1), seq: 2 }).send();
@@ -64,13 +64,18 @@ async fn a_position_of_an_older_generation_is_on_no_known_branch() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_position_ahead_of_the_room_waits_two_seconds_and_is_then_unavailable() {
+async fn a_position_ahead_of_the_room_is_told_after_two_seconds_that_it_is_on_no_known_branch() {
     let mut gateway = Gateway::start(memory());
     let head = write(&mut gateway, 3).await;
-    let start = tokio::time::Instant::now();
-    gateway.join(at(1, 1), "lobby").after(Position { seq: 9, ..head }).send();
-    assert!(matches!(gateway.answer(1).await, Answer::Unavailable { .. }));
-    assert!((2000..2500).contains(&start.elapsed().as_millis()));
+    let younger = Epoch(head.epoch.0 + 1);
+    for (slot, position) in [(1, Position { seq: 9, ..head }), (2, Position { epoch: younger, seq: 2 })] {
+        let start = tokio::time::Instant::now();
+        gateway.join(at(1, slot), "lobby").after(position).send();
+        let (joined, backlog) = gateway.joined(1).await;
+        let gap = Some(Gap { from: position.seq + 1, to: None });
+        assert_eq!((joined.recovered, joined.gap, joined.head, backlog.as_str()), (false, gap, head, ""));
+        assert!((2000..2500).contains(&start.elapsed().as_millis()));
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -112,6 +117,24 @@ async fn joining_again_answers_again_and_writes_nothing_twice() {
     gateway.join(at(1, 1), "lobby").after(Position { seq: 0, ..head }).send();
     let (joined, backlog) = gateway.joined(1).await;
     assert_eq!((joined.members, joined.recovered, backlog.as_str()), (1, true, ""));
+}
+
+#[tokio::test(start_paused = true)]
+async fn joining_again_is_recovered_by_the_same_rule_as_joining() {
+    let mut gateway = Gateway::start(memory());
+    let head = write(&mut gateway, 5).await;
+    gateway.join(at(1, 1), "lobby").send();
+    gateway.joined(1).await;
+    let mut again = async |position: Position| {
+        gateway.join(at(1, 1), "lobby").after(position).send();
+        let (joined, backlog) = gateway.joined(1).await;
+        (joined.recovered, joined.gap, backlog)
+    };
+    let unknown = |from| Some(Gap { from, to: None });
+    assert_eq!(again(Position { epoch: Epoch(1), seq: 4 }).await, (false, unknown(5), String::new()));
+    assert_eq!(again(Position { seq: 999, ..head }).await, (false, unknown(1000), String::new()));
+    assert_eq!(again(Position { seq: 2, ..head }).await, (true, None, "3:m3 4:m4 5:m5".into()));
+    assert_eq!(again(Position { seq: 3, ..head }).await, (true, None, String::new()), "it was shown that");
 }
 
 #[tokio::test(start_paused = true)]

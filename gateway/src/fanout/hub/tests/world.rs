@@ -5,13 +5,13 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 use serde_json::value::RawValue;
 use tokio::time::timeout;
 
-use super::super::{Hub, Settings};
+use super::super::{Hub, HubSettings};
 use crate::{
     bus::{Bus, History, memory::MemoryBus},
     directory::memory::MemoryDirectory,
     fanout::{
         encoding::{Chunk, ChunkWriter, Encoding, EncodingId},
-        link::{ConnectionId, ReactorId, ToHub, ToReactor},
+        messages::{ConnectionId, ReactorId, ToHub, ToReactor},
         reactor::{Inbox, inbox},
         session::{Answer, Ask, Join, Joined, PostError, Posted},
     },
@@ -88,10 +88,10 @@ pub(super) fn memory() -> Arc<MemoryBus> {
 
 impl Gateway {
     pub(super) fn start(bus: Arc<dyn Bus>) -> Self {
-        Self::with(bus, Settings::default())
+        Self::with(bus, HubSettings::default())
     }
 
-    pub(super) fn with(bus: Arc<dyn Bus>, settings: Settings) -> Self {
+    pub(super) fn with(bus: Arc<dyn Bus>, settings: HubSettings) -> Self {
         let (senders, reactors): (Vec<_>, Vec<_>) = (0..2).map(|id| inbox(ReactorId(id), 4, || {})).unzip();
         let encodings: Vec<(_, Arc<dyn Encoding>)> =
             vec![(PLAIN, Arc::new(Plain(""))), (OTHER, Arc::new(Plain("other ")))];

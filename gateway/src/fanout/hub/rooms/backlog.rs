@@ -1,19 +1,19 @@
 //! What a resume is sent, encoded once for all that come back with the same position.
 //!
-//! A cached run is extended when the room has gone on since, so a crowd that comes back while people talk costs one
+//! A cached run is extended when the room has new entries. So a crowd that comes back while people talk costs one
 //! encoding of the old entries, and one of each new run.
 
-use std::{collections::HashMap, sync::Arc};
+use std::collections::HashMap;
 
-use super::{delivery::Delivery, room::CHUNK_BYTES};
+use super::{super::delivery::Delivery, chunk::split};
 use crate::{
     fanout::encoding::{Chunk, EncodingId},
-    rooms::{Entry, RoomName, log::Log},
+    rooms::{RoomName, log::Log},
 };
 
 /// Positions kept; beyond them all are forgotten. A crowd that comes back has few.
 const POSITIONS: usize = 64;
-/// Bytes kept a room; beyond them all are forgotten.
+/// Bytes kept for a room; beyond them all are forgotten.
 const BYTES: usize = 8 << 20;
 
 #[derive(Debug)]
@@ -26,14 +26,14 @@ struct Run {
 
 /// Encoded runs of one room, by encoding and the seq that they follow.
 #[derive(Debug, Default)]
-pub(super) struct Backlogs {
+pub(crate) struct Backlogs {
     runs: HashMap<(EncodingId, u64), Run>,
     bytes: usize,
 }
 
 impl Backlogs {
     /// The entries after `after`, which the log must hold, up to its head.
-    pub(super) fn after(
+    pub(crate) fn after(
         &mut self,
         after: u64,
         encoding: EncodingId,
@@ -57,45 +57,15 @@ impl Backlogs {
     }
 
     /// Forgets the runs that nobody came back for since the last call.
-    pub(super) fn clear_unused(&mut self) {
+    pub(crate) fn clear_unused(&mut self) {
         self.runs.retain(|_, run| std::mem::take(&mut run.used));
         self.bytes = self.runs.values().flat_map(|run| &run.chunks).map(|chunk| chunk.bytes.len()).sum();
     }
 
     /// Forgets all: the branch has changed.
-    pub(super) fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         if !self.runs.is_empty() {
             *self = Self::default();
         }
-    }
-}
-
-/// Runs of at most [`CHUNK_BYTES`], or of one entry.
-fn split(mut entries: &[Arc<Entry>]) -> impl Iterator<Item = &[Arc<Entry>]> {
-    std::iter::from_fn(move || {
-        let mut bytes = 0;
-        let fits = |entry: &&Arc<Entry>| {
-            bytes += entry.size();
-            bytes <= CHUNK_BYTES
-        };
-        let count = entries.iter().take_while(fits).count().max(1).min(entries.len());
-        let (part, rest) = entries.split_at(count);
-        entries = rest;
-        (!part.is_empty()).then_some(part)
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::rooms::model::entry;
-
-    #[test]
-    fn runs_are_split_without_losing_an_entry() {
-        let entries: Vec<_> = (1..=3000).map(|seq| entry(seq, 1)).collect();
-        let parts: Vec<_> = split(&entries).collect();
-        assert!(parts.len() > 1);
-        assert!(parts.concat().iter().map(|entry| entry.seq).eq(1..=3000));
-        assert_eq!(split(&[]).count(), 0);
     }
 }

@@ -11,7 +11,8 @@ use crate::{
     directory::Query,
     fanout::{
         encoding::{Chunk, EncodingId},
-        session::{Answer, Ask, Join, PostError, Posted, Presence},
+        presence::Presence,
+        session::{Answer, Ask, Join, PostError, Posted},
     },
     rooms::{Epoch, Partition, Post, ProtocolId, RoomName, Signal},
 };

@@ -1,0 +1,195 @@
+//! Who is in the rooms of a partition: this gateway's counts to the bus, the sums over all gateways back, and what people
+//! are told of each other.
+//!
+//! Owns when a number is read or told. A number is never waited for: who joins gets the last one that is known, and the
+//! right one with the next presence message.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::{
+    super::{
+        bus_calls::BusCalls,
+        call::RETRY,
+        delivery::Delivery,
+        rooms::{
+            Rooms,
+            room::{Room, RoundOfJoins},
+        },
+        schedule::Schedule,
+        shared::Shared,
+    },
+    counts::{Counts, CountsDone},
+    signals::{Signals, SignalsDone},
+    sums::{SumAsked, SumDone, Sums},
+};
+use crate::{
+    deadlines::hub::BETWEEN_PRESENCE,
+    fanout::{messages::ConnectionId, session::Answer},
+    rooms::{RoomName, Signal},
+};
+
+/// Rooms of one partition whose sums are read each second although nobody told of a change: a gateway that died does
+/// not.
+const POLLED: usize = 8;
+
+/// Who is in the rooms of a partition.
+#[derive(Debug)]
+pub(crate) struct People {
+    shared: Arc<Shared>,
+    sums: Sums,
+    counts: Counts,
+    signals: Signals,
+    /// Rooms whose presence is to be told.
+    presence: Schedule,
+}
+
+impl People {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        let (sums, counts, signals) = (Sums::default(), Counts::default(), Signals::default());
+        Self { shared, sums, counts, signals, presence: Schedule::default() }
+    }
+
+    /// When something must be done although nothing comes in.
+    pub(crate) fn alarm(&self) -> Option<Instant> {
+        self.presence.next().into_iter().chain(self.counts.due()).min()
+    }
+
+    /// True while sums are kept.
+    pub(crate) fn has_sums(&self) -> bool {
+        !self.sums.is_empty()
+    }
+
+    /// True while the count of a room may not be written.
+    pub(crate) fn count_pending(&self, room: &RoomName) -> bool {
+        self.counts.pending(room)
+    }
+
+    /// Members of a room on other gateways, as last known.
+    pub(crate) fn others(&self, room: &RoomName) -> u64 {
+        self.sums.last_known(room)
+    }
+
+    /// Somebody wants to join: the number is read meanwhile.
+    pub(crate) fn joining(&mut self, room: &RoomName, calls: &mut BusCalls) {
+        calls.start(self.sums.refresh(room));
+    }
+
+    /// Joins were answered.
+    pub(crate) fn seated(&mut self, room: &Room, round: RoundOfJoins) {
+        if room.members() != room.reported() {
+            self.counts.changed(room.name());
+        }
+        if round.watcher {
+            self.presence.set(room.presence_due(Instant::now()), room.name());
+        }
+        round.signals.into_iter().for_each(|signal| self.publish(room.name().clone(), signal));
+    }
+
+    /// A member has left. `signal`: what others are told.
+    pub(crate) fn left(&mut self, room: &RoomName, signal: Option<Signal>) {
+        self.counts.changed(room);
+        signal.into_iter().for_each(|signal| self.publish(room.clone(), signal));
+    }
+
+    /// Tells every gateway with members in the room.
+    pub(crate) fn publish(&mut self, room: RoomName, signal: Signal) {
+        self.signals.push(room, signal, self.shared.millis());
+    }
+
+    /// Passes a signal on to the room's readers.
+    pub(crate) fn heard(&mut self, name: &RoomName, signal: &Signal, rooms: &mut Rooms, delivery: &mut Delivery) {
+        let members = !matches!(signal, Signal::Typing { .. });
+        if members {
+            self.sums.outdate(name);
+        }
+        let Some(room) = rooms.get_mut(name) else { return };
+        if members && room.watched() {
+            let now = Instant::now();
+            room.note_presence(signal, now);
+            self.presence.set(room.presence_due(now), name);
+        }
+        room.signal(signal, delivery);
+    }
+
+    /// Somebody asks how many members a room has.
+    pub(crate) fn ask(
+        &mut self,
+        from: ConnectionId,
+        room: &RoomName,
+        rooms: &Rooms,
+        calls: &mut BusCalls,
+        delivery: &mut Delivery,
+    ) {
+        match self.sums.ask(from, room) {
+            SumAsked::Known(others) => {
+                delivery.answer(from, Answer::Members(others + u64::from(rooms.members(room))));
+            }
+            SumAsked::Waits(call) => calls.start(call),
+            SumAsked::Refused => delivery.answer(from, Answer::Unavailable { retry: RETRY }),
+        }
+    }
+
+    /// A sum was read.
+    pub(crate) fn summed(&mut self, done: SumDone, rooms: &mut Rooms, calls: &mut BusCalls, delivery: &mut Delivery) {
+        let reported = rooms.get(done.room()).map_or(0, Room::reported);
+        let Some(next) = self.sums.done(done, reported) else { return };
+        let members = next.others + u64::from(rooms.members(&next.room));
+        for from in next.requests {
+            delivery.answer(from, Answer::Members(members));
+        }
+        if next.again.is_none()
+            && let Some(room) = rooms.get_mut(&next.room)
+        {
+            room.tell_presence(next.others, Instant::now(), delivery);
+        }
+        calls.start(next.again);
+    }
+
+    /// Counts were written: other gateways are told that there is a new sum.
+    pub(crate) fn counted(&mut self, done: CountsDone, rooms: &mut Rooms) {
+        for (name, count) in self.counts.done(done) {
+            if let Some(room) = rooms.get_mut(&name) {
+                room.report(count);
+            }
+            self.publish(name, Signal::Count);
+        }
+    }
+
+    /// Signals were published.
+    pub(crate) fn published(&mut self, done: SignalsDone) {
+        self.signals.done(done);
+    }
+
+    /// Writes the counts that have changed and publishes what is queued, if it is time.
+    pub(crate) fn finish_round(&mut self, rooms: &Rooms, calls: &mut BusCalls) {
+        calls.start(self.counts.next(|room| rooms.members(room)));
+        calls.start(self.signals.next());
+    }
+
+    /// Tells presence where it is time. What is not known freshly is read first.
+    pub(crate) fn due(&mut self, now: Instant, rooms: &mut Rooms, calls: &mut BusCalls, delivery: &mut Delivery) {
+        while let Some(name) = self.presence.take(now) {
+            let Some(room) = rooms.get_mut(&name) else { continue };
+            match (room.ripen_presence(now), self.sums.fresh(&name)) {
+                (Err(later), _) => self.presence.set(later, &name),
+                (Ok(()), Some(others)) => room.tell_presence(others, now, delivery),
+                (Ok(()), None) => calls.start(self.sums.refresh(&name)),
+            }
+        }
+    }
+
+    /// Forgets what nobody asks for, and looks again at the rooms whose sums were not read for longest: a dead gateway's
+    /// members go with its lease, unannounced.
+    pub(crate) fn tidy(&mut self, now: Instant, rooms: &Rooms) {
+        self.sums.forget_unused(|room| rooms.get(room).is_some_and(Room::in_use));
+        let watched = rooms.iter().filter(|room| room.watched());
+        let mut stale: Vec<_> = watched.map(|room| (self.sums.read_at(room.name()), room)).collect();
+        stale.retain(|(at, _)| at.is_none_or(|at| now - at >= BETWEEN_PRESENCE));
+        stale.sort_unstable_by_key(|(at, room)| (*at, room.id().0));
+        for (_, room) in stale.into_iter().take(POLLED) {
+            self.presence.set(room.presence_due(now), room.name());
+        }
+    }
+}
