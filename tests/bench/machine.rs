@@ -80,7 +80,7 @@ pub(crate) struct CoreTime {
 }
 
 impl CoreTime {
-    /// Of the load generator's core, whoever used it.
+    /// Of the load generator's core, over all processes.
     pub(crate) fn now() -> Result<Self> {
         Self::read(&format!("cpu{LOAD_CORE} "))
     }

@@ -109,7 +109,7 @@ impl fmt::Display for Results {
         let Faults { lost, surplus, disordered, damaged, refused } = faults;
         writeln!(
             f,
-            "\nOf all that Parlor's members were owed in this run, {lost} messages were lost, {surplus} came twice, \
+            "\nOf all that Parlor's members should have received in this run, {lost} messages were lost, {surplus} came twice, \
              {disordered} out of order and {damaged} damaged; {refused} posts were refused.\n"
         )?;
         self.sections.iter().try_for_each(|section| writeln!(f, "{section}"))

@@ -26,7 +26,7 @@ pub(crate) struct Sample {
 }
 
 impl Sample {
-    /// Posts `rate` messages a second for `duration`; 0 watches.
+    /// Posts `rate` messages per second for `duration`; 0 watches.
     pub(crate) fn take(load: &mut Load, server: &Server, rate: f64, duration: Duration) -> Result<Self> {
         load.seen.latency.reset();
         let (delivered, core, began) = (load.seen.delivered, CoreTime::now()?, Instant::now());
@@ -42,7 +42,7 @@ impl Sample {
         })
     }
 
-    /// Deliveries a second.
+    /// Deliveries per second.
     pub(crate) fn per_second(&self) -> f64 {
         self.delivered as f64 / self.wall.as_secs_f64()
     }

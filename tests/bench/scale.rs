@@ -20,7 +20,7 @@ impl Scale {
         self.rounds.unwrap_or(self.pick(5, 1))
     }
 
-    /// Pairs where a ratio near one is to be told from one.
+    /// Pairs where a ratio near one is to be distinguished from one.
     pub(crate) fn pairs(&self) -> usize {
         self.rounds.unwrap_or(self.pick(9, 1))
     }

@@ -71,7 +71,7 @@ test("an address of the web is turned into one of a socket", async () => {
   assert.equal(ScriptedSocket.last.url, "wss://chat.example.com/chat");
 });
 
-test("messages are told in order, each once", async () => {
+test("messages arrive in order, each once", async () => {
   const { seqs, gaps, socket } = await inLobby();
   await socket.say(messages(item(11), item(12)), messages(item(12), item(11)), messages(item(14), item(13)));
   assert.deepEqual(seqs(), [11, 12, 13, 14]);
@@ -114,7 +114,7 @@ test("an announced gap comes between what is before and after it", async () => {
   assert.deepEqual(tail, [{ from: 11, to: 15, epoch: "k3" }, 16]);
 });
 
-test("after a gap of unknown extent the room goes on from where it stands, even below", async () => {
+test("after a gap of unknown extent the room continues from where it is, even below", async () => {
   const { seqs, gaps, socket } = await inLobby();
   await socket.say(messages(item(11)));
   await socket.fall();
@@ -124,7 +124,7 @@ test("after a gap of unknown extent the room goes on from where it stands, even 
   assert.deepEqual(gaps(), [{ from: 12, to: undefined, epoch: "k9" }]);
 });
 
-test("a branch that was lost while connected is told, and its seqs are shown again", async () => {
+test("a branch that was lost while connected is reported, and its seqs are shown again", async () => {
   const { seqs, socket } = await inLobby();
   await socket.say(messages(item(11), item(12)), { op: "gap", room: "lobby", epoch: "k5", from: 12 }, messages(item(12)));
   assert.deepEqual(seqs(), [11, 12, 12]);
@@ -140,14 +140,14 @@ test("a resume that breaks off before its gap came presents the old position aga
   assert.deepEqual({ epoch, after }, { epoch: "k3", after: 10 });
 });
 
-test("a hole that nobody announced is told all the same", async () => {
+test("a hole that nobody announced is reported all the same", async () => {
   const { gaps, seqs, socket } = await inLobby();
   await socket.say(messages(item(11), item(14)));
   assert.deepEqual(gaps(), [{ from: 12, to: 13, epoch: "k3" }]);
   assert.deepEqual(seqs(), [11, 14]);
 });
 
-test("posts go out one after the other and are told their seq", async () => {
+test("posts go out one after the other and learn their seq", async () => {
   const { room, socket } = await inLobby();
   const first = say(room, "one");
   say(room, "two");
@@ -374,7 +374,7 @@ test("a room that was left is not joined again, and its posts are given back", a
   assert.equal(next.asked("join").length, 0);
 });
 
-test("leaving and joining at once gives a room that starts anew", async () => {
+test("leaving and joining at once gives a room that starts again", async () => {
   const { room, socket } = await inLobby();
   room.leave();
   const again = chat.join("lobby");

@@ -128,7 +128,7 @@ export class Redis {
   }
 }
 
-/** What stands before the gateways, as an ingress does: new connections go to the one it points at. */
+/** A proxy in front of the gateways, like an ingress: new connections go to the one it points at. */
 export class Front {
   /** @type {Set<import("node:net").Socket>} */
   #open = new Set();

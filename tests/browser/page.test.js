@@ -108,7 +108,7 @@ test("scrolling up brings older messages and keeps the reader's place", async ()
   assert.deepEqual(await ada.texts(), numbered(130));
 });
 
-test("a reader who scrolled up stays there and is told of new messages", async () => {
+test("a reader who scrolled up stays there and sees that there are new messages", async () => {
   const ada = await enter("Ada");
   await ada.others(ada.room, numbered(60));
   await ada.shows("message 60");

@@ -151,7 +151,7 @@ pub fn run(program: &str, arguments: &[&str], input: Option<&str>) -> Result<Str
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// Tries twice a second until there is an answer; the last error is told when there is none in time.
+/// Tries twice per second until there is an answer; fails with the last error when there is none in time.
 pub async fn eventually<T>(within: Duration, mut attempt: impl FnMut() -> Result<Option<T>>) -> Result<T> {
     let deadline = Instant::now() + within;
     loop {

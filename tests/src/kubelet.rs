@@ -46,7 +46,7 @@ pub struct Gateway {
     pub connections: u32,
     /// Told to empty itself.
     pub draining: bool,
-    /// Goes on answering `/status`.
+    /// Continues to answer `/status`.
     pub silent: bool,
 }
 
@@ -97,7 +97,7 @@ impl Kubelet {
         change(lock(&self.world).gateways.entry(pod.to_owned()).or_default());
     }
 
-    /// What every gateway has been told.
+    /// The orders that every gateway has received.
     pub fn gateways(&self) -> BTreeMap<String, Gateway> {
         lock(&self.world).gateways.clone()
     }

@@ -1,4 +1,4 @@
-//! What the scenarios in `tests/` stand on: real processes, real clients, honest checks.
+//! The ground of the scenarios in `tests/`: real processes, real clients, honest checks.
 
 pub mod audit;
 pub mod bus;

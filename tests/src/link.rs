@@ -21,7 +21,7 @@ const REAL: &[u8] = b"127.0.0.1:";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
     Open,
-    /// Nothing passes and nobody is told; connections live on.
+    /// Nothing passes and nobody notices; connections live on.
     Frozen,
     /// What servers answer is held back; what they are asked still arrives.
     Mute,

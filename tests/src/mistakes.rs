@@ -1,4 +1,4 @@
-//! Manifests with one mistake each, and the field that whoever refuses them must name.
+//! Manifests with one mistake each, and the field that the refusal must name.
 //!
 //! The API server and `parlor-gateway` are both held to this one table.
 

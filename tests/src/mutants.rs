@@ -1,7 +1,7 @@
 //! The gateway with mistakes built in, one at a time by its environment: what the auditor must catch.
 //!
 //! Works on a copy of the sources, so that the product holds no switch that turns its safety off. A mistake that no
-//! longer fits the sources fails the build with its name: write it anew.
+//! longer fits the sources fails the build with its name: rewrite it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -193,7 +193,7 @@ fn mistaken(path: &Path, bytes: Vec<u8>) -> Result<Vec<u8>> {
     let mut text = String::from_utf8(bytes).with_context(|| format!("read {}", path.display()))?;
     for Mistake { name, file, find, becomes } in here {
         let times = text.matches(find).count();
-        ensure!(times == 1, "{name:?} fits gateway/src/{file} {times} times: write it anew");
+        ensure!(times == 1, "{name:?} fits gateway/src/{file} {times} times: rewrite it");
         text = text.replace(find, &becomes.replace("MUTANT", &format!("crate::mutant({name:?})")));
     }
     Ok(text.into_bytes())

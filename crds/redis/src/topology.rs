@@ -19,7 +19,7 @@ impl Topology {
         Ok(Self { nodes: lines.map(Node::parse).collect::<Result<_, _>>()? })
     }
 
-    /// A server that stands alone: the primary of every slot.
+    /// A server without a cluster: the primary of every slot.
     pub fn alone(address: &Address) -> Self {
         let mut node = Node::new(NodeId::new(""), address);
         node.flags = Flags { myself: true, primary: true, ..Flags::default() };
@@ -62,7 +62,7 @@ impl Topology {
         self.voters().map(|node| node.epoch).max().unwrap_or(0)
     }
 
-    /// Whether this view takes the place of `known`: it is as new, or of another cluster. A cluster that was made anew,
+    /// Whether this view takes the place of `known`: it is as new, or of another cluster. A cluster that was made again,
     /// after all its servers were lost, has other servers and counts its claims from the start.
     pub fn replaces(&self, known: &Self) -> bool {
         self.epoch() >= known.epoch() || !self.known().any(|node| known.node(&node.id).is_some())

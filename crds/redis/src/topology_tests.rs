@@ -73,8 +73,8 @@ fn an_older_view_is_refused_but_a_cluster_made_anew_is_not() {
     let known = table();
     let older = Topology::parse(&TABLE.replace(" 3 disconnected", " 2 disconnected")).unwrap();
     assert!(known.replaces(&older) && known.replaces(&known) && !older.replaces(&known));
-    let anew = Topology::parse("ffff 10.0.0.7:30001@31001 myself,master - 0 0 1 connected 0-16383\n").unwrap();
-    assert!(anew.replaces(&known));
+    let remade = Topology::parse("ffff 10.0.0.7:30001@31001 myself,master - 0 0 1 connected 0-16383\n").unwrap();
+    assert!(remade.replaces(&known));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! How many gateways there are, and what their pods look like.
+//! The number of gateways, and the template of their pods.
 
 use k8s_openapi::api::core::v1::{
     Affinity, LocalObjectReference, ResourceRequirements, Toleration, TopologySpreadConstraint,
@@ -8,24 +8,24 @@ use serde::{Deserialize, Serialize};
 
 use super::{period::Period, strings::StringMap};
 
-/// Scaling by connections.
+/// Scaling by connections per gateway.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[x_kube(validation = Rule::new("self.min <= self.max").message("spec.scaling.min must not be above spec.scaling.max"))]
 #[serde(rename_all = "camelCase")]
 pub struct Scaling {
-    /// Fewest gateways.
+    /// Minimum number of gateways.
     #[serde(default = "min")]
     #[schemars(range(min = 1, max = 1000))]
     pub min: u32,
-    /// Most gateways.
+    /// Maximum number of gateways.
     #[serde(default = "max")]
     #[schemars(range(min = 1, max = 1000))]
     pub max: u32,
-    /// Connections that a gateway should hold. Absent: two thirds of `limits.connectionsPerGateway`.
+    /// Target number of connections per gateway. Default: two thirds of `limits.connectionsPerGateway`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1_000_000))]
     pub connections_per_gateway: Option<u32>,
-    /// How long fewer gateways must have been enough before one goes; 1s to 24h.
+    /// How long fewer gateways must have been sufficient before gateways are removed; 1s to 24h.
     #[serde(default = "scale_down_after")]
     #[x_kube(validation = Rule::new("duration(self) >= duration('1s') && duration(self) <= duration('24h')")
         .message("spec.scaling.scaleDownAfter must be 1s to 24h"))]
@@ -50,46 +50,46 @@ impl Default for Scaling {
     }
 }
 
-/// How many gateways there are to be.
+/// The wanted number of gateways.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Size {
-    /// That many.
+    /// A fixed number.
     Fixed(u32),
-    /// As the load demands.
+    /// Chosen by load.
     Scaled(Scaling),
 }
 
-/// What gateway pods look like.
+/// Template of gateway pods.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Template {
-    /// Image of the gateway. Absent: the operator's default.
+    /// Image of the gateway. Default: the operator's `--gateway-image`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 512))]
     pub image: Option<String>,
-    /// Of the gateway's container. No CPU limit by default: throttling ruins latency.
+    /// Resources of the gateway's container. Avoid a CPU limit: throttling ruins latency.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resources: Option<ResourceRequirements>,
-    /// Nodes that may run it.
+    /// Labels of nodes that may run the pods.
     #[serde(default, skip_serializing_if = "StringMap::is_empty")]
     #[schemars(extend("maxProperties" = 64))]
     pub node_selector: StringMap,
-    /// Taints it tolerates.
+    /// Taints that the pods tolerate.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub tolerations: Vec<Toleration>,
-    /// Where it prefers or has to run.
+    /// Scheduling preferences and requirements of the pods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub affinity: Option<Affinity>,
-    /// How gateways spread. Absent: over nodes, as far as there are any.
+    /// How the pods spread over the cluster. Default: over nodes, where possible.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     pub topology_spread_constraints: Vec<TopologySpreadConstraint>,
-    /// Secrets for pulling the image.
+    /// Secrets for pulling the image, in the ChatRoom's namespace.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     pub image_pull_secrets: Vec<LocalObjectReference>,
-    /// Annotations of the pods.
+    /// Annotations of the pods. A change replaces them all, one after another.
     #[serde(default, skip_serializing_if = "StringMap::is_empty")]
     #[schemars(extend("maxProperties" = 64))]
     pub pod_annotations: StringMap,

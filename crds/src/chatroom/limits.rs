@@ -1,4 +1,4 @@
-//! What gateways accept, keep and let in, and how they are emptied.
+//! Limits of gateways: history, connections, messages, admission, and drain.
 
 use kube::KubeSchema;
 use schemars::JsonSchema;
@@ -6,15 +6,15 @@ use serde::{Deserialize, Serialize};
 
 use super::period::Period;
 
-/// What is kept of each room: at least `messages` of them, none older than `age`.
+/// What is kept of each room.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct History {
-    /// Messages kept per room.
+    /// Number of messages kept per room. Somewhat more may be kept.
     #[serde(default = "history_messages")]
     #[schemars(range(min = 0, max = 1_000_000))]
     pub messages: u32,
-    /// Age at which a message goes, whatever the number; at most 8760h.
+    /// Maximum age of a message, 1s to 8760h. Older messages are deleted even if `messages` is not reached.
     #[serde(default = "history_age")]
     #[x_kube(validation = Rule::new("duration(self) >= duration('1s') && duration(self) <= duration('8760h')")
         .message("spec.history.age must be 1s to 8760h"))]
@@ -35,31 +35,31 @@ impl Default for History {
     }
 }
 
-/// What a gateway accepts.
+/// Limits of each gateway and connection.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Limits {
-    /// Open connections; above it a gateway answers 503 with Retry-After and stays ready.
+    /// Maximum open connections per gateway. Above it, upgrades are answered with 503 and Retry-After.
     #[serde(default = "connections_per_gateway")]
     #[schemars(range(min = 1, max = 1_000_000))]
     pub connections_per_gateway: u32,
-    /// Payload of a whole message in bytes; one more closes with 1009.
+    /// Maximum message payload in bytes. A larger message closes the connection with code 1009.
     #[serde(default = "message_bytes")]
     #[schemars(range(min = 128, max = 1_048_576))]
     pub message_bytes: u32,
-    /// Messages a second and connection, with bursts of twice that.
+    /// Messages per second and connection, with bursts of twice that.
     #[serde(default = "messages_per_second")]
     #[schemars(range(min = 1, max = 1_000_000))]
     pub messages_per_second: u32,
-    /// Rooms with members on one gateway.
+    /// Maximum rooms with members per gateway.
     #[serde(default = "rooms")]
     #[schemars(range(min = 1, max = 10_000_000))]
     pub rooms: u32,
-    /// Rooms that one connection has joined.
+    /// Maximum rooms that one connection may be in.
     #[serde(default = "rooms_per_connection")]
     #[schemars(range(min = 1, max = 10_000))]
     pub rooms_per_connection: u32,
-    /// What happens to a connection that cannot keep up.
+    /// What happens to a connection that does not read as fast as its rooms are written.
     #[serde(default)]
     pub slow_consumer: SlowConsumer,
 }
@@ -97,21 +97,21 @@ impl Default for Limits {
     }
 }
 
-/// What happens to a connection that falls out of a room's log.
+/// What happens to a connection that does not read as fast as its rooms are written.
 #[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SlowConsumer {
-    /// Closed with 1013; the client resumes.
+    /// The connection is closed with code 1013. The client can reconnect and resume.
     #[default]
     Disconnect,
-    /// Moved to the newest message, and told of the gap.
+    /// The connection continues at the newest message and receives a gap.
     SkipToLatest,
 }
 
-/// Who may come in.
+/// Who may use the ChatRoom.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Auth {
-    /// People choose a name and get an identity. False: only identities that were signed before.
+    /// Whether people may join under a name of their choice. False: a valid token is required.
     #[serde(default = "anonymous")]
     pub anonymous: bool,
 }
@@ -126,15 +126,15 @@ impl Default for Auth {
     }
 }
 
-/// How a gateway is emptied before it goes.
+/// How the connections of a gateway are moved elsewhere before it is removed.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Drain {
-    /// Connections a second that each draining gateway asks to reconnect.
+    /// Connections per second that each draining gateway asks to reconnect.
     #[serde(default = "drain_rate")]
     #[schemars(range(min = 1, max = 100_000))]
     pub rate: u32,
-    /// When a draining gateway ends, however many connections are left; at most 1h.
+    /// Maximum duration of a drain, 1s to 1h. After it, the remaining connections are closed.
     #[serde(default = "drain_deadline")]
     #[x_kube(validation = Rule::new("duration(self) >= duration('1s') && duration(self) <= duration('1h')")
         .message("spec.drain.deadline must be 1s to 1h"))]

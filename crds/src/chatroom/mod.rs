@@ -69,41 +69,41 @@ use serde::{Deserialize, Serialize};
 )]
 #[serde(rename_all = "camelCase")]
 pub struct ChatRoomSpec {
-    /// The protocols to serve. Absent: all of them on their usual paths of the shared port. Present: exactly those named.
+    /// The protocols to serve. Default: all of them, on their default paths of the shared port.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub protocols: Option<Protocols>,
     /// What is kept of each room.
     #[serde(default)]
     pub history: History,
-    /// What a gateway accepts.
+    /// Limits of each gateway and connection.
     #[serde(default)]
     pub limits: Limits,
-    /// Who may come in.
+    /// Who may use the ChatRoom.
     #[serde(default)]
     pub auth: Auth,
-    /// A fixed number of gateways, as `kubectl scale` or a HorizontalPodAutoscaler sets it. Excludes `scaling`.
+    /// Fixed number of gateways, set by you, `kubectl scale` or a HorizontalPodAutoscaler. Excludes `scaling`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1000))]
     pub replicas: Option<u32>,
-    /// Scaling by connections. Absent, and without `replicas`: 2 to 10 gateways.
+    /// Scaling by connections per gateway. Default, without `replicas`: 2 to 10 gateways.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scaling: Option<Scaling>,
-    /// How a gateway is emptied before it goes.
+    /// How the connections of a gateway are moved elsewhere before it is removed.
     #[serde(default)]
     pub drain: Drain,
-    /// Where messages are kept: exactly one of `managed`, `external` and `memory`. Cannot be changed to another.
+    /// Where messages are kept: exactly one of `managed`, `external` and `memory`. The choice cannot be changed.
     #[serde(default)]
     pub redis: Redis,
-    /// How browsers get in.
+    /// How clients reach the shared port from outside the cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub route: Option<Route>,
     /// The Services of the protocols' own ports.
     #[serde(default)]
     pub service: Service,
-    /// What gateway pods look like.
+    /// Template of gateway pods.
     #[serde(default)]
     pub template: Template,
-    /// Drains the fleet to zero and keeps Redis.
+    /// Drains all gateways and keeps Redis.
     #[serde(default)]
     pub suspend: bool,
 }

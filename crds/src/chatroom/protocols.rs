@@ -19,19 +19,19 @@ use super::{
 #[schemars(transform = keep_apart)]
 #[serde(rename_all = "camelCase")]
 pub struct Protocols {
-    /// Parlor's own protocol, which the page speaks.
+    /// Parlor's own protocol, which the page uses.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub native: Option<Native>,
-    /// OnlyOne: JSON requests and pushes.
+    /// Protocol of OnlyOne: JSON requests and pushes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub onlyone: Option<OnlyOne>,
-    /// Message relay: protobuf frames, `POST /msg` and `POST /tk`.
+    /// Protocol of chat_room: protobuf frames, `POST /msg` and `POST /tk`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub relay: Option<Relay>,
-    /// Stranger matching: JSON commands between two people.
+    /// Protocol of vearne/chat: matching of strangers, JSON commands.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub r#match: Option<Match>,
-    /// Many people, blocks and contacts, with HTTP endpoints under `/ws/`.
+    /// Protocol of MutiPersonChat: contacts and blocks, with HTTP endpoints under `/ws/`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub multiperson: Option<Multiperson>,
 }
@@ -104,11 +104,11 @@ macro_rules! protocol {
             #[serde(default, skip_serializing_if = "Option::is_none")]
             #[schemars(schema_with = "strings::port")]
             pub port: Option<u16>,
-            /// Hosts on which every path of the shared port is this protocol's.
+            /// Host names on which every path of the shared port speaks this protocol.
             #[serde(default, skip_serializing_if = "Vec::is_empty")]
             #[schemars(schema_with = "strings::hosts")]
             pub hosts: Vec<String>,
-            /// Instead of `limits.messageBytes`.
+            /// Maximum message payload in bytes for this protocol. Default: `limits.messageBytes`.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             #[schemars(schema_with = "strings::message_bytes")]
             pub message_bytes: Option<u32>,
@@ -139,7 +139,7 @@ protocol! {
     Native on native_path = "native_path"
     /// A port of its own, on which any path is accepted.
     port
-    /// The only rooms there are. Empty: any.
+    /// The rooms that may be used. Default: any.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "strings::rooms")]
     rooms: Vec<String> = Vec::new(),
@@ -150,14 +150,14 @@ protocol! {
     OnlyOne on onlyone_path = "onlyone_path"
     /// A port of its own, on which any path is accepted; its clients expect 9090.
     port
-    /// The rooms there are.
+    /// The rooms that exist.
     #[serde(default = "onlyone_rooms")]
     #[schemars(schema_with = "strings::some_rooms")]
     rooms: Vec<String> = onlyone_rooms(),
-    /// The key of 16 bytes that the clients' tokens are encrypted with. Absent: tokens are not checked.
+    /// Key of 16 bytes that the clients' tokens are encrypted with. Default: tokens are not checked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     token: Option<SecretSource> = None,
-    /// Origins that may connect. Empty: any.
+    /// Origins whose pages may connect. Default: any.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), inner(length(min = 1, max = 253)))]
     allowed_origins: Vec<String> = Vec::new(),
@@ -168,14 +168,14 @@ protocol! {
     Relay on relay_path = "relay_path"
     /// A port of its own, on which any path is accepted; its clients expect 8081.
     port
-    /// The only rooms there are. Empty: any.
+    /// The rooms that may be used. Default: any.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "strings::rooms")]
     rooms: Vec<String> = Vec::new(),
-    /// The key that tokens are signed with. Absent: one is made and kept.
+    /// Key that tokens are signed with. Default: a generated one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     token_key: Option<SecretSource> = None,
-    /// Whether `POST /tk` hands out tokens. Absent: as `auth.anonymous` says.
+    /// Whether `POST /tk` issues tokens. Default: the value of `auth.anonymous`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     issue_tokens: Option<bool> = None,
     /// Refuses messages to rooms that the connection is not signed in to.
@@ -188,7 +188,7 @@ protocol! {
     Match on match_path = "match_path"
     /// A port of its own, on which any path is accepted; its clients expect 18224.
     port
-    /// How long an account waits for its client to come back; at most 1h.
+    /// How long an account and its sessions are kept after a lost connection; at most 1h.
     #[serde(default = "reconnect_grace")]
     #[x_kube(validation = Rule::new("duration(self) <= duration('1h')")
         .message("spec.protocols.match.reconnectGrace must be at most 1h"))]
@@ -204,11 +204,11 @@ protocol! {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "strings::port")]
     http_port: Option<u16> = None,
-    /// The room that clients of the first generation share.
+    /// The room that clients of the first stage share.
     #[serde(default = "multiperson_room")]
     #[schemars(schema_with = "strings::room")]
     room: String = multiperson_room(),
-    /// Greets people who join the first block.
+    /// Whether clients receive a greeting when they connect.
     #[serde(default)]
     welcome: bool = false,
 }

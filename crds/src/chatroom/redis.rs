@@ -19,10 +19,10 @@ pub struct Redis {
     /// A Redis Cluster that the operator runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub managed: Option<ManagedRedis>,
-    /// A Redis 7.0 or later, cluster or single, that someone else runs.
+    /// An existing Redis, 7.0 or later, as a cluster or a single server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub external: Option<ExternalRedis>,
-    /// None: messages live in the one gateway's memory.
+    /// No Redis: messages are kept in the memory of the only gateway.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory: Option<MemoryRedis>,
 }
@@ -61,12 +61,12 @@ impl Redis {
 )]
 #[serde(rename_all = "camelCase")]
 pub struct ManagedRedis {
-    /// Primaries.
+    /// Number of primaries.
     #[serde(default = "shards")]
     #[schemars(range(min = 3, max = 64))]
     #[x_kube(validation = Rule::new("self == oldSelf").message("spec.redis.managed.shards cannot be changed"))]
     pub shards: u32,
-    /// Replicas of each primary. 0: a message is held by one copy only.
+    /// Replicas of each primary. With 0, every message has one copy only.
     #[serde(default = "replicas_per_shard")]
     #[schemars(range(min = 0, max = 3))]
     #[x_kube(validation = Rule::new("self == oldSelf").message("spec.redis.managed.replicasPerShard cannot be changed"))]
@@ -75,10 +75,10 @@ pub struct ManagedRedis {
     #[serde(default = "image")]
     #[schemars(length(min = 1, max = 512))]
     pub image: String,
-    /// Of each Redis pod.
+    /// Resources of each Redis pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resources: Option<ResourceRequirements>,
-    /// A volume for each Redis pod. Absent: messages live as long as the pods.
+    /// A volume for each Redis pod. Default: none; messages are lost when all pods of a shard are lost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub storage: Option<Storage>,
 }
@@ -115,13 +115,13 @@ impl Default for ManagedRedis {
 )]
 #[serde(rename_all = "camelCase")]
 pub struct Storage {
-    /// Size of the volume.
+    /// Size of each volume.
     #[serde(default = "storage_size")]
     #[schemars(length(max = 16), regex(pattern = "^[1-9][0-9]*(Mi|Gi|Ti)$"))]
     #[x_kube(validation = Rule::new("self == oldSelf")
         .message("spec.redis.managed.storage.size cannot be changed: make a new ChatRoom"))]
     pub size: String,
-    /// StorageClass. Absent: the cluster's default.
+    /// StorageClass of the volumes. Default: the cluster's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "strings::object_name")]
     pub class_name: Option<String>,
@@ -137,7 +137,7 @@ impl Default for Storage {
     }
 }
 
-/// A Redis that someone else runs.
+/// An existing Redis that Parlor uses and does not manage.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[x_kube(
     validation = Rule::new("has(self.keyPrefix) == has(oldSelf.keyPrefix) && (!has(self.keyPrefix) || self.keyPrefix == oldSelf.keyPrefix)")
@@ -152,23 +152,23 @@ pub struct ExternalRedis {
         extend("x-kubernetes-list-type" = "set")
     )]
     pub seeds: Vec<String>,
-    /// Speak TLS.
+    /// Connects with TLS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<RedisTls>,
-    /// Its password.
+    /// Password of the Redis user.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password_secret_ref: Option<SecretKey>,
-    /// In front of every key. Absent: namespace and name of the ChatRoom.
+    /// Prefix of every key. Default: namespace and name of the ChatRoom.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 128), regex(pattern = "^[^{}\\s]+$"))]
     pub key_prefix: Option<String>,
 }
 
-/// How to trust an external Redis.
+/// TLS settings of an external Redis.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RedisTls {
-    /// Root certificates in PEM. Absent: the public ones.
+    /// Root certificates in PEM. Default: the public ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca: Option<SecretSource>,
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::strings::{self, StringMap};
 
-/// How browsers get in: one rule, `/` to the shared port; gateways route inside.
+/// How clients reach the shared port from outside the cluster: one rule from `/` to it.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[x_kube(
     validation = Rule::new("!(has(self.gateway) && has(self.ingressClassName))")
@@ -18,22 +18,22 @@ use super::strings::{self, StringMap};
 )]
 #[serde(rename_all = "camelCase")]
 pub struct Route {
-    /// Host names of the ChatRoom.
+    /// Host names under which clients reach the ChatRoom.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "strings::hosts")]
     pub hosts: Vec<String>,
-    /// Makes an HTTPRoute of this Gateway.
+    /// Creates an HTTPRoute of this Gateway.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gateway: Option<GatewayRef>,
-    /// Makes an Ingress of this class.
+    /// Creates an Ingress of this class.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "strings::object_name")]
     pub ingress_class_name: Option<String>,
-    /// Secret with the Ingress's certificate.
+    /// Secret with the certificate of the Ingress.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "strings::object_name")]
     pub tls_secret_name: Option<String>,
-    /// What people type, for links to avatars. Absent: from each request's Host.
+    /// URL that people type, used for links to avatars. Default: made from the Host of each request.
     #[serde(default, skip_serializing_if = "Option::is_none", rename = "publicURL")]
     #[schemars(length(max = 300), regex(pattern = "^https?://[^/?#\\s]+$"))]
     pub public_url: Option<String>,
@@ -43,10 +43,10 @@ pub struct Route {
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct GatewayRef {
-    /// Its name.
+    /// Name of the Gateway.
     #[schemars(schema_with = "strings::object_name")]
     pub name: String,
-    /// Its namespace. Absent: the ChatRoom's.
+    /// Namespace of the Gateway. Default: the ChatRoom's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "strings::object_name")]
     pub namespace: Option<String>,
@@ -56,10 +56,10 @@ pub struct GatewayRef {
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Service {
-    /// Their type.
+    /// Type of these Services.
     #[serde(default, rename = "type")]
     pub type_: ServiceType,
-    /// Their annotations, as load balancers need them.
+    /// Annotations of these Services, for example for a load balancer.
     #[serde(default, skip_serializing_if = "StringMap::is_empty")]
     #[schemars(extend("maxProperties" = 64))]
     pub annotations: StringMap,

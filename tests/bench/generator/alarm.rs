@@ -27,7 +27,7 @@ impl Alarm {
     pub(super) fn new(registry: &Registry) -> Result<Self> {
         let timer = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC);
         let timer = timer.context("make a timer")?;
-        // Edge-triggered: each end of the timer is told once, and never read.
+        // Edge-triggered: each end of the timer is reported once, and never read.
         registry.register(&mut SourceFd(&timer.as_raw_fd()), ALARM, Interest::READABLE).context("watch the timer")?;
         Ok(Self { timer, set: None })
     }

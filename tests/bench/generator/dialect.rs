@@ -32,7 +32,7 @@ pub(crate) struct Endpoint {
     token: String,
 }
 
-/// A place in a room's history to go on from.
+/// A place in a room's history to resume from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Position {
     pub(crate) epoch: String,
@@ -48,7 +48,7 @@ pub(crate) enum Said {
         recovered: bool,
     },
     Posted,
-    /// A post was refused: its id, where one is told.
+    /// A post was refused: its id, where one is given.
     Refused(Option<u64>),
     /// To be answered with these bytes.
     Ask(Vec<u8>),
@@ -170,7 +170,7 @@ fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
     field
 }
 
-/// What stands between `before` and the next quote, comma or brace.
+/// What is between `before` and the next quote, comma or brace.
 fn value(payload: &[u8], before: &str) -> Option<String> {
     let at = memchr::memmem::find(payload, before.as_bytes())? + before.len();
     let value: Vec<u8> = payload[at..].iter().copied().take_while(|b| !b"\",}".contains(b)).collect();

@@ -24,7 +24,7 @@ impl Load {
     fn post(&mut self, due: Instant) -> Result<()> {
         let id = self.sent;
         let nth = (id % self.lanes.len().max(1) as u64) as usize;
-        let lane = self.lanes.get_mut(nth).context("nobody was told to speak")?;
+        let lane = self.lanes.get_mut(nth).context("no member is to speak")?;
         let due = due.saturating_duration_since(self.start).as_micros() as u64;
         let text = Sent { lane: nth as u32, count: lane.count, due }.text(self.bytes);
         let (room, sender) = (&mut self.rooms[lane.room as usize], lane.sender as usize);
@@ -36,7 +36,7 @@ impl Load {
         self.send(sender, &frame)
     }
 
-    /// Takes a refused post, of that number from 1, out of what is owed.
+    /// Takes a refused post, of that number from 1, out of the deliveries to come.
     fn refused(&mut self, id: Option<u64>, answer: &[u8]) {
         self.seen.refused += 1;
         self.seen.refusal.get_or_insert_with(|| String::from_utf8_lossy(answer).into_owned());
@@ -249,7 +249,7 @@ impl Load {
         match member.position {
             None if self.resumable => member.position = position,
             None => {}
-            // It goes on from what it was shown, not from the room's end.
+            // It resumes from what it was shown, not from the room's end.
             Some(_) => self.seen.gaps += u64::from(!recovered),
         }
     }

@@ -33,7 +33,7 @@ pub(super) struct Member {
     pub(super) delivered: u64,
     /// Of a member that is checked in full.
     pub(super) checked: Option<Checked>,
-    /// Of one that can go on after a cut.
+    /// Of one that can resume after a cut.
     pub(super) position: Option<Position>,
 }
 
@@ -41,7 +41,7 @@ pub(super) struct Member {
 #[derive(Default)]
 pub(super) struct Checked(Vec<(u32, u64)>);
 
-/// How a message stands to those before it in its lane.
+/// How a message relates to those before it in its lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Order {
     Next,

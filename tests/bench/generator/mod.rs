@@ -56,7 +56,7 @@ pub(crate) struct Load {
     start: Instant,
     /// Length of a message's text.
     bytes: usize,
-    /// Native members keep a position to go on from.
+    /// Native members keep a position to resume from.
     resumable: bool,
     /// Connections that wait for their 101, and members that wait for that or for a room.
     dialling: usize,
@@ -135,7 +135,7 @@ impl Load {
         Ok(load)
     }
 
-    /// Lets native members keep their position in their only room, so that they can go on after a cut.
+    /// Lets native members keep their position in their only room, so that they can resume after a cut.
     pub(crate) fn resumable(mut self) -> Self {
         self.resumable = true;
         self
@@ -191,7 +191,7 @@ impl Load {
         }
     }
 
-    /// Connects members again after a cut, to go on where they were; returns when all are in. Messages go on.
+    /// Connects members again after a cut, to resume where they were; returns when all are in. Messages continue.
     pub(crate) fn dial(&mut self, members: Range<usize>) -> Result<()> {
         for index in members.clone() {
             let deadline = Instant::now() + PATIENCE;
@@ -208,7 +208,7 @@ impl Load {
             self.dialling += 1;
             self.waiting += 1;
         }
-        // Joins of many rooms each take their time: it is up when none is answered any more.
+        // Joins of many rooms each take their time: it is up when none is answered any longer.
         let (mut deadline, mut left) = (Instant::now() + PATIENCE, usize::MAX);
         while self.waiting > 0 {
             if Instant::now() >= deadline {
@@ -223,12 +223,12 @@ impl Load {
         Ok(())
     }
 
-    /// Starts to post that many messages a second over all rooms; 0 stops.
+    /// Starts to post that many messages per second over all rooms; 0 stops.
     pub(crate) fn pace(&mut self, rate: f64) {
         self.pace = Pace { begin: Instant::now(), rate, sent: 0 };
     }
 
-    /// Posts `rate` messages a second for `duration`; 0 means to watch.
+    /// Posts `rate` messages per second for `duration`; 0 means to watch.
     pub(crate) fn run(&mut self, rate: f64, duration: Duration) -> Result<()> {
         self.pace(rate);
         let end = self.pace.begin + duration;

@@ -14,7 +14,7 @@ pub(crate) struct Seen {
     pub(crate) bytes: u64,
     /// Microseconds from when a message was due until a checked member had it.
     pub(crate) latency: Histogram<u64>,
-    /// Posts that native members were told are kept, and those that were refused.
+    /// Posts that were acknowledged to native members, and those that were refused.
     pub(super) posted: u64,
     pub(super) refused: u64,
     /// What the first refusal said.
@@ -23,7 +23,7 @@ pub(crate) struct Seen {
     pub(super) others: u64,
     /// Connections that the server ended.
     pub(super) closed: u64,
-    /// Members that were told that they missed something.
+    /// Members that received a gap.
     pub(super) gaps: u64,
     /// Messages of checked members that are not as they were sent, that came again or late, and that were left out.
     damaged: u64,

@@ -1,4 +1,4 @@
-//! What messages say: who sent them, as which of theirs, and when they were due, so that loss, disorder and damage
+//! What messages say: their sender, their number among his, and when they were due, so that loss, disorder and damage
 //! show in any protocol that carries a text.
 //!
 //! A text is `~#~LANE COUNT MICROS ` and words that depend on the count, up to the wanted length. A lane

@@ -10,7 +10,7 @@ use crate::results::{Section, short};
 use crate::sample::{Sample, latencies, median, typical};
 use crate::server::Server;
 
-/// Messages a second.
+/// Messages per second.
 const RATES: [f64; 2] = [50.0, 1000.0];
 
 /// A gateway with its members, and what was seen of it at one rate.

@@ -38,7 +38,7 @@ pub(super) fn measure(bench: &Bench) -> Result<Section> {
             "{members} members of one room who say nothing, after {} s; memory beyond that at {BASE}.",
             scale.pick(60, 5)
         ),
-        header: &["members", "memory a connection", "CPU a connection and second", "memory in all"],
+        header: &["members", "memory per connection", "CPU per connection and second", "memory in all"],
         rows: vec![vec![
             members.to_string(),
             format!("{bytes:.0} bytes"),

@@ -14,7 +14,7 @@ use crate::sample::{Sample, latencies, median, typical};
 use crate::server::Server;
 
 const MEMBERS: usize = 100;
-/// 50,000 deliveries a second.
+/// 50,000 deliveries per second.
 const RATE: f64 = 500.0;
 /// Entries that make the trip through Redis in a round.
 const TRIPS: usize = 300;

@@ -12,7 +12,7 @@ use crate::server::Server;
 
 /// Members of each room.
 const SUBSCRIPTIONS: usize = 10;
-/// Messages a second over all rooms.
+/// Messages per second over all rooms.
 const RATE: f64 = 5000.0;
 
 /// What was seen of one number of rooms.

@@ -13,7 +13,7 @@ use crate::server::Server;
 /// Members of the smallest room.
 const FEW: usize = 10;
 
-/// Members, and messages a second. First a small room so busy that messages share what wakes the gateway up: what is
+/// Members, and messages per second. First a small room so busy that messages share what wakes the gateway up: what is
 /// left beside its writes is the fixed part. Then so few messages that each is written by itself; a room is compared with
 /// the smallest one before it, whose pace is like its own, as it costs more to wake up the longer one has slept.
 const FULL: [(usize, f64); 7] =
@@ -21,7 +21,7 @@ const FULL: [(usize, f64); 7] =
 const SHORT: [(usize, f64); 7] =
     [(FEW, 5000.0), (FEW, BRISK), (50, BRISK), (100, BRISK), (FEW, 20.0), (200, 20.0), (500, 10.0)];
 
-/// Messages a second of the rooms of ten and of a hundred, and how often those are measured again in a round: most of what a
+/// Messages per second of the rooms of ten and of a hundred, and how often those are measured again in a round: most of what a
 /// message costs there has nothing to do with members, and how much that is swings more than what is looked for.
 const BRISK: f64 = 200.0;
 const AGAIN: usize = 2;

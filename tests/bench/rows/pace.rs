@@ -10,7 +10,7 @@ use crate::results::{Section, Target};
 use crate::sample::{Sample, latencies, median, typical};
 use crate::server::Server;
 
-/// Messages a second; the first is the one with a target.
+/// Messages per second; the first is the one with a target.
 const RATES: [f64; 3] = [100.0, 50.0, 20.0];
 
 pub(super) fn measure(bench: &Bench) -> Result<Section> {

@@ -1,4 +1,4 @@
-//! Everyone is cut off at once, misses some messages, and comes back to go on where they were.
+//! Everyone is cut off at once, misses some messages, and comes back to resume where they were.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use crate::results::{Section, Target};
 use crate::sample::median;
 use crate::server::Server;
 
-/// Messages a second, before the cut and while everyone is away; each is some 19,000 writes, a fraction of a core.
+/// Messages per second, before the cut and while everyone is away; each is some 19,000 writes, a fraction of a core.
 const RATE: f64 = 2.0;
 /// Seconds away.
 const AWAY: u64 = 5;
@@ -42,7 +42,7 @@ pub(super) fn measure(bench: &Bench) -> Result<Section> {
     Ok(Section {
         title: "Back after a cut",
         about: format!(
-            "{clients} members of one room are cut off at once, miss {RATE} messages a second for {AWAY} s, dial again and join \
+            "{clients} members of one room are cut off at once, miss {RATE} messages per second for {AWAY} s, dial again and join \
              with their position; done when every one of them has all that was posted. Beside it as many handshakes \
              without a join."
         ),

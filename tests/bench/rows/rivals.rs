@@ -17,7 +17,7 @@ const ARRIVED: f64 = 0.95;
 /// Steps up, and then between the last that was carried and the first that was not.
 const STEP: f64 = 1.5;
 const STEPS: usize = 16;
-/// Messages a second at which all are compared.
+/// Messages per second at which all are compared.
 const COMMON: f64 = 50.0;
 
 /// Parlor, or another.
@@ -196,7 +196,7 @@ fn targets(records: &[Record]) -> Vec<Target> {
         let name = other.rival.name();
         if other.rival == Rival(Some(Peer::UWebSockets)) {
             let a_core = |record: &Record| typical(&record.at_knee, Sample::per_cpu);
-            let what = format!("4. deliveries a second and core, against {name}, each at its most");
+            let what = format!("4. deliveries per second and core, against {name}, each at its most");
             targets.push(Target::least(what, 1.0, ratio(&a_core, other), " x"));
         } else {
             let what = format!("3. deliveries per CPU second, against {name}, each at its most");

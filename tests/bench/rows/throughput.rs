@@ -1,4 +1,4 @@
-//! One room as full of messages as it gets: deliveries a second, and what one costs.
+//! One room as full of messages as it gets: deliveries per second, and what one costs.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::results::{Section, Target, short};
 use crate::sample::{Sample, latencies, typical};
 use crate::server::Server;
 
-/// Messages a second to each member.
+/// Messages per second to each member.
 const RATE: f64 = 3000.0;
 
 pub(super) fn measure(bench: &Bench) -> Result<Section> {
@@ -59,7 +59,7 @@ pub(super) fn measure(bench: &Bench) -> Result<Section> {
         ]],
         targets: vec![
             Target::most("1. a full room: CPU of a delivery, in bare send()", 1.0 / 20.0, cost / send, ""),
-            Target::least("1. a full room: deliveries a second", 2.5e6, per_second, ""),
+            Target::least("1. a full room: deliveries per second", 2.5e6, per_second, ""),
             Target::most("1. a full room: p99", 25.0, p99, " ms"),
         ],
         faults,

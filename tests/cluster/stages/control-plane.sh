@@ -8,7 +8,7 @@ control_plane() {
   await 20 etcd etcd curl --silent --fail "http://$LOOPBACK:2379/health"
   local apiserver=(
     --etcd-servers="http://$LOOPBACK:2379" --bind-address="$API" --advertise-address="$API"
-    --service-cluster-ip-range=$SERVICES --allow-privileged --authorization-mode=Node,RBAC
+    --service-cluster-ip-range="$SERVICES" --allow-privileged --authorization-mode="Node,RBAC"
     --enable-admission-plugins=NodeRestriction --client-ca-file="$PKI/ca.crt"
     --tls-cert-file="$PKI/apiserver.crt" --tls-private-key-file="$PKI/apiserver.key"
     --service-account-issuer=https://kubernetes.default.svc
@@ -23,7 +23,7 @@ control_plane() {
   fi
   start kube-apiserver kube-apiserver "${apiserver[@]}"
   await 60 kube-apiserver "API server at https://$API:6443" kubectl get --raw /readyz
-  # The default of 20 requests a second makes a few hundred pods take a minute.
+  # The default of 20 requests per second makes a few hundred pods take a minute.
   start kube-controller-manager kube-controller-manager --kubeconfig="$STATE/controller-manager.kubeconfig" \
     --leader-elect=false --bind-address="$LOOPBACK" --kube-api-qps=300 --kube-api-burst=600 \
     --use-service-account-credentials --service-account-private-key-file="$PKI/sa.key" --root-ca-file="$PKI/ca.crt" \

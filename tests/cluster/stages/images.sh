@@ -9,7 +9,7 @@ images() {
   [ $PROFILE = debug ] || flags=(--release)
   say "cargo build, $PROFILE profile"
   (
-    cd "$REPOSITORY"
+    cd "$REPOSITORY" || exit
     RUSTFLAGS='-C target-feature=+crt-static' cargo build --locked --target "$target" "${flags[@]}" \
       --package parlor-gateway --package parlor-operator
   ) >"$LOG" 2>&1 9>&-

@@ -160,7 +160,7 @@ fn values_of(data: &[u8]) -> Vec<Value> {
 /// Most texts of an input: more are only slower.
 const TEXTS: usize = 16;
 
-/// Published texts, one a line: each is skipped or shown, and so is whoever is named in them when they are counted.
+/// Published texts, one a line: each is skipped or shown, and so are the people named in them when they are counted.
 pub(crate) fn published(data: &[u8]) {
     let readers = settings::protocols(&settings::stores(), false);
     let (mut joined, mut left): (Vec<Author>, Vec<Author>) = Default::default();

@@ -51,7 +51,7 @@ pub(crate) fn reports(data: &[u8]) {
         let (Order::Drain { pod, .. } | Order::PutBack { pod, .. } | Order::Release { pod, .. }) = order;
         let (state, report) = (pods[pod], reports.get(pod));
         let again = told.insert(pod, order).is_some();
-        // Whose time is up is told once more with its release, if it has forgotten.
+        // One whose time is up is asked once more with its release, if it has forgotten.
         assert!(!again || (state == State::Overdue && matches!(order, Order::Release { .. })), "{:?}", plan.orders);
         assert!(state != State::Released, "{pod} is released, and told {order:?}");
         match order {

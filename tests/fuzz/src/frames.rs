@@ -5,7 +5,7 @@ use parlor_gateway::fanout::codec::{self, Decoder, Event, Violation};
 
 /// Largest message in bytes: small, so that mutations reach it.
 const LIMIT: usize = 300;
-/// A client's mask; the codec is not told that it is always the same.
+/// A client's mask; the codec does not know that it is always the same.
 const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
 /// An event that owns its bytes.

@@ -1,4 +1,4 @@
-//! What the operator decides of what it was told: the next step of a Redis Cluster, and who may go of a fleet.
+//! What the operator decides from what it observed: the next step of a Redis Cluster, and who may go of a fleet.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

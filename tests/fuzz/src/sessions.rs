@@ -257,7 +257,7 @@ impl World {
         let Some(post) = self.peers[at].posts.pop_front() else { return false };
         let tag = post.tag;
         let result = self.append(at, post);
-        // Whoever is gone is not told.
+        // A connection that is gone receives nothing.
         if self.peers[at].open {
             self.handle(at, Input::Posted { tag, result }, EFFECTS);
         }

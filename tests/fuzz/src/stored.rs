@@ -95,7 +95,7 @@ fn item(line: &[u8]) -> Value {
     Value::Array(vec![words.next().unwrap_or(Value::Null), Value::Array(words.collect())])
 }
 
-/// Renders entries for whoever can read the room, and reads the frames as clients do.
+/// Renders entries for everyone who can read the room, and reads the frames as clients do.
 pub(crate) fn rendered(readers: &[Arc<dyn Protocol>], room: &RoomName, writer: ProtocolId, entries: &[Arc<Entry>]) {
     // What a gateway stores, every reader can take; of what lies in a store by another way, only the frames are checked.
     let strict = entries.iter().all(|entry| portable(&entry.content.body));

@@ -33,7 +33,7 @@ pub(super) struct Timetable {
 }
 
 impl Timetable {
-    /// The timetable of member `index` of `members`, which post `rate` times a second together, for `duration`.
+    /// The timetable of member `index` of `members`, which together post `rate` times per second, for `duration`.
     pub(super) fn of(index: u32, members: u32, rate: f64, duration: Duration) -> Self {
         let every = (f64::from(members.max(1)) * 1e6 / rate.max(1e-6)) as u64;
         let first = every * u64::from(index) / u64::from(members.max(1));

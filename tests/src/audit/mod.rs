@@ -33,7 +33,7 @@ pub struct Plan {
     pub rooms: Vec<String>,
     /// Members of each room; each is a connection that posts and reads.
     pub members: u32,
-    /// Posts a second over all members.
+    /// Posts per second over all members.
     pub rate: f64,
     /// How long to post.
     pub duration: Duration,

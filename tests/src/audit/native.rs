@@ -39,7 +39,7 @@ struct Position {
     seq: u64,
 }
 
-/// Where the member stands with its `n`-th post.
+/// How far the member is with its `n`-th post.
 struct Post {
     n: u32,
     on_its_way: bool,
@@ -123,7 +123,7 @@ impl State {
         let mut phase = self.member.shared.phase.clone();
         loop {
             if self.is_done(joined) || *phase.borrow_and_update() == Phase::Over {
-                // Politely, so that the server need not find out; what comes of it does not matter any more.
+                // Politely, so that the server need not find out; the result does not matter any longer.
                 timeout(Duration::from_secs(1), socket.close(1000)).await.ok();
                 return Ended::Done;
             }

@@ -1,5 +1,5 @@
 //! An OnlyOne member: its protocol has no acknowledgement and no position, so it counts on its own echo, posts nothing
-//! twice, and is owed only what passes while it is connected.
+//! twice, and must receive only what passes while it is connected.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::Ordering;

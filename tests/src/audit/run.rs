@@ -51,9 +51,9 @@ struct Room {
     posters: AtomicU64,
     /// Posts of which their senders know that they are in the room.
     confirmed: AtomicU64,
-    /// Those of them whose senders saw them come back, and were told no seq.
+    /// Those of them whose senders saw them come back, and learned no seq.
     echoed: Mutex<HashSet<Key>>,
-    /// The highest seq that anyone was told.
+    /// The highest seq that anyone received.
     head: AtomicU64,
 }
 
@@ -142,7 +142,7 @@ impl Member {
         self.confirmed();
     }
 
-    /// True when nothing will be posted any more.
+    /// True when nothing will be posted any longer.
     pub(super) fn is_quiet(&self) -> bool {
         *self.shared.phase.borrow() >= Phase::Settling && self.in_room().posters.load(Ordering::SeqCst) == 0
     }
@@ -244,7 +244,7 @@ async fn start(plan: &Plan, shared: &Arc<Shared>) -> JoinSet<Outcome> {
             connected.recv().await;
         }
     };
-    // Who has not connected by then is late for its posts, which the latency shows.
+    // A member that has not connected by then is late for its posts, which the latency shows.
     tokio::time::timeout(plan.patience, all).await.unwrap_or(());
     tasks
 }

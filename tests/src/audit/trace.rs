@@ -14,7 +14,7 @@ pub struct Trace {
 #[derive(Clone, Debug, Default)]
 pub struct RoomTrace {
     pub room: String,
-    /// The posts that were acknowledged, with the seq they were told.
+    /// The posts that were acknowledged, with the seq in the answer.
     pub acknowledged: HashMap<Key, u64>,
     /// Every post that was tried, by sender: 1 to this number.
     pub tried: HashMap<u32, u32>,

@@ -82,7 +82,7 @@ pub fn judge(trace: &Trace) -> Verdict {
 struct Judge<'a> {
     room: &'a RoomTrace,
     verdict: &'a mut Verdict,
-    /// Where each message is, as the sender or the first reader was told.
+    /// Where each message is, as the sender or the first reader learned it.
     places: HashMap<Key, u64>,
     /// Messages that somebody was shown in a later epoch than its first: their seqs may be those of others before.
     later: HashSet<Key>,
@@ -112,7 +112,7 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// Agrees on one place for each message, and reports who was told another.
+    /// Agrees on one place for each message, and reports those who saw another.
     fn places(&mut self) {
         let first_epoch = self.room.acknowledged.iter().filter(|(key, _)| !self.later.contains(*key));
         let mut holders: HashMap<u64, Key> = first_epoch.map(|(key, seq)| (*seq, *key)).collect();

@@ -31,7 +31,7 @@ struct Args {
     /// Members of each room
     #[arg(long, default_value_t = 20)]
     members: u32,
-    /// Messages a second over all members
+    /// Messages per second over all members
     #[arg(long, default_value_t = 50.0)]
     rate: f64,
     /// Seconds to post

@@ -40,7 +40,7 @@ impl Request {
         self
     }
 
-    /// Sends it to `host` over a connection of its own to `to`, which is that host or stands before it.
+    /// Sends it to `host` over a connection of its own to `to`, which is that host or a proxy in front of it.
     pub async fn send(&self, host: &str, to: SocketAddr) -> Result<Answer> {
         timeout(PATIENCE, self.exchange(host, to)).await.context("be answered in time")?
     }
@@ -67,7 +67,7 @@ impl Request {
     }
 }
 
-/// Whether an answer is complete before its connection ends: an upgrade, or a body of the length that was told.
+/// Whether an answer is complete before its connection ends: an upgrade, or a body of the announced length.
 fn whole(answer: &[u8]) -> bool {
     parse(answer).is_some_and(|answer| {
         let length = answer.headers.iter().find(|(name, _)| name == "content-length");

@@ -32,7 +32,7 @@ pub struct RedisNode {
 }
 
 impl RedisNode {
-    /// Starts a server that stands alone.
+    /// Starts a server without a cluster.
     pub fn start() -> Result<Self> {
         Self::launch(false, false)
     }

@@ -8,7 +8,7 @@
 //! a <+ {"room":"r","items":[1,2]}   the next frames contain this, their items taken together
 //! a ? {"op":"x"} => {"n":2}         asks until this is the answer: for what is true after a while
 //! a .                               nothing more has come by the time the server answers a ws-level ping
-//! a . 500                           nor within that many milliseconds: for what nobody is told of, but takes a moment
+//! a . 500                           nor within that many milliseconds: for what nobody receives, but takes a moment
 //! a x 1009                          a is closed with this code; 1006 is an end without a close frame
 //! a >x 1000                         a closes with this code; without one it just goes
 //! ```
@@ -53,7 +53,7 @@ pub async fn play(table: &str, room: &str, url: impl Fn(&str) -> String) -> Resu
     play_via(None, table, room, url).await
 }
 
-/// The same over what stands before the endpoints, such as an ingress.
+/// The same through a proxy in front of the endpoints, such as an ingress.
 pub async fn play_via(via: Option<SocketAddr>, table: &str, room: &str, url: impl Fn(&str) -> String) -> Result<()> {
     let mut play = Play { url, via, clients: HashMap::new(), variables: Variables::default() };
     for (i, line) in table.lines().enumerate() {

@@ -30,7 +30,7 @@ pub(crate) fn hit_room(n: usize) -> RoomName {
     names.filter(first_third).nth(n).expect("names do not end")
 }
 
-/// One writer and one reader of a room, and what they were told.
+/// One writer and one reader of a room, and what they received.
 pub(crate) struct Witness {
     room: RoomName,
     writer: JoinHandle<Written>,
@@ -39,7 +39,7 @@ pub(crate) struct Witness {
     head: Arc<AtomicU64>,
 }
 
-/// What a writer was told.
+/// What a writer received.
 #[derive(Default)]
 struct Written {
     /// By key: when it was posted first, and where it went.

@@ -105,7 +105,7 @@ async fn a_history_that_has_yet_to_move_is_read_where_it_is_and_written_when_it_
     let at = b.end(partition).await?;
     let (slot, target) = (slot(partition), cluster.primary(16383)?);
     block_in_place(|| cluster.move_some_keys(slot, target, |key| !key.contains(":room:")))?;
-    // A room that nobody has spoken in has nothing to move: with it the partition goes on at the target.
+    // A room that nobody has spoken in has nothing to move: with it the partition continues at the target.
     let other = (0..).map(|n| RoomName::new(&format!("other{n}"))).find_map(|name| {
         let name = name.ok()?;
         (Partition::of(&name) == partition).then_some(name)

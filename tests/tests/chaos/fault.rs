@@ -1,6 +1,6 @@
 //! What can go wrong, how it is brought about, and how it is undone.
 //!
-//! Each fault is undone when its injection returns; whoever injects the next one waits until the world is well.
+//! Each fault is undone when its injection returns; the next one waits until the world is well.
 
 use std::time::Duration;
 
@@ -89,7 +89,7 @@ impl Saboteur<'_> {
         }
     }
 
-    /// Goes on for a random time up to `most` seconds, half of it at least.
+    /// Lasts for a random time up to `most` seconds, at least half of it.
     async fn last(&mut self, most: f64) {
         let seconds = self.rng.random_range(most / 2.0..=most);
         sleep(Duration::from_secs_f64(seconds)).await;
@@ -131,7 +131,7 @@ impl Saboteur<'_> {
         Ok(())
     }
 
-    /// What the gateway asked is done, and it is never told.
+    /// What the gateway asked is done, and the answer is lost.
     async fn answers_lost(&mut self, seat: usize) -> Result<()> {
         self.link(seat, State::Mute, 1.5).await?;
         self.link(seat, State::Cut, 0.5).await

@@ -1,5 +1,5 @@
-//! When both copies of a shard are gone, gateways give back what they hold: readers are told of a gap and a new epoch,
-//! seqs go on, and everything that was acknowledged before and after is accounted for.
+//! When both copies of a shard are gone, gateways restore what they hold: readers receive a gap and a new epoch,
+//! seqs continue, and everything that was acknowledged before and after is accounted for.
 
 use std::time::Duration;
 
@@ -95,7 +95,7 @@ async fn what_gateways_hold_of_a_lost_shard_comes_back_into_its_history() -> Res
         let next = 60 + RESTORE_SKIP;
         ensure!((&gap["from"], &gap["to"]) == (&json!(61), &json!(next)), "{gap}");
     }
-    // Who was not told that it is kept posts again; who reads sees it once.
+    // An author without an acknowledgement posts again; readers see the message once.
     let again = json!({"op": "post", "room": room, "key": "key 60", "body": {"text": "text 60"}});
     let posted = clients[0].ask_for(again, "posted").await?;
     ensure!((&posted["seq"], &posted["duplicate"]) == (&json!(60), &json!(true)), "{posted}");
@@ -117,7 +117,7 @@ async fn what_went_with_both_copies_is_announced_as_a_gap_in_a_new_epoch() -> Re
         let (report, kept, text) = lose_both_copies(None).await?;
         println!("| {}", report.to_string().trim_end().replace('\n', "\n| "));
         ensure!(report.verdict.faults.is_empty(), "{text}");
-        ensure!(report.verdict.gaps > 0, "nobody was told of what is gone\n{text}");
+        ensure!(report.verdict.gaps > 0, "nobody received a gap\n{text}");
         ensure!(kept + report.verdict.excused >= report.verdict.acknowledged, "{kept} are in the history\n{text}");
     }
     Ok(())

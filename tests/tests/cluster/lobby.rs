@@ -90,7 +90,7 @@ impl Lobby {
 
     /// Carries an audit out, beside the test.
     pub(crate) fn audit(&self, plan: Plan) -> tokio::task::JoinHandle<Result<Report>> {
-        self.turn.say(format_args!("{} people post {} messages a second", plan.members, plan.rate));
+        self.turn.say(format_args!("{} people post {} messages per second", plan.members, plan.rate));
         tokio::spawn(async move { audit::run(&plan).await })
     }
 

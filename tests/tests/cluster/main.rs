@@ -27,7 +27,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// How long a ChatRoom with a managed Redis Cluster may take from `kubectl apply` to Ready, images being there.
 const READY_WITHIN: Duration = Duration::from_secs(60);
 
-/// A manifest of `crds/examples`, as it stands.
+/// A manifest of `crds/examples`, as it is.
 fn example(name: &str) -> String {
     fs::read_to_string(repository().join("crds/examples").join(name)).unwrap()
 }

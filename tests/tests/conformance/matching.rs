@@ -73,7 +73,7 @@ a .
 a > {"cmd":"PING_REQ"}
 a = {"cmd":"PING_RESP","accountId":0}
 
-# gone for less than the grace: nobody is told, the absent are not matched, and what was said is shown to who returns
+# gone for less than the grace: the partner sees nothing, the absent are not matched, and a returning client receives what was said
 b > {"cmd":"PING_REQ","accountId":"$bob"}
 b < {"cmd":"PING_RESP","accountId":"$bob"}
 b >x
@@ -90,7 +90,7 @@ b > {"cmd":"MATCH_REQ","accountId":"$bob"}
 b < {"cmd":"MATCH_RESP","code":0,"partnerId":"$ada","sessionId":"$s"}
 a < {"cmd":"PUSH_SIGNAL_REQ","signalType":"NewSession"}
 
-# gone for less than the grace: nobody is told, and what was said is shown to who returns, on any gateway
+# gone for less than the grace: the partner sees nothing, and a returning client receives what was said, on any gateway
 b >x
 a > {"cmd":"DIALOGUE_REQ","requestId":"r1","senderId":"$ada","sessionId":"$s","content":"are you there"}
 a < {"cmd":"DIALOGUE_RESP","code":0,"requestId":"r1","msgId":"$m1"}
@@ -113,7 +113,7 @@ d > {"cmd":"DIALOGUE_REQ","requestId":"r4","senderId":"$bob","sessionId":"$s","c
 d <~ {"cmd":"DIALOGUE_RESP","code":0,"requestId":"r4"}
 a < {"cmd":"PUSH_DIALOGUE_REQ","senderId":"$bob","content":"from the new"}
 
-# gone for longer: the partner is told, once; talking on is answered as if it worked, and told again
+# gone for longer: the partner is notified, once; a further message is answered as if it worked, and notified again
 d >x
 a = {"cmd":"PUSH_SIGNAL_REQ","senderId":0,"sessionId":${s},"receiverId":${ada},"signalType":"PartnerExit","data":{"accountId":${bob}}}
 a > {"cmd":"DIALOGUE_REQ","requestId":"r5","senderId":"$ada","sessionId":"$s","content":"gone"}

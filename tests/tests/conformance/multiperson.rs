@@ -46,7 +46,7 @@ a > BINARY ping
 a > HEX ff fe
 a .
 
-# the older names of the fields; who talks before INIT is in the room
+# the older names of the fields; a client that talks before INIT is in the room
 c > {"type":"USER","id":3,"username":"cid","message":"early"}
 c = {"type":"USER","id":3,"username":"cid","message":"early"}
 a = {"type":"USER","id":3,"username":"cid","message":"early"}
@@ -56,7 +56,7 @@ c = {"type":"SYSTEM","id":3,"username":"cid","message":"join"}
 a = {"type":"SYSTEM","id":3,"username":"cid","message":"join"}
 b = {"type":"SYSTEM","id":3,"username":"cid","message":"join"}
 
-# nobody is told that someone left
+# nobody sees that someone left
 b >x
 a > {"type":"USER","user_id":1795172464819,"user_name":"ada","message":"seen"}
 a = {"type":"USER","user_id":1795172464819,"user_name":"ada","message":"seen"}

@@ -10,7 +10,7 @@ const CHAT: &str = r#"
 # the server does not speak first
 a .
 
-# a first join, from the very connection that is told of it
+# a first join, from the very connection that it is announced to
 a > {"requestId":2,"type":"request","route":"roomHandler.joinRoom","data":{"room_id":"onlyOne"}}
 a <~ {"type":"response","code":0,"data":{"room_id":"onlyOne","user":{"userId":"$ada","avatar":"$avatar","username":"$name","register_time":"$since"}},"requestId":2}
 a <~ {"route":"room.join","data":{"room_id":"onlyOne","user":{"userId":"$ada"}},"type":"push"}
@@ -19,7 +19,7 @@ b <~ {"type":"response","code":0,"data":{"room_id":"onlyOne","user":{"userId":"$
 b <~ {"route":"room.join","data":{"user":{"userId":"$bob"}},"type":"push"}
 a < {"route":"room.join","data":{"user":{"userId":"$bob"}},"type":"push"}
 
-# joining twice is told twice, with keys in the order of the original
+# joining twice is announced twice, with keys in the order of the original
 a > {"requestId":3,"type":"request","route":"roomHandler.joinRoom","data":{"room_id":"onlyOne"}}
 a = {"type":"response","code":0,"data":{"room_id":"onlyOne","user":{"userId":"${ada}","avatar":"${avatar}","username":"${name}","register_time":${since}}},"requestId":3}
 a = {"route":"room.join","data":{"room_id":"onlyOne","user":{"userId":"${ada}","avatar":"${avatar}","username":"${name}","register_time":${since}}},"type":"push"}

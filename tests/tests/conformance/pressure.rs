@@ -17,7 +17,7 @@ use crate::{RELAY_KEY, SPEC};
 
 /// Joins of a room in a second that are announced to all who are in it.
 const ANNOUNCED: usize = 50;
-/// Who comes at once.
+/// Connections that come at once.
 const CROWD: usize = 300;
 
 #[tokio::test]
@@ -107,7 +107,7 @@ async fn readers_that_do_not_read_are_closed_with_1013_and_others_miss_nothing()
     }
 }
 
-/// Messages a second of one connection; twice as many at once.
+/// Messages per second of one connection; twice as many at once.
 const RATE: u64 = 10;
 /// Messages that are sent at once.
 const SENT: u64 = 60;

@@ -235,7 +235,7 @@ async fn when_the_grace_ends_so_do_sessions_and_every_partner_is_told_until_some
     exits.sort_by_key(|exit| exit.session);
     let exit = |session| Exit { session, account: one, partner: two };
     ensure!(exits == [exit(first), exit(second)], "{exits:?}");
-    ensure!(tick(&a).await?.len() == 2, "told by whoever is there");
+    ensure!(tick(&a).await?.len() == 2, "told by the gateway that is left");
     b.told(&exits).await?;
     ensure!(tick(&a).await?.is_empty());
     ensure!(partner(&b, two, bob, first).await? == Reply::Partner { partner: one, message: 0, live: false });
@@ -283,7 +283,7 @@ async fn the_accounts_of_a_gateway_that_vanished_enter_their_grace_when_its_leas
         if !exits.is_empty() {
             break exits;
         }
-        ensure!(started.elapsed() < Duration::from_secs(12), "nobody was told");
+        ensure!(started.elapsed() < Duration::from_secs(12), "nobody was notified");
         sleep(Duration::from_millis(250)).await;
     };
     ensure!(exits == [Exit { session, account: one, partner: two }]);

@@ -56,7 +56,7 @@ pub(crate) fn posted(from: u64, block: u64, seq: u64) -> (u64, Query) {
     (id, Query::KeepPosted { from, temp: None, id, block, place, frame: format!("b{seq}").into() })
 }
 
-/// Says a message to a block; who is late for it.
+/// Says a message to a block; returns those who are late for it.
 async fn keep(gateway: &Gateway, query: Query) -> Result<Vec<u64>> {
     match ask(gateway, query).await? {
         Reply::Kept { late } => Ok(late),

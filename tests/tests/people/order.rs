@@ -1,4 +1,4 @@
-//! Ids of messages to a block: they follow the order of its room for everyone, at every gateway and whoever wrote them.
+//! Ids of messages to a block: they follow the order of its room for everyone, at every gateway, for every author.
 
 use std::collections::HashMap;
 

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::time::{interval, timeout};
 
-/// A person of stage C who is here, and says so twice a second as long as this lives: who is silent for 7 s is cut.
+/// A person of stage C who is here, and says so twice per second as long as this lives: a silent client is cut after 7 s.
 pub(crate) struct Person {
     pub(crate) id: u64,
     says: mpsc::Sender<String>,
