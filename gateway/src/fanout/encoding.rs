@@ -118,7 +118,7 @@ impl ChunkWriter {
 
     /// The finished chunk. `seqs` are the first and last entry in it; None for signals.
     pub fn seal(self, seqs: Option<(u64, u64)>) -> Chunk {
-        Chunk { bytes: self.bytes.into(), hidden: self.hidden.into(), seqs, notice: self.notice }
+        Chunk { bytes: self.bytes.into(), hidden: self.hidden.into(), seqs, notice: self.notice, appended: None }
     }
 }
 
@@ -132,4 +132,13 @@ pub struct Chunk {
     pub seqs: Option<(u64, u64)>,
     /// The sessions of readers are told of it.
     pub notice: bool,
+    /// When its newest entry was appended, in milliseconds since the Unix epoch; None for what is not a delivery of news.
+    pub appended: Option<u64>,
+}
+
+impl Chunk {
+    /// The same chunk, as news: its newest entry was appended at `time`, in milliseconds since the Unix epoch.
+    pub fn appended(self, time: u64) -> Self {
+        Self { appended: Some(time), ..self }
+    }
 }

@@ -5,13 +5,16 @@ use std::{fmt, sync::Arc};
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric, text},
-    metrics::{counter::ConstCounter, gauge::ConstGauge},
+    metrics::{counter::ConstCounter, gauge::ConstGauge, histogram::Histogram},
     registry::{Registry, Unit},
 };
 
 use crate::{
     bus::{Bus, Health},
-    fanout::{hub::Hub, reactor::Reactors},
+    fanout::{
+        hub::Hub,
+        reactor::{Histograms, Reactors},
+    },
     http::{listen::Acceptor, refusals::Counts},
     rooms::ProtocolId,
 };
@@ -81,7 +84,11 @@ impl Collector for Sources {
         page.gauge("bus_replicated", "1 while two copies hold what is acknowledged", f64::from(copies))?;
         let pause = totals.flush_pause_micros as f64 / 1e6;
         page.timed("flush_pause", "Longest pause that a reactor keeps for a flush now", pause)?;
-        page.gauge("parked", "What waits because the hub's queue is full", totals.parked as f64)?;
+        page.gauge("parked", "Messages held back because the hub's queue is full", totals.held_back as f64)?;
+        let Histograms { delivery, turn } = self.reactors.histograms();
+        let help = "From when an entry was appended until its last reader here was written to";
+        page.histogram("delivery", help, delivery)?;
+        page.histogram("reactor_turn", "What a turn of a reactor's loop takes, without pauses", turn)?;
 
         page.counter("messages_received", "Messages that clients sent", totals.messages_in)?;
         page.counter("received_bytes", "Bytes that clients sent", totals.bytes_in)?;
@@ -132,6 +139,10 @@ impl Page<'_, '_> {
     fn counter(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
         let counter = ConstCounter::new(value);
         counter.encode(self.0.encode_descriptor(name, help, None, counter.metric_type())?)
+    }
+
+    fn histogram(&mut self, name: &str, help: &str, seconds: &Histogram) -> fmt::Result {
+        seconds.encode(self.0.encode_descriptor(name, help, Some(&Unit::Seconds), seconds.metric_type())?)
     }
 
     fn gauges<L: EncodeLabelSet>(

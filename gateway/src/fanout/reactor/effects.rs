@@ -1,84 +1,61 @@
-//! Carrying out what a session wants, in its order.
+//! What a session wants, carried out in its order.
+//!
+//! Decides what an effect means for the connection, its rooms and the hub. What has to come after it is returned as
+//! [`Next`], so that no step runs inside another.
 
-use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::{
-    connection::{Flags, Pending},
+    clock::Now,
     counters::Counters,
-    turn::Reactor,
+    hub_port::{HubPort, Sent},
+    ids::Slot,
+    next::{Next, Todo},
+    readers::Readers,
+    sockets::{Key, Pending, Sockets},
+    write,
 };
 use crate::{
     fanout::{
         codec,
-        link::ToHub,
+        messages::ToHub,
         session::{Answer, Ask, Effect, Input, Join, NewPost, OverRate, PostError},
     },
-    rooms::Post,
+    rooms::{Post, RoomName},
 };
-
-/// An input that an effect brought about at once; told when the effects before it are done.
-#[derive(Debug)]
-pub(super) enum Deferred {
-    /// The hub's queue is full.
-    Full { tag: u64 },
-    /// `limits.roomsPerConnection` is reached.
-    RoomLimit,
-}
 
 /// What a session whose post did not fit into the hub's queue is told to wait, in milliseconds.
 const RETRY: u64 = 500;
 
-/// Replies that wait for a client before it is cut: only what the hub brings can get there, for a client that does not
-/// take its replies is not read.
-const MOST_REPLIES: usize = 4 << 20;
+/// What effects may touch.
+pub(super) struct Stage<'a> {
+    pub(super) sockets: &'a mut Sockets,
+    pub(super) readers: &'a mut Readers,
+    pub(super) hub: &'a mut HubPort,
+    pub(super) counters: &'a Counters,
+    pub(super) now: Now,
+    pub(super) todo: &'a mut Todo,
+}
 
-impl Reactor {
-    /// Carries out what a session pushed to `effects`, and ends the session if that was what it wanted.
-    pub(super) fn carry_out(&mut self, slot: usize) {
-        self.carry_out_list(slot);
-        // Once: a session that asks again at once for what it was refused would go on for ever.
-        for deferred in std::mem::take(&mut self.deferred) {
-            let input = match deferred {
-                Deferred::Full { tag } => Input::Posted { tag, result: Err(PostError::Full { retry: RETRY }) },
-                Deferred::RoomLimit => Input::Answer(Answer::RoomLimit),
-            };
-            let context = self.context(slot);
-            if let Some(session) = self.connections.get(slot).and_then(|connection| connection.session.as_mut()) {
-                session.handle(input, &context, &mut self.effects);
-            }
-            self.carry_out_list(slot);
-            self.refuse_deferred(slot);
-        }
-        if self.connections.hot[slot].flags.any(Flags::CLOSING) {
-            self.end_session(slot);
-        }
-    }
-
-    fn carry_out_list(&mut self, slot: usize) {
-        let mut effects = std::mem::take(&mut self.effects);
-        for effect in effects.drain(..) {
-            self.effect(slot, effect);
-        }
-        self.effects = effects;
-    }
-
-    fn effect(&mut self, slot: usize, effect: Effect) {
-        let ended = self.connections.hot[slot].flags.any(Flags::ENDED);
+impl Stage<'_> {
+    /// Carries out one effect of the session in `slot`.
+    pub(super) fn carry_out(&mut self, slot: Slot, effect: Effect) {
+        let ended = self.sockets.is_ended(slot);
         match effect {
             Effect::Post(post) => self.post(slot, post, ended),
             Effect::Signal { room, signal } => {
-                if self.offer(ToHub::Signal { room, signal }).is_err() {
+                if self.hub.offer(ToHub::Signal { room, signal }).is_err() {
                     Counters::add(&self.counters.signals_dropped, 1);
                 }
             }
             Effect::Leave { room, asked } => self.leave(slot, room, asked),
             Effect::Tell(query) => {
-                let from = self.connections.id(slot);
+                let from = self.sockets.id(slot);
                 self.deliver(slot, ToHub::Tell { from, query, at: Instant::now() });
             }
-            Effect::Refused(reason) => self.count_refusal(slot, reason),
+            Effect::Refused(reason) => self.sockets.count_refusal(slot, reason),
             // The rest needs a peer.
             _ if ended => {}
             Effect::Text(text) => self.reply(slot, codec::TEXT, text.as_bytes()),
@@ -86,98 +63,111 @@ impl Reactor {
             Effect::Ping => self.reply(slot, codec::PING, &[]),
             Effect::Join(join) => self.join(slot, join),
             Effect::Ask(ask) => self.ask(slot, ask),
-            Effect::Timer(id, after) => self.set_timer(slot, u16::from(id.0), after),
-            Effect::Cancel(id) => self.cancel_timer(slot, u16::from(id.0)),
-            Effect::Close { code, reason } => self.start_closing(slot, Some(code), reason),
-            Effect::Terminate => self.drop_connection(slot),
+            Effect::Timer(id, after) => {
+                self.sockets.set_timer(slot, Key::Session(id), Duration::from_millis(after), self.now.micros);
+            }
+            Effect::Cancel(id) => self.sockets.cancel_timer(slot, Key::Session(id)),
+            Effect::Close { code, reason } => self.close(slot, Some(code), reason),
+            Effect::Terminate => self.sockets.drop(slot),
         }
     }
 
-    /// Counts what was refused to a connection.
-    pub(super) fn count_refusal(&mut self, slot: usize, reason: &'static str) {
-        if let Some(protocol) = self.connections.get(slot).map(|connection| connection.protocol) {
-            self.counters.refused(protocol, reason);
-        }
+    /// Nothing more of the room is written; the hub hears of it.
+    pub(super) fn leave(&mut self, slot: Slot, room: RoomName, asked: bool) {
+        self.readers.leave(slot, &room);
+        let from = self.sockets.id(slot);
+        self.deliver(slot, ToHub::Leave { from, room, asked });
     }
 
-    /// Queues a frame for this connection alone.
-    pub(super) fn reply(&mut self, slot: usize, first: u8, payload: &[u8]) {
-        if self.connections.hot[slot].flags.any(Flags::ENDED) {
+    /// Queues a close frame behind what is queued and what has come of its rooms by now.
+    pub(super) fn close(&mut self, slot: Slot, code: Option<u16>, reason: &'static str) {
+        if !self.sockets.begin_closing(slot) {
             return;
         }
-        let Some(connection) = self.connections.get(slot) else { return };
-        if connection.replies > MOST_REPLIES {
-            Counters::add(&self.counters.slow_disconnected, 1);
-            self.count_refusal(slot, "slow_consumer");
-            return self.drop_connection(slot);
-        }
-        connection.queue_reply(|bytes| codec::frame(bytes, first, payload));
-        self.mark_dirty(slot);
+        write::settle_all(slot, self.sockets, self.readers, self.counters);
+        self.sockets.queue_close(slot, code, reason, self.now.micros);
+        self.todo.push_back(Next::End(slot));
     }
 
-    fn join(&mut self, slot: usize, mut join: Join) {
-        let most = self.settings.rooms_per_connection;
-        let Some(connection) = self.connections.cold[slot].as_deref_mut() else { return };
-        let reads = |reading: &super::connection::Reading| self.feeds[reading.feed as usize].name == join.room;
-        if connection.rooms.len() >= most && !connection.rooms.iter().any(reads) {
-            return self.deferred.push(Deferred::RoomLimit);
+    fn reply(&mut self, slot: Slot, first: u8, payload: &[u8]) {
+        if !self.sockets.reply(slot, first, payload) {
+            self.cut_slow(slot);
         }
-        if connection.decoder.inflates() {
+    }
+
+    /// Drops a connection that leaves too many replies unread.
+    pub(super) fn cut_slow(&mut self, slot: Slot) {
+        Counters::add(&self.counters.slow_disconnected, 1);
+        self.sockets.count_refusal(slot, "slow_consumer");
+        self.sockets.drop(slot);
+    }
+
+    /// Hands `message` to the hub now or later; the connection is not read until then.
+    fn deliver(&mut self, slot: Slot, message: ToHub) {
+        if self.hub.deliver(message) == Sent::Held {
+            self.sockets.hold(slot, self.now);
+        }
+    }
+
+    fn join(&mut self, slot: Slot, mut join: Join) {
+        if !self.readers.may_join(slot, &join.room) {
+            return self.todo.push_back(Next::Refuse(slot, Input::Answer(Answer::RoomLimit)));
+        }
+        if self.sockets.inflates(slot) {
             join.encoding = join.encoding.deflated();
         }
-        let (room, presence, protocol) = (join.room.clone(), join.presence, connection.protocol);
-        if self.begin_asking(slot, Pending::Join { room, presence }) {
-            let from = self.connections.id(slot);
+        let Some((protocol, _)) = self.sockets.policy(slot) else { return };
+        if self.begin_asking(slot, Pending::Join { room: join.room.clone(), presence: join.presence }) {
+            let from = self.sockets.id(slot);
             self.deliver(slot, ToHub::Join { from, protocol, join });
         }
     }
 
-    fn ask(&mut self, slot: usize, ask: Ask) {
+    fn ask(&mut self, slot: Slot, ask: Ask) {
         if self.begin_asking(slot, Pending::Ask) {
-            let from = self.connections.id(slot);
+            let from = self.sockets.id(slot);
             self.deliver(slot, ToHub::Ask { from, ask });
         }
     }
 
     /// Notes what is pending. A second question at once is a session's mistake, which ends its connection.
-    fn begin_asking(&mut self, slot: usize, pending: Pending) -> bool {
-        let Some(connection) = self.connections.get(slot) else { return false };
-        if connection.pending.is_some() {
-            tracing::error!(protocol = ?connection.protocol, "a session asked while an answer was pending");
-            self.start_closing(slot, Some(1011), "internal_error");
-            return false;
+    fn begin_asking(&mut self, slot: Slot, pending: Pending) -> bool {
+        let begun = self.sockets.begin_asking(slot, pending, self.now);
+        if !begun {
+            self.mistake(slot, "a session asked while an answer was pending");
         }
-        connection.pending = Some(pending);
-        self.stop_reading(slot, Flags::ASKING);
-        true
+        begun
     }
 
-    fn post(&mut self, slot: usize, new: NewPost, ended: bool) {
-        let origin = self.connections.origin(slot);
-        let from = self.connections.id(slot);
-        let Some(connection) = self.connections.get(slot) else { return };
-        let (protocol, over_rate) = (connection.protocol, connection.over_rate);
+    fn mistake(&mut self, slot: Slot, what: &'static str) {
+        let about = self.sockets.about(slot);
+        tracing::error!(connection = %about.id, protocol = about.protocol, address = about.address, "{what}");
+        self.close(slot, Some(1011), "internal_error");
+    }
+
+    fn post(&mut self, slot: Slot, new: NewPost, ended: bool) {
+        let Some((protocol, over_rate)) = self.sockets.policy(slot) else { return };
+        let (from, origin) = (self.sockets.id(slot), self.sockets.origin(slot));
         let NewPost { tag, room, from: author, key, content, durable } = new;
-        let key = key.unwrap_or_else(|| self.unique_key(origin));
-        let post = Post { room, from: author, protocol, key, content, durable, origin };
-        let message = ToHub::Post { from, tag, post };
+        let key = key.unwrap_or_else(|| self.hub.unique_key(origin));
+        let message =
+            ToHub::Post { from, tag, post: Post { room, from: author, protocol, key, content, durable, origin } };
         if ended || over_rate == OverRate::StopReading {
             self.deliver(slot, message);
-        } else if self.offer(message).is_err() {
-            self.deferred.push(Deferred::Full { tag });
+        } else if self.hub.offer(message).is_err() {
+            let full = Input::Posted { tag, result: Err(PostError::Full { retry: RETRY }) };
+            self.todo.push_back(Next::Refuse(slot, full));
         }
     }
 
-    /// A key that no other post of the ChatRoom has.
-    fn unique_key(&mut self, origin: crate::rooms::Origin) -> Arc<str> {
-        self.keys += 1;
-        format!("{:x}-{:x}-{:x}", origin.gateway, origin.connection, self.keys).into()
-    }
-
-    fn refuse_deferred(&mut self, slot: usize) {
-        for deferred in std::mem::take(&mut self.deferred) {
-            tracing::error!(?deferred, "a session asked again at once for what it was refused");
-            self.start_closing(slot, Some(1011), "internal_error");
+    /// The effects of an answer to what was refused, from place `from` of the list on: a session that asks again at once
+    /// would go on for ever.
+    pub(super) fn refuse_once(&mut self, slot: Slot, from: usize) {
+        let asked_again = |next: &Next| matches!(next, Next::Refuse(of, _) if *of == slot);
+        if !self.todo.range(from..).any(asked_again) {
+            return;
         }
+        self.todo.retain(|next| !asked_again(next));
+        self.mistake(slot, "a session asked again at once for what it was refused");
     }
 }

@@ -12,7 +12,7 @@ use std::{
 
 use tokio::sync::mpsc;
 
-use crate::fanout::link::{ReactorId, ToReactor};
+use crate::fanout::messages::{ReactorId, ToReactor};
 
 /// The reactor has ended; what was sent is dropped with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -6,120 +6,50 @@
 //! A reactor is one thread with an epoll, a slab of connections, a timer wheel and one read buffer; nothing is shared
 //! between reactors but the bytes of sealed chunks.
 
-mod arrivals;
-mod connection;
+mod backpressure;
+mod clock;
 mod counters;
+mod drain_control;
 mod effects;
-mod ending;
-mod event_loop;
-mod feed;
 mod flush;
+mod from_hub;
+mod hub_port;
+mod ids;
 mod inbox;
-mod orders;
-mod pace;
-mod parked;
-mod rate;
-mod reading;
-mod resting;
+mod mailbox;
+mod next;
+#[expect(clippy::module_inception, reason = "the file that holds `Reactor` has its name")]
+mod reactor;
+mod readers;
+mod scheduler;
+mod settings;
+mod sockets;
 #[cfg(test)]
 mod tests;
-mod timers;
-mod turn;
-mod wheel;
-mod writing;
+mod write;
 
 use std::{
     io,
     os::fd::AsFd,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering::Relaxed},
-    },
+    sync::{Arc, Mutex, PoisonError},
     thread::JoinHandle,
-    time::Instant,
 };
 
-use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use self::{counters::Counters, event_loop::EventLoop, inbox::Wake, orders::Orders};
+use self::{
+    clock::Clock,
+    counters::Counters,
+    drain_control::DrainControl,
+    mailbox::{Handle, Mailbox, connect},
+    reactor::Reactor,
+};
 pub use self::{
-    counters::Totals,
+    counters::{Histograms, Totals},
     inbox::{Ended, Inbox, ReactorSender, inbox},
+    settings::{HubQueue, Settings, SlowConsumer},
 };
-use crate::fanout::{
-    link::{ReactorId, ToHub},
-    session::Accepted,
-};
-
-/// Where reactors put what is meant for the hub. Called on reactor threads: it must not block.
-pub trait HubQueue: Send + Sync + 'static {
-    /// Queues `message`, or gives it back when the queue is full.
-    fn try_send(&self, message: ToHub) -> Result<(), ToHub>;
-}
-
-impl<F: Fn(ToHub) -> Result<(), ToHub> + Send + Sync + 'static> HubQueue for F {
-    fn try_send(&self, message: ToHub) -> Result<(), ToHub> {
-        self(message)
-    }
-}
-
-/// What happens to a connection that falls out of a room's ring.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SlowConsumer {
-    /// Closed with 1013; it may come back and resume.
-    Disconnect,
-    /// Told of the gap, then shown what comes next.
-    SkipToLatest,
-}
-
-/// How the reactors of a gateway behave.
-#[derive(Clone, Copy, Debug)]
-pub struct Settings {
-    /// Threads, at least 1 and at most 1024.
-    pub threads: usize,
-    /// Names this incarnation of the gateway in [`crate::rooms::Origin`]; unique in the ChatRoom.
-    pub gateway: u64,
-    /// `limits.slowConsumer`.
-    pub slow_consumer: SlowConsumer,
-    /// `limits.roomsPerConnection`.
-    pub rooms_per_connection: usize,
-    /// Bytes that a room and encoding may hold for slow readers, a reactor.
-    pub ring_bytes: usize,
-    /// Chunks that a room and encoding may hold for slow readers, a reactor.
-    pub ring_chunks: usize,
-    /// Bytes that all rings of a reactor may hold; beyond it every room with news lets its slow readers go.
-    pub rings_bytes: usize,
-    /// Readers on a reactor from which on a room is a large one, in which a message may wait for another.
-    pub large_room: usize,
-}
-
-impl Settings {
-    /// One thread a core that this process may use, and the default limits.
-    pub fn new(gateway: u64) -> Self {
-        Self {
-            threads: std::thread::available_parallelism().map_or(1, usize::from),
-            gateway,
-            slow_consumer: SlowConsumer::Disconnect,
-            rooms_per_connection: 100,
-            // A reader on a bad line may lag some seconds of a busy room (4 MB/s) without being cut.
-            ring_bytes: 8 << 20,
-            // At a chunk a tail read and some 1,000 tail reads a second, the same seconds.
-            ring_chunks: 4096,
-            // Slow readers in some dozens of busy rooms at once.
-            rings_bytes: 256 << 20,
-            // To write to them takes a millisecond or more, so nobody can count on less.
-            large_room: 256,
-        }
-    }
-}
-
-/// Batches that the hub may queue for a reactor: each is one tail read's worth of one partition, so all 64 partitions
-/// may have some in flight before the tails wait.
-const INBOX_BATCHES: usize = 512;
-
-/// Sockets that may wait for a reactor; beyond it they are given back.
-const ADOPTED: usize = 4096;
+use crate::fanout::{messages::ReactorId, session::Accepted};
 
 /// Bytes that the kernel takes before they fit into the peer's window. Without it a slow reader costs up to `tcp_wmem`
 /// (4 MiB) of kernel memory before it counts as slow; what it lacks is in the room's ring anyway.
@@ -144,19 +74,13 @@ pub enum StartError {
 
 /// Reactors that have inboxes but do not run yet: the hub needs the senders, and the reactors need the hub.
 pub struct Prepared {
-    loops: Vec<EventLoop>,
+    settings: Settings,
+    clock: Clock,
+    mailboxes: Vec<(Mailbox, Arc<Counters>)>,
     senders: Vec<ReactorSender>,
     handles: Vec<Handle>,
-    orders: Arc<Orders>,
-}
-
-/// What the other threads hold of a reactor.
-struct Handle {
-    adopt: mpsc::Sender<Box<Accepted>>,
-    wake: Arc<Wake>,
-    /// Connections, those on their way included.
-    load: Arc<AtomicUsize>,
-    counters: Arc<Counters>,
+    drain: Arc<DrainControl>,
+    histograms: Histograms,
 }
 
 impl Prepared {
@@ -168,29 +92,33 @@ impl Prepared {
     /// Starts the threads.
     pub fn start(self, hub: impl HubQueue) -> Result<Reactors, StartError> {
         let hub: Arc<dyn HubQueue> = Arc::new(hub);
-        let Self { loops, senders: _, handles, orders } = self;
+        let Self { settings, clock, mailboxes, senders: _, handles, drain, histograms } = self;
         let ended = CancellationToken::new();
-        let mut threads = Vec::with_capacity(loops.len());
-        for (n, event_loop) in loops.into_iter().enumerate() {
-            let (hub, ended) = (Arc::clone(&hub), ended.clone().drop_guard());
+        let mut threads = Vec::with_capacity(mailboxes.len());
+        for (n, (mailbox, counters)) in mailboxes.into_iter().enumerate() {
+            let (hub, drain) = (Arc::clone(&hub), Arc::clone(&drain));
+            let id = ReactorId(n as u16);
+            let reactor = Reactor::new(id, settings, clock, mailbox, hub, drain, counters).map_err(StartError::Poll)?;
+            let ended = ended.clone().drop_guard();
             let body = move || {
                 let _ended = ended;
-                if let Err(error) = event_loop.run(hub) {
-                    tracing::error!(reactor = n, %error, "a reactor cannot go on");
+                if let Err(error) = reactor.run() {
+                    tracing::error!(reactor = n, %error, "a reactor failed to wait for its sockets");
                 }
             };
             threads.push(
                 std::thread::Builder::new().name(format!("reactor-{n}")).spawn(body).map_err(StartError::Thread)?,
             );
         }
-        Ok(Reactors { handles, orders, threads: Mutex::new(threads), ended })
+        Ok(Reactors { handles, drain, histograms, threads: Mutex::new(threads), ended })
     }
 }
 
 /// The running reactors of a gateway.
 pub struct Reactors {
     handles: Vec<Handle>,
-    orders: Arc<Orders>,
+    drain: Arc<DrainControl>,
+    histograms: Histograms,
     threads: Mutex<Vec<JoinHandle<()>>>,
     ended: CancellationToken,
 }
@@ -198,53 +126,54 @@ pub struct Reactors {
 impl Reactors {
     /// Makes the reactors' epolls and inboxes.
     pub fn prepare(settings: Settings) -> Result<Prepared, StartError> {
-        let orders = Arc::new(Orders::new());
-        let (mut loops, mut senders, mut handles) = (Vec::new(), Vec::new(), Vec::new());
+        let (clock, histograms) = (Clock::start(), Histograms::default());
+        let (mut mailboxes, mut senders, mut handles) = (Vec::new(), Vec::new(), Vec::new());
         for n in 0..settings.threads.clamp(1, 1024) {
-            let (event_loop, sender, handle) =
-                EventLoop::new(ReactorId(n as u16), settings, &orders).map_err(StartError::Poll)?;
-            loops.push(event_loop);
+            let counters = Arc::new(Counters::new(histograms.clone()));
+            let (mailbox, sender, handle) =
+                connect(ReactorId(n as u16), Arc::clone(&counters)).map_err(StartError::Poll)?;
+            mailboxes.push((mailbox, counters));
             senders.push(sender);
             handles.push(handle);
         }
-        Ok(Prepared { loops, senders, handles, orders })
+        let drain = Arc::new(DrainControl::new(clock));
+        Ok(Prepared { settings, clock, mailboxes, senders, handles, drain, histograms })
     }
 
     /// Hands an upgraded socket to the least loaded reactor, or gives it back when that one is flooded or has ended.
     pub fn adopt(&self, accepted: Accepted) -> Result<(), Box<Accepted>> {
         let accepted = Box::new(accepted);
-        let Some(handle) = self.handles.iter().min_by_key(|handle| handle.load.load(Relaxed)) else {
-            return Err(accepted);
-        };
-        handle.load.fetch_add(1, Relaxed);
-        handle.adopt.try_send(accepted).map_err(|refused| {
-            handle.load.fetch_sub(1, Relaxed);
-            refused.into_inner()
-        })?;
-        handle.wake.queued();
-        Ok(())
+        match self.handles.iter().min_by_key(|handle| handle.load()) {
+            Some(handle) => handle.adopt(accepted),
+            None => Err(accepted),
+        }
     }
 
     /// Connections of all protocols, those on their way to a reactor included.
     pub fn connections(&self) -> usize {
-        self.handles.iter().map(|handle| handle.load.load(Relaxed)).sum()
+        self.handles.iter().map(Handle::load).sum()
     }
 
     /// What was counted since the start.
     pub fn totals(&self) -> Totals {
-        Totals::of(self.handles.iter().map(|handle| &*handle.counters))
+        Totals::of(self.handles.iter().map(Handle::counters))
     }
 
-    /// Asks `rate` clients a second to reconnect elsewhere, over all reactors, until none is left. Each is told with
+    /// How long things took since the start.
+    pub fn histograms(&self) -> &Histograms {
+        &self.histograms
+    }
+
+    /// Asks `rate` clients per second to reconnect elsewhere, over all reactors, until none is left. Each is told with
     /// `Input::Moved` and cut 5 s later.
     pub fn drain(&self, rate: u32) {
-        self.orders.drain(rate, Instant::now());
+        self.drain.drain(rate);
         self.wake_all();
     }
 
     /// Asks no further client to leave.
     pub fn undrain(&self) {
-        self.orders.undrain();
+        self.drain.undrain();
     }
 
     /// Resolves when a reactor has ended; before [`Reactors::shutdown`] that means the process cannot go on.
@@ -255,7 +184,7 @@ impl Reactors {
     /// Closes what is still connected with 1012 and joins the threads. Blocks for as long as that takes, some
     /// milliseconds; later calls return at once.
     pub fn shutdown(&self) {
-        self.orders.shut_down();
+        self.drain.shut_down();
         self.wake_all();
         let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         for thread in threads {
@@ -266,8 +195,6 @@ impl Reactors {
     }
 
     fn wake_all(&self) {
-        for handle in &self.handles {
-            handle.wake.queued();
-        }
+        self.handles.iter().for_each(Handle::wake);
     }
 }

@@ -130,7 +130,8 @@ impl Readers {
         let entries = mem::take(&mut self.unsent);
         self.unsent_bytes = 0;
         delivery.chunks(self.id, self.told, self.members.seats(), |delivery, encoding| {
-            delivery.encode(encoding, &self.room, epoch, &entries)
+            let chunk = delivery.encode(encoding, &self.room, epoch, &entries)?;
+            Some(chunk.appended(entries.last()?.time))
         });
     }
 

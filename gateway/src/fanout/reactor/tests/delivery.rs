@@ -4,7 +4,7 @@ use super::rig::*;
 use crate::{
     fanout::{
         encoding::{Chunk, ChunkWriter},
-        link::{ToHub, ToReactor},
+        messages::{ToHub, ToReactor},
         reactor::{Settings, SlowConsumer},
         session::Answer,
     },
@@ -189,7 +189,7 @@ fn is_cut(settings: Settings) {
         rig.publish(1, &bulk(seq));
     }
     eventually("the slow reader is cut", || rig.reactors.totals().slow_disconnected == 1);
-    let crate::fanout::link::ToHub::Leave { asked: false, .. } = rig.next() else { panic!("it left") };
+    let crate::fanout::messages::ToHub::Leave { asked: false, .. } = rig.next() else { panic!("it left") };
     assert_eq!(slow.events.recv_timeout(PATIENCE).unwrap(), "closed");
     let last = (0..300 * 64).map(|_| slow.hear()).find(|heard| heard.starts_with('('));
     assert_eq!(last.as_deref(), Some("(1013 slow_consumer)"));
@@ -227,8 +227,8 @@ fn a_gap_is_told_after_what_came_before_it() {
     let mut rig = Rig::start(settings());
     let mut client = rig.connect(policy());
     rig.join(&mut client, "lobby", 1, vec![]);
-    let gap = crate::fanout::link::ToReactor::Gap {
-        room: crate::fanout::link::RoomId(1),
+    let gap = crate::fanout::messages::ToReactor::Gap {
+        room: crate::fanout::messages::RoomId(1),
         epoch: crate::rooms::Epoch(3),
         from: 7,
         to: Some(9),
@@ -248,7 +248,7 @@ fn presence_reaches_those_who_asked_for_it() {
     rig.join(&mut client, "lobby", 1, vec![]);
     let presence = crate::fanout::session::Presence { members: 42, ..Default::default() };
     let message = ToReactor::Presence {
-        room: crate::fanout::link::RoomId(1),
+        room: crate::fanout::messages::RoomId(1),
         encoding: ENCODING,
         presence: std::sync::Arc::new(presence),
     };
@@ -257,32 +257,26 @@ fn presence_reaches_those_who_asked_for_it() {
     rig.reactors.shutdown();
 }
 
-/// A room that counts as large with its second reader.
-fn large() -> Settings {
-    Settings { large_room: 2, ..settings() }
-}
-
 #[test]
-fn messages_of_a_large_room_come_in_order_and_none_waits_for_ever() {
-    let mut rig = Rig::start(large());
-    let mut readers = [rig.connect(policy()), rig.connect(policy())];
-    readers.iter_mut().for_each(|reader| rig.join(reader, "lobby", 1, vec![]));
-    for seq in 6..16 {
-        // Nothing else happens until it is heard: a wait for company ends by itself.
-        rig.publish(1, &entry(seq, &format!("entry {seq}")));
-        readers.iter_mut().for_each(|reader| assert_eq!(reader.hear(), format!("entry {seq}")));
-    }
-    for seq in 16..1000 {
-        rig.publish(1, &entry(seq, &format!("entry {seq}")));
-    }
-    for seq in 16..1000 {
-        readers.iter_mut().for_each(|reader| assert_eq!(reader.hear(), format!("entry {seq}")));
+fn a_room_may_go_while_it_has_news() {
+    let mut rig = Rig::start(settings());
+    let (mut readers, mut witness) = ([rig.connect(policy()), rig.connect(policy())], rig.connect(policy()));
+    for number in 1..20 {
+        have_news(&mut rig, &mut readers, &mut witness, number);
+        for reader in &mut readers {
+            reader.say("leave lobby");
+            rig.next();
+            reader.say("gone");
+            // One that leaves in time does not get it.
+            let said = reader.hear();
+            assert!(said == "gone" || said == "the last" && reader.hear() == "gone", "{said}");
+        }
     }
     rig.reactors.shutdown();
 }
 
-/// Two readers of room `number`, for whom "the last" has come and may wait for company.
-fn await_company(rig: &mut Rig, readers: &mut [Client; 2], witness: &mut Client, number: u32) {
+/// Two readers of room `number`, for whom "the last" has come and may not be written yet.
+fn have_news(rig: &mut Rig, readers: &mut [Client; 2], witness: &mut Client, number: u32) {
     readers.iter_mut().for_each(|reader| rig.join(reader, "lobby", number, vec![]));
     for seq in 6..10 {
         rig.publish(number, &entry(seq, &format!("entry {seq}")));
@@ -298,28 +292,10 @@ fn await_company(rig: &mut Rig, readers: &mut [Client; 2], witness: &mut Client,
 }
 
 #[test]
-fn a_large_room_may_go_while_its_news_wait_for_company() {
-    let mut rig = Rig::start(large());
+fn a_client_that_the_gateway_closes_first_gets_what_had_come_for_it() {
+    let mut rig = Rig::start(settings());
     let (mut readers, mut witness) = ([rig.connect(policy()), rig.connect(policy())], rig.connect(policy()));
-    for number in 1..20 {
-        await_company(&mut rig, &mut readers, &mut witness, number);
-        for reader in &mut readers {
-            reader.say("leave lobby");
-            rig.next();
-            reader.say("gone");
-            // Who leaves in time does not get it.
-            let said = reader.hear();
-            assert!(said == "gone" || said == "the last" && reader.hear() == "gone", "{said}");
-        }
-    }
-    rig.reactors.shutdown();
-}
-
-#[test]
-fn who_is_closed_by_the_gateway_gets_first_what_had_come_for_it() {
-    let mut rig = Rig::start(large());
-    let (mut readers, mut witness) = ([rig.connect(policy()), rig.connect(policy())], rig.connect(policy()));
-    await_company(&mut rig, &mut readers, &mut witness, 1);
+    have_news(&mut rig, &mut readers, &mut witness, 1);
     readers[0].say("close");
     assert_eq!([readers[0].hear(), readers[0].hear()], ["the last", "(1008 asked)"]);
     rig.reactors.shutdown();

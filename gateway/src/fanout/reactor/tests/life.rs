@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use super::rig::*;
 use crate::fanout::{
-    link::{ToHub, ToReactor},
+    messages::{ToHub, ToReactor},
     reactor::Settings,
     session::{Answer, OverRate, Policy},
 };
@@ -164,9 +164,9 @@ fn leaves_are_not_lost_while_the_hub_is_full() {
     rig.full.store(true, SeqCst);
     drop(client);
     eventually("it is gone", || rig.reactors.connections() == 0);
-    eventually("its leave waits", || rig.reactors.totals().parked == 1);
+    eventually("its leave waits", || rig.reactors.totals().held_back == 1);
     rig.full.store(false, SeqCst);
     assert!(matches!(rig.next(), ToHub::Leave { asked: false, .. }));
-    eventually("nothing waits", || rig.reactors.totals().parked == 0);
+    eventually("nothing waits", || rig.reactors.totals().held_back == 0);
     rig.reactors.shutdown();
 }

@@ -7,7 +7,7 @@ use std::{
 use super::rig::*;
 use crate::{
     fanout::{
-        link::ToHub,
+        messages::ToHub,
         reactor::Settings,
         session::{OverRate, Policy},
     },
@@ -129,5 +129,82 @@ fn a_client_that_takes_no_replies_is_not_read() {
     }
     assert!(rig.reactors.totals().messages_in < asked, "it is not read any more");
     assert_eq!(rig.reactors.connections(), 1);
+    rig.reactors.shutdown();
+}
+
+#[test]
+fn every_ping_is_answered_before_the_messages_that_come_after_it() {
+    let mut rig = Rig::start(settings());
+    let mut client = rig.connect(policy());
+    // Masked with zeros, all in one segment.
+    let frame = |first: u8, text: &str| [&[first, 0x80 | text.len() as u8, 0, 0, 0, 0], text.as_bytes()].concat();
+    let said = [
+        frame(0x81, "a"),
+        frame(0x89, "1"),
+        frame(0x89, "2"),
+        frame(0x81, "b"),
+        frame(0x01, "one "),
+        frame(0x89, "3"),
+        frame(0x80, "message"),
+    ];
+    client.socket.get_mut().write_all(&said.concat()).unwrap();
+    for expected in ["a", "(pong b\"1\")", "(pong b\"2\")", "b", "(pong b\"3\")", "one message"] {
+        assert_eq!(client.hear(), expected);
+    }
+    rig.reactors.shutdown();
+}
+
+#[test]
+fn a_client_that_sends_pings_and_takes_no_pongs_is_not_read() {
+    let mut rig = Rig::start(settings());
+    let mut client = rig.connect(policy());
+    let ping = [&[0x89, 0xfd, 0, 0, 0, 0][..], &[b'p'; 125]].concat().repeat(100);
+    let socket = client.socket.get_mut();
+    socket.set_write_timeout(Some(Duration::from_millis(300))).unwrap();
+    let mut sent = 0;
+    while sent < 100 << 20 {
+        match socket.write(&ping) {
+            Ok(n) => sent += n as u64,
+            Err(_) => break,
+        }
+    }
+    assert!(sent < 100 << 20, "it is not read on");
+    assert!(rig.reactors.totals().bytes_in < sent);
+    rig.reactors.shutdown();
+}
+
+#[test]
+fn a_client_that_floods_is_closed_with_1008() {
+    let mut rig = Rig::start(settings());
+    let mut client = rig.connect(Policy { messages_per_second: 5, over_rate: OverRate::Answer, ..policy() });
+    for n in 0..3000 {
+        if client.socket.send(tungstenite::Message::text(format!("n{n}"))).is_err() {
+            break;
+        }
+    }
+    let (mut limited, mut last) = (0, String::new());
+    while !last.starts_with('(') {
+        last = client.hear();
+        limited += usize::from(last.starts_with("limited"));
+    }
+    assert_eq!(last, "(1008 flood)");
+    assert!((900..=1000 + 10 * 20).contains(&limited), "{limited} were refused before");
+    assert_eq!(rig.reactors.totals().refusals[&(ProtocolId::Native, "flood")], 1);
+    rig.reactors.shutdown();
+}
+
+#[test]
+fn replies_that_clients_leave_unread_are_bounded_over_all_of_them() {
+    let mut rig = Rig::start(Settings { replies_bytes: 4 << 20, ..settings() });
+    let mut honest = rig.connect(policy());
+    let mut deaf: Vec<_> = (0..12).map(|_| rig.connect(policy())).collect();
+    for client in &mut deaf {
+        // More than the sockets take.
+        client.say("big 3000000");
+    }
+    eventually("most of them are cut", || rig.reactors.connections() <= 3);
+    assert!(rig.reactors.totals().slow_disconnected >= 10);
+    honest.say("big 1000000");
+    assert_eq!(honest.hear().len(), 1_000_000);
     rig.reactors.shutdown();
 }

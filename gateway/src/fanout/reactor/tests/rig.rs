@@ -18,7 +18,7 @@ use super::super::{Prepared, ReactorSender, Reactors, Settings, prepare_listener
 use crate::{
     fanout::{
         encoding::{Chunk, ChunkWriter, EncodingId},
-        link::{ConnectionId, ReactorId, RoomId, ToHub, ToReactor},
+        messages::{ConnectionId, ReactorId, RoomId, ToHub, ToReactor},
         session::{
             Accepted, Answer, Ask, Context, Effect, Effects, Input, Join, Joined, NewPost, OverRate, Policy, Session,
             TimerId,

@@ -14,7 +14,7 @@ use super::rig::*;
 use crate::{
     fanout::{
         encoding::{Chunk, ChunkWriter},
-        link::{RoomId, ToHub, ToReactor},
+        messages::{RoomId, ToHub, ToReactor},
         reactor::{Settings, SlowConsumer},
         session::{Answer, Joined},
     },

@@ -1,0 +1,29 @@
+//! What must happen next: steps return it instead of calling each other, and `reactor.rs` carries it out in order.
+
+use std::collections::VecDeque;
+
+use super::{
+    ids::{FeedId, Slot},
+    sockets::Stop,
+};
+use crate::fanout::{encoding::Chunk, session::Input};
+
+/// One thing to be done for one connection. A connection that has ended meanwhile is left alone.
+#[derive(Debug)]
+pub(super) enum Next {
+    /// Hand this to the session and carry out its effects.
+    Tell(Slot, Input<'static>),
+    /// As `Tell`, for what the reactor itself refused. A session that asks for the same again at once is closed.
+    Refuse(Slot, Input<'static>),
+    /// Queue what the room's log had before the join, and read the socket again.
+    Joined { slot: Slot, feed: FeedId, backlog: Vec<Chunk> },
+    /// One reason not to read the socket is gone.
+    Resume(Slot, Stop),
+    /// Close the connection for the reactor's own reasons.
+    Close { slot: Slot, code: u16, reason: &'static str },
+    /// Tell the session that it is over, and take the connection out of its rooms.
+    End(Slot),
+}
+
+/// What is still to be done, in order.
+pub(super) type Todo = VecDeque<Next>;
