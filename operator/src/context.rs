@@ -3,6 +3,7 @@
 use crate::gateways::Gateways;
 use crate::memory::Memories;
 use crate::metrics::Metrics;
+use crate::nodes::Nodes;
 use crate::reconcile::build::Defaults;
 use crate::stores::Stores;
 use kube::Client;
@@ -18,6 +19,8 @@ pub struct Context {
     pub gateways: Gateways,
     /// What exists.
     pub stores: Stores,
+    /// Where pods run.
+    pub nodes: Nodes,
     /// What was remembered.
     pub memories: Arc<Memories>,
     /// What the operator was started with.

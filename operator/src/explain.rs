@@ -7,6 +7,7 @@ use crate::context::Context;
 use crate::gateways::Gateways;
 use crate::memory::{Memories, RoomKey};
 use crate::metrics::Metrics;
+use crate::nodes::Nodes;
 use crate::reconcile::apply::Applied;
 use crate::reconcile::build::{self, BuildError, Defaults};
 use crate::reconcile::decide::{self, size};
@@ -41,18 +42,21 @@ pub enum ExplainError {
 pub async fn explain(client: Client, gateway_image: String, name: RoomName) -> Result<String, ExplainError> {
     let room = Api::<ChatRoom>::namespaced(client.clone(), &name.namespace).get(&name.name).await?;
     let (stores, changes) = Stores::watch(&client, Some(&name.namespace)).await?;
+    let (nodes, watch_nodes) = Nodes::watch(&client);
     let reporter = Reporter { controller: "parlor-operator-explain".into(), instance: None };
     let ctx = Context {
         recorder: Recorder::new(client.clone(), reporter),
         client,
         gateways: Gateways::default(),
         stores,
+        nodes,
         memories: Arc::new(Memories::default()),
         defaults: Defaults { gateway_image },
         metrics: Metrics::default(),
     };
     tokio::select! {
         said = say(&ctx, &room) => said,
+        () = watch_nodes => Err(ExplainError::Watch),
         () = changes.for_each(|_| std::future::ready(())) => Err(ExplainError::Watch),
     }
 }

@@ -14,6 +14,7 @@ pub mod gateways;
 pub mod leader;
 pub mod memory;
 pub mod metrics;
+pub mod nodes;
 pub mod probes;
 pub mod reconcile;
 pub mod redis;

@@ -4,6 +4,7 @@
 //! change nothing. Bounded by the ChatRooms that exist; entries of deleted ones are dropped.
 
 use crate::reconcile::decide::window::Window;
+use crate::redis::journal::Journal;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,8 +20,8 @@ pub struct Memory {
     pub uid: Option<String>,
     /// Loads of the last `scaleDownAfter`.
     pub window: Window,
-    /// What the Redis plan waits for, and since when.
-    pub redis_wait: Option<(String, Timestamp)>,
+    /// Since when Redis servers are missing, and what they were told when.
+    pub redis: Journal,
     /// Gateways that have lost their Redis, and since when.
     pub away: BTreeMap<String, Timestamp>,
     /// When `status.connections` was written.

@@ -11,6 +11,7 @@ use crate::gateways::Gateways;
 use crate::leader::{self, LeaderError};
 use crate::memory::Memories;
 use crate::metrics::Metrics;
+use crate::nodes::Nodes;
 use crate::probes::{self, Health};
 use crate::reconcile::build::Defaults;
 use crate::stores::{Changes, Stores};
@@ -133,6 +134,7 @@ async fn controllers(
     let reporter = Reporter { controller: "parlor-operator".into(), instance: std::env::var("POD_NAME").ok() };
     let recorder = Recorder::new(client.clone(), reporter);
     let memories = Arc::new(Memories::default());
+    let (nodes, watch_nodes) = Nodes::watch(client);
     let mut running = Vec::new();
     for scope in scopes {
         let (stores, changes): (Stores, Changes) =
@@ -141,6 +143,7 @@ async fn controllers(
             client: client.clone(),
             gateways: Gateways::default(),
             stores,
+            nodes: nodes.clone(),
             memories: memories.clone(),
             defaults: defaults.clone(),
             recorder: recorder.clone(),
@@ -148,5 +151,11 @@ async fn controllers(
         };
         running.push(controller::run(ctx, scope, changes, health.clone(), stop.clone()));
     }
-    Ok(future::join_all(running))
+    let running = future::join_all(running);
+    Ok(async move {
+        tokio::select! {
+            ended = running => ended,
+            () = watch_nodes => Vec::new(),
+        }
+    })
 }

@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests, which clippy does not take for tests")]
 
 use parlor_operator::redis::client;
+use parlor_operator::redis::journal::Journal;
 use parlor_operator::redis::plan::{Member, Shape, Step, next_step};
+use parlor_operator::redis::roles::Place;
 use parlor_operator::redis::settings;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -44,7 +46,7 @@ impl Pods {
         std::fs::create_dir_all(&data).unwrap();
         let process = Command::new("redis-server")
             .arg(self.root.join(settings::FILE))
-            .args(["--bind", &ip, "--cluster-announce-ip", &ip, "--dir"])
+            .args(["--bind", &ip, "--cluster-announce-ip", &ip, "--cluster-announce-hostname", &name(at), "--dir"])
             .arg(&data)
             .stdout(Stdio::null())
             .spawn()
@@ -73,25 +75,38 @@ impl Pods {
     async fn members(&self) -> Vec<Member> {
         let asked = self.pods.iter().enumerate().map(|(at, pod)| async move {
             let view = client::view(&pod.ip).await.ok();
-            Member { pod: format!("redis-{at}"), ip: pod.ip.clone(), host: format!("host-{}", at / 2), view }
+            let place = Place { host: format!("host-{}", at / 2), zone: String::new() };
+            Member { pod: format!("redis-{at}"), name: name(at), ip: pod.ip.clone(), place, leaving: false, view }
         });
         futures::future::join_all(asked).await
     }
 
     /// Reconciles as the operator does until the cluster is settled; returns the reasons of the steps that ran.
     async fn reconcile(&self) -> Vec<String> {
-        let (started, mut waiting, mut steps) = (Instant::now(), (Instant::now(), String::new()), Vec::new());
+        self.reconcile_until(|step| *step == Step::Settled).await
+    }
+
+    /// Reconciles until a step is `enough`.
+    async fn reconcile_until(&self, enough: impl Fn(&Step) -> bool) -> Vec<String> {
+        let (started, mut journal, mut waiting, mut steps) =
+            (Instant::now(), Journal::default(), String::new(), Vec::new());
         loop {
             assert!(
                 started.elapsed() < PATIENCE,
                 "not settled after {PATIENCE:?}; steps: {steps:#?}, waiting: {waiting:?}"
             );
-            match next_step(SHAPE, &self.members().await, waiting.0.elapsed()) {
-                Step::Settled => return steps,
-                Step::Wait(what) if what == waiting.1 => {}
-                Step::Wait(what) => waiting = (Instant::now(), what),
+            let members = self.members().await;
+            journal.note(Instant::now(), &members);
+            let step = next_step(SHAPE, &members, &journal);
+            if enough(&step) {
+                return steps;
+            }
+            match step {
+                Step::Settled => panic!("settled before it was enough; steps: {steps:#?}"),
+                Step::Wait(what) => waiting = what,
                 Step::Run { why, orders } => {
                     for order in &orders {
+                        journal.ordered(order);
                         if let Err(error) = client::carry_out(order).await {
                             steps.push(error.to_string());
                         }
@@ -114,6 +129,11 @@ impl Drop for Pods {
         (0..self.pods.len()).for_each(|at| self.kill(at));
         remove(&self.root);
     }
+}
+
+/// The host name that the server of a pod announces.
+fn name(at: usize) -> String {
+    format!("redis-{at}.redis.default")
 }
 
 fn remove(root: &Path) {
@@ -154,9 +174,9 @@ async fn a_primary_that_lost_its_volume_is_succeeded_by_its_replica_and_joins_as
     pods.reconcile().await;
     let members = pods.members().await;
     let me = members[primary].view.as_ref().unwrap().myself();
-    assert!(me.slots.is_empty() && me.primary.is_some(), "{me:?}");
+    assert!(me.slots.is_empty() && me.replica_of.is_some(), "{me:?}");
     assert!(
-        members.iter().all(|m| m.view.as_ref().unwrap().nodes.len() == SHAPE.servers()),
+        members.iter().all(|m| m.view.as_ref().unwrap().topology.nodes.len() == SHAPE.servers()),
         "the dead server is forgotten"
     );
 }
@@ -184,6 +204,60 @@ async fn a_majority_of_primaries_that_lost_their_volumes_is_taken_over() {
     assert!(steps.iter().any(|step| step.contains("promote")), "{steps:?}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pod_that_came_back_empty_is_given_a_primary_while_another_is_absent() {
+    let mut pods = Pods::start(86);
+    pods.reconcile().await;
+    let members = pods.members().await;
+    let replicas: Vec<usize> =
+        (0..members.len()).filter(|at| members[*at].view.as_ref().unwrap().myself().replica_of.is_some()).collect();
+    pods.kill(replicas[0]);
+    pods.replace(replicas[1], 1, false);
+    let absent = Step::Wait(format!("no answer from redis-{}", replicas[0]));
+    pods.reconcile_until(|step| *step == absent).await;
+    let members = pods.members().await;
+    assert!(members[replicas[1]].view.as_ref().unwrap().myself().replica_of.is_some(), "it copies a primary");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn primaries_that_are_absent_for_long_are_taken_over_though_their_pods_may_come_back() {
+    let mut pods = Pods::start(87);
+    pods.reconcile().await;
+    let members = pods.members().await;
+    let primaries: Vec<usize> = (0..members.len()).filter(|at| members[*at].view.as_ref().unwrap().serves()).collect();
+    pods.kill(primaries[0]);
+    pods.kill(primaries[1]);
+    let absent = |step: &Step| matches!(step, Step::Wait(what) if what.starts_with("no answer from"));
+    let steps = pods.reconcile_until(absent).await;
+    assert!(steps.iter().any(|step| step.contains("promote")), "{steps:?}");
+    let members = pods.members().await;
+    assert_eq!(members.iter().filter(|m| m.view.as_ref().is_some_and(|view| view.serves())).count(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_primary_that_is_about_to_go_hands_over_before_it_goes() {
+    let pods = Pods::start(88);
+    pods.reconcile().await;
+    let primary = pods.primary().await;
+    let (started, mut journal) = (Instant::now(), Journal::default());
+    loop {
+        assert!(started.elapsed() < PATIENCE, "nobody took over");
+        let mut members = pods.members().await;
+        if !members[primary].view.as_ref().unwrap().serves() {
+            return;
+        }
+        members[primary].leaving = true;
+        journal.note(Instant::now(), &members);
+        if let Step::Run { orders, .. } = next_step(SHAPE, &members, &journal) {
+            for order in &orders {
+                journal.ordered(order);
+                client::carry_out(order).await.unwrap();
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+}
+
 fn ids(members: &[Member]) -> Vec<String> {
-    members.iter().map(|member| member.view.as_ref().unwrap().myself().id.clone()).collect()
+    members.iter().map(|member| member.view.as_ref().unwrap().myself().id.to_string()).collect()
 }

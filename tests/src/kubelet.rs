@@ -187,7 +187,7 @@ impl Node1 {
             } else if !self.running.contains_key(&name) {
                 self.launch(&pods, pod).await.with_context(|| format!("launch {name}"))?;
             } else {
-                self.report(&pods, &name).await.with_context(|| format!("report {name}"))?;
+                self.report(&pods, pod).await.with_context(|| format!("report {name}"))?;
             }
         }
         Ok(())
@@ -243,11 +243,12 @@ impl Node1 {
     }
 
     /// Writes the pod's status when its readiness changed.
-    async fn report(&mut self, pods: &Api<Pod>, name: &str) -> Result<()> {
+    async fn report(&mut self, pods: &Api<Pod>, pod: &Pod) -> Result<()> {
+        let name = &pod.name_any();
         let Some(running) = self.running.get_mut(name) else { return Ok(()) };
         let draining = lock(&self.world).gateways.get(name).is_some_and(|gateway| gateway.draining);
         let broken = matches!(running.server, Server::Broken);
-        let ready = !draining && !broken;
+        let ready = !draining && !broken && gates_are_open(pod);
         if running.ready == Some(ready) {
             return Ok(());
         }
@@ -263,7 +264,10 @@ impl Node1 {
                 "name": "any", "image": "any", "imageID": "any", "ready": ready, "restartCount": 0, "state": state,
             }],
         } });
-        pods.patch_status(name, &PatchParams::default(), &Patch::Merge(status)).await.context("write the status")?;
+        // Conditions are merged by type: the readiness gates among them are written by others.
+        pods.patch_status(name, &PatchParams::default(), &Patch::Strategic(status))
+            .await
+            .context("write the status")?;
         running.ready = Some(ready);
         Ok(())
     }
@@ -283,6 +287,14 @@ impl Node1 {
         // Without a volume claim a pod's data goes with it; one that was never there is as good.
         drop(std::fs::remove_dir_all(self.root.join(name)));
     }
+}
+
+/// Whether every readiness gate of the pod says True, without which no kubelet calls a pod ready.
+fn gates_are_open(pod: &Pod) -> bool {
+    let conditions = || pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    let says_true = |kind: &str| conditions().any(|condition| condition.type_ == kind && condition.status == "True");
+    let gates = pod.spec.iter().flat_map(|spec| spec.readiness_gates.iter().flatten());
+    gates.map(|gate| gate.condition_type.as_str()).all(says_true)
 }
 
 impl Drop for Node1 {

@@ -141,10 +141,19 @@ fn redis(room: &ChatRoom, applied: &Applied) -> Claim {
                 return claim(Truth::Unknown, "NotSeen", "the Redis Cluster was not looked at".into());
             };
             let health = crate::redis::health::Health::of(plan.shape, &applied.observed.redis);
-            let (ready, reason, message) = health.verdict(plan.shape, &plan.step);
+            let trouble = redis_trouble(&applied.observed);
+            let (ready, reason, message) =
+                health.verdict(plan.shape, &plan.step, plan.upgrade.as_ref(), trouble.as_deref());
             claim(if ready { Truth::True } else { Truth::False }, reason, message)
         }
     }
+}
+
+/// Why the first Redis pod that does not run does not.
+fn redis_trouble(observed: &Observed) -> Option<String> {
+    let stopped = observed.redis_pods.iter().filter(|pod| !observed::is_gone(pod) && !observed::is_ready(pod));
+    let trouble = stopped.filter_map(|pod| Some(format!("{}: {}", pod.name_any(), observed::trouble(pod)?)));
+    trouble.min()
 }
 
 /// An external Redis is seen through the gateways alone.

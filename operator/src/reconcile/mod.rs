@@ -19,7 +19,9 @@ pub mod validate;
 use crate::context::Context;
 use crate::memory::RoomKey;
 use crate::redis::plan::Step;
+use crate::redis::upgrade::Upgrade;
 use apply::{Applied, Prepared};
+use decide::redis::RedisPlan;
 use kube::ResourceExt;
 use parlor_crds::ChatRoom;
 use std::time::Duration;
@@ -92,6 +94,8 @@ fn finish(applied: Applied) -> Result<Duration, PassError> {
 
 fn is_at_rest(applied: &Applied) -> bool {
     let Applied { plan, deeds, setbacks, .. } = applied;
-    let redis_rests = plan.redis.as_ref().is_none_or(|redis| redis.step == Step::Settled && redis.upgrade.is_none());
+    let redis_rests = plan.redis.as_ref().is_none_or(|RedisPlan { shape: _, step, upgrade, gates }| {
+        *step == Step::Settled && matches!(upgrade, None | Some(Upgrade::Hold(_))) && gates.is_empty()
+    });
     deeds.is_empty() && setbacks.is_empty() && redis_rests && plan.fleet.outdated == 0 && plan.fleet.draining == 0
 }

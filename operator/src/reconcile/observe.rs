@@ -10,20 +10,20 @@ use crate::context::Context;
 use crate::gateways::Gateways;
 use crate::memory::RoomKey;
 use crate::redis::client;
-use crate::redis::plan::Member;
+use crate::redis::plan::{Member, Shape};
 use futures::stream::{self, StreamExt};
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::runtime::reflector::Store;
 use kube::{Api, Resource, ResourceExt};
 use parlor_crds::ChatRoom;
-use parlor_crds::chatroom::Size;
+use parlor_crds::chatroom::{RedisMode, Size};
 use parlor_crds::contract::{BusStatus, GatewayStatus};
 use rand::Rng;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::hash::Hash;
-use std::time::Duration;
+use std::time::Instant;
 
 /// Pods asked at the same time: enough for a large fleet within a second, few enough for one process's sockets.
 const ASKED_AT_ONCE: usize = 32;
@@ -37,8 +37,11 @@ pub async fn observe(ctx: &Context, room: &ChatRoom, key: &RoomKey) -> Result<Ob
     let now = Timestamp::now();
     let pods = |component| ours(&ctx.stores.pods, room).filter(move |pod| is_of(pod, component)).collect::<Vec<_>>();
     let (gateways, redis_pods) = (pods(Component::Gateway), pods(Component::Redis));
-    let (reports, redis, secret) =
-        futures::join!(ask_gateways(ctx, &gateways), ask_redis(room, &redis_pods), read_secret(ctx, room, key, now));
+    let (reports, redis, secret) = futures::join!(
+        ask_gateways(ctx, &gateways),
+        ask_redis(ctx, room, &redis_pods),
+        read_secret(ctx, room, key, now)
+    );
     let mut observed = Observed {
         now,
         reports,
@@ -73,8 +76,8 @@ fn remember(ctx: &Context, room: &ChatRoom, key: &RoomKey, observed: &mut Observ
             }
             observed.peak = memory.window.peak(now);
         }
-        let waiting = memory.redis_wait.as_ref();
-        observed.redis_waited = waiting.map_or(Duration::ZERO, |(_, since)| now.duration_since(*since).unsigned_abs());
+        memory.redis.note(Instant::now(), &observed.redis);
+        observed.redis_journal = memory.redis.clone();
         observed.stranded = stranded(&mut memory.away, &observed.reports, now);
     });
 }
@@ -153,27 +156,42 @@ async fn ask_gateway(gateways: Gateways, pod: String, ip: String) -> Option<(Str
     (status.gateway == pod).then_some((pod, status))
 }
 
-/// Asks every Redis server.
-async fn ask_redis(room: &ChatRoom, pods: &[Pod]) -> Vec<Member> {
-    let living = pods.iter().filter(|pod| !observed::is_gone(pod));
-    let silent: Vec<(Member, String)> = living
-        .map(|pod| {
-            let ip = pod.status.as_ref().and_then(|status| status.pod_ip.clone()).unwrap_or_default();
-            let host = pod.spec.as_ref().and_then(|spec| spec.node_name.clone()).unwrap_or_default();
-            let name = stateful_set::server_name(room, &pod.name_any());
-            (Member { pod: pod.name_any(), ip, host, view: None }, name)
-        })
-        .collect();
-    let asked = silent.into_iter().map(|(member, name)| ask_server(member, name));
-    let mut members: Vec<Member> = stream::iter(asked).buffer_unordered(ASKED_AT_ONCE).collect().await;
+/// Asks every Redis server that is wanted or runs.
+async fn ask_redis(ctx: &Context, room: &ChatRoom, pods: &[Pod]) -> Vec<Member> {
+    let RedisMode::Managed(managed) = room.spec.redis.mode() else { return Vec::new() };
+    let shape = Shape { shards: managed.shards as usize, replicas: managed.replicas_per_shard as usize };
+    let wanted = (0..shape.servers()).map(|at| format!("{}-{at}", meta::redis_name(room)));
+    let names: BTreeSet<String> = wanted.chain(pods.iter().map(ResourceExt::name_any)).collect();
+    let silent = names.into_iter().map(|name| {
+        let pod = pods.iter().find(|pod| pod.name_any() == name);
+        silent_member(ctx, room, name, pod)
+    });
+    let mut members: Vec<Member> = stream::iter(silent.map(ask_server)).buffer_unordered(ASKED_AT_ONCE).collect().await;
     members.sort_by(|a, b| (a.pod.len(), &a.pod).cmp(&(b.pod.len(), &b.pod)));
     members
 }
 
+/// A pod that ends is asked as long as it answers: it may still have to hand over.
+fn silent_member(ctx: &Context, room: &ChatRoom, name: String, pod: Option<&Pod>) -> Member {
+    let running = pod.filter(|pod| !observed::has_ended(pod));
+    let ip = running.and_then(|pod| pod.status.as_ref()?.pod_ip.clone()).unwrap_or_default();
+    let host = running.and_then(|pod| pod.spec.as_ref()?.node_name.clone()).unwrap_or_default();
+    let told_to_end = running.is_some_and(|pod| pod.metadata.deletion_timestamp.is_some());
+    Member {
+        name: stateful_set::server_name(room, &name),
+        pod: name,
+        ip,
+        leaving: told_to_end || ctx.nodes.is_cordoned(&host),
+        place: ctx.nodes.place(&host),
+        view: None,
+    }
+}
+
 /// A server that announces another name than its pod's is somebody else's at a recycled address.
-async fn ask_server(mut member: Member, name: String) -> Member {
+async fn ask_server(mut member: Member) -> Member {
     if !member.ip.is_empty() {
-        member.view = client::view(&member.ip).await.ok().filter(|view| view.myself().hostname == name);
+        let view = client::view(&member.ip).await.ok();
+        member.view = view.filter(|view| view.myself().hostname.as_deref() == Some(&member.name));
     }
     member
 }

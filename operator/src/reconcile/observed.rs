@@ -3,6 +3,7 @@
 //! Filled by `observe`; read by `decide`, `build` and `status`. In tests it is read from YAML.
 
 use super::build::meta;
+use crate::redis::journal::Journal;
 use crate::redis::plan::Member;
 use k8s_openapi::api::apps::v1::{ReplicaSet, StatefulSet};
 use k8s_openapi::api::core::v1::{Pod, Secret};
@@ -12,7 +13,6 @@ use kube::ResourceExt;
 use parlor_crds::contract::GatewayStatus;
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 /// Everything that one pass knows.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -41,9 +41,9 @@ pub struct Observed {
     /// What the Redis servers say.
     #[serde(skip)]
     pub redis: Vec<Member>,
-    /// How long the Redis plan has been waiting for the same thing.
+    /// Since when Redis servers are missing, and what they were told when.
     #[serde(skip)]
-    pub redis_waited: Duration,
+    pub redis_journal: Journal,
     /// Objects of other kinds that exist for the ChatRoom, as `Kind/name`.
     pub others: BTreeSet<String>,
     /// The Ingress.
@@ -72,8 +72,12 @@ impl Observed {
 
 /// Whether the pod ended, or was told to end: nobody counts on it any more.
 pub fn is_gone(pod: &Pod) -> bool {
-    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
-    pod.metadata.deletion_timestamp.is_some() || matches!(phase, Some("Failed" | "Succeeded"))
+    pod.metadata.deletion_timestamp.is_some() || has_ended(pod)
+}
+
+/// Whether the pod's containers have ended for good.
+pub fn has_ended(pod: &Pod) -> bool {
+    matches!(pod.status.as_ref().and_then(|status| status.phase.as_deref()), Some("Failed" | "Succeeded"))
 }
 
 /// Whether the pod's Ready condition is true.
@@ -101,7 +105,11 @@ pub fn trouble(pod: &Pod) -> Option<String> {
     let status = pod.status.as_ref()?;
     let waiting = status.container_statuses.iter().flatten().find_map(|container| {
         let waiting = container.state.as_ref()?.waiting.as_ref()?;
-        Some((waiting.reason.clone()?, waiting.message.clone()))
+        // A crash loop names the pause; what ended the container is more useful.
+        let ended = container.last_state.as_ref().and_then(|last| last.terminated.as_ref());
+        let ended = ended.and_then(|ended| ended.reason.clone()).filter(|reason| reason != "Error");
+        let reason = waiting.reason.clone()?;
+        Some((ended.map_or(reason.clone(), |ended| format!("{ended}, {reason}")), waiting.message.clone()))
     });
     let unscheduled = || {
         let conditions = status.conditions.iter().flatten();

@@ -1,13 +1,12 @@
-//! Speaks to single Redis servers: asks each for its view and carries a step out.
+//! Speaks to single Redis servers: asks each for its view and carries orders out.
 //!
 //! A connection per server and pass, one command after another, one attempt, everything under one deadline: what fails is
-//! simply seen again at the next reconcile. It decides nothing. Called by `observe` and `apply`.
+//! simply seen again at the next pass. It decides nothing. Called by `observe` and `apply`.
 
-use super::nodes::{ParseError, View};
+use super::connection::{AskError, Connection};
 use super::plan::Order;
-use super::resp::{self, RespError};
+use super::view::{View, ViewError};
 use std::time::Duration;
-use tokio::io::BufReader;
 use tokio::net::TcpStream;
 
 /// Port of every managed Redis server; its cluster bus is 10,000 above.
@@ -18,21 +17,38 @@ const DEADLINE: Duration = Duration::from_secs(2);
 /// The reason why a server could not be asked or told.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// No connection, or it broke.
-    #[error("talk to the redis server at {0}: {1}")]
-    Io(String, std::io::Error),
+    /// No connection.
+    #[error("failed to connect to the redis server at {ip}: {source}")]
+    Connect {
+        /// Address of the server.
+        ip: String,
+        /// What happened.
+        source: std::io::Error,
+    },
     /// No complete answer within 2 s.
-    #[error("wait for the redis server at {0}")]
-    Deadline(String),
-    /// The server refused the command.
-    #[error("order the redis server at {0}: {1}")]
-    Refused(String, String),
-    /// The answer is not what the command answers with.
-    #[error("read the answer of the redis server at {0}: {1}")]
-    Protocol(String, String),
-    /// The table could not be read.
-    #[error("read the node table of the redis server at {0}: {1}")]
-    Table(String, ParseError),
+    #[error("the redis server at {ip} did not answer within 2 s")]
+    Deadline {
+        /// Address of the server.
+        ip: String,
+    },
+    /// No answer, or a refusal.
+    #[error("the redis server at {ip} did not do `{command}`: {source}")]
+    Ask {
+        /// Address of the server.
+        ip: String,
+        /// The command's name, without arguments, which may be secret.
+        command: String,
+        /// What happened.
+        source: AskError,
+    },
+    /// The answer makes no sense.
+    #[error("failed to read what the redis server at {ip} says of its cluster: {source}")]
+    View {
+        /// Address of the server.
+        ip: String,
+        /// What is wrong with it.
+        source: ViewError,
+    },
 }
 
 /// Asks the server at `ip` for its view of the cluster and of itself.
@@ -40,8 +56,8 @@ pub async fn view(ip: &str) -> Result<View, ClientError> {
     within_deadline(ip, async {
         let mut server = Server::connect(ip).await?;
         let nodes = server.ask(&["CLUSTER", "NODES"]).await?;
-        let replication = server.ask(&["INFO", "replication"]).await?;
-        View::parse(&nodes, &replication).map_err(|error| ClientError::Table(ip.to_owned(), error))
+        let info = server.ask(&["INFO", "replication", "memory", "persistence"]).await?;
+        View::parse(&nodes, &info).map_err(|source| ClientError::View { ip: ip.to_owned(), source })
     })
     .await
 }
@@ -57,26 +73,30 @@ pub async fn carry_out(order: &Order) -> Result<(), ClientError> {
 }
 
 async fn within_deadline<T>(ip: &str, talk: impl Future<Output = Result<T, ClientError>>) -> Result<T, ClientError> {
-    tokio::time::timeout(DEADLINE, talk).await.unwrap_or_else(|_| Err(ClientError::Deadline(ip.to_owned())))
+    tokio::time::timeout(DEADLINE, talk).await.unwrap_or_else(|_| Err(ClientError::Deadline { ip: ip.to_owned() }))
 }
 
+/// A server that is spoken to.
 struct Server {
     ip: String,
-    stream: BufReader<TcpStream>,
+    connection: Connection<TcpStream>,
 }
 
 impl Server {
     async fn connect(ip: &str) -> Result<Self, ClientError> {
-        let stream = TcpStream::connect((ip, PORT)).await.map_err(|error| ClientError::Io(ip.to_owned(), error))?;
-        Ok(Self { ip: ip.to_owned(), stream: BufReader::new(stream) })
+        let connected = TcpStream::connect((ip, PORT)).await;
+        let stream = connected.map_err(|source| ClientError::Connect { ip: ip.to_owned(), source })?;
+        Ok(Self { ip: ip.to_owned(), connection: Connection::new(stream) })
     }
 
-    /// Sends one command and reads its answer.
     async fn ask(&mut self, words: &[&str]) -> Result<String, ClientError> {
-        resp::ask(&mut self.stream, words).await.map_err(|error| match error {
-            RespError::Io(error) => ClientError::Io(self.ip.clone(), error),
-            RespError::Refused(reason) => ClientError::Refused(self.ip.clone(), reason),
-            RespError::Protocol(what) => ClientError::Protocol(self.ip.clone(), what),
-        })
+        let answer = self.connection.ask(words).await;
+        answer.map_err(|source| ClientError::Ask { ip: self.ip.clone(), command: named(words), source })
     }
+}
+
+/// The name of a command: two words where the first only names a family, and no argument.
+fn named(words: &[&str]) -> String {
+    let family = matches!(words.first(), Some(&("ACL" | "CLUSTER" | "CONFIG")));
+    words.iter().take(if family { 2 } else { 1 }).copied().collect::<Vec<_>>().join(" ")
 }

@@ -1,18 +1,20 @@
-//! The managed Redis Cluster: what its nodes say of it, and the single next step towards what the ChatRoom asks for.
+//! The managed Redis Cluster: what its servers say of it, and the single next step towards what the ChatRoom asks for.
 //!
-//! `nodes` and `slots` read and describe, `roles` and `plan` decide, and only `client` opens a socket, over which it
-//! speaks `resp`. Nothing here knows Kubernetes: a pod is a name, an address and the host it runs on.
+//! `info` and `view` read, `journal` remembers since when, `roles`, `plan`, `spread` and `upgrade` decide, and only `client`
+//! opens a socket. Nothing here knows Kubernetes: a pod is a name, an address and the place it runs at.
 //!
 //! ```text
-//! CLUSTER NODES of every pod ──client──► View ──plan──► Step ──client──► one round of commands
+//! CLUSTER NODES and INFO of every pod ──client──► View ──plan──► Step ──client──► one round of commands
 //! ```
 
 pub mod client;
+pub mod connection;
 pub mod health;
-pub mod nodes;
+pub mod info;
+pub mod journal;
 pub mod plan;
-pub mod resp;
 pub mod roles;
 pub mod settings;
-pub mod slots;
+pub mod spread;
 pub mod upgrade;
+pub mod view;

@@ -25,7 +25,8 @@ use parlor_gateway::{
     },
     rooms::{Author, Signal},
 };
-use parlor_operator::redis::nodes::View;
+use parlor_operator::redis::view::View;
+use parlor_redis::Slot;
 
 use crate::{
     seed::{lines, split, unescape},
@@ -207,10 +208,12 @@ pub(crate) fn topology(data: &[u8]) {
 /// Operator and gateway read one table alike: who exists, whom they copy, and what they serve.
 fn agree(topology: &Topology, view: &View) {
     for Member { id, of, failed, slots, .. } in &topology.members {
-        let mut lines = view.nodes.iter().filter(|node| node.id == *id);
+        let mut lines = view.topology.nodes.iter().filter(|node| node.id.as_str() == id);
         let (Some(node), None) = (lines.next(), lines.next()) else { continue };
-        assert_eq!((&node.primary, node.failed), (of, *failed), "{id}");
+        let replica_of = node.replica_of.as_ref().map(ToString::to_string);
+        assert_eq!((&replica_of, node.flags.failed), (of, *failed), "{id}");
         let served = |slot| slots.iter().any(|range| range.contains(&slot));
-        assert!((0..SLOTS).all(|slot| node.slots.contains(slot) == served(slot)), "{id}: {slots:?}");
+        let same = |number| Slot::new(number).is_some_and(|slot| node.slots.contains(slot) == served(number));
+        assert!((0..SLOTS).all(same), "{id}: {slots:?}");
     }
 }

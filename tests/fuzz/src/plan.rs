@@ -2,23 +2,26 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use parlor_operator::redis::{
     health::Health,
-    nodes::{Node, View},
+    journal::Journal,
     plan::{Command, Member, Order, Shape, Step, next_step},
-    slots::{SLOTS, SlotSet},
-    upgrade::{self, Upgrade},
+    roles::Place,
+    spread,
+    upgrade::{self, Outdated, Upgrade},
+    view::View,
 };
+use parlor_redis::{Node, NodeId, Slot, SlotSet};
 
 use crate::seed::{lines, split};
 
 /// Most commands of one step.
 const ORDERS: usize = 64;
 
-/// `shards replicas seconds` on the first line, where the seconds are how long it waits already; then a paragraph a pod:
+/// `shards replicas seconds` on the first line, where the seconds are how long it has been so already; then a paragraph a pod:
 /// `name address host`, the lines of its `CLUSTER NODES`, which have spaces, and of its `INFO replication`, which have none.
 pub(crate) fn redis(data: &[u8]) {
     let (head, pods) = split(data, b"\n");
@@ -26,15 +29,18 @@ pub(crate) fn redis(data: &[u8]) {
     let mut next = || numbers.next().unwrap_or_default();
     // As the schema of the ChatRoom bounds them.
     let shape = Shape { shards: next().clamp(3, 64), replicas: next().min(3) };
-    let waited = Duration::from_secs(next() as u64);
-    let members = members(pods);
-    let step = next_step(shape, &members, waited);
+    let waited = Duration::from_secs((next() as u64).min(86_400));
+    let (mut journal, now) = (Journal::default(), Instant::now());
+    let members = members(shape, pods);
+    journal.note(now, &members);
+    journal.note(now + waited, &members);
+    let step = next_step(shape, &members, &journal);
     let health = Health::of(shape, &members);
-    assert!(health.served <= SLOTS && health.replicated <= health.shards && health.shards <= health.answering);
-    let (well, ..) = health.verdict(shape, &step);
-    assert_eq!(well, step == Step::Settled);
+    assert!(health.served <= Slot::COUNT && health.replicated <= health.shards && health.shards <= health.answering);
+    let (well, ..) = health.verdict(shape, &step, None, None);
+    assert!(well || step != Step::Settled || !health.full.is_empty() || !health.disk_failed.is_empty());
     match step {
-        Step::Settled => settled(shape, &members, &health),
+        Step::Settled => settled(shape, &members, &health, &journal),
         Step::Wait(what) => assert!(!what.is_empty()),
         Step::Run { why, orders } => {
             assert!(!why.is_empty() && (1..=ORDERS).contains(&orders.len()), "{} orders: {why}", orders.len());
@@ -43,8 +49,8 @@ pub(crate) fn redis(data: &[u8]) {
     }
 }
 
-/// Pods have names and addresses of their own.
-fn members(pods: &[u8]) -> Vec<Member> {
+/// Pods have names and addresses of their own, and those that are wanted and not described have not started.
+fn members(shape: Shape, pods: &[u8]) -> Vec<Member> {
     let mut members = BTreeMap::new();
     let mut rest = pods;
     while !rest.is_empty() {
@@ -56,11 +62,19 @@ fn members(pods: &[u8]) -> Vec<Member> {
             let text = |lines: &[&[u8]]| String::from_utf8_lossy(&lines.join(&b'\n')).into_owned();
             let view = View::parse(&text(&table), &text(&info)).ok();
             let (pod, ip, host) = (pod.clone(), ip.clone(), host.clone());
-            members.entry(pod.clone()).or_insert(Member { pod, ip, host, view });
+            members.entry(pod.clone()).or_insert(member(pod, ip, host, view));
         }
     }
     let mut addresses = BTreeSet::new();
-    members.into_values().filter(|member| addresses.insert(member.ip.clone())).collect()
+    let mut members: Vec<Member> = members.into_values().filter(|member| addresses.insert(member.ip.clone())).collect();
+    let absent = shape.servers().saturating_sub(members.len());
+    members.extend((0..absent).map(|at| member(format!("absent-{at}"), String::new(), String::new(), None)));
+    members
+}
+
+fn member(pod: String, ip: String, host: String, view: Option<View>) -> Member {
+    let name = format!("{pod}.redis.default");
+    Member { pod, name, ip, place: Place { host, zone: String::new() }, leaving: false, view }
 }
 
 fn words(line: &[u8]) -> Vec<String> {
@@ -68,18 +82,27 @@ fn words(line: &[u8]) -> Vec<String> {
 }
 
 /// Every slot is served by one of as many primaries as are wanted, and nobody is left that no pod is.
-fn settled(shape: Shape, members: &[Member], health: &Health) {
+fn settled(shape: Shape, members: &[Member], health: &Health, journal: &Journal) {
     assert!(health.answering == members.len() && members.len() >= shape.servers());
-    assert_eq!((health.served, health.shards), (SLOTS, shape.shards));
+    assert_eq!((health.served, health.shards), (Slot::COUNT, shape.shards));
     let ids: BTreeSet<&str> = selves(members).map(|(_, me)| me.id.as_str()).collect();
-    for node in members.iter().filter_map(|member| member.view.as_ref()).flat_map(|view| &view.nodes) {
-        assert!(node.handshake || ids.contains(node.id.as_str()), "{} is remembered", node.id);
+    for node in members.iter().filter_map(|member| member.view.as_ref()).flat_map(|view| &view.topology.nodes) {
+        assert!(node.flags.handshake || ids.contains(node.id.as_str()), "{} is remembered", node.id);
     }
-    let outdated = members.iter().map(|member| member.pod.clone()).collect();
-    match upgrade::next(members, &outdated) {
-        Some(Upgrade::Restart(pod)) => assert!(outdated.contains(&pod)),
+    if let Some(Step::Run { orders, .. }) = spread::next(members, journal) {
+        let copies = |pod: &str| selves(members).any(|(one, me)| one.pod == pod && me.replica_of.is_some());
+        assert!(orders.iter().all(|order| copies(&order.pod)), "{orders:?}");
+    }
+    let pods: BTreeSet<String> = members.iter().map(|member| member.pod.clone()).collect();
+    let outdated = Outdated { pods: pods.clone(), ..Outdated::default() };
+    match upgrade::next(members, &outdated, journal) {
+        Some(Upgrade::Restart(pod)) => {
+            let serves = |(member, me): (&Member, &Node)| member.pod == pod && serves(me);
+            assert!(pods.contains(&pod) && !selves(members).any(serves), "{pod} holds the only copy");
+        }
+        Some(Upgrade::Hold(pod)) => assert!(pods.contains(&pod)),
         Some(Upgrade::HandOver(Order { pod, .. })) => {
-            assert!(selves(members).any(|(member, me)| member.pod == pod && me.primary.is_some()));
+            assert!(selves(members).any(|(member, me)| member.pod == pod && me.replica_of.is_some()));
         }
         None => assert!(members.is_empty()),
     }
@@ -89,15 +112,18 @@ fn selves(members: &[Member]) -> impl Iterator<Item = (&Member, &Node)> {
     members.iter().filter_map(|member| Some((member, member.view.as_ref()?.myself())))
 }
 
+fn serves(node: &Node) -> bool {
+    node.replica_of.is_none() && !node.slots.is_empty()
+}
+
 /// Orders go to servers that answer, and none takes anything from one that serves.
 fn carried_out(members: &[Member], orders: &[Order]) {
-    let serves = |node: &Node| node.primary.is_none() && !node.slots.is_empty();
     let mut served = SlotSet::empty();
     selves(members).filter(|(_, me)| serves(me)).for_each(|(_, me)| served.add(&me.slots));
     for Order { pod, ip, command } in orders {
         let found = selves(members).find(|(member, _)| member.pod == *pod && member.ip == *ip);
         let (_, me) = found.unwrap_or_else(|| panic!("{pod} at {ip} does not answer"));
-        let known = |id: &str| selves(members).any(|(_, other)| other.id == id);
+        let known = |id: &NodeId| selves(members).any(|(_, other)| other.id == *id);
         match command {
             Command::Meet(address) => assert!(selves(members).any(|(member, _)| member.ip == *address)),
             Command::AddSlots(slots) => {
@@ -113,7 +139,7 @@ fn carried_out(members: &[Member], orders: &[Order]) {
             }
             Command::Forget(id) => assert!(!known(id), "{id} lives"),
             Command::Force | Command::Takeover => {
-                let primary = me.primary.as_deref();
+                let primary = me.replica_of.as_ref();
                 assert!(primary.is_some_and(|id| !known(id)), "{pod} takes over from {primary:?}");
             }
             Command::HandOver => panic!("{pod} takes over for no reason"),

@@ -87,7 +87,7 @@ pub async fn apply(ctx: &Context, key: &RoomKey, prepared: Prepared) -> Applied 
         run.order(order, token.as_deref()).await;
     }
     if let Some(redis) = &plan.redis {
-        run.redis(redis).await;
+        run.redis(redis, &observed).await;
     }
     for orphan in &plan.orphans {
         run.delete_orphan(orphan).await;

@@ -1,60 +1,84 @@
-//! The managed Redis Cluster: one step, or one restart.
+//! The managed Redis Cluster: one step, one restart, and the readiness of its pods.
 
-use super::Run;
-use crate::reconcile::decide::RedisPlan;
+use super::{ApplyError, Run};
+use crate::reconcile::build::stateful_set;
+use crate::reconcile::decide::redis::{Gate, RedisPlan};
+use crate::reconcile::observed::Observed;
 use crate::redis::client;
-use crate::redis::plan::Step;
+use crate::redis::plan::{Order, Step};
 use crate::redis::upgrade::Upgrade;
 use k8s_openapi::api::core::v1::Pod;
+use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
+use kube::{Api, ResourceExt};
+use serde_json::json;
 
 impl Run<'_> {
-    pub(super) async fn redis(&mut self, redis: &RedisPlan) {
-        match &redis.step {
-            Step::Wait(what) => self.wait_for(Some(what)),
-            Step::Settled => self.wait_for(None),
-            Step::Run { why, orders } => {
-                self.wait_for(None);
-                let mut done = true;
-                for order in orders {
-                    let result = client::carry_out(order).await;
-                    done &= self.asked(result);
-                }
-                if done {
-                    self.did("RedisStep", format!("Redis Cluster: {why}"));
-                }
+    pub(super) async fn redis(&mut self, redis: &RedisPlan, observed: &Observed) {
+        for gate in &redis.gates {
+            self.gate(gate).await;
+        }
+        if let Step::Run { why, orders } = &redis.step {
+            let mut done = true;
+            for order in orders {
+                done &= self.order_redis(order).await;
+            }
+            if done {
+                self.did("RedisStep", format!("Redis Cluster: {why}"));
             }
         }
-        if let Some(upgrade) = &redis.upgrade {
-            self.upgrade(upgrade).await;
-        }
-    }
-
-    /// Notes since when the plan has been waiting for the same thing.
-    fn wait_for(&mut self, what: Option<&str>) {
-        let now = self.now;
-        self.ctx.memories.with(self.key, |memory| match what {
-            None => memory.redis_wait = None,
-            Some(what) if memory.redis_wait.as_ref().is_some_and(|(known, _)| known == what) => {}
-            Some(what) => memory.redis_wait = Some((what.to_owned(), now)),
-        });
-    }
-
-    async fn upgrade(&mut self, upgrade: &Upgrade) {
-        match upgrade {
-            Upgrade::Restart(pod) => {
-                if self.delete::<Pod>(pod).await {
-                    self.did("RedisRestarted", format!("Redis server {pod} restarts with the new template"));
-                }
-            }
-            Upgrade::HandOver(order) => {
-                let result = client::carry_out(order).await;
-                if self.asked(result) {
+        match &redis.upgrade {
+            Some(Upgrade::Restart(pod)) => self.restart(pod, observed).await,
+            Some(Upgrade::HandOver(order)) => {
+                if self.order_redis(order).await {
                     self.did(
                         "RedisHandOver",
                         format!("Redis server {} takes over from its outdated primary", order.pod),
                     );
                 }
             }
+            Some(Upgrade::Hold(_)) | None => {}
         }
     }
+
+    /// Given or refused, an order is noted: one that takes its time must not be repeated meanwhile.
+    async fn order_redis(&mut self, order: &Order) -> bool {
+        self.ctx.memories.with(self.key, |memory| memory.redis.ordered(order));
+        let result = client::carry_out(order).await;
+        self.asked(result)
+    }
+
+    /// Sets the readiness gate of the pod that was seen. Another pod of the same name, or none, needs nothing.
+    async fn gate(&mut self, gate: &Gate) {
+        let Gate { pod, uid, in_sync } = gate;
+        let (status, reason) = if *in_sync { ("True", "InSync") } else { ("False", "NotInSync") };
+        let condition = json!({
+            "type": stateful_set::IN_SYNC, "status": status, "reason": reason,
+            "lastTransitionTime": self.now.to_string(),
+        });
+        let patch = json!({ "metadata": { "uid": uid }, "status": { "conditions": [condition] } });
+        let api = Api::<Pod>::namespaced(self.ctx.client.clone(), &self.key.0);
+        match api.patch_status(pod, &PatchParams::default(), &Patch::Strategic(patch)).await {
+            Ok(_) => {}
+            Err(error) if is_another(&error) => {}
+            Err(error) => self.failures.push(ApplyError::Mark(pod.clone(), error)),
+        }
+    }
+
+    /// Deletes the pod that was seen, never its successor.
+    async fn restart(&mut self, name: &str, observed: &Observed) {
+        let Some(pod) = observed.redis_pods.iter().find(|pod| pod.name_any() == name) else { return };
+        let preconditions = Some(Preconditions { uid: pod.uid(), resource_version: None });
+        let how = DeleteParams { preconditions, ..DeleteParams::default() };
+        let api = Api::<Pod>::namespaced(self.ctx.client.clone(), &self.key.0);
+        match api.delete(name, &how).await {
+            Ok(_) => self.did("RedisRestarted", format!("Redis server {name} restarts with the new template")),
+            Err(error) if is_another(&error) => {}
+            Err(error) => self.failures.push(ApplyError::Delete(format!("Pod/{name}"), error)),
+        }
+    }
+}
+
+/// Whether the pod that was meant is there no more.
+fn is_another(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if matches!(status.code, 404 | 409))
 }

@@ -29,15 +29,16 @@ pub fn container_security() -> SecurityContext {
     }
 }
 
-/// Pods spread over nodes, as far as there are any.
-pub fn spread(room: &ChatRoom, component: Component) -> TopologySpreadConstraint {
-    TopologySpreadConstraint {
+/// Pods spread over zones and over nodes, as far as there are any.
+pub fn spread(room: &ChatRoom, component: Component) -> Vec<TopologySpreadConstraint> {
+    let over = |key: &str| TopologySpreadConstraint {
         max_skew: 1,
-        topology_key: "kubernetes.io/hostname".into(),
+        topology_key: key.into(),
         when_unsatisfiable: "ScheduleAnyway".into(),
         label_selector: Some(meta::selector(room, component)),
         ..TopologySpreadConstraint::default()
-    }
+    };
+    vec![over("topology.kubernetes.io/zone"), over("kubernetes.io/hostname")]
 }
 
 /// An environment variable with a fact about the pod.

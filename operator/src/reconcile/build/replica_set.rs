@@ -51,7 +51,7 @@ fn pod_template(room: &ChatRoom, defaults: &Defaults, config: &str) -> PodTempla
     labels.insert(meta::MANAGED_BY.into(), meta::OPERATOR.into());
     let annotations = (!wanted.pod_annotations.is_empty()).then(|| wanted.pod_annotations.clone());
     let spread = match wanted.topology_spread_constraints.as_slice() {
-        [] => vec![pod::spread(room, Component::Gateway)],
+        [] => pod::spread(room, Component::Gateway),
         given => given.to_vec(),
     };
     PodTemplateSpec {

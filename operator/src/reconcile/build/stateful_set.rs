@@ -10,9 +10,9 @@ use k8s_openapi::api::apps::v1::{
     StatefulSet, StatefulSetPersistentVolumeClaimRetentionPolicy, StatefulSetSpec, StatefulSetUpdateStrategy,
 };
 use k8s_openapi::api::core::v1::{
-    ConfigMapVolumeSource, Container, ContainerPort, EmptyDirVolumeSource, PersistentVolumeClaim,
-    PersistentVolumeClaimSpec, PodSpec, PodTemplateSpec, Probe, TCPSocketAction, Volume, VolumeMount,
-    VolumeResourceRequirements,
+    ConfigMapVolumeSource, Container, ContainerPort, EmptyDirVolumeSource, Lifecycle, LifecycleHandler,
+    PersistentVolumeClaim, PersistentVolumeClaimSpec, PodReadinessGate, PodSpec, PodTemplateSpec, Probe, SleepAction,
+    TCPSocketAction, Volume, VolumeMount, VolumeResourceRequirements,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -24,6 +24,10 @@ use std::collections::BTreeMap;
 
 /// User and group of the official Redis image.
 const USER: i64 = 999;
+/// Readiness gate of every Redis pod: its server is in its shard and in sync. The operator sets it.
+pub const IN_SYNC: &str = "parlor.chat/in-sync";
+/// Pause before a server is told to end, in which a primary hands over.
+const HAND_OVER_PAUSE: i64 = 5;
 const DATA: &str = "/data";
 const CONFIG: &str = "/etc/redis";
 
@@ -68,7 +72,8 @@ fn pod_template(room: &ChatRoom, managed: &ManagedRedis) -> PodTemplateSpec {
             security_context: Some(pod::pod_security(USER)),
             containers: vec![container(room, managed)],
             volumes: Some(volumes),
-            topology_spread_constraints: Some(vec![pod::spread(room, Component::Redis)]),
+            readiness_gates: Some(vec![PodReadinessGate { condition_type: IN_SYNC.into() }]),
+            topology_spread_constraints: Some(pod::spread(room, Component::Redis)),
             ..PodSpec::default()
         }),
     }
@@ -83,6 +88,13 @@ fn container(room: &ChatRoom, managed: &ManagedRedis) -> Container {
         args: Some(args(room)),
         env: Some(vec![pod::env_from_pod("POD_NAME", "metadata.name"), pod::env_from_pod("POD_IP", "status.podIP")]),
         ports: Some(vec![port("redis", client::PORT), port("bus", client::PORT + 10_000)]),
+        lifecycle: Some(Lifecycle {
+            pre_stop: Some(LifecycleHandler {
+                sleep: Some(SleepAction { seconds: HAND_OVER_PAUSE }),
+                ..LifecycleHandler::default()
+            }),
+            ..Lifecycle::default()
+        }),
         resources: managed.resources.clone(),
         readiness_probe: Some(probe(2, 3)),
         liveness_probe: Some(probe(10, 6)),

@@ -3,18 +3,18 @@
 //! A function of the ChatRoom, its objects as built, and what was observed. Nothing here waits, asks or remembers.
 
 pub mod fleet;
+pub mod redis;
 pub mod size;
 pub mod window;
 
 use super::build::{Objects, config_map};
 use super::observed::Observed;
-use crate::redis::plan::{self, Shape, Step};
-use crate::redis::upgrade::{self, Upgrade};
 use fleet::Fleet;
 use k8s_openapi::api::apps::v1::ReplicaSet;
 use kube::ResourceExt;
 use parlor_crds::ChatRoom;
 use parlor_crds::chatroom::RedisMode;
+use redis::RedisPlan;
 use size::{Decision, Load};
 use std::collections::BTreeSet;
 
@@ -29,17 +29,6 @@ pub struct Plan {
     pub redis: Option<RedisPlan>,
     /// Objects that the ChatRoom asks for no more, as `Kind/name`.
     pub orphans: BTreeSet<String>,
-}
-
-/// What to do with the managed Redis Cluster.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RedisPlan {
-    /// The cluster wanted.
-    pub shape: Shape,
-    /// Towards it.
-    pub step: Step,
-    /// Once it is there: a server that runs an older image or older settings.
-    pub upgrade: Option<Upgrade>,
 }
 
 /// Decides everything.
@@ -68,36 +57,10 @@ fn previous_size(room: &ChatRoom, observed: &Observed) -> u32 {
 }
 
 fn redis(room: &ChatRoom, observed: &Observed) -> Option<RedisPlan> {
-    let RedisMode::Managed(managed) = room.spec.redis.mode() else { return None };
-    let shape = Shape { shards: managed.shards as usize, replicas: managed.replicas_per_shard as usize };
-    let step = plan::next_step(shape, &observed.redis, observed.redis_waited);
-    let outdated = outdated_redis(observed);
-    let upgrade = match step {
-        Step::Settled => upgrade::next(&observed.redis, &outdated),
-        // One that cannot start with the former template would be waited for in vain.
-        Step::Wait(_) => outdated.into_iter().find(|pod| !redis_runs(observed, pod)).map(Upgrade::Restart),
-        Step::Run { .. } => None,
-    };
-    Some(RedisPlan { shape, step, upgrade })
-}
-
-/// Redis pods of an older revision of their StatefulSet, once its controller has seen the newest.
-fn outdated_redis(observed: &Observed) -> BTreeSet<String> {
-    let Some((set, status)) = observed.redis_set.as_ref().and_then(|set| Some((set, set.status.as_ref()?))) else {
-        return BTreeSet::new();
-    };
-    let (Some(revision), true) = (&status.update_revision, status.observed_generation >= set.metadata.generation)
-    else {
-        return BTreeSet::new();
-    };
-    let is_old = |pod: &&k8s_openapi::api::core::v1::Pod| {
-        pod.labels().get("controller-revision-hash").is_some_and(|running| running != revision)
-    };
-    observed.redis_pods.iter().filter(is_old).map(ResourceExt::name_any).collect()
-}
-
-fn redis_runs(observed: &Observed, pod: &str) -> bool {
-    observed.redis_pods.iter().any(|one| one.name_any() == pod && super::observed::is_running(one))
+    match room.spec.redis.mode() {
+        RedisMode::Managed(managed) => Some(redis::redis(managed, observed)),
+        RedisMode::External(_) | RedisMode::Memory => None,
+    }
 }
 
 /// What exists for the ChatRoom and is asked for no more. Manifests of gateways that still run are not.

@@ -1,0 +1,59 @@
+//! The cluster's nodes: which zone each is in, and which are being drained.
+//!
+//! One watch for the whole operator. Where the operator may not see nodes, their places and drains are unknown, and Redis is
+//! spread over host names alone. Decides nothing.
+
+use crate::redis::roles::Place;
+use futures::StreamExt;
+use k8s_openapi::api::core::v1::Node;
+use kube::runtime::reflector::ObjectRef;
+use kube::runtime::reflector::store::{Store, Writer};
+use kube::runtime::{WatchStreamExt, watcher};
+use kube::{Api, Client, ResourceExt};
+
+/// The label that names a node's zone.
+const ZONE: &str = "topology.kubernetes.io/zone";
+
+/// What is known of the nodes.
+#[derive(Clone)]
+pub struct Nodes(Store<Node>);
+
+impl Nodes {
+    /// Begins to watch; the future never ends, and the store fills only while it is polled.
+    pub fn watch(client: &Client) -> (Self, impl Future<Output = ()> + use<>) {
+        let writer = Writer::<Node>::default();
+        let nodes = Self(writer.as_reader());
+        let watch = watcher(Api::all(client.clone()), watcher::Config::default())
+            .default_backoff()
+            .modify(shorten)
+            .reflect(writer)
+            .for_each(|event| async move {
+                if let Err(error) = event {
+                    tracing::warn!(%error, "failed to watch nodes; their zones and drains are unknown");
+                }
+            });
+        (nodes, watch)
+    }
+
+    /// Where the pods of a node run.
+    pub fn place(&self, host: &str) -> Place {
+        let zone = self.get(host).and_then(|node| node.labels().get(ZONE).cloned());
+        Place { host: host.to_owned(), zone: zone.unwrap_or_default() }
+    }
+
+    /// Whether no pod may go to the node any more, as when it is drained.
+    pub fn is_cordoned(&self, host: &str) -> bool {
+        self.get(host).and_then(|node| node.spec.as_ref()?.unschedulable).unwrap_or(false)
+    }
+
+    fn get(&self, host: &str) -> Option<std::sync::Arc<Node>> {
+        self.0.get(&ObjectRef::new(host))
+    }
+}
+
+/// Keeps of a node what is asked for: large clusters have thousands, each with kilobytes of status.
+fn shorten(node: &mut Node) {
+    node.status = None;
+    node.managed_fields_mut().clear();
+    node.annotations_mut().clear();
+}

@@ -1,0 +1,30 @@
+//! Servers that do not know each other at their present addresses are introduced.
+
+use super::command::Command;
+use super::picture::{Live, Picture};
+use super::{Step, run_or_wait};
+use std::collections::BTreeSet;
+
+impl<'a> Picture<'a> {
+    /// Introduces everyone to the seed first, then those who still do not know each other.
+    pub(super) fn meet(&self, seed: &Live<'a>) -> Option<Step> {
+        let mutual = |one: &Live<'_>, other: &Live<'_>| one.knows(other) && other.knows(one);
+        let apart_from = |one: &Live<'a>| {
+            let others = self.live.iter().filter(|other| other.me.id != one.me.id && !mutual(one, other));
+            others.map(|other| (*one, *other)).collect::<Vec<_>>()
+        };
+        let mut apart = apart_from(seed);
+        if apart.is_empty() {
+            apart = self.live.iter().flat_map(apart_from).collect();
+        }
+        let (first, _) = apart.first()?;
+        let newcomers: BTreeSet<&str> = apart.iter().map(|(_, other)| other.pod).collect();
+        let why = format!("introduce {} of {} servers, beginning with {}", newcomers.len(), self.live.len(), first.pod);
+        let idle = apart.iter().filter(|(one, other)| !one.is_meeting(other) && !other.is_meeting(one));
+        run_or_wait(
+            why,
+            "servers get to know each other",
+            idle.map(|(one, other)| one.order(Command::Meet(other.ip.into()))),
+        )
+    }
+}

@@ -1,0 +1,117 @@
+//! Decides the next single step of a managed Redis Cluster from what its servers say.
+//!
+//! A function of the live topology, and of how long things have lasted: an operator that died half-way finds the same place
+//! again. It never moves data that a living server holds, never declares a server dead whose pod may still come back while
+//! nobody misses it, and repeats nothing that is under way. What needs everybody (burying a shard, giving slots out) waits
+//! for everybody; all other healing goes on while a member is absent. Called once a pass; `client` carries the step out.
+
+mod command;
+mod election;
+mod introduction;
+mod picture;
+mod placement;
+#[cfg(test)]
+pub(crate) mod sketch;
+mod synchrony;
+
+pub use command::{Command, Order};
+pub(crate) use election::HAND_OVER_TIME;
+pub(crate) use picture::{Live, Picture};
+
+use super::journal::Journal;
+use super::roles::Place;
+use super::view::View;
+
+/// Most commands in one step, so that a step stays short even in a large cluster; the next pass continues.
+const MAX_ORDERS: usize = 64;
+
+/// The cluster that the ChatRoom asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// Primaries.
+    pub shards: usize,
+    /// Replicas of each primary.
+    pub replicas: usize,
+}
+
+impl Shape {
+    /// Servers in all.
+    pub fn servers(self) -> usize {
+        self.shards * (1 + self.replicas)
+    }
+}
+
+/// A Redis pod that exists or should, and what its server says when it answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// Pod name.
+    pub pod: String,
+    /// The host name that its server announces, by which others know it whatever its address is.
+    pub name: String,
+    /// Pod address; empty while it has none.
+    pub ip: String,
+    /// Where it runs.
+    pub place: Place,
+    /// It was told to end, or its node is being drained.
+    pub leaving: bool,
+    /// `None` when the server did not answer.
+    pub view: Option<View>,
+}
+
+/// What to do now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// The cluster is what the ChatRoom asks for.
+    Settled,
+    /// Something must happen by itself first.
+    Wait(String),
+    /// Commands to send, in order, and the reason.
+    Run {
+        /// One clause in words.
+        why: String,
+        /// At most 64.
+        orders: Vec<Order>,
+    },
+}
+
+/// Decides the next step.
+pub fn next_step(shape: Shape, members: &[Member], journal: &Journal) -> Step {
+    let picture = Picture::of(members);
+    let Some(seed) = picture.seed() else { return Step::Wait("no Redis server answers".into()) };
+    // Elections and meetings can each be waited for; neither wait may keep the other from being ordered.
+    let waits = match picture.elect(journal) {
+        Some(run @ Step::Run { .. }) => return run,
+        wait => wait,
+    };
+    let meeting = match picture.meet(seed) {
+        Some(run @ Step::Run { .. }) => return run,
+        wait => wait,
+    };
+    picture
+        .conflict()
+        .or_else(|| picture.evacuate(journal))
+        .or(waits)
+        .or(meeting)
+        .or_else(|| picture.bury())
+        .or_else(|| picture.cover(shape))
+        .or_else(|| picture.replicate(shape))
+        .or_else(|| picture.repoint(journal))
+        .or_else(|| picture.forget())
+        .or_else(|| picture.absence())
+        .or_else(|| picture.reshape(shape))
+        .or_else(|| picture.sync())
+        .unwrap_or(Step::Settled)
+}
+
+fn run_or_wait(why: String, wait: &str, orders: impl Iterator<Item = Order>) -> Option<Step> {
+    let orders: Vec<Order> = orders.take(MAX_ORDERS).collect();
+    Some(if orders.is_empty() { Step::Wait(wait.to_owned()) } else { Step::Run { why, orders } })
+}
+
+fn run_if_any(why: impl FnOnce(usize) -> String, orders: impl Iterator<Item = Order>) -> Option<Step> {
+    let orders: Vec<Order> = orders.take(MAX_ORDERS).collect();
+    (!orders.is_empty()).then(|| Step::Run { why: why(orders.len()), orders })
+}
+
+#[cfg(test)]
+mod tests;
