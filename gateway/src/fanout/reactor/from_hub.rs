@@ -10,7 +10,7 @@ use super::{
     next::{Next, Todo},
     readers::{Pushed, Readers, pass_on},
     settings::SlowConsumer,
-    sockets::{Pending, Sockets, Stop},
+    sockets::{Pending, Sockets},
     write,
 };
 use crate::{
@@ -46,7 +46,7 @@ impl Arrival<'_> {
                 if let Some(slot) = self.sockets.find(to) {
                     self.sockets.end_asking(slot);
                     self.todo.push_back(Next::Tell(slot, Input::Answer(answer)));
-                    self.todo.push_back(Next::Resume(slot, Stop::Answer));
+                    self.todo.push_back(Next::ReadOn(slot));
                 }
             }
             ToReactor::Posted { to, tag, result } => {

@@ -2,10 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::{
-    ids::{FeedId, Slot},
-    sockets::Stop,
-};
+use super::ids::{FeedId, Slot};
 use crate::fanout::{encoding::Chunk, session::Input};
 
 /// One thing to be done for one connection. A connection that has ended meanwhile is left alone.
@@ -17,8 +14,8 @@ pub(super) enum Next {
     Refuse(Slot, Input<'static>),
     /// Queue what the room's log had before the join, and read the socket again.
     Joined { slot: Slot, feed: FeedId, backlog: Vec<Chunk> },
-    /// One reason not to read the socket is gone.
-    Resume(Slot, Stop),
+    /// Read the socket again, unless something else keeps it from being read.
+    ReadOn(Slot),
     /// Close the connection for the reactor's own reasons.
     Close { slot: Slot, code: u16, reason: &'static str },
     /// Tell the session that it is over, and take the connection out of its rooms.

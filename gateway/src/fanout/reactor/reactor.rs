@@ -290,9 +290,9 @@ impl Reactor {
                     if self.readers.reads(slot, feed) && !self.sockets.is_ended(slot) {
                         queue_backlog(slot, &backlog, &mut self.sockets, &self.counters);
                     }
-                    self.sockets.resume(slot, Stop::Answer, self.now);
+                    self.sockets.read_on(slot, self.now);
                 }
-                Next::Resume(slot, why) => self.sockets.resume(slot, why, self.now),
+                Next::ReadOn(slot) => self.sockets.read_on(slot, self.now),
                 Next::Close { slot, code, reason } => self.stage().close(slot, Some(code), reason),
                 Next::End(slot) => self.end(slot),
             }

@@ -280,9 +280,14 @@ impl Sockets {
 
     /// Reads on unless another reason not to is left.
     pub(super) fn resume(&mut self, slot: Slot, why: Stop, now: Now) {
+        self.slab.hot(slot).state.resume(why);
+        self.read_on(slot, now);
+    }
+
+    /// Reads on unless there is a reason not to. The session's timers go on then.
+    pub(super) fn read_on(&mut self, slot: Slot, now: Now) {
         let owner = self.owner(slot);
         let Some((hot, connection)) = self.slab.both(slot) else { return };
-        hot.state.resume(why);
         if hot.state.is_stopped() {
             return;
         }
@@ -321,9 +326,11 @@ impl Sockets {
         true
     }
 
-    /// The answer has come. Reading goes on once [`Sockets::resume`] is called.
+    /// The answer has come: the session may ask again. Reading continues with [`Sockets::read_on`].
     pub(super) fn end_asking(&mut self, slot: Slot) -> Option<Pending> {
-        self.slab.get(slot)?.pending.take()
+        let (hot, connection) = self.slab.both(slot)?;
+        hot.state.resume(Stop::Answer);
+        connection.pending.take()
     }
 
     /// A message of the connection waits for the hub: it is not read until that is gone.

@@ -10,7 +10,7 @@ use super::rig::*;
 use crate::fanout::{
     messages::{ToHub, ToReactor},
     reactor::Settings,
-    session::{Answer, OverRate, Policy},
+    session::{Answer, Ask, OverRate, Policy},
 };
 
 #[test]
@@ -36,6 +36,24 @@ fn nothing_is_read_while_an_answer_is_pending() {
     rig.push(from.reactor, vec![ToReactor::Answer { to: from, answer: Answer::Members(3) }]);
     assert_eq!((client.hear(), client.hear()), ("members 3".to_owned(), "after".to_owned()));
     assert!(matches!(rig.next(), ToHub::Ask { .. }));
+    rig.reactors.shutdown();
+}
+
+#[test]
+fn a_session_that_asks_again_when_it_is_answered_is_read_only_after_its_second_answer() {
+    let mut rig = Rig::start(settings());
+    let mut client = rig.connect(policy());
+    client.say("twice lobby");
+    client.say("members attic");
+    for _ in 0..2 {
+        let ToHub::Ask { from, ask: Ask::Members { room } } = rig.next() else { panic!("an ask") };
+        assert_eq!(room.as_str(), "lobby");
+        assert!(rig.is_silent(Duration::from_millis(50)), "one question at a time");
+        rig.push(from.reactor, vec![ToReactor::Answer { to: from, answer: Answer::Members(3) }]);
+    }
+    let ToHub::Ask { ask: Ask::Members { room }, .. } = rig.next() else { panic!("an ask") };
+    assert_eq!(room.as_str(), "attic");
+    assert_eq!(client.hear(), "members 3");
     rig.reactors.shutdown();
 }
 

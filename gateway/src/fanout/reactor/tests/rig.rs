@@ -47,10 +47,12 @@ fn content() -> Content {
 /// Does what its client says, word by word, and tells what happens to it.
 struct Script {
     events: SyncSender<String>,
+    /// What it asks once it has its answer.
+    then: Option<Ask>,
 }
 
 impl Script {
-    fn text(&self, text: &str, out: &mut Effects) {
+    fn text(&mut self, text: &str, out: &mut Effects) {
         let mut words = text.split(' ');
         let (word, rest) = (words.next().unwrap(), words.next().unwrap_or_default());
         out.push(match word {
@@ -72,6 +74,10 @@ impl Script {
                 durable: false,
             }),
             "members" => Effect::Ask(Ask::Members { room: room(rest) }),
+            "twice" => {
+                self.then = Some(Ask::Members { room: room(rest) });
+                Effect::Ask(Ask::Members { room: room(rest) })
+            }
             "timer" => Effect::Timer(TimerId(1), rest.parse().unwrap()),
             "cancel" => Effect::Cancel(TimerId(1)),
             "close" => Effect::Close { code: 1008, reason: "asked" },
@@ -93,6 +99,7 @@ impl Session for Script {
             Input::Pong => "pong".to_owned(),
             Input::Timer(_) => "timer".to_owned(),
             Input::Answer(Answer::Joined(joined)) => format!("joined {} {}", joined.room, joined.head.seq),
+            Input::Answer(_) if self.then.is_some() => return out.extend(self.then.take().map(Effect::Ask)),
             Input::Answer(Answer::Members(n)) => format!("members {n}"),
             Input::Answer(answer) => format!("{answer:?}"),
             Input::Posted { result: Ok(posted), .. } => format!("posted {}", posted.seq),
@@ -202,7 +209,7 @@ impl Rig {
         stream.set_nonblocking(true).unwrap();
         let stream = mio::net::TcpStream::from_std(stream);
         let (told, events) = sync_channel(64);
-        let session = Box::new(Script { events: told });
+        let session = Box::new(Script { events: told, then: None });
         let accepted = Accepted { stream, leftover, session, policy, protocol: ProtocolId::Native, deflate: false };
         assert!(self.reactors.adopt(accepted).is_ok());
         ours.set_read_timeout(Some(PATIENCE)).unwrap();
