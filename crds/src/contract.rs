@@ -44,6 +44,19 @@ pub struct GatewayStatus {
     pub drain: Option<DrainStatus>,
     /// How the gateway sees its bus.
     pub bus: BusStatus,
+    /// Why Redis refuses to write; absent while it accepts what it is sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refusal: Option<RefusalStatus>,
+}
+
+/// A refusal that stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RefusalStatus {
+    /// In Redis' own words, which begin with `OOM`, `MISCONF`, `NOREPLICAS`, `NOPERM`, `NOAUTH` or `WRONGPASS`.
+    pub reason: String,
+    /// Seconds since the first refusal.
+    pub seconds: u64,
 }
 
 /// Progress of a drain.

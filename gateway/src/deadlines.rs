@@ -1,9 +1,53 @@
-//! Deadlines and limits that depend on each other, in one place.
+//! Deadlines and limits that depend on each other: one table, and the order that they must keep.
+//!
+//! A duration that only one place knows stays there. What is here is compared with another one below, at compile time.
 
 use std::time::Duration;
 
 /// How long the key of a post is remembered, at least.
 pub const DEDUPE: Duration = Duration::from_secs(600);
+
+/// How often a Redis server is asked how it is.
+pub const PROBE_PERIOD: Duration = Duration::from_millis(500);
+/// How long a Redis server may take to answer a probe, its connection included.
+pub const PROBE: Duration = Duration::from_secs(1);
+/// A Redis server that has not answered for this long counts as dead. Two probes in a row are lost before that.
+pub const SILENT: Duration = Duration::from_millis(1500);
+/// Within this everything that used a silent server has let go of it.
+const DEAD: Duration = Duration::from_secs(2);
+/// How long a replica's link may be down before its shard counts as unreplicated.
+pub const LINK_DOWN: Duration = Duration::from_secs(5);
+
+/// How long a Redis server may take for a request: a script and a WAIT, or a read that blocks for [`TAIL_WAIT`].
+pub const ANSWER: Duration = Duration::from_secs(2);
+/// How long one WAIT waits: long enough for a busy replica, short enough to look around meanwhile.
+pub const WAIT: Duration = Duration::from_millis(500);
+/// Longest wait of a read for something new.
+pub const TAIL_WAIT: Duration = Duration::from_secs(1);
+/// How long a request waits for the copy of what it wrote.
+pub const COPIED: Duration = Duration::from_secs(3);
+/// How long one call of the bus tries to append a group. A failover with a node timeout of 3 s takes about 5 s.
+pub const APPEND: Duration = Duration::from_secs(6);
+/// How long the directory tries to decide.
+pub const DECIDE: Duration = Duration::from_secs(5);
+/// How long a gateway's hold on its accounts lasts without a tick of the directory.
+pub const ACCOUNT_LEASE: Duration = Duration::from_secs(5);
+/// How long the counts of a gateway's members last without being renewed.
+pub const COUNT_LEASE: Duration = Duration::from_secs(5);
+
+const fn less(a: Duration, b: Duration) -> bool {
+    a.as_millis() < b.as_millis()
+}
+
+const _: () = assert!(less(PROBE, SILENT) && less(PROBE_PERIOD, SILENT), "one slow probe must not call a server dead");
+const _: () = assert!(less(SILENT, DEAD), "a silent server is let go within two seconds");
+const _: () = assert!(less(DEAD, LINK_DOWN), "a shard is not called unreplicated before its replica is called silent");
+const _: () = assert!(less(WAIT, ANSWER), "the answer of a WAIT must arrive before the request is given up");
+const _: () = assert!(less(TAIL_WAIT, ANSWER), "a read that finds nothing must arrive before it is given up");
+const _: () = assert!(less(ANSWER, COPIED) && less(COPIED, APPEND), "an append waits for its copy within its time");
+const _: () = assert!(less(LINK_DOWN, APPEND), "an append outlasts the time after which one copy will do");
+const _: () = assert!(less(APPEND, hub::POST), "a post is tried by more than one call");
+const _: () = assert!(less(hub::POST, DEDUPE), "the key of a post is known for as long as it is tried");
 
 /// The hub: posts, joins, and what people are told of each other.
 pub(crate) mod hub {

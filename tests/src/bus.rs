@@ -8,13 +8,21 @@ use parlor_gateway::{
     directory::{Directory, redis::RedisDirectory},
     redis::{RedisSettings, Servers, StartError},
 };
+use parlor_redis::Prefer;
 
 /// What rooms keep.
 pub const HISTORY: History = History { messages: 300, age: Duration::from_secs(3600) };
 
 /// Of the ChatRoom that all tests on these servers share.
 pub fn settings(seeds: Vec<String>) -> RedisSettings {
-    RedisSettings { seeds, username: None, password: None, tls: None, prefix: "ns/chat".into() }
+    RedisSettings {
+        seeds,
+        username: None,
+        password: None,
+        tls: None,
+        prefer: Prefer::HostName,
+        prefix: "ns/chat".into(),
+    }
 }
 
 /// The bus on these servers; `gateway` tells the gateways of the ChatRoom apart.

@@ -361,6 +361,7 @@ fn status(pod: &str, gateway: &Gateway) -> String {
         rooms: 1,
         drain,
         bus: BusStatus::Replicated,
+        refusal: None,
     };
     serde_json::to_string(&status).unwrap_or_default()
 }

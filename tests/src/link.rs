@@ -33,8 +33,8 @@ pub enum State {
 #[derive(Debug)]
 pub struct Link {
     host: Ipv4Addr,
-    ports: Vec<u16>,
-    state: watch::Sender<State>,
+    /// Each server's port and what the network does on the way to it.
+    ways: Vec<(u16, watch::Sender<State>)>,
     _servers: JoinSet<()>,
 }
 
@@ -42,24 +42,33 @@ impl Link {
     /// The `number`-th link (0..=7) to the servers with these ports.
     pub async fn open(number: u8, ports: Vec<u16>) -> Result<Self> {
         let host = Ipv4Addr::new(127, 0, 0, 2 + number % 8);
-        let (state, watched) = watch::channel(State::Open);
-        let mut servers = JoinSet::new();
-        for port in &ports {
-            let listener =
-                TcpListener::bind((host, *port)).await.with_context(|| format!("listen on {host}:{port}"))?;
-            servers.spawn(accept(listener, SocketAddr::from(([127, 0, 0, 1], *port)), host, watched.clone()));
+        let (mut ways, mut servers) = (Vec::new(), JoinSet::new());
+        for port in ports {
+            let listener = TcpListener::bind((host, port)).await.with_context(|| format!("listen on {host}:{port}"))?;
+            let (state, watched) = watch::channel(State::Open);
+            servers.spawn(accept(listener, SocketAddr::from(([127, 0, 0, 1], port)), host, watched));
+            ways.push((port, state));
         }
-        Ok(Self { host, ports, state, _servers: servers })
+        Ok(Self { host, ways, _servers: servers })
     }
 
     /// `host:port` of every server, through this link.
     pub fn seeds(&self) -> Vec<String> {
-        self.ports.iter().map(|port| format!("{}:{port}", self.host)).collect()
+        self.ways.iter().map(|(port, _)| format!("{}:{port}", self.host)).collect()
     }
 
     /// Changes what the network does, at once.
     pub fn set(&self, state: State) {
-        self.state.send_replace(state);
+        for (_, way) in &self.ways {
+            way.send_replace(state);
+        }
+    }
+
+    /// Changes what the network does on the way to the server with this port, at once.
+    pub fn set_for(&self, port: u16, state: State) {
+        for (_, way) in self.ways.iter().filter(|(known, _)| *known == port) {
+            way.send_replace(state);
+        }
     }
 }
 

@@ -53,42 +53,45 @@ const MISTAKES: [Mistake; 10] = [
     },
     Mistake {
         name: "acknowledge without WAIT",
-        file: "bus/redis/append.rs",
-        find: "let one_copy = self.servers.replication.unreplicated(&server);",
-        becomes: "let one_copy = MUTANT || self.servers.replication.unreplicated(&server);",
+        file: "redis/lane.rs",
+        find: "let one_copy = self.servers.health.unreplicated(self.server());",
+        becomes: "let one_copy = MUTANT || self.servers.health.unreplicated(self.server());",
     },
     Mistake {
         name: "WAIT on another connection",
-        file: "bus/redis/append.rs",
+        file: "redis/lane.rs",
         find: "if !one_copy {\n",
         becomes: "if !one_copy && !MUTANT {\n",
     },
     Mistake {
         name: "WAIT on another connection",
-        file: "bus/redis/append.rs",
-        find: "let copied = if one_copy { true } else {",
-        becomes: "let copied = if one_copy { true } else if MUTANT { false } else {",
+        file: "redis/lane.rs",
+        find: "let copied = one_copy || answers.pop()",
+        becomes: "let copied = one_copy || !MUTANT && answers.pop()",
     },
     Mistake {
         name: "WAIT on another connection",
-        file: "bus/redis/append.rs",
-        find: "self.wait(node).await?;",
+        file: "redis/lane.rs",
+        find: "let copies = self.node.call(wait(), ANSWER).await.map_err(Failed::after)?;",
         // The first command of its connection, which has nothing to wait for.
-        becomes: "if MUTANT {
+        becomes: "let copies = if MUTANT {
                 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-                let gone = |error: std::io::Error| Fault::Gone(error.to_string());
+                let gone = |error: std::io::Error| Failed::after(Fault::Gone(error.to_string()));
+                let server = self.server();
                 let mut elsewhere = tokio::net::TcpStream::connect((&*server.host, server.port)).await.map_err(gone)?;
                 elsewhere.write_all(b\"WAIT 1 500\\r\\n\").await.map_err(gone)?;
                 if elsewhere.read_u16().await.map_err(gone)? != u16::from_be_bytes(*b\":1\") {
-                    return Err(Fault::Gone(\"no copy\".into()));
+                    return Err(Failed::after(Fault::Gone(\"no copy\".into())));
                 }
-            } else { self.wait(node).await?; }",
+                Value::from(1)
+            } else { self.node.call(wait(), ANSWER).await.map_err(Failed::after)? };",
     },
     Mistake {
         name: "read from the primary",
         file: "bus/redis/stream_reader.rs",
-        find: "let alone = self.servers.replication.unreplicated(&primary.server);",
-        becomes: "let alone = MUTANT || self.servers.replication.unreplicated(&primary.server);",
+        find: "let (server, trust) = match reader {",
+        becomes: "let (server, trust) = match reader {
+            Reader::Replica(_) | Reader::Primary if MUTANT => (primary.server, Trust::Copy),",
     },
     Mistake {
         name: "adopt without a new epoch",

@@ -11,12 +11,10 @@ mod signals;
 use std::{sync::Arc, time::Duration};
 
 use futures::future::BoxFuture;
+use tokio::time::Instant;
 
-pub use crate::deadlines::DEDUPE;
+pub use crate::deadlines::{DEDUPE, TAIL_WAIT};
 use crate::rooms::{Entry, Epoch, Partition, Post, RoomName, Signal, Unavailable, log::Window};
-
-/// Longest wait of [`Bus::tail`] for something new.
-pub const TAIL_WAIT: Duration = Duration::from_secs(1);
 
 /// Bytes of entries that a partition's stream keeps for its readers (payload; at most one group more).
 pub const LOG_BYTES: usize = 8 << 20;
@@ -110,6 +108,9 @@ pub enum AppendError {
     /// After [`Bus::restore`] the same posts may be sent again.
     #[error("the data of the partition was lost")]
     Lost,
+    /// Redis refuses to write, and why, in its own words. Nothing was written, and sending it again at once does not help.
+    #[error("{0}")]
+    Denied(String),
     /// The outcome is unknown or nothing was written; the same posts may be sent again.
     #[error("the bus is unavailable: {0}")]
     Unavailable(String),
@@ -141,6 +142,15 @@ pub enum Health {
     Unreplicated,
     Memory,
     Unavailable,
+}
+
+/// Why posts are refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// In Redis' own words: `OOM …`, `MISCONF …`, `NOREPLICAS …`, `NOPERM …`, `WRONGPASS …`.
+    pub reason: String,
+    /// The first refusal since a post succeeded.
+    pub since: Instant,
 }
 
 /// A future of the bus.
@@ -198,6 +208,11 @@ pub trait Bus: Send + Sync + 'static {
 
     /// How the bus is doing now, from what its calls have seen.
     fn health(&self) -> Health;
+
+    /// Why the bus refuses posts now, if it does.
+    fn refusal(&self) -> Option<Refusal> {
+        None
+    }
 
     /// Gives the lease back and stops background work; waits at most `limit`.
     fn close(&self, limit: Duration) -> Task<'_, ()>;

@@ -4,9 +4,10 @@
 
 use std::{
     collections::{HashSet, VecDeque},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
 };
 
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::rooms::{RoomName, Signal};
@@ -46,7 +47,7 @@ fn same(room: &RoomName, signal: &Signal) -> Option<Same> {
 impl Signals {
     /// Adds a signal unless the same one waits already.
     pub(super) fn push(&self, room: RoomName, signal: Signal) {
-        let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut pending = self.pending.lock();
         if let Some(same) = same(&room, &signal)
             && !pending.same.insert(same)
         {
@@ -67,7 +68,7 @@ impl Signals {
     pub(super) async fn take(&self) -> Vec<(RoomName, Signal)> {
         loop {
             {
-                let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut pending = self.pending.lock();
                 if !pending.signals.is_empty() {
                     pending.same.clear();
                     return pending.signals.drain(..).collect();

@@ -6,16 +6,17 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
 };
 
 use fred::types::Value;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::{
-    sync::{Mutex as AsyncMutex, Notify},
-    time::{Instant, sleep, timeout},
+    sync::Notify,
+    time::{Instant, timeout},
 };
 
 use super::{
@@ -25,25 +26,20 @@ use super::{
     scripts::{Decision, PAIRS},
 };
 use crate::{
+    deadlines::{ACCOUNT_LEASE, DECIDE},
     redis::{
-        Fault, Server, Servers,
-        connection::{Command, Node, list, number},
-        lane::{asking, last, wait},
+        Fault, Servers,
+        connection::{Command, list},
+        lane::{Answer, Connection, Failed, Lane, Repeat, Request},
+        script::Script,
         server_time::ServerTime,
     },
     rooms::{Origin, Partition, RoomName, Unavailable},
 };
 
 /// How long a gateway's hold on its accounts lasts without a tick, in milliseconds.
-pub(super) const LEASE: u64 = 5_000;
+pub(super) const LEASE: u64 = ACCOUNT_LEASE.as_millis() as u64;
 
-/// How long a call tries; the hub gives up at about the same time.
-const TRYING: Duration = Duration::from_secs(5);
-const PAUSE: Duration = Duration::from_millis(50);
-/// How long a server may take: a script and a WAIT.
-const ANSWER: Duration = Duration::from_secs(2);
-/// WAITs before a decision counts as not copied.
-const WAITS: usize = 4;
 /// Notes in one call, so that no script blocks Redis for long; the rest goes with the next.
 const NOTES: usize = 200;
 /// Sessions that may wait for their end; beyond it they end with their accounts.
@@ -70,20 +66,12 @@ struct Notes {
     later: Vec<people::Query>,
 }
 
-/// A connection for decisions, shared by all that are made at once.
-#[derive(Debug, Default)]
-struct Lane {
-    node: Option<Arc<Node>>,
-    /// The server that a moving slot's keys have gone ahead to.
-    ask: Option<Server>,
-}
-
 /// Accounts of all gateways.
 #[derive(Debug)]
 pub struct RedisDirectory {
     servers: Arc<Servers>,
     partition: Partition,
-    lane: AsyncMutex<Lane>,
+    lane: Lane,
     notes: Mutex<Notes>,
     hurry: Notify,
     /// This gateway as holders name it; 0 until it holds something.
@@ -92,26 +80,14 @@ pub struct RedisDirectory {
     steady: Mutex<Option<(Instant, Instant)>>,
 }
 
-/// A fault, and whether the script may have run.
-struct Failed {
-    fault: Fault,
-    sent: bool,
-}
-
-impl Failed {
-    fn before(fault: Fault) -> Self {
-        Self { fault, sent: false }
-    }
-}
-
 impl RedisDirectory {
     /// The directory of the ChatRoom whose Redis these are.
     pub fn new(servers: Arc<Servers>) -> Self {
         let partition = Partition::of(&RoomName::private("directory", 0));
         Self {
+            lane: Lane::new(Arc::clone(&servers), partition),
             servers,
             partition,
-            lane: AsyncMutex::default(),
             notes: Mutex::default(),
             hurry: Notify::new(),
             gateway: AtomicU64::new(0),
@@ -120,71 +96,11 @@ impl RedisDirectory {
     }
 
     fn notes(&self) -> MutexGuard<'_, Notes> {
-        self.notes.lock().unwrap_or_else(PoisonError::into_inner)
+        self.notes.lock()
     }
 
-    /// Runs the script until it was run once, or surely not.
+    /// Runs the script until it was run once, or surely not: a decision is not made twice.
     pub(super) async fn run(&self, script: &Decision, words: &[String]) -> Result<Vec<Value>, Fault> {
-        let deadline = Instant::now() + TRYING;
-        loop {
-            let Failed { fault, sent } = match self.attempt(script, words).await {
-                Ok(values) => return Ok(values),
-                Err(failed) => failed,
-            };
-            tracing::debug!(%fault, sent, "the directory did not decide");
-            if sent || Instant::now() + PAUSE > deadline {
-                return Err(fault);
-            }
-            self.recover(&fault).await;
-            sleep(PAUSE).await;
-        }
-    }
-
-    async fn recover(&self, fault: &Fault) {
-        let mut lane = self.lane.lock().await;
-        match fault {
-            Fault::TryAgain => return,
-            Fault::Ask(text) => {
-                *lane = Lane { node: None, ask: text.rsplit(' ').next().and_then(Server::parse) };
-                return;
-            }
-            _ => *lane = Lane::default(),
-        }
-        drop(lane);
-        if let Err(fault) = self.servers.cluster.refresh().await {
-            tracing::debug!(%fault, "the topology is not to be had");
-        }
-    }
-
-    async fn node(&self) -> Result<(Arc<Node>, bool), Fault> {
-        let mut lane = self.lane.lock().await;
-        let server = match &lane.ask {
-            Some(target) => target.clone(),
-            None => self.servers.cluster.primary(self.partition)?.server,
-        };
-        let moving = lane.ask.is_some();
-        if let Some(node) = lane.node.as_ref().filter(|node| node.server == server && node.alive()) {
-            return Ok((Arc::clone(node), moving));
-        }
-        lane.node = None;
-        let node = Arc::new(Node::open(&server, self.servers.cluster.access()).await?);
-        lane.node = Some(Arc::clone(&node));
-        Ok((node, moving))
-    }
-
-    async fn attempt(&self, script: &Decision, words: &[String]) -> Result<Vec<Value>, Failed> {
-        let (node, moving) = self.node().await.map_err(Failed::before)?;
-        match self.send(&node, moving, script, words).await {
-            Err(Failed { fault: Fault::NoScript, .. }) => {
-                let load = node.call(Command::new("SCRIPT").arg("LOAD").arg(script.source.text), ANSWER).await;
-                load.map_err(Failed::before)?;
-                self.send(&node, moving, script, words).await
-            }
-            other => other,
-        }
-    }
-
-    async fn send(&self, node: &Node, moving: bool, script: &Decision, words: &[String]) -> Result<Vec<Value>, Failed> {
         let command = Command::new("EVALSHA")
             .arg(script.source.sha())
             .arg(script.keys.len() as u32)
@@ -192,30 +108,7 @@ impl RedisDirectory {
             .args(script.limits.iter().map(u64::to_string))
             .args(script.names.iter().copied())
             .args(words.iter().cloned());
-        let mut commands = asking(moving, command);
-        let one_copy = self.servers.replication.unreplicated(&node.server);
-        if !one_copy {
-            commands.push(wait());
-        }
-        let mut answers = node.all(commands, ANSWER).await.map_err(|fault| Failed { fault, sent: true })?;
-        let copied = one_copy || answers.pop().and_then(Result::ok).as_ref().and_then(number) > Some(0);
-        // What a server refuses by name it has not run; a connection that ended says nothing.
-        let value = last(answers).map_err(|fault| Failed { sent: matches!(fault, Fault::Gone(_)), fault })?;
-        if !copied {
-            self.wait(node).await.map_err(|fault| Failed { fault, sent: true })?;
-        }
-        Ok(list(value))
-    }
-
-    async fn wait(&self, node: &Node) -> Result<(), Fault> {
-        for _ in 0..WAITS {
-            if self.servers.replication.unreplicated(&node.server)
-                || number(&node.call(wait(), ANSWER).await?) > Some(0)
-            {
-                return Ok(());
-            }
-        }
-        Err(Fault::Gone("no replica has copied the decision".into()))
+        self.lane.carry_out(Decide { script: &script.source, command }, DECIDE).await
     }
 
     async fn ask_pairs(&self, query: pairs::Query) -> Result<pairs::Reply, Fault> {
@@ -230,7 +123,7 @@ impl RedisDirectory {
     /// what the call takes, and what was said meanwhile would pass for read.
     async fn server_time(&self, notes: &[((u64, Origin), Note)]) -> Option<ServerTime> {
         notes.iter().find(|(_, note)| note.seen.is_some())?;
-        let told = async { ServerTime::of(self.node().await?.0.as_ref()).await };
+        let told = async { ServerTime::of(self.lane.connection().await?.node()).await };
         told.await.inspect_err(|fault| tracing::debug!(%fault, "the directory's time is not to be had")).ok()
     }
 
@@ -305,12 +198,12 @@ impl RedisDirectory {
     /// Whether this gateway has ticked for a whole lease. When the directory was away for all, the leases of all have
     /// ended, and the first one back must not take the others for lost.
     fn steady(&self) -> bool {
-        let steady = self.steady.lock().unwrap_or_else(PoisonError::into_inner);
+        let steady = self.steady.lock();
         steady.is_some_and(|(since, _)| since.elapsed() > Duration::from_millis(LEASE))
     }
 
     fn ticked(&self, well: bool) {
-        let mut steady = self.steady.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut steady = self.steady.lock();
         let now = Instant::now();
         let unbroken = steady.filter(|(_, last)| well && last.elapsed() < Duration::from_millis(LEASE / 2));
         *steady = well.then(|| (unbroken.map_or(now, |(since, _)| since), now));
@@ -327,6 +220,26 @@ impl RedisDirectory {
                 return;
             }
         }
+    }
+}
+
+/// A decision on its way to Redis.
+struct Decide<'a> {
+    script: &'a Script,
+    command: Command,
+}
+
+impl Request for Decide<'_> {
+    type Done = Vec<Value>;
+    /// A decision is not made twice.
+    const REPEAT: Repeat = Repeat::Unsent;
+
+    async fn attempt(&mut self, connection: &Connection) -> Result<Vec<Value>, Failed> {
+        let Answer { value, copied } = connection.run(self.script, self.command.clone()).await?;
+        if !copied {
+            connection.copied().await?;
+        }
+        Ok(list(value))
     }
 }
 

@@ -14,10 +14,10 @@ use axum::{
     routing::{get, post},
 };
 use http::{HeaderMap, StatusCode, header};
-use parlor_crds::contract::{BusStatus, DrainRequest, GatewayStatus};
+use parlor_crds::contract::{BusStatus, DrainRequest, GatewayStatus, RefusalStatus};
 
 use crate::{
-    bus::{Bus, Health},
+    bus::{Bus, Health, Refusal},
     fanout::{hub::Hub, reactor::Reactors},
     http::{drain::Drain, gate::Gate, metrics::Metrics, plain},
 };
@@ -156,6 +156,10 @@ impl Admin {
                 Health::Memory => BusStatus::Memory,
                 Health::Unavailable => BusStatus::Away,
             },
+            refusal: self
+                .bus
+                .refusal()
+                .map(|Refusal { reason, since }| RefusalStatus { reason, seconds: since.elapsed().as_secs() }),
         }
     }
 }

@@ -2,20 +2,18 @@
 //!
 //! Decides whom to believe about the topology. Never sends a command of the bus itself.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use futures::{StreamExt, stream::FuturesUnordered};
+use parking_lot::Mutex;
+use parlor_redis::{Address, Prefer};
 use tokio::{
     sync::{Mutex as AsyncMutex, watch},
     time::{Instant, timeout_at},
 };
 
 use super::{
-    connection::{Access, Command, Fault, Node, Server},
+    connection::{Access, Command, Fault, Node},
     keys,
     topology::{Member, Topology},
 };
@@ -37,7 +35,17 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 const ASKED: usize = 16;
 
 /// Shared connections are for short commands: reads, topology, presence.
-type Shared = Arc<AsyncMutex<Option<Arc<Node>>>>;
+type Shared = Arc<AsyncMutex<Opening>>;
+
+/// How long those who queue for a connection share the failure to open it, so that they do not wait one by one.
+const FAILED: Duration = Duration::from_secs(1);
+
+/// A shared connection, or why the last attempt to open it failed.
+#[derive(Debug, Default)]
+struct Opening {
+    node: Option<Arc<Node>>,
+    failed: Option<(Instant, Fault)>,
+}
 
 /// The last look at the topology, and how long the next one waits.
 #[derive(Debug, Default)]
@@ -59,19 +67,21 @@ impl Refreshed {
 #[derive(Debug)]
 pub(crate) struct Cluster {
     access: Access,
-    seeds: Vec<Server>,
+    /// Under which of its addresses a server is dialled.
+    prefer: Prefer,
+    seeds: Vec<Address>,
     topology: watch::Sender<Arc<Topology>>,
     refreshed: AsyncMutex<Refreshed>,
-    shared: Mutex<HashMap<Server, Shared>>,
+    shared: Mutex<HashMap<Address, Shared>>,
 }
 
 /// A view that was answered, or the word that there is no cluster.
-async fn view(node: &Node) -> Result<Topology, Fault> {
+async fn view(node: &Node, prefer: Prefer) -> Result<Topology, Fault> {
     match node.call(Command::new("CLUSTER").arg("NODES"), VIEW).await {
-        Ok(value) => Topology::parse(value.as_str().as_deref().unwrap_or_default(), &node.server)
-            .map_err(|error| Fault::Refused(error.to_string())),
+        Ok(value) => Topology::parse(value.as_str().as_deref().unwrap_or_default(), &node.server, prefer)
+            .map_err(|error| Fault::Refused(format!("failed to read CLUSTER NODES: {error}"))),
         Err(Fault::Refused(text) | Fault::Gone(text)) if text.contains("cluster support disabled") => {
-            Ok(Topology::alone(node.server.clone()))
+            Ok(Topology::alone(&node.server))
         }
         Err(fault) => Err(fault),
     }
@@ -79,9 +89,10 @@ async fn view(node: &Node) -> Result<Topology, Fault> {
 
 impl Cluster {
     /// Asks the seeds who is there.
-    pub(crate) async fn discover(seeds: Vec<Server>, access: Access) -> Result<Self, Fault> {
+    pub(crate) async fn discover(seeds: Vec<Address>, access: Access, prefer: Prefer) -> Result<Self, Fault> {
         let cluster = Self {
             access,
+            prefer,
             seeds,
             topology: watch::Sender::default(),
             refreshed: AsyncMutex::default(),
@@ -100,16 +111,11 @@ impl Cluster {
     }
 
     /// Waits until another server than `server` is the partition's primary.
-    pub(crate) async fn left(&self, partition: Partition, server: &Server) {
+    pub(crate) async fn left(&self, partition: Partition, server: &Address) {
         let slot = keys::slot(partition);
         let elsewhere = |view: &Arc<Topology>| view.primary(slot).is_some_and(|primary| primary.server != *server);
         // An error would say that this cluster is gone.
         self.topology.subscribe().wait_for(elsewhere).await.map(drop).unwrap_or(());
-    }
-
-    /// One Redis by configuration: no replica is expected and none is waited for.
-    pub(crate) fn alone(&self) -> bool {
-        self.topology().members.iter().all(|member| member.id.is_empty())
     }
 
     /// The primary of a partition, as last known.
@@ -117,6 +123,17 @@ impl Cluster {
         let topology = self.topology();
         let primary = topology.primary(keys::slot(partition)).cloned();
         primary.ok_or_else(|| Fault::Refused("no server holds the partition's slot".into()))
+    }
+
+    /// Where a redirection leads: the last word of `MOVED 77 10.0.0.1:6379` or `ASK …`.
+    pub(crate) fn redirection(&self, text: &str) -> Option<Address> {
+        let announced = text.rsplit(' ').next()?.parse().ok()?;
+        Some(self.topology().reached(announced))
+    }
+
+    /// What `server` answered to `CLUSTER NODES`, read.
+    pub(crate) fn read_view(&self, text: &str, server: &Address) -> Result<Topology, parlor_redis::TableError> {
+        Topology::parse(text, server, self.prefer)
     }
 
     /// Asks known servers and seeds again; keeps the view with the newest claim.
@@ -163,44 +180,53 @@ impl Cluster {
         newest.ok_or(fault)
     }
 
-    fn known(&self) -> Vec<Server> {
+    fn known(&self) -> Vec<Address> {
         let topology = self.topology();
-        let members = topology.members.iter().filter(|member| !member.failed).map(|member| member.server.clone());
+        let members = topology.members().filter(|member| !member.node.flags.failed).map(|member| member.server.clone());
         let mut known: Vec<_> = members.collect();
         // Seeds come last: names that may lead to any server, needed when all addresses have changed.
-        known.extend(self.seeds.iter().filter(|seed| !topology.members.iter().any(|m| m.server == **seed)).cloned());
+        known.extend(self.seeds.iter().filter(|seed| !topology.members().any(|m| m.server == **seed)).cloned());
         known.truncate(ASKED);
         known
     }
 
     /// What one server says about the cluster.
-    pub(crate) async fn ask(&self, server: &Server) -> Result<Topology, Fault> {
+    pub(crate) async fn ask(&self, server: &Address) -> Result<Topology, Fault> {
         let node = self.node(server).await?;
-        let answer = view(&node).await;
+        let answer = view(&node, self.prefer).await;
         self.note(&node, answer)
     }
 
     /// The shared connection to a server; READONLY, so that replicas answer reads.
-    pub(crate) async fn node(&self, server: &Server) -> Result<Arc<Node>, Fault> {
+    pub(crate) async fn node(&self, server: &Address) -> Result<Arc<Node>, Fault> {
         let shared = {
-            let mut all = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut all = self.shared.lock();
             let topology = self.topology();
             if !all.contains_key(server) {
-                all.retain(|known, _| topology.members.iter().any(|member| member.server == *known));
+                all.retain(|known, _| topology.members().any(|member| member.server == *known));
             }
             Arc::clone(all.entry(server.clone()).or_default())
         };
+        let called = Instant::now();
         let mut shared = shared.lock().await;
-        if let Some(node) = shared.as_ref().filter(|node| node.alive()) {
+        if let Some(node) = shared.node.as_ref().filter(|node| node.alive()) {
             return Ok(Arc::clone(node));
         }
-        *shared = None;
-        let node = Arc::new(self.open(server).await?);
-        Ok(Arc::clone(shared.insert(node)))
+        if let Some((_, fault)) = shared.failed.as_ref().filter(|(at, _)| *at > called && at.elapsed() < FAILED) {
+            return Err(fault.clone());
+        }
+        *shared = Opening::default();
+        match self.open(server).await {
+            Ok(node) => Ok(Arc::clone(shared.node.insert(Arc::new(node)))),
+            Err(fault) => {
+                shared.failed = Some((Instant::now(), fault.clone()));
+                Err(fault)
+            }
+        }
     }
 
     /// A connection of the caller's own, READONLY.
-    pub(crate) async fn open(&self, server: &Server) -> Result<Node, Fault> {
+    pub(crate) async fn open(&self, server: &Address) -> Result<Node, Fault> {
         let node = Node::open(server, &self.access).await?;
         match node.call(Command::new("READONLY"), VIEW).await {
             // A single Redis knows no READONLY and needs none.
@@ -212,9 +238,9 @@ impl Cluster {
     /// Passes an answer on; a connection that did not answer is not used again.
     pub(crate) fn note<T>(&self, node: &Arc<Node>, answer: Result<T, Fault>) -> Result<T, Fault> {
         if let Err(Fault::Gone(_)) = answer {
-            let mut all = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut all = self.shared.lock();
             let same = |shared: &Shared| {
-                shared.try_lock().is_ok_and(|shared| shared.as_ref().is_some_and(|known| Arc::ptr_eq(known, node)))
+                shared.try_lock().is_ok_and(|shared| shared.node.as_ref().is_some_and(|known| Arc::ptr_eq(known, node)))
             };
             if all.get(&node.server).is_some_and(same) {
                 all.remove(&node.server);
@@ -226,7 +252,7 @@ impl Cluster {
     /// One short command at a server.
     pub(crate) async fn call(
         &self,
-        server: &Server,
+        server: &Address,
         command: Command,
         limit: Duration,
     ) -> Result<fred::types::Value, Fault> {

@@ -3,7 +3,7 @@
 //! Never redirects, replays or reconnects: when the connection ends, so does the node, and its owner opens another.
 //! That makes a WAIT count for the script that was sent before it.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use fred::{
     clients::Client,
@@ -13,6 +13,7 @@ use fred::{
         config::{Config, ConnectionConfig, PerformanceConfig, Server as FredServer, ServerConfig, TlsConfig},
     },
 };
+use parlor_redis::Address;
 use tokio::time::timeout;
 
 use crate::rooms::Unavailable;
@@ -23,30 +24,8 @@ const OPENING: Duration = Duration::from_secs(2);
 /// Pub/sub messages that may wait for a subscriber; a slower one loses the oldest. They take some 2 MB a connection.
 const UNHEARD: usize = 4096;
 
-/// Address of a Redis server.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Server {
-    pub host: Arc<str>,
-    pub port: u16,
-}
-
-impl std::fmt::Display for Server {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}:{}", self.host, self.port)
-    }
-}
-
-impl Server {
-    /// Parses `host:port`; the host of an IPv6 address may be in brackets.
-    pub fn parse(text: &str) -> Option<Self> {
-        let (host, port) = text.trim().rsplit_once(':')?;
-        let host = host.trim_start_matches('[').trim_end_matches(']');
-        if host.is_empty() {
-            return None;
-        }
-        Some(Self { host: host.into(), port: port.parse().ok()? })
-    }
-}
+/// What a server's refusal begins with that stands until somebody changes something there.
+const DENIALS: [&str; 6] = ["OOM", "MISCONF", "NOREPLICAS", "NOPERM", "NOAUTH", "WRONGPASS"];
 
 /// How servers want to be spoken to.
 #[derive(Clone, Debug, Default)]
@@ -74,7 +53,11 @@ pub enum Fault {
     /// The server will not do this now: loading, cluster down, a replica.
     #[error("the server refuses: {0}")]
     Refused(String),
-    /// The partition has no generation here: its data is gone, or has just moved.
+    /// The server refuses this whoever asks again: memory or disk is full, too few replicas, a missing right, a wrong
+    /// password. Nothing was done.
+    #[error("Redis refuses: {0}")]
+    Denied(String),
+    /// The partition has no epoch here: its data is gone, or has just moved.
     #[error("the partition has no data here")]
     Absent,
     /// The data is not for this release; trying again does not help.
@@ -116,7 +99,7 @@ impl Command {
 
 /// A live connection. Dropping it closes it.
 pub(crate) struct Node {
-    pub(crate) server: Server,
+    pub(crate) server: Address,
     client: Client,
     task: ConnectHandle,
 }
@@ -133,7 +116,7 @@ impl Drop for Node {
     }
 }
 
-fn config(server: &Server, access: &Access) -> Config {
+fn config(server: &Address, access: &Access) -> Config {
     Config {
         server: ServerConfig::Centralized { server: FredServer::new(server.host.to_string(), server.port) },
         username: access.username.clone(),
@@ -151,6 +134,7 @@ fn fault(error: &fred::error::Error) -> Fault {
         "ASK" => Fault::Ask(text.into()),
         "TRYAGAIN" => Fault::TryAgain,
         "NOSCRIPT" => Fault::NoScript,
+        word if DENIALS.contains(&word) => Fault::Denied(text.into()),
         // What a server says begins with a word in capitals; the client's own errors do not.
         word if word.len() > 2 && word.bytes().all(|b| b.is_ascii_uppercase()) => Fault::Refused(text.into()),
         _ => Fault::Gone(text.into()),
@@ -159,17 +143,17 @@ fn fault(error: &fred::error::Error) -> Fault {
 
 impl Node {
     /// Opens a connection, within two seconds.
-    pub(crate) async fn open(server: &Server, access: &Access) -> Result<Self, Fault> {
+    pub(crate) async fn open(server: &Address, access: &Access) -> Result<Self, Fault> {
         Self::connect(server, access, PerformanceConfig::default()).await
     }
 
     /// Opens a connection for pub/sub, within two seconds.
-    pub(crate) async fn open_to_hear(server: &Server, access: &Access) -> Result<Self, Fault> {
+    pub(crate) async fn open_to_hear(server: &Address, access: &Access) -> Result<Self, Fault> {
         let performance = PerformanceConfig { broadcast_channel_capacity: UNHEARD, ..PerformanceConfig::default() };
         Self::connect(server, access, performance).await
     }
 
-    async fn connect(server: &Server, access: &Access, performance: PerformanceConfig) -> Result<Self, Fault> {
+    async fn connect(server: &Address, access: &Access, performance: PerformanceConfig) -> Result<Self, Fault> {
         let connection = ConnectionConfig {
             connection_timeout: OPENING,
             internal_command_timeout: OPENING,
@@ -183,7 +167,10 @@ impl Node {
         let node = Self { server: server.clone(), client, task };
         match timeout(OPENING, node.client.wait_for_connect()).await {
             Ok(Ok(())) => Ok(node),
-            Ok(Err(error)) => Err(Fault::Gone(format!("{server}: {}", error.details()))),
+            Ok(Err(error)) => Err(match fault(&error) {
+                Fault::Denied(reason) => Fault::Denied(format!("{reason} ({server})")),
+                _ => Fault::Gone(format!("{server}: {}", error.details())),
+            }),
             Err(_) => Err(Fault::Gone(format!("{server} does not answer"))),
         }
     }

@@ -2,10 +2,9 @@
 //!
 //! Decides where in a cluster a partition lives. Pure; the rest of this bus calls it.
 
-use crate::rooms::{Partition, RoomName};
+use parlor_redis::Slot;
 
-/// Slots of a Redis Cluster.
-pub(crate) const SLOTS: u16 = 16384;
+use crate::rooms::{Partition, RoomName};
 
 /// The tag of each partition: the first three letters whose slot is nearest to the middle of the partition's 64th of
 /// the slots, so that any number of shards with even slot ranges gets even shares. Never change one: data moves.
@@ -17,8 +16,8 @@ const TAGS: [&str; 64] = [
 ];
 
 /// The slot of a Redis Cluster that a partition lives in.
-pub fn slot(partition: Partition) -> u16 {
-    fred::util::redis_keyslot(TAGS[partition.index()].as_bytes())
+pub fn slot(partition: Partition) -> Slot {
+    Slot::of(TAGS[partition.index()])
 }
 
 /// Names the keys of one ChatRoom.
@@ -92,7 +91,7 @@ mod tests {
         for shards in 1..=20_u32 {
             let mut held = vec![0; shards as usize];
             for partition in Partition::all() {
-                held[(u32::from(slot(partition)) * shards / u32::from(SLOTS)) as usize] += 1;
+                held[(u32::from(slot(partition).number()) * shards / u32::from(Slot::COUNT)) as usize] += 1;
             }
             let (least, most) = (held.iter().min().unwrap(), held.iter().max().unwrap());
             assert!(most - least <= 1, "{shards} shards hold {held:?}");
@@ -113,7 +112,7 @@ mod tests {
             keys.counts(partition, "g"),
         ];
         for name in names {
-            assert_eq!(fred::util::redis_keyslot(name.as_bytes()), slot(partition), "{name}");
+            assert_eq!(Slot::of(&name), slot(partition), "{name}");
         }
     }
 }

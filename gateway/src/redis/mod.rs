@@ -5,9 +5,11 @@
 
 pub(crate) mod cluster;
 pub(crate) mod connection;
+pub mod health;
 pub(crate) mod keys;
 pub(crate) mod lane;
-pub mod replication;
+pub(crate) mod prober;
+pub(crate) mod refusals;
 pub(crate) mod script;
 pub(crate) mod server_time;
 pub mod topology;
@@ -15,17 +17,15 @@ pub mod topology;
 use std::{path::PathBuf, sync::Arc};
 
 use fred::types::config::{TlsConfig, TlsConnector};
+use parlor_redis::{Address, AddressError, Prefer};
 use rustls::{
     ClientConfig, RootCertStore,
     pki_types::{CertificateDer, pem::PemObject},
 };
 use tokio_util::task::AbortOnDropHandle;
 
-use self::{cluster::Cluster, connection::Access, keys::Keys, replication::Replication};
-pub use self::{
-    connection::{Fault, Server},
-    keys::slot,
-};
+use self::{cluster::Cluster, connection::Access, keys::Keys, prober::Prober, refusals::Refusals};
+pub use self::{connection::Fault, keys::slot};
 
 /// Where Redis is and how to speak to it.
 #[derive(Clone, Debug)]
@@ -36,6 +36,8 @@ pub struct RedisSettings {
     /// The password itself, as read from its file.
     pub password: Option<String>,
     pub tls: Option<Tls>,
+    /// Under which of the addresses that a cluster announces its servers are dialled.
+    pub prefer: Prefer,
     /// Begins every key; without braces.
     pub prefix: String,
 }
@@ -65,25 +67,26 @@ pub enum StartError {
 #[derive(Debug)]
 pub struct Servers {
     pub(crate) cluster: Arc<Cluster>,
-    pub(crate) replication: Arc<Replication>,
+    pub(crate) health: Arc<Prober>,
+    pub(crate) refusals: Refusals,
     pub(crate) keys: Keys,
-    /// Watches the shards for as long as somebody uses them.
-    _watch: AbortOnDropHandle<()>,
+    /// Asks the servers how they are, for as long as somebody uses them.
+    _probes: AbortOnDropHandle<()>,
 }
 
 impl Servers {
-    /// Asks the seeds who is there and looks at every shard once. Needs a tokio runtime; for TLS, installs rustls' ring
+    /// Asks the seeds who is there and asks every server once how it is. Needs a tokio runtime; for TLS, installs rustls' ring
     /// provider unless the process has one.
     pub async fn connect(settings: RedisSettings) -> Result<Arc<Self>, StartError> {
         let seeds = seeds(&settings)?;
-        let RedisSettings { seeds: _, username, password, tls: secured, prefix } = settings;
+        let RedisSettings { seeds: _, username, password, tls: secured, prefer, prefix } = settings;
         let access = Access { username, password, tls: secured.as_ref().map(tls).transpose()? };
-        let cluster = Arc::new(Cluster::discover(seeds, access).await?);
-        let replication = Arc::new(Replication::new(Arc::clone(&cluster)));
-        replication.look().await;
-        let watched = Arc::clone(&replication);
-        let watch = AbortOnDropHandle::new(tokio::spawn(async move { watched.watch().await }));
-        Ok(Arc::new(Self { cluster, replication, keys: Keys::new(&prefix), _watch: watch }))
+        let cluster = Arc::new(Cluster::discover(seeds, access, prefer).await?);
+        let health = Arc::new(Prober::new(Arc::clone(&cluster)));
+        health.look().await;
+        let probes = AbortOnDropHandle::new(tokio::spawn(Arc::clone(&health).run()));
+        let keys = Keys::new(&prefix);
+        Ok(Arc::new(Self { cluster, health, refusals: Refusals::default(), keys, _probes: probes }))
     }
 }
 
@@ -103,12 +106,11 @@ fn tls(tls: &Tls) -> Result<TlsConfig, StartError> {
     Ok(TlsConnector::from(config).into())
 }
 
-fn seeds(settings: &RedisSettings) -> Result<Vec<Server>, StartError> {
+fn seeds(settings: &RedisSettings) -> Result<Vec<Address>, StartError> {
     if settings.prefix.contains(['{', '}']) {
         return Err(StartError::Settings("the key prefix holds a brace".into()));
     }
-    let parse =
-        |seed: &String| Server::parse(seed).ok_or_else(|| StartError::Settings(format!("{seed:?} is not host:port")));
+    let parse = |seed: &String| seed.parse().map_err(|error: AddressError| StartError::Settings(error.to_string()));
     settings.seeds.iter().map(parse).collect()
 }
 

@@ -8,6 +8,8 @@ use parlor_crds::{
     contract,
 };
 
+use parlor_redis::Prefer;
+
 use crate::{
     bus::{Bus, History, memory::MemoryBus, redis::RedisBus},
     directory::{Directory, memory::MemoryDirectory, redis::RedisDirectory},
@@ -71,6 +73,8 @@ pub(super) fn choose(
         username: None,
         password: password(external, secrets)?,
         tls: external.map(|external| tls(external, secrets)).transpose()?.flatten(),
+        // The operator gives its servers names that only it resolves; a foreign cluster announces names to be dialled.
+        prefer: if external.is_some() { Prefer::HostName } else { Prefer::Ip },
         prefix: prefix(room, external),
     };
     let gateway = format!("{}-{incarnation:016x}", place.name());

@@ -238,6 +238,7 @@ mod tests {
                 rooms: 1,
                 drain: None,
                 bus: *bus,
+                refusal: None,
             };
             (at.to_string(), status)
         };

@@ -5,6 +5,7 @@ mod behaviour;
 mod data;
 mod failover;
 mod moving;
+mod silent;
 
 use std::sync::Arc;
 

@@ -76,7 +76,7 @@ async fn a_slot_that_moves_takes_its_rooms_along() -> Result<()> {
     }
     let witness = Witness::start(&a, &b, room.clone()).await?;
     sleep(Duration::from_millis(500)).await;
-    let (slot, target) = (slot(partition), cluster.primary(16383)?);
+    let (slot, target) = (slot(partition).number(), cluster.primary(16383)?);
     block_in_place(|| cluster.move_keys(slot, target))?;
     // As when an operator died half-way: the keys are there, the slot is not.
     sleep(Duration::from_secs(2)).await;
@@ -103,7 +103,7 @@ async fn a_history_that_has_yet_to_move_is_read_where_it_is_and_written_when_it_
     }
     say(&a, &room, "u1", "before").await?;
     let at = b.end(partition).await?;
-    let (slot, target) = (slot(partition), cluster.primary(16383)?);
+    let (slot, target) = (slot(partition).number(), cluster.primary(16383)?);
     block_in_place(|| cluster.move_some_keys(slot, target, |key| !key.contains(":room:")))?;
     // A room that nobody has spoken in has nothing to move: with it the partition continues at the target.
     let other = (0..).map(|n| RoomName::new(&format!("other{n}"))).find_map(|name| {
@@ -151,7 +151,7 @@ fn copied(primary: &RedisNode) -> Result<()> {
 async fn what_only_the_server_holds_that_a_slot_moves_to_is_not_shown() -> Result<()> {
     let Scene { mut cluster, a, b, room, partition } = Scene::set().await?;
     say(&a, &room, "u1", "before").await?;
-    let (slot, target) = (slot(partition), cluster.primary(16383)?);
+    let (slot, target) = (slot(partition).number(), cluster.primary(16383)?);
     let at = b.end(partition).await?;
     block_in_place(|| cluster.move_keys(slot, target))?;
     say(&a, &room, "u1", "moved").await?;
@@ -204,10 +204,10 @@ async fn gateways_tell_one_another_where_a_generation_was_opened_and_a_false_wor
     let Scene { cluster, a, b, room, partition } = Scene::set().await?;
     b.watch(partition, true).await;
     let first = say(&a, &room, "u1", "1").await?;
-    let keys = cluster.nodes[cluster.primary(slot(partition))?].call(&[
+    let keys = cluster.nodes[cluster.primary(slot(partition).number())?].call(&[
         "CLUSTER",
         "GETKEYSINSLOT",
-        &slot(partition).to_string(),
+        &slot(partition).number().to_string(),
         "10",
     ])?;
     let Reply::List(keys) = keys else { bail!("{keys:?}") };
@@ -216,7 +216,7 @@ async fn gateways_tell_one_another_where_a_generation_was_opened_and_a_false_wor
     let mut heard = block_in_place(|| listen(&cluster, &channel))?;
     let at = b.end(partition).await?;
     let target = cluster.primary(16383)?;
-    block_in_place(|| cluster.move_keys(slot(partition), target))?;
+    block_in_place(|| cluster.move_keys(slot(partition).number(), target))?;
     let second = say(&a, &room, "u1", "2").await?;
     let told = block_in_place(|| opening(&mut heard))?;
     let expected = json!({"partition": partition.index(), "generation": second.epoch.0, "server": cluster.nodes[target].address()});

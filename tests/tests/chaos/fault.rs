@@ -69,7 +69,7 @@ impl Saboteur<'_> {
     pub(crate) async fn inject(&mut self, fault: Fault) -> Result<()> {
         let seat = self.rng.random_range(0..self.world.seats.len());
         let room = self.world.rooms.choose(self.rng).expect("a world has rooms");
-        let slot = slot(Partition::of(room));
+        let slot = slot(Partition::of(room)).number();
         let freeze = self.freeze;
         match fault {
             Fault::GatewayKilled => self.gateway_killed(seat).await,
@@ -209,7 +209,7 @@ impl Saboteur<'_> {
     pub(crate) async fn both_copies_lost(&mut self) -> Result<()> {
         let room = self.world.rooms.choose(self.rng).expect("a world has rooms");
         let redis = &mut self.world.redis;
-        let primary = block_in_place(|| redis.primary(slot(Partition::of(room))))?;
+        let primary = block_in_place(|| redis.primary(slot(Partition::of(room)).number()))?;
         let replica = block_in_place(|| redis.replica(primary))?;
         self.timeline.note(format!("replica {replica} and primary {primary} are killed, and start again empty"));
         redis.nodes[replica].kill()?;

@@ -88,7 +88,7 @@ async fn primary_dies_ahead_of_its_replica(mistake: &str) -> Result<Report> {
     let mut world = World::start(1, false, Some(mistake)).await?;
     let url = world.seats[0].gateway()?.url("/chat");
     let rooms = rooms_of_a_shard();
-    let slot = slot(Partition::of(&rooms[0]));
+    let slot = slot(Partition::of(&rooms[0])).number();
     let names = rooms.iter().map(|room| room.as_str().to_owned()).collect();
     let plan = Plan { members: 2, ..plan(vec![url], names, 8) };
     let audit = tokio::spawn(async move { audit::run(&plan).await });

@@ -79,7 +79,8 @@ pub(crate) struct World {
 fn rooms() -> Vec<RoomName> {
     let of_shard = |shard| {
         let names = (0..).map(|n: u32| RoomName::new(&format!("chaos-{n}")).expect("a valid name"));
-        let lies_there = move |room: &RoomName| usize::from(slot(Partition::of(room))) * SHARDS / 16384 == shard;
+        let lies_there =
+            move |room: &RoomName| usize::from(slot(Partition::of(room)).number()) * SHARDS / 16384 == shard;
         names.filter(lies_there).take(ROOMS)
     };
     (0..SHARDS).flat_map(of_shard).collect()

@@ -324,7 +324,7 @@ async fn accounts_and_sessions_survive_the_primary() -> Result<()> {
     let holder = origin(1, 1);
     let (one, two) = (account(&a, holder, LONG).await?, account(&a, holder, LONG).await?);
     let (session, _) = matched(&a, one, holder).await?;
-    let primary = cluster.primary(slot(Partition::of(&RoomName::private("directory", 0))))?;
+    let primary = cluster.primary(slot(Partition::of(&RoomName::private("directory", 0))).number())?;
     cluster.nodes[primary].kill()?;
     let started = Instant::now();
     let live = loop {

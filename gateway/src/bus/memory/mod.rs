@@ -6,13 +6,11 @@ mod log;
 
 use std::{
     collections::HashMap,
-    sync::{
-        Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
 
+use parking_lot::Mutex;
 use tokio::{
     sync::watch,
     time::{Instant, timeout_at},
@@ -45,10 +43,6 @@ struct Lane {
     counts: Mutex<HashMap<RoomName, u32>>,
     /// Wakes the readers of the partition.
     end: watch::Sender<Offset>,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl MemoryBus {
@@ -87,7 +81,7 @@ impl MemoryBus {
         let deadline = Instant::now() + TAIL_WAIT;
         loop {
             end.mark_unchanged();
-            let batch = lock(&lane.log).read(from, limit);
+            let batch = lane.log.lock().read(from, limit);
             if !batch.records.is_empty() || timeout_at(deadline, end.changed()).await.is_err() {
                 return batch;
             }
@@ -103,7 +97,7 @@ impl Bus for MemoryBus {
     ) -> Task<'a, Result<Vec<Result<Appended, AppendError>>, AppendError>> {
         Box::pin(async move {
             let lane = self.lane(partition);
-            let mut log = lock(&lane.log);
+            let mut log = lane.log.lock();
             let answers = group.iter().map(|post| log.append(post, self.now())).collect();
             lane.end.send_replace(log.end());
             Ok(answers)
@@ -112,14 +106,14 @@ impl Bus for MemoryBus {
 
     fn restore<'a>(&'a self, partition: Partition, rooms: &'a [HeldRoom]) -> Task<'a, Result<Epoch, Unavailable>> {
         Box::pin(async move {
-            let mut log = lock(&self.lane(partition).log);
+            let mut log = self.lane(partition).log.lock();
             rooms.iter().for_each(|room| log.restore(room, self.now()));
             Ok(Epoch(log.end().epoch))
         })
     }
 
     fn end(&self, partition: Partition) -> Task<'_, Result<Offset, Unavailable>> {
-        Box::pin(async move { Ok(lock(&self.lane(partition).log).end()) })
+        Box::pin(async move { Ok(self.lane(partition).log.lock().end()) })
     }
 
     fn tail(&self, partition: Partition, from: Offset, limit: u32) -> Task<'_, Result<Batch, Unavailable>> {
@@ -127,7 +121,7 @@ impl Bus for MemoryBus {
     }
 
     fn head<'a>(&'a self, room: &'a RoomName) -> Task<'a, Result<Head, Unavailable>> {
-        Box::pin(async move { Ok(lock(&self.lane(Partition::of(room)).log).head(room)) })
+        Box::pin(async move { Ok(self.lane(Partition::of(room)).log.lock().head(room)) })
     }
 
     fn history<'a>(
@@ -136,7 +130,7 @@ impl Bus for MemoryBus {
         before: Option<u64>,
         limit: u32,
     ) -> Task<'a, Result<Page, Unavailable>> {
-        Box::pin(async move { Ok(lock(&self.lane(Partition::of(room)).log).page(room, before, limit, self.now())) })
+        Box::pin(async move { Ok(self.lane(Partition::of(room)).log.lock().page(room, before, limit, self.now())) })
     }
 
     fn signal<'a>(&'a self, room: &'a RoomName, signal: &'a Signal) -> Task<'a, ()> {
@@ -164,7 +158,7 @@ impl Bus for MemoryBus {
 
     fn count<'a>(&'a self, partition: Partition, counts: &'a [(RoomName, u32)]) -> Task<'a, Result<(), Unavailable>> {
         Box::pin(async move {
-            let mut kept = lock(&self.lane(partition).counts);
+            let mut kept = self.lane(partition).counts.lock();
             for (room, count) in counts {
                 match count {
                     0 => drop(kept.remove(room)),
@@ -177,7 +171,7 @@ impl Bus for MemoryBus {
 
     fn members<'a>(&'a self, room: &'a RoomName) -> Task<'a, Result<u64, Unavailable>> {
         Box::pin(async move {
-            let counts = lock(&self.lane(Partition::of(room)).counts);
+            let counts = self.lane(Partition::of(room)).counts.lock();
             Ok(counts.get(room).copied().unwrap_or(0).into())
         })
     }

@@ -4,24 +4,20 @@
 //! A hint and no more: what is true stands in the stream. One that is wrong or late costs a reader one look, one that is
 //! lost costs it the time until it compares itself with the primary.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Mutex, PoisonError},
-};
+use std::collections::BTreeMap;
 
+use parking_lot::Mutex;
+use parlor_redis::Address;
 use tokio::sync::{Notify, watch};
 
-use crate::{
-    redis::connection::Server,
-    rooms::{PARTITIONS, Partition},
-};
+use crate::rooms::{PARTITIONS, Partition};
 
 /// An epoch, and the server that it was opened in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Opening {
     pub(super) epoch: u64,
     /// None: the server has another name here.
-    pub(super) server: Option<Server>,
+    pub(super) server: Option<Address>,
 }
 
 /// What was opened here and what was heard.
@@ -43,10 +39,10 @@ impl Default for EpochHints {
 
 impl EpochHints {
     /// An epoch was opened by this gateway.
-    pub(super) fn here(&self, partition: Partition, epoch: u64, server: &Server) {
+    pub(super) fn here(&self, partition: Partition, epoch: u64, server: &Address) {
         let opening = Opening { epoch, server: Some(server.clone()) };
         self.hear(partition, opening.clone());
-        self.untold.lock().unwrap_or_else(PoisonError::into_inner).insert(partition, opening);
+        self.untold.lock().insert(partition, opening);
         self.arrived.notify_one();
     }
 
@@ -63,7 +59,7 @@ impl EpochHints {
 
     /// Waits until an epoch above `known` was heard of that was opened elsewhere than in `server`, whose readers see
     /// it by themselves; answers the newest.
-    pub(super) async fn elsewhere(&self, partition: Partition, known: u64, server: &Server) -> u64 {
+    pub(super) async fn elsewhere(&self, partition: Partition, known: u64, server: &Address) -> u64 {
         let mut heard = self.heard[partition.index()].subscribe();
         let elsewhere = |newest: &Opening| newest.epoch > known && newest.server.as_ref() != Some(server);
         // An error would say that this bus is gone.
@@ -73,7 +69,7 @@ impl EpochHints {
     /// What the others are to be told; waits for something. Cancel-safe.
     pub(super) async fn untold(&self) -> BTreeMap<Partition, Opening> {
         loop {
-            let untold = std::mem::take(&mut *self.untold.lock().unwrap_or_else(PoisonError::into_inner));
+            let untold = std::mem::take(&mut *self.untold.lock());
             if !untold.is_empty() {
                 return untold;
             }
@@ -88,8 +84,8 @@ mod tests {
 
     use super::*;
 
-    fn server(port: u16) -> Server {
-        Server { host: "h".into(), port }
+    fn server(port: u16) -> Address {
+        Address { host: "h".into(), port }
     }
 
     #[tokio::test]

@@ -15,20 +15,18 @@ pub mod signals;
 pub mod stream_codec;
 mod stream_reader;
 
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
+use parking_lot::Mutex;
 use tokio::{task::JoinSet, time::timeout};
 
 use self::{
     append::Appending, epoch_hints::EpochHints, gc::GarbageCollector, presence::Presence, signals::Signalling,
     stream_reader::StreamReader,
 };
-use super::{AppendError, Appended, Batch, Bus, Head, Health, HeldRoom, History, Offset, Page, Task};
+use super::{AppendError, Appended, Batch, Bus, Head, Health, HeldRoom, History, Offset, Page, Refusal, Task};
 use crate::{
-    redis::{Fault, Servers, StartError, replication},
+    redis::{Fault, Servers, StartError, health},
     rooms::{Epoch, Partition, Post, RoomName, Signal, Unavailable},
 };
 
@@ -90,7 +88,7 @@ impl RedisBus {
     }
 
     fn start(&self) {
-        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tasks = self.tasks.lock();
         let presence = Arc::clone(&self.presence);
         let (publishing, hearing) = (Arc::clone(&self.signalling), Arc::clone(&self.signalling));
         let gc = Arc::clone(&self.gc);
@@ -181,16 +179,21 @@ impl Bus for RedisBus {
     }
 
     fn health(&self) -> Health {
-        match self.servers.replication.health() {
-            replication::Health::Replicated => Health::Replicated,
-            replication::Health::Unreplicated => Health::Unreplicated,
-            replication::Health::Unavailable => Health::Unavailable,
+        match self.servers.health.overall() {
+            health::Health::Replicated => Health::Replicated,
+            health::Health::Unreplicated => Health::Unreplicated,
+            health::Health::Unavailable => Health::Unavailable,
         }
+    }
+
+    fn refusal(&self) -> Option<Refusal> {
+        let refusal = self.servers.refusals.oldest()?;
+        Some(Refusal { reason: refusal.reason, since: refusal.since })
     }
 
     fn close(&self, limit: Duration) -> Task<'_, ()> {
         Box::pin(async move {
-            let mut tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
+            let mut tasks = std::mem::take(&mut *self.tasks.lock());
             let all = async {
                 tasks.shutdown().await;
                 self.presence.close().await;

@@ -4,12 +4,13 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
 use fred::types::Value;
 use futures::future::join_all;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::time::sleep;
 
 use crate::{
@@ -59,7 +60,7 @@ impl Presence {
     }
 
     fn counts(&self, partition: Partition) -> MutexGuard<'_, Counts> {
-        self.counts[partition.index()].lock().unwrap_or_else(PoisonError::into_inner)
+        self.counts[partition.index()].lock()
     }
 
     async fn ask(&self, partition: Partition, commands: Vec<Command>) -> Result<Vec<Value>, Fault> {

@@ -6,19 +6,17 @@ use std::time::Duration;
 
 use super::{
     super::HeldRoom,
-    append::{Appending, Lane},
-    scripts,
+    append::{Appending, Writing},
+    scripts::{self, Adopted},
 };
 use crate::{
     redis::{
-        connection::{Command, Fault, list},
-        lane::{asking, last},
+        Fault,
+        connection::{Command, list},
+        lane::{Connection, Failed, Repeat, Request},
     },
     rooms::{Epoch, PARTITIONS, Partition},
 };
-
-/// How long a server may take for one room: some thousand entries.
-const ANSWER: Duration = Duration::from_secs(2);
 
 /// Rooms that are asked for in one command.
 const ASKED: usize = 500;
@@ -26,41 +24,43 @@ const ASKED: usize = 500;
 impl Appending {
     /// Gives rooms back; see [`super::super::Bus::restore`]. One attempt.
     pub(super) async fn restore(&self, partition: Partition, rooms: &[HeldRoom]) -> Result<Epoch, Fault> {
-        let mut lane = self.lanes[partition.index()].lock().await;
-        let given = self.give(&mut lane, partition, rooms).await;
-        if let Err(fault) = &given {
-            self.recover(&mut lane, fault.clone()).await;
-        }
-        given
+        let Writing { lane, writer, .. } = self.writing(partition);
+        let _alone = writer.lock().await;
+        lane.carry_out(GiveBack { appending: self, partition, rooms }, Duration::ZERO).await
     }
+}
 
-    async fn give(&self, lane: &mut Lane, partition: Partition, rooms: &[HeldRoom]) -> Result<Epoch, Fault> {
-        let server = self.connect(lane, partition).await?;
-        let moving = lane.ask.is_some();
-        let node = lane.node.as_ref().ok_or_else(|| Fault::Gone("no connection".into()))?;
-        let adopted = self.adopt(node, partition, moving).await?;
-        let mut given = 0;
+/// Rooms on their way back to Redis.
+struct GiveBack<'a> {
+    appending: &'a Appending,
+    partition: Partition,
+    rooms: &'a [HeldRoom],
+}
+
+impl Request for GiveBack<'_> {
+    /// The epoch of the partition.
+    type Done = Epoch;
+    const REPEAT: Repeat = Repeat::Never;
+
+    async fn attempt(&mut self, connection: &Connection) -> Result<Epoch, Failed> {
+        let Self { appending, partition, rooms } = *self;
+        let Adopted { epoch, born } = appending.adopt(connection, partition).await?;
+        let (keys, mut given) = (&appending.servers.keys, 0);
         for chunk in rooms.chunks(ASKED) {
             let names = chunk.iter().map(|held| held.room.as_str().to_owned());
-            let heads = Command::new("HMGET").arg(self.servers.keys.heads(partition)).args(names);
-            let heads = list(last(node.all(asking(moving, heads), ANSWER).await?)?);
+            let heads = list(connection.send(Command::new("HMGET").arg(keys.heads(partition)).args(names)).await?);
             for (held, _) in chunk.iter().zip(heads).filter(|(_, head)| head.is_null()) {
-                let command = scripts::restore(&self.servers.keys, held, adopted.epoch, self.history, moving);
-                let answers = node.all(asking(moving, command), ANSWER).await?;
-                given += usize::from(scripts::restored(last(answers)?)?);
+                let command = scripts::restore(keys, held, epoch, appending.history, connection.moving);
+                given += usize::from(scripts::restored(connection.send(command).await?).map_err(Failed::before)?);
             }
         }
-        if !self.servers.replication.unreplicated(&server) {
-            // WAIT covers what its own connection wrote and what came before: also what others have given back.
-            let mark = Command::new("HSET")
-                .arg(self.servers.keys.meta(partition))
-                .arg("partitions")
-                .arg(PARTITIONS.to_string());
-            last(node.all(asking(moving, mark), ANSWER).await?)?;
-            self.wait(node).await?;
-        }
-        self.dataset(partition).accept(adopted.born);
-        tracing::warn!(partition = partition.index(), given, held = rooms.len(), %server, "rooms lost were given back");
-        Ok(Epoch(adopted.epoch))
+        // WAIT covers what its own connection wrote and what came before: also what others have given back.
+        let mark = Command::new("HSET").arg(keys.meta(partition)).arg("partitions").arg(PARTITIONS.to_string());
+        connection.send(mark).await?;
+        connection.copied().await?;
+        appending.dataset(partition).accept(born);
+        let (partition, held, server) = (partition.index(), rooms.len(), connection.server());
+        tracing::warn!(partition, given, held, %server, "restored lost rooms");
+        Ok(Epoch(epoch))
     }
 }

@@ -2,16 +2,14 @@
 //!
 //! Decides nothing about their meaning. Both directions are bounded and conflated; what Redis drops is gone.
 
-use std::{
-    collections::HashSet,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use fred::{
     interfaces::{EventInterface, PubsubInterface},
     types::Message,
 };
+use parking_lot::Mutex;
+use parlor_redis::Address;
 use serde::{Deserialize, Serialize};
 use tokio::{
     sync::{broadcast::error::RecvError, watch},
@@ -25,7 +23,7 @@ use super::{
 use crate::{
     redis::{
         Servers,
-        connection::{Command, Fault, Node, Server},
+        connection::{Command, Fault, Node},
     },
     rooms::{PARTITIONS, Partition, RoomName, Signal},
 };
@@ -84,7 +82,7 @@ impl Signalling {
         self.watched
             .send_if_modified(|watched| if on { watched.insert(partition) } else { watched.remove(&partition) });
         let told = async {
-            while on && !self.subscribed.lock().unwrap_or_else(PoisonError::into_inner).contains(&partition) {
+            while on && !self.subscribed.lock().contains(&partition) {
                 sleep(Duration::from_millis(2)).await;
             }
         };
@@ -144,18 +142,18 @@ impl Signalling {
     pub(super) async fn hear(&self) {
         for turn in 0_usize.. {
             let topology = self.servers.cluster.topology();
-            let servers: Vec<_> = topology.members.iter().filter(|m| !m.failed && !m.suspected).collect();
+            let servers: Vec<_> = topology.members().filter(|member| member.is_well()).collect();
             if let Some(member) = servers.get(turn % servers.len().max(1))
                 && let Err(fault) = self.hear_at(&member.server).await
             {
                 tracing::debug!(%fault, "signals are not heard");
             }
-            self.subscribed.lock().unwrap_or_else(PoisonError::into_inner).clear();
+            self.subscribed.lock().clear();
             sleep(PAUSE).await;
         }
     }
 
-    async fn hear_at(&self, server: &Server) -> Result<(), Fault> {
+    async fn hear_at(&self, server: &Address) -> Result<(), Fault> {
         let node = Node::open_to_hear(server, self.servers.cluster.access()).await?;
         let mut messages = node.client().message_rx();
         let mut watched = self.watched.subscribe();
@@ -183,7 +181,7 @@ impl Signalling {
     }
 
     async fn subscribe(&self, node: &Node, wanted: HashSet<Partition>) -> Result<(), Fault> {
-        let known = self.subscribed.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let known = self.subscribed.lock().clone();
         let channels = |partitions: Vec<&Partition>| -> Vec<String> {
             partitions.into_iter().map(|partition| self.servers.keys.signals(*partition)).collect()
         };
@@ -200,7 +198,7 @@ impl Signalling {
             Ok::<(), fred::error::Error>(())
         };
         match timeout(ANSWER, told).await {
-            Ok(Ok(())) => *self.subscribed.lock().unwrap_or_else(PoisonError::into_inner) = wanted,
+            Ok(Ok(())) => *self.subscribed.lock() = wanted,
             Ok(Err(error)) => return Err(Fault::Gone(error.to_string())),
             Err(_) => return Err(Fault::Gone("a server does not answer".into())),
         }
@@ -228,7 +226,7 @@ pub fn read(text: &str) -> Option<(RoomName, Signal)> {
 fn opening(text: &str) -> Option<(Partition, Opening)> {
     let WireOpening { partition, epoch, server } = serde_json::from_str(text).ok()?;
     let partition = (partition < PARTITIONS).then(|| Partition::nth(partition.into()))?;
-    Some((partition, Opening { epoch, server: Server::parse(&server) }))
+    Some((partition, Opening { epoch, server: server.parse().ok() }))
 }
 
 #[cfg(test)]
@@ -238,7 +236,7 @@ mod tests {
     #[test]
     fn only_what_is_whole_and_of_a_partition_tells_of_a_generation() {
         let whole = r#"{"partition":63,"generation":7,"server":"h:1"}"#;
-        let server = Server::parse("h:1");
+        let server = "h:1".parse().ok();
         assert_eq!(opening(whole), Some((Partition::nth(63), Opening { epoch: 7, server })));
         let unnamed = opening(r#"{"partition":0,"generation":7,"server":"?"}"#).map(|(_, opening)| opening);
         assert_eq!(unnamed, Some(Opening { epoch: 7, server: None }));

@@ -7,6 +7,7 @@
 use std::{sync::Arc, time::Duration};
 
 use fred::types::Value;
+use parlor_redis::Address;
 use tokio::{
     sync::Mutex,
     time::{Instant, timeout},
@@ -18,16 +19,15 @@ use super::{
     stream_codec,
 };
 use crate::{
+    deadlines::ANSWER,
     redis::{
         Servers,
-        connection::{Command, Fault, Node, Server, number},
+        connection::{Command, Fault, Node, number},
+        health::Reader,
         lane::asking,
     },
     rooms::{PARTITIONS, Partition},
 };
-
-/// How long a server may take for a read that waits up to a second.
-const ANSWER: Duration = Duration::from_secs(2);
 
 /// How long a reader may lie behind the primary's head before it tries another replica.
 const BEHIND: Duration = Duration::from_secs(1);
@@ -35,7 +35,7 @@ const BEHIND: Duration = Duration::from_secs(1);
 /// How long a short read may take.
 pub(super) const READ: Duration = Duration::from_secs(2);
 
-/// How long a primary is read before it is asked again whether a replica can be.
+/// How long a primary is read after an epoch was opened in it.
 const AGAIN: Duration = Duration::from_millis(200);
 
 /// How what a server says is taken.
@@ -52,14 +52,14 @@ enum Trust {
 /// The server that a partition is read from; reads of history go there too, so that they agree with the stream.
 #[derive(Debug, Default)]
 struct Source {
-    server: Option<Server>,
-    /// When no replica could be read.
-    looked: Option<Instant>,
+    server: Option<Address>,
+    /// This primary is read until then, although replicas may look well.
+    passed_over: Option<(Address, Instant)>,
 }
 
 /// What a partition's reader holds on to.
 #[derive(Debug, Default)]
-struct Reader {
+struct Tail {
     node: Option<Node>,
     /// The primary's head and when it was seen.
     ahead: Option<(Offset, Instant)>,
@@ -67,7 +67,7 @@ struct Reader {
     /// A call was dropped before its answer came; the next one comes behind it.
     unanswered: bool,
     /// Replica that was left because it lay behind; others come first.
-    shunned: Option<Server>,
+    shunned: Option<Address>,
     /// The newest epoch that it was told of and has looked for: one that is not there makes it look only once.
     heard: u64,
 }
@@ -77,31 +77,31 @@ struct Reader {
 pub(super) struct StreamReader {
     pub(super) servers: Arc<Servers>,
     epoch_hints: Arc<EpochHints>,
-    readers: Vec<Mutex<Reader>>,
-    sources: Vec<std::sync::Mutex<Source>>,
+    readers: Vec<Mutex<Tail>>,
+    sources: Vec<parking_lot::Mutex<Source>>,
     /// Where a partition's keys have gone ahead to while its slot moves.
-    ahead: Vec<std::sync::Mutex<Option<Server>>>,
+    ahead: Vec<parking_lot::Mutex<Option<Address>>>,
 }
 
 impl StreamReader {
     pub(super) fn new(servers: Arc<Servers>, epoch_hints: Arc<EpochHints>) -> Self {
         let readers = (0..PARTITIONS).map(|_| Mutex::default()).collect();
-        let sources = (0..PARTITIONS).map(|_| std::sync::Mutex::default()).collect();
-        let ahead = (0..PARTITIONS).map(|_| std::sync::Mutex::default()).collect();
+        let sources = (0..PARTITIONS).map(|_| parking_lot::Mutex::default()).collect();
+        let ahead = (0..PARTITIONS).map(|_| parking_lot::Mutex::default()).collect();
         Self { servers, epoch_hints, readers, sources, ahead }
     }
 
     /// Reads a partition where its keys have gone ahead to, by the words of an ASK.
     pub(super) fn follow(&self, partition: Partition, ask: &str) {
-        *self.ahead(partition) = ask.rsplit(' ').next().and_then(Server::parse);
+        *self.ahead(partition) = self.servers.cluster.redirection(ask);
     }
 
-    fn ahead(&self, partition: Partition) -> std::sync::MutexGuard<'_, Option<Server>> {
-        self.ahead[partition.index()].lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    fn ahead(&self, partition: Partition) -> parking_lot::MutexGuard<'_, Option<Address>> {
+        self.ahead[partition.index()].lock()
     }
 
     /// The server that a partition's keys have gone ahead to, until the slot itself is there.
-    fn moving(&self, partition: Partition) -> Option<Server> {
+    fn moving(&self, partition: Partition) -> Option<Address> {
         let arrived = self.servers.cluster.primary(partition).ok().map(|primary| primary.server);
         let mut ahead = self.ahead(partition);
         if *ahead == arrived {
@@ -132,75 +132,52 @@ impl StreamReader {
         let asked = usize::from(moving);
         let answers: Vec<_> = answers.into_iter().skip(asked).step_by(1 + asked).collect();
         let nothing = answers.iter().all(Value::is_null);
-        if !copied && !nothing && !self.servers.replication.unreplicated(&node.server) {
+        if !copied && !nothing && !self.servers.health.unreplicated(&node.server) {
             return Err(Fault::Refused("only one copy holds what was read".into()));
         }
         Ok(answers)
     }
 
-    fn source(&self, partition: Partition) -> std::sync::MutexGuard<'_, Source> {
-        self.sources[partition.index()].lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    fn source(&self, partition: Partition) -> parking_lot::MutexGuard<'_, Source> {
+        self.sources[partition.index()].lock()
     }
 
-    /// The server to read a partition from: the one in use, or an in-sync replica, or the primary.
-    async fn choose(&self, partition: Partition, shunned: Option<&Server>) -> Result<(Server, Trust), Fault> {
+    /// The server to read a partition from, as the health view chooses it; nothing is asked for that.
+    fn choose(&self, partition: Partition, shunned: Option<&Address>) -> Result<(Address, Trust), Fault> {
         if let Some(target) = self.moving(partition) {
             return Ok((target, Trust::Moving));
         }
         let primary = self.servers.cluster.primary(partition)?;
-        let alone = self.servers.replication.unreplicated(&primary.server);
-        let topology = self.servers.cluster.topology();
-        let (in_use, looked) = {
-            let source = self.source(partition);
-            (source.server.clone(), source.looked)
+        let mut source = self.source(partition);
+        // What a new primary copied from has yet to become its replica.
+        let new = |(server, until): &(Address, Instant)| *server == primary.server && Instant::now() < *until;
+        let passed_over = source.passed_over.as_ref().is_some_and(new);
+        let reader = self.servers.health.reader(&primary, source.server.as_ref(), shunned, partition.index());
+        let (server, trust) = match reader {
+            Reader::Replica(server) if !passed_over => (server, Trust::Copy),
+            Reader::Replica(_) => (primary.server, Trust::Primary),
+            Reader::Primary => (primary.server, Trust::Primary),
+            Reader::OnlyCopy => (primary.server, Trust::Copy),
         };
-        if alone {
-            *self.source(partition) = Source { server: Some(primary.server.clone()), looked: None };
-            return Ok((primary.server, Trust::Copy));
-        }
-        let mut replicas: Vec<_> =
-            topology.replicas(&primary).filter(|r| !r.failed && !r.suspected).map(|r| r.server.clone()).collect();
-        if let Some(server) = in_use.filter(|server| replicas.contains(server)) {
-            return Ok((server, Trust::Copy));
-        }
-        if looked.is_some_and(|looked| looked.elapsed() < AGAIN) {
-            return Ok((primary.server, Trust::Primary));
-        }
-        let turn = partition.index() % replicas.len().max(1);
-        replicas.rotate_left(turn);
-        replicas.sort_by_key(|server| Some(server) == shunned);
-        for server in replicas {
-            if self.in_sync(&server).await {
-                *self.source(partition) = Source { server: Some(server.clone()), looked: None };
-                return Ok((server, Trust::Copy));
-            }
-        }
-        *self.source(partition) = Source { server: None, looked: Some(Instant::now()) };
-        Ok((primary.server, Trust::Primary))
-    }
-
-    async fn in_sync(&self, server: &Server) -> bool {
-        let info = self.servers.cluster.call(server, Command::new("INFO").arg("replication"), READ).await;
-        let info = info.ok().and_then(|info| info.as_str().map(|text| text.to_string())).unwrap_or_default();
-        info.lines().any(|line| line.trim() == "role:slave")
-            && info.lines().any(|line| line.trim() == "master_link_status:up")
+        source.server = (trust == Trust::Copy).then(|| server.clone());
+        Ok((server, trust))
     }
 
     /// Lets go of the server that a partition is read from.
-    fn leave(&self, partition: Partition, server: &Server) {
+    fn leave(&self, partition: Partition, server: &Address) {
         *self.ahead(partition) = None;
         let mut source = self.source(partition);
-        source.looked = None;
+        source.passed_over = None;
         source.server.take_if(|known| known == server);
     }
 
     /// Short commands at the server that the partition is read from; one attempt, another server the next time.
     pub(super) async fn ask(&self, partition: Partition, commands: Vec<Command>) -> Result<Vec<Value>, Fault> {
-        let (server, trust) = match self.choose(partition, None).await {
+        let (server, trust) = match self.choose(partition, None) {
             Ok(chosen) => chosen,
             Err(fault) => {
                 self.servers.cluster.refresh().await?;
-                self.choose(partition, None).await.map_err(|_| fault)?
+                self.choose(partition, None).map_err(|_| fault)?
             }
         };
         let answer = if trust == Trust::Moving {
@@ -215,7 +192,7 @@ impl StreamReader {
         answer
     }
 
-    async fn ask_one(&self, server: &Server, commands: Vec<Command>, trust: Trust) -> Result<Vec<Value>, Fault> {
+    async fn ask_one(&self, server: &Address, commands: Vec<Command>, trust: Trust) -> Result<Vec<Value>, Fault> {
         let node = self.servers.cluster.node(server).await?;
         let answers = self.send(&node, commands, trust, READ).await;
         self.servers.cluster.note(&node, answers)
@@ -226,7 +203,7 @@ impl StreamReader {
     async fn ask_both(
         &self,
         partition: Partition,
-        target: &Server,
+        target: &Address,
         commands: Vec<Command>,
     ) -> Result<Vec<Value>, Fault> {
         let source = self.servers.cluster.primary(partition)?.server;
@@ -255,15 +232,15 @@ impl StreamReader {
         read
     }
 
-    fn give_up(&self, reader: &mut Reader, partition: Partition, shunned: Option<Server>) {
+    fn give_up(&self, reader: &mut Tail, partition: Partition, shunned: Option<Address>) {
         if let Some(node) = reader.node.take() {
             self.leave(partition, &node.server);
         }
-        *reader = Reader { shunned, heard: reader.heard, ..Reader::default() };
+        *reader = Tail { shunned, heard: reader.heard, ..Tail::default() };
     }
 
-    async fn read(&self, reader: &mut Reader, partition: Partition, from: Offset, limit: u32) -> Result<Batch, Fault> {
-        let (server, trust) = self.choose(partition, reader.shunned.as_ref()).await?;
+    async fn read(&self, reader: &mut Tail, partition: Partition, from: Offset, limit: u32) -> Result<Batch, Fault> {
+        let (server, trust) = self.choose(partition, reader.shunned.as_ref())?;
         let node = match reader.node.take().filter(|node| node.server == server && node.alive()) {
             Some(node) => reader.node.insert(node),
             None => reader.node.insert(self.servers.cluster.open(&server).await?),
@@ -281,6 +258,9 @@ impl StreamReader {
         let mut answers = tokio::select! {
             biased;
             answers = self.send(node, vec![read], trust, limit) => answers?,
+            () = self.servers.health.silent(&server) => {
+                return Err(Fault::Gone(format!("{server} has stopped answering")));
+            }
             heard = self.epoch_hints.elsewhere(partition, from.epoch.max(reader.heard), &server) => {
                 reader.heard = heard;
                 self.look_around(reader, partition).await?;
@@ -302,15 +282,14 @@ impl StreamReader {
             self.leave(partition, &server);
             self.servers.cluster.refresh().await?;
             if self.servers.cluster.primary(partition).is_ok_and(|primary| primary.server == server) {
-                // What it copied from has yet to become its replica.
-                self.source(partition).looked = Some(Instant::now());
+                self.source(partition).passed_over = Some((server.clone(), Instant::now() + AGAIN));
             }
         }
         Ok(batch)
     }
 
     /// Elsewhere the stream goes on, perhaps: asks the primary where.
-    async fn look_around(&self, reader: &mut Reader, partition: Partition) -> Result<(), Fault> {
+    async fn look_around(&self, reader: &mut Tail, partition: Partition) -> Result<(), Fault> {
         self.give_up(reader, partition, None);
         match timeout(READ, self.head(partition)).await {
             Ok(Ok(_)) => Ok(()),
@@ -323,7 +302,7 @@ impl StreamReader {
     }
 
     /// Once a second: does the reader lie behind the primary without moving? Then its replica is left.
-    async fn compare(&self, reader: &mut Reader, partition: Partition, at: Offset) -> Result<(), Fault> {
+    async fn compare(&self, reader: &mut Tail, partition: Partition, at: Offset) -> Result<(), Fault> {
         if reader.compared.is_some_and(|last| last.elapsed() < BEHIND) {
             return Ok(());
         }

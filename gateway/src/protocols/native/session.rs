@@ -237,7 +237,7 @@ impl NativeSession {
                     PostError::Append(AppendError::NotDurable) => {
                         (Code::NotDurable, "only one copy of the room exists", None)
                     }
-                    PostError::Append(AppendError::Unavailable(_) | AppendError::Lost) => {
+                    PostError::Append(AppendError::Denied(_) | AppendError::Unavailable(_) | AppendError::Lost) => {
                         (Code::Unavailable, "the message may not have been kept: send it again", Some(RETRY))
                     }
                 };

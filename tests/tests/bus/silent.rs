@@ -1,0 +1,119 @@
+//! Servers that say nothing instead of failing, and servers that refuse: what used them goes on elsewhere, at once.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use parlor_gateway::{
+    bus::{AppendError, Record},
+    redis::slot,
+    rooms::{Partition, RoomName},
+};
+use parlor_tests::{
+    bus::connect,
+    link::{Link, State},
+    redis::{RedisCluster, RedisNode},
+};
+use tokio::{
+    task::{JoinSet, block_in_place},
+    time::{sleep, timeout},
+};
+
+use super::{Gateway, failover::hit_room, post};
+
+/// How long what used a silent server may take to go on elsewhere, with room for a machine that does other things.
+const SOON: Duration = Duration::from_secs(4);
+
+/// One room in each partition of the first shard.
+fn rooms_of_the_first_shard() -> Vec<RoomName> {
+    let mut rooms = std::collections::BTreeMap::new();
+    for n in 0.. {
+        let room = hit_room(n);
+        rooms.entry(Partition::of(&room)).or_insert(room);
+        if rooms.len() == 21 {
+            break;
+        }
+    }
+    rooms.into_values().collect()
+}
+
+/// Follows a room's partition until a post with this key is shown.
+async fn shown(bus: Gateway, room: RoomName, key: &str) -> Result<()> {
+    let partition = Partition::of(&room);
+    let mut at = bus.end(partition).await?;
+    loop {
+        // The hub gives a read as much time, and tries again.
+        let Ok(Ok(batch)) = timeout(Duration::from_secs(5), bus.tail(partition, at, 100)).await else { continue };
+        at = batch.next;
+        let is_it = |record: &Record| matches!(record, Record::Entry(routed) if *routed.entry.key == *key);
+        if batch.records.iter().any(is_it) {
+            return Ok(());
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_that_is_silent_towards_one_gateway_delays_none_of_its_rooms_for_long() -> Result<()> {
+    let cluster = RedisCluster::start(3, 1)?;
+    let link = Link::open(6, cluster.ports()).await?;
+    let (deaf, other) = (connect(link.seeds(), "deaf").await?, connect(cluster.seeds(), "other").await?);
+    let rooms = rooms_of_the_first_shard();
+    let replica = block_in_place(|| cluster.replica(cluster.primary(slot(Partition::of(&rooms[0])).number())?))?;
+    let mut following: JoinSet<_> =
+        rooms.iter().map(|room| shown(Gateway::clone(&deaf), room.clone(), "after")).collect();
+    for room in &rooms {
+        other.append(Partition::of(room), &[post(room, "a", "before", "x")]).await?;
+    }
+    sleep(Duration::from_millis(500)).await;
+    link.set_for(cluster.nodes[replica].port(), State::Frozen);
+    sleep(Duration::from_millis(100)).await;
+    let cut = Instant::now();
+    for room in &rooms {
+        other.append(Partition::of(room), &[post(room, "a", "after", "x")]).await?;
+    }
+    let all = async {
+        while let Some(one) = following.join_next().await {
+            one??;
+        }
+        Ok::<_, anyhow::Error>(())
+    };
+    timeout(3 * SOON, all).await.context("some room was shown nothing for long")??;
+    ensure!(cut.elapsed() < SOON, "it took {:?}", cut.elapsed());
+    ensure!(deaf.head(&rooms[3]).await?.seq == 2);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_frozen_replica_delays_posts_of_its_shard_by_some_seconds_and_refuses_none() -> Result<()> {
+    let mut cluster = RedisCluster::start(3, 1)?;
+    let bus = connect(cluster.seeds(), "a").await?;
+    let room = hit_room(0);
+    let partition = Partition::of(&room);
+    bus.append(partition, &[post(&room, "a", "before", "x")]).await?;
+    let replica = block_in_place(|| cluster.replica(cluster.primary(slot(partition).number())?))?;
+    cluster.nodes[replica].pause()?;
+    let frozen = Instant::now();
+    // One call of the bus outlasts it: nothing is refused.
+    let answers = bus.append(partition, &[post(&room, "a", "after", "x")]).await?;
+    ensure!(answers[0].as_ref().is_ok_and(|appended| !appended.duplicate), "{answers:?}");
+    ensure!(frozen.elapsed() < Duration::from_secs(8), "it took {:?}", frozen.elapsed());
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_redis_refuses_at_once_and_says_why_until_it_takes_posts_again() -> Result<()> {
+    let redis = RedisNode::start()?;
+    let bus = connect(vec![redis.address()], "a").await?;
+    let room = hit_room(0);
+    let partition = Partition::of(&room);
+    bus.append(partition, &[post(&room, "a", "before", "x")]).await?;
+    redis.call(&["CONFIG", "SET", "maxmemory", "1"])?;
+    let (asked, refused) = (Instant::now(), bus.append(partition, &[post(&room, "a", "full", "x")]).await);
+    ensure!(matches!(&refused, Err(AppendError::Denied(reason)) if reason.starts_with("OOM")), "{refused:?}");
+    ensure!(asked.elapsed() < Duration::from_secs(2), "it took {:?}", asked.elapsed());
+    ensure!(bus.refusal().is_some_and(|refusal| refusal.reason.starts_with("OOM")));
+    redis.call(&["CONFIG", "SET", "maxmemory", "0"])?;
+    let answers = bus.append(partition, &[post(&room, "a", "full", "x")]).await?;
+    ensure!(answers[0].as_ref().is_ok_and(|appended| appended.seq == 2), "{answers:?}");
+    ensure!(bus.refusal().is_none());
+    Ok(())
+}
