@@ -12,7 +12,7 @@ use crate::{
     fanout::{
         encoding::{Chunk, EncodingId},
         presence::Presence,
-        session::{Answer, Ask, Join, PostError, Posted},
+        session::{Answer, Ask, IfGone, Join, PostError, Posted},
     },
     rooms::{Epoch, Partition, Post, ProtocolId, RoomName, Signal},
 };
@@ -51,6 +51,7 @@ pub enum ToHub {
         from: ConnectionId,
         tag: u64,
         post: Post,
+        if_gone: Option<IfGone>,
     },
     Signal {
         room: RoomName,
@@ -82,6 +83,35 @@ impl ToHub {
     }
 }
 
+/// What is done when an acknowledgement never reaches its session: the connection has ended, or its reactor has.
+pub struct Unheard(Option<Box<dyn FnOnce() + Send>>);
+
+impl Unheard {
+    /// `act` is called when this is dropped, unless the session has heard.
+    pub fn new(act: impl FnOnce() + Send + 'static) -> Self {
+        Self(Some(Box::new(act)))
+    }
+
+    /// The session is told: what follows is up to it.
+    pub fn heard(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Unheard {
+    fn drop(&mut self) {
+        if let Some(act) = self.0.take() {
+            act();
+        }
+    }
+}
+
+impl std::fmt::Debug for Unheard {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Unheard")
+    }
+}
+
 /// From the hub to a reactor.
 #[derive(Debug)]
 pub enum ToReactor {
@@ -102,6 +132,7 @@ pub enum ToReactor {
         to: ConnectionId,
         tag: u64,
         result: Result<Posted, PostError>,
+        unheard: Option<Unheard>,
     },
     /// The next chunk of a room, for all its readers here with this encoding.
     Chunk {

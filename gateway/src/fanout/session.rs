@@ -89,6 +89,8 @@ pub enum Effect {
     Leave { room: RoomName, asked: bool },
     /// Appends to a room; answered with [`Input::Posted`]. `room` need not be joined (protocols decide that).
     Post(NewPost),
+    /// The same for a post that the directory must be told of, also if its sender is gone when it is acknowledged.
+    PostForDirectory(NewPost, IfGone),
     /// Goes beside the log, conflated.
     Signal { room: RoomName, signal: Signal },
     /// One at a time: reading is paused until [`Input::Answer`].
@@ -138,6 +140,27 @@ pub struct NewPost {
     pub key: Option<Arc<str>>,
     pub content: Content,
     pub durable: bool,
+}
+
+/// What the directory is told of an acknowledged post whose session did not live to tell it.
+pub struct IfGone(Box<dyn FnOnce(Posted) -> Query + Send>);
+
+impl IfGone {
+    /// Makes the query only when it is needed.
+    pub fn new(query: impl FnOnce(Posted) -> Query + Send + 'static) -> Self {
+        Self(Box::new(query))
+    }
+
+    /// The query about the post.
+    pub fn query(self, posted: Posted) -> Query {
+        (self.0)(posted)
+    }
+}
+
+impl std::fmt::Debug for IfGone {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("IfGone")
+    }
 }
 
 /// A question whose answer takes time.

@@ -97,7 +97,7 @@ impl Peer {
                 line
             }
             Effect::Leave { room, asked } => format!("leave {room}{}", if asked { " asked" } else { "" }),
-            Effect::Post(post) => {
+            Effect::Post(post) | Effect::PostForDirectory(post, _) => {
                 let mut line = format!("post {} {} by {} {}", post.tag, post.room, post.from.name, post.content.body);
                 if let Some(verbatim) = post.content.verbatim {
                     let verbatim = std::str::from_utf8(&verbatim).map_or_else(|_| hex(&verbatim), str::to_owned);

@@ -334,7 +334,7 @@ impl World {
             Effect::Binary(bytes) => peer.hear(self.protocol.id(), Said::Binary(bytes)),
             Effect::Join(join) => peer.wait(Pending::Join(join)),
             Effect::Ask(ask) => peer.wait(Pending::Ask(ask)),
-            Effect::Post(post) => peer.posts.push_back(post),
+            Effect::Post(post) | Effect::PostForDirectory(post, _) => peer.posts.push_back(post),
             Effect::Tell(query) => self.stores.directory.tell(query, Instant::now()),
             Effect::Timer(id, after) if peer.open => {
                 assert!(after >= 50, "a timer of {after} ms");

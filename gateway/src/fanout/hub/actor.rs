@@ -26,7 +26,7 @@ use super::{
     counters::{add, tick},
     delivery::Delivery,
     mailbox::Command,
-    presence::people::People,
+    people::People,
     rooms::{Opened, Rooms, eviction::Eviction, joins::Waiter, room::Room},
     schedule::Schedule,
     shared::Shared,
@@ -34,7 +34,7 @@ use super::{
 use crate::{
     deadlines::hub::LOOK,
     fanout::{
-        messages::{ConnectionId, ToHub, ToReactor},
+        messages::{ConnectionId, ToHub, ToReactor, Unheard},
         session::{Answer, Ask, Join, PostError, Posted},
     },
     rooms::{ProtocolId, RoomName, follow::Reading},
@@ -134,8 +134,8 @@ impl PartitionActor {
         match command {
             Command::Reactor(ToHub::Join { from, protocol, join }) => self.join(from, protocol, join),
             Command::Reactor(ToHub::Leave { from, room, asked }) => self.leave(&from, &room, asked),
-            Command::Reactor(ToHub::Post { from, tag, post }) => {
-                if let Err(sender) = self.appender.offer(PostSender { to: from, tag }, post) {
+            Command::Reactor(ToHub::Post { from, tag, post, if_gone }) => {
+                if let Err(sender) = self.appender.offer(PostSender { to: from, tag, if_gone }, post) {
                     let retry = FULL_RETRY.as_millis() as u64;
                     self.posted(sender, Err(PostError::Full { retry }));
                 }
@@ -376,14 +376,19 @@ impl PartitionActor {
         fates.each(|sender, result| self.posted(sender, result));
     }
 
-    fn posted(&mut self, PostSender { to, tag }: PostSender, result: Result<Posted, PostError>) {
+    fn posted(&mut self, sender: PostSender, result: Result<Posted, PostError>) {
         let counters = self.shared.counters();
         tick(match &result {
             Ok(_) => &counters.posts,
             Err(PostError::Append(_)) => &counters.posts_failed,
             Err(PostError::Full { .. }) => &counters.posts_full,
         });
-        self.delivery.push(to.reactor, ToReactor::Posted { to, tag, result });
+        let PostSender { to, tag, if_gone } = sender;
+        let unheard = if_gone.zip(result.as_ref().ok().copied()).map(|(if_gone, posted)| {
+            let (directory, at) = (Arc::clone(&self.calls.access().directory), Instant::now());
+            Unheard::new(move || directory.tell(if_gone.query(posted), at))
+        });
+        self.delivery.push(to.reactor, ToReactor::Posted { to, tag, result, unheard });
     }
 }
 

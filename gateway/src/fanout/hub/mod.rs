@@ -19,6 +19,7 @@ mod calls;
 mod counters;
 mod delivery;
 mod mailbox;
+mod people;
 mod presence;
 mod rooms;
 mod schedule;

@@ -21,7 +21,7 @@ use crate::{
     fanout::{
         codec,
         messages::ToHub,
-        session::{Answer, Ask, Effect, Input, Join, NewPost, OverRate, PostError},
+        session::{Answer, Ask, Effect, IfGone, Input, Join, NewPost, OverRate, PostError},
     },
     rooms::{Post, RoomName},
 };
@@ -44,7 +44,8 @@ impl Stage<'_> {
     pub(super) fn carry_out(&mut self, slot: Slot, effect: Effect) {
         let ended = self.sockets.is_ended(slot);
         match effect {
-            Effect::Post(post) => self.post(slot, post, ended),
+            Effect::Post(post) => self.post(slot, post, None, ended),
+            Effect::PostForDirectory(post, if_gone) => self.post(slot, post, Some(if_gone), ended),
             Effect::Signal { room, signal } => {
                 if self.hub.offer(ToHub::Signal { room, signal }).is_err() {
                     Counters::add(&self.counters.signals_dropped, 1);
@@ -145,13 +146,13 @@ impl Stage<'_> {
         self.close(slot, Some(1011), "internal_error");
     }
 
-    fn post(&mut self, slot: Slot, new: NewPost, ended: bool) {
+    fn post(&mut self, slot: Slot, new: NewPost, if_gone: Option<IfGone>, ended: bool) {
         let Some((protocol, over_rate)) = self.sockets.policy(slot) else { return };
         let (from, origin) = (self.sockets.id(slot), self.sockets.origin(slot));
         let NewPost { tag, room, from: author, key, content, durable } = new;
         let key = key.unwrap_or_else(|| self.hub.unique_key(origin));
-        let message =
-            ToHub::Post { from, tag, post: Post { room, from: author, protocol, key, content, durable, origin } };
+        let post = Post { room, from: author, protocol, key, content, durable, origin };
+        let message = ToHub::Post { from, tag, post, if_gone };
         if ended || over_rate == OverRate::StopReading {
             self.deliver(slot, message);
         } else if self.hub.offer(message).is_err() {

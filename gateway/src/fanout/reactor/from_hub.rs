@@ -16,7 +16,7 @@ use super::{
 use crate::{
     fanout::{
         encoding::{Chunk, EncodingId},
-        messages::{RoomId, ToReactor},
+        messages::{RoomId, ToReactor, Unheard},
         session::{Answer, Input},
     },
     rooms::{Epoch, RoomName},
@@ -49,8 +49,9 @@ impl Arrival<'_> {
                     self.todo.push_back(Next::ReadOn(slot));
                 }
             }
-            ToReactor::Posted { to, tag, result } => {
+            ToReactor::Posted { to, tag, result, unheard } => {
                 if let Some(slot) = self.sockets.find(to) {
+                    unheard.into_iter().for_each(Unheard::heard);
                     self.todo.push_back(Next::Tell(slot, Input::Posted { tag, result }));
                 }
             }

@@ -18,7 +18,7 @@ use crate::{
         self,
         people::{Place, Query, Reply, To, inbox, message_id::in_block},
     },
-    fanout::session::{Answer, Context, Effect, Effects, Join, NewPost, Posted},
+    fanout::session::{Answer, Context, Effect, Effects, IfGone, Join, NewPost, Posted},
     protocols::json,
     rooms::{Author, Position, RoomName},
 };
@@ -75,6 +75,7 @@ enum Step {
 }
 
 /// A message on its way.
+#[derive(Clone)]
 struct Outgoing {
     from: u64,
     temp: Option<Arc<str>>,
@@ -92,10 +93,24 @@ impl Outgoing {
     /// The id of a message to a block that is in its room, and what keeps it.
     fn keep_at(&self, place: Place) -> Option<(u64, Query)> {
         let To::Block(block) = self.to else { return None };
+        Some(self.kept_in(block, place))
+    }
+
+    fn kept_in(&self, block: u64, place: Place) -> (u64, Query) {
         let id = in_block(block, place.time, place.position.seq);
         let (from, temp, frame) = (self.from, self.temp.clone(), self.frame("MESSAGE", id).into());
-        Some((id, Query::KeepPosted { from, temp, id, block, place, frame }))
+        (id, Query::KeepPosted { from, temp, id, block, place, frame })
     }
+
+    /// Keeps a message to a block whose sender is gone when it is in its room: others were shown it.
+    fn if_gone(&self, block: u64) -> IfGone {
+        let outgoing = self.clone();
+        IfGone::new(move |posted| directory::Query::People(outgoing.kept_in(block, place_of(&posted)).1))
+    }
+}
+
+fn place_of(&Posted { seq, epoch, time, .. }: &Posted) -> Place {
+    Place { position: Position { epoch, seq }, time }
 }
 
 fn room_of(block: u64) -> Option<RoomName> {
@@ -215,7 +230,7 @@ impl StageC {
             (Step::KeepPosted(outgoing, id), Some(Reply::Kept { late })) => {
                 let frame = outgoing.frame("MESSAGE", id);
                 for user in late {
-                    self.post(outgoing.from, inbox(user), &frame, Some(format!("late-{id}").into()), out);
+                    self.post(outgoing.from, inbox(user), &frame, Some(format!("late-{id}").into()), None, out);
                 }
                 out.push(Effect::Text(outgoing.frame("CONFIRM", id)));
             }
@@ -281,20 +296,29 @@ impl StageC {
     fn post_new(&mut self, outgoing: Outgoing, out: &mut Effects) {
         let To::Block(block) = outgoing.to else { return out.push(Effect::Refused("not_kept")) };
         let Some(room) = room_of(block) else { return out.push(Effect::Refused("room")) };
-        if let Some(tag) = self.post(outgoing.from, room, &outgoing.text, outgoing.temp.clone(), out) {
+        let if_gone = Some(outgoing.if_gone(block));
+        if let Some(tag) = self.post(outgoing.from, room, &outgoing.text, outgoing.temp.clone(), if_gone, out) {
             self.sent.push_back((tag, Sent::New(outgoing)));
         }
     }
 
     fn post_kept(&mut self, outgoing: &Outgoing, id: u64, out: &mut Effects) {
         let To::Person(to) = outgoing.to else { return };
-        if let Some(tag) = self.post(outgoing.from, inbox(to), &outgoing.frame("MESSAGE", id), None, out) {
+        if let Some(tag) = self.post(outgoing.from, inbox(to), &outgoing.frame("MESSAGE", id), None, None, out) {
             self.sent.push_back((tag, Sent::Kept(outgoing.frame("CONFIRM", id))));
         }
     }
 
     /// Answers the tag of the post.
-    fn post(&mut self, from: u64, room: RoomName, text: &str, key: Option<Arc<str>>, out: &mut Effects) -> Option<u64> {
+    fn post(
+        &mut self,
+        from: u64,
+        room: RoomName,
+        text: &str,
+        key: Option<Arc<str>>,
+        if_gone: Option<IfGone>,
+        out: &mut Effects,
+    ) -> Option<u64> {
         let Some(frame) = Frame::read(text) else {
             out.push(Effect::Refused("malformed"));
             return None;
@@ -302,15 +326,19 @@ impl StageC {
         let (tag, content) = (self.next_tag, frame.content(Stage::C, text));
         self.next_tag += 1;
         let from = self.author(from, frame.shown_name());
-        out.push(Effect::Post(NewPost { tag, room, from, key, content, durable: false }));
+        let post = NewPost { tag, room, from, key, content, durable: false };
+        out.push(match if_gone {
+            Some(if_gone) => Effect::PostForDirectory(post, if_gone),
+            None => Effect::Post(post),
+        });
         Some(tag)
     }
 
     pub(super) fn posted(&mut self, tag: u64, posted: Option<Posted>, out: &mut Effects) {
         let Some(at) = self.sent.iter().position(|(sent, _)| *sent == tag) else { return };
         match (self.sent.remove(at), posted) {
-            (Some((_, Sent::New(outgoing))), Some(Posted { seq, epoch, time, .. })) => {
-                self.posted.push_back((outgoing, Place { position: Position { epoch, seq }, time }));
+            (Some((_, Sent::New(outgoing))), Some(posted)) => {
+                self.posted.push_back((outgoing, place_of(&posted)));
                 self.go_on(out);
             }
             (Some((_, Sent::Kept(confirm))), posted) => {
@@ -371,4 +399,19 @@ fn greeting(user: u64, unix: u64) -> String {
         chat_type: "PTP",
         send_time: unix,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rooms::Epoch;
+
+    #[test]
+    fn a_message_to_a_block_whose_sender_is_gone_is_kept_as_the_sender_would_have_kept_it() {
+        let text = r#"{"type":"MESSAGE","from_user_id":2,"to_block_id":5,"message":"hi"}"#.to_owned();
+        let outgoing = Outgoing { from: 2, temp: Some("t1".into()), to: To::Block(5), text };
+        let posted = Posted { seq: 7, epoch: Epoch(3), time: 1_700_000_000_000, duplicate: false };
+        let (_, kept) = outgoing.keep_at(place_of(&posted)).unwrap();
+        assert_eq!(outgoing.if_gone(5).query(posted), directory::Query::People(kept));
+    }
 }

@@ -16,7 +16,7 @@ use crate::{
     deadlines::hub::{GROUP_AT_LEAST, POST},
     fanout::{
         messages::ConnectionId,
-        session::{PostError, Posted},
+        session::{IfGone, PostError, Posted},
     },
     rooms::{Post, Unavailable},
 };
@@ -33,10 +33,12 @@ pub(crate) const FULL_RETRY: Duration = Duration::from_secs(1);
 type Answers = Result<Vec<Result<Appended, AppendError>>, AppendError>;
 
 /// Who is told the fate of a post, and by which tag.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) struct PostSender {
     pub(crate) to: ConnectionId,
     pub(crate) tag: u64,
+    /// What the directory is told if the sender is gone by then.
+    pub(crate) if_gone: Option<IfGone>,
 }
 
 #[derive(Debug)]
@@ -229,7 +231,7 @@ mod tests {
     };
 
     fn sender(tag: u64) -> PostSender {
-        PostSender { to: ConnectionId { reactor: ReactorId(0), slot: 1, generation: 1 }, tag }
+        PostSender { to: ConnectionId { reactor: ReactorId(0), slot: 1, generation: 1 }, tag, if_gone: None }
     }
 
     fn post() -> Post {
@@ -295,6 +297,6 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn posts_beyond_the_queue_come_back() {
         let mut appender = appender(QUEUE as u64);
-        assert_eq!(appender.offer(sender(7), post()), Err(sender(7)));
+        assert_eq!(appender.offer(sender(7), post()).unwrap_err().tag, 7);
     }
 }

@@ -1,6 +1,5 @@
 //! How many members rooms have, and what travels beside the log.
 
 pub(crate) mod counts;
-pub(crate) mod people;
 pub(crate) mod signals;
 pub(crate) mod sums;

@@ -178,6 +178,7 @@ impl Schedule {
             from: at(1, self.posts),
             tag: self.posts.into(),
             post: super::world::post(ROOM, &format!("k{}", self.posts)),
+            if_gone: None,
         });
     }
 

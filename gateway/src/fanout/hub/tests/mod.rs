@@ -4,6 +4,7 @@ mod chaos;
 mod delivery;
 mod fake;
 mod faults;
+mod gone;
 mod people;
 mod resume;
 mod world;

@@ -8,7 +8,7 @@ use tokio::time::timeout;
 use super::super::{Hub, HubSettings};
 use crate::{
     bus::{Bus, History, memory::MemoryBus},
-    directory::memory::MemoryDirectory,
+    directory::{Directory, memory::MemoryDirectory},
     fanout::{
         encoding::{Chunk, ChunkWriter, Encoding, EncodingId},
         messages::{ConnectionId, ReactorId, ToHub, ToReactor},
@@ -92,15 +92,19 @@ impl Gateway {
     }
 
     pub(super) fn with(bus: Arc<dyn Bus>, settings: HubSettings) -> Self {
+        Self::of(bus, Arc::new(MemoryDirectory::default()), settings)
+    }
+
+    pub(super) fn beside(bus: Arc<dyn Bus>, directory: Arc<dyn Directory>) -> Self {
+        Self::of(bus, directory, HubSettings::default())
+    }
+
+    fn of(bus: Arc<dyn Bus>, directory: Arc<dyn Directory>, settings: HubSettings) -> Self {
         let (senders, reactors): (Vec<_>, Vec<_>) = (0..2).map(|id| inbox(ReactorId(id), 4, || {})).unzip();
         let encodings: Vec<(_, Arc<dyn Encoding>)> =
             vec![(PLAIN, Arc::new(Plain(""))), (OTHER, Arc::new(Plain("other ")))];
         let seen = reactors.iter().map(|_| VecDeque::new()).collect();
-        Self {
-            hub: Hub::start(bus, Arc::new(MemoryDirectory::default()), senders, encodings, settings),
-            reactors,
-            seen,
-        }
+        Self { hub: Hub::start(bus, directory, senders, encodings, settings), reactors, seen }
     }
 
     pub(super) fn send(&self, message: ToHub) {
@@ -124,7 +128,7 @@ impl Gateway {
     }
 
     pub(super) fn post(&self, at: ConnectionId, name: &str, key: &str) {
-        self.send(ToHub::Post { from: at, tag: 7, post: post(name, key) });
+        self.send(ToHub::Post { from: at, tag: 7, post: post(name, key), if_gone: None });
     }
 
     pub(super) fn ask(&self, at: ConnectionId, ask: Ask) {

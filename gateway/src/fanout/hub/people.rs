@@ -9,20 +9,20 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::{
-    super::{
-        bus_calls::BusCalls,
-        call::RETRY,
-        delivery::Delivery,
-        rooms::{
-            Rooms,
-            room::{Room, RoundOfJoins},
-        },
-        schedule::Schedule,
-        shared::Shared,
+    bus_calls::BusCalls,
+    call::RETRY,
+    delivery::Delivery,
+    presence::{
+        counts::{Counts, CountsDone},
+        signals::{Signals, SignalsDone},
+        sums::{SumAsked, SumDone, Sums},
     },
-    counts::{Counts, CountsDone},
-    signals::{Signals, SignalsDone},
-    sums::{SumAsked, SumDone, Sums},
+    rooms::{
+        Rooms,
+        room::{Room, RoundOfJoins},
+    },
+    schedule::Schedule,
+    shared::Shared,
 };
 use crate::{
     deadlines::hub::BETWEEN_PRESENCE,
