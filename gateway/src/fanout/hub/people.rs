@@ -53,7 +53,7 @@ impl People {
 
     /// When something must be done although nothing comes in.
     pub(crate) fn alarm(&self) -> Option<Instant> {
-        self.presence.next().into_iter().chain(self.counts.due()).min()
+        self.presence.next().into_iter().chain(self.counts.due(Instant::now())).min()
     }
 
     /// True while sums are kept.
