@@ -15,6 +15,3 @@ pub mod poster;
 pub mod presence;
 pub mod reactor;
 pub mod session;
-
-/// The former name of [`messages`].
-pub use self::messages as link;
