@@ -3,6 +3,8 @@
  * letting them pile up. The list of messages itself is silent, so that history is never read out as news.
  */
 
+import { t } from "./language.js";
+
 /** Said at most this often. */
 const EVERY_MS = 1_500;
 /** More lines than this at once become a number. */
@@ -39,7 +41,7 @@ export class Announcer {
 
   #speak() {
     const lines = this.#lines.splice(0);
-    if (this.#missed > 0) lines.push(`and ${this.#missed} more messages`);
+    if (this.#missed > 0) lines.push(t("moreSpoken", { count: this.#missed }));
     this.#missed = 0;
     for (const line of lines) {
       const paragraph = document.createElement("p");

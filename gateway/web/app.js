@@ -1,27 +1,39 @@
 /**
  * The chat view: rooms, messages, people, the connection and the composer. Wires Parlor's client to what is shown.
- * Decides nothing about delivery (parlor.js does) and draws no rows (feed.js and row.js do).
+ * Decides nothing about delivery (parlor.js does), about what is read (joined-room.js) and draws no rows (feed.js, row.js).
  *
  * @typedef {import("./main.js").Settings} Settings
- * @typedef {import("./store.js").Seat} Seat
- * @typedef {{ name: string, room: import("/parlor.js").Room, log: Log, people: People, unread: number, below: number }} Open
+ * @typedef {import("./store.js").StoredSession} StoredSession
  */
-import { connect } from "/parlor.js";
+import { addressedRoom, goTo, onStep } from "./address.js";
+import { announce, short, showUnread } from "./attention.js";
 import { Announcer } from "./announce.js";
 import { Composer } from "./composer.js";
-import { Connection } from "./connection.js";
+import { ConnectionStatus } from "./connection-status.js";
+import { el } from "./dom.js";
 import { Drawer } from "./drawer.js";
 import { Feed } from "./feed.js";
-import { Log } from "./log.js";
-import { People } from "./people.js";
-import { list, make, paintAvatar, words } from "./row.js";
-import { keepLast, keepSeat } from "./store.js";
+import { JoinedRoom, notice } from "./joined-room.js";
+import { clock, has, problem, t } from "./language.js";
+import { paintAvatar, shownName } from "./names.js";
+import { connect } from "./parlor.js";
+import { openPersonMenu } from "./person-menu.js";
+import { ignore, ignores } from "./preferences.js";
+import { drawRoomList } from "./room-list.js";
+import { some, words } from "./row.js";
+import { setUpSettings } from "./settings.js";
+import { keepLast, storeSession } from "./store.js";
+import { Tabs } from "./tabs.js";
+import { mentions } from "./text.js";
 
-const PAGE = 50;
-/** Names in one note about who came and went. */
-const NAMES = 8;
-
-const el = (/** @type {string} */ id) => /** @type {any} */ (document.getElementById(id));
+const ROOM_BYTES = 128;
+/** Letters of a long name in an error. */
+const LETTERS = 40;
+const EXCERPT = 80;
+/** People and rooms are drawn at most this often, and the session is kept at most this often. */
+const DRAW_MS = 150;
+const KEEP_MS = 500;
+const MUTE_SECONDS = 600;
 
 const drawers = [
   new Drawer(el("rooms"), el("show-rooms"), el("shade"), "(max-width: 760px)"),
@@ -32,15 +44,28 @@ const feed = new Feed(el("messages"), el("feed"), {
   get room() {
     return view?.open?.name ?? "";
   },
+  get me() {
+    return view?.me ?? "";
+  },
+  shown: (person) => view?.open?.names.shown(person) ?? person.name,
+  find: (seq) => view?.open?.log.find(seq),
+  mayLoad: (address) => view?.mayLoad(address) ?? false,
   again: (row) => view?.again(row),
   discard: (row) => view?.discard(row),
-  older: () => view?.older(),
+  reply: (row) => view?.reply(row),
+  reveal: (seq) => feed.reveal(seq),
+  person: (row, anchor) => view?.personMenu(row.from, anchor, row),
+  older: () => view?.open?.older(),
   moved: () => view?.moved(),
 });
 const composer = new Composer(el("composer-form"), el("composer"), el("composer-note"), {
-  size: (text) => view?.open?.room.size({ text }) ?? 0,
-  send: (text) => view?.say(text),
+  size: (text, target) => view?.open?.room.size(bodyOf(text, target)) ?? 0,
+  send: (text, target) => view?.say(bodyOf(text, target)),
   typing: () => view?.open?.room.typing(),
+  people: () => view?.mentionable() ?? [],
+  target: (step, from) => view?.target(step, from),
+  changed: () => view?.keepSoon(),
+  hurry: () => view?.chat.hurry(),
 });
 /** @type {View | undefined} */
 let view;
@@ -49,319 +74,457 @@ el("join").addEventListener("submit", (/** @type {SubmitEvent} */ event) => {
   event.preventDefault();
   const name = el("join-room").value.trim();
   if (!name) return;
+  const bytes = new TextEncoder().encode(name).length;
+  if (bytes > ROOM_BYTES) return void (el("join-error").textContent = t("roomBytes", { count: bytes }));
   el("join-room").value = "";
   view?.select(name);
 });
+el("join-room").addEventListener("input", () => (el("join-error").textContent = ""));
+el("skip").addEventListener("click", (/** @type {Event} */ event) => {
+  event.preventDefault();
+  el("composer").focus();
+});
 el("leave").addEventListener("click", () => view?.leave());
-el("sign-out").addEventListener("click", () => view?.end());
+el("sign-out").addEventListener("click", () => view?.signOut());
+el("find-person").addEventListener("input", () => view?.drawPeople());
 el("jump").addEventListener("click", () => {
   feed.toEnd();
   el("composer").focus();
 });
-addEventListener("hashchange", () => view?.followAddress());
+onStep(() => view?.followAddress());
 addEventListener("beforeunload", (event) => view?.unsent && event.preventDefault());
-document.addEventListener("visibilitychange", () => view?.moved());
+addEventListener("pagehide", () => view?.keep());
+document.addEventListener("visibilitychange", () => {
+  view?.moved();
+  view?.keep();
+});
+setUpSettings({ changed: () => view?.redraw() });
 
-/** Lets a person in. @param {Settings} config @param {Seat} seat @param {(problem?: string) => void} left */
-export function enter(config, seat, left) {
-  view = new View(config, seat, left);
-  view.select(seat.open ?? config.room);
+/** Lets a person in. @param {Settings} config @param {StoredSession} session @param {(problem?: string) => void} left */
+export function enter(config, session, left) {
+  view = new View(config, session, left);
+  view.select(session.open ?? config.room);
 }
 
+/** @param {string} text @param {import("./composer.js").Target} [target] */
+function bodyOf(text, target) {
+  return target ? { text, reply: { epoch: target.epoch, seq: target.seq } } : { text };
+}
+
+/** @param {string} text @param {number} letters */
+const cut = (text, letters) => (text.length > letters ? `${text.slice(0, letters)}…` : text);
+
 class View {
-  /** @type {Map<string, Open>} */
+  /** @type {Map<string, JoinedRoom>} */
   #rooms = new Map();
-  /** @type {Open | undefined} */
+  /** @type {JoinedRoom | undefined} */
   open;
+  /** What waits to be drawn. @type {Set<"people" | "rooms">} */
+  #stale = new Set();
   /** @type {any} */
   #typingTimer;
+  /** @type {any} */
+  #drawTimer;
+  /** @type {any} */
+  #keepTimer;
 
-  /** @param {Settings} config @param {Seat} seat @param {(problem?: string) => void} left */
-  constructor(config, seat, left) {
+  /** @param {Settings} config @param {StoredSession} session @param {(problem?: string) => void} left */
+  constructor(config, session, left) {
     this.config = config;
-    this.seat = seat;
+    this.session = session;
     this.left = left;
-    this.mine = (/** @type {string} */ id) => this.seat.ids.includes(id);
-    const { name, token } = seat;
-    this.chat = connect(config.native ?? "", { name, token, messageBytes: config.messageBytes });
-    this.connection = new Connection(this.chat, el);
+    const { name, token } = session;
+    const storage = globalThis.sessionStorage;
+    this.chat = connect(config.native ?? "", { name, token: session.outside ? () => token ?? "" : token, messageBytes: config.messageBytes, storage });
+    for (const id of session.ids) this.chat.ids.add(id);
+    this.status = new ConnectionStatus(this.chat, el);
+    this.tabs = new Tabs(
+      () => ({ ids: this.session.ids, rooms: this.session.rooms }),
+      () => this.#later("people"),
+    );
     composer.limit = config.messageBytes;
     this.chat.addEventListener("identity", (/** @type {any} */ { detail }) => this.#known(detail));
-    this.chat.addEventListener("error", (/** @type {any} */ { detail }) => detail.code === "refused" && this.end(`The server ended this: ${detail.message}.`));
-    el("my-name").textContent = name;
-    paintAvatar(el("my-avatar"), seat.ids.at(-1) ?? name, name);
-    for (const room of seat.rooms) this.#join(room);
+    this.chat.addEventListener("error", (/** @type {any} */ { detail }) => this.#error(detail));
+    for (const [room, { draft }] of Object.entries(session.kept ?? {})) if (draft) composer.restore(room, draft);
+    for (const room of session.rooms) this.#join(room);
+    this.#drawMe();
+  }
+
+  get me() {
+    return this.chat.identity.name;
   }
 
   get unsent() {
     return [...this.#rooms.values()].some(({ log }) => log.unsent);
   }
 
-  /** Shows a room, joining it first where needed. @param {string} name */
-  select(name) {
-    const open = this.#rooms.get(name) ?? this.#join(name);
-    this.open = open;
-    open.unread = open.below = 0;
-    this.seat.open = name;
-    this.#keep();
-    el("room-name").textContent = name;
-    el("messages").ariaLabel = `Messages in ${name}`;
-    el("composer").placeholder = `Write to ${name}`;
-    history.replaceState(null, "", `#${encodeURIComponent(name)}`);
-    feed.show(open.log);
-    announcer.clear();
+  mine = (/** @type {string} */ id) => this.session.ids.includes(id);
+
+  /** Shows a room, joining it first where needed. @param {string} name @param {{ step?: boolean }} [how] whether it is a step of its own */
+  select(name, { step = true } = {}) {
+    const room = this.#rooms.get(name) ?? this.#join(name);
+    if (this.open && this.open !== room) {
+      this.open.place = feed.place;
+      this.open.log.mark();
+    }
+    const { place, log } = room;
+    this.open = room;
+    this.session.open = name;
+    el("join-error").textContent = "";
+    this.#drawRoom(name);
+    if (step) goTo(name);
     composer.switchTo(name);
-    this.#drawRooms();
-    this.#drawPeople();
+    feed.show(log, room.unread > 0 && log.marker && !place ? undefined : place);
+    if (place && !log.find(place.seq)) this.#comeBack(room, place);
+    room.below = feed.atEnd ? 0 : room.unread;
+    room.unread = 0;
+    room.mentioned = false;
+    announcer.clear();
+    this.drawRooms();
+    this.drawPeople();
     this.#drawTyping();
-    drawers[0].close();
+    this.moved();
+    for (const drawer of drawers) drawer.chosen();
     if (matchMedia("(pointer: fine)").matches) el("composer").focus();
     else el("room-name").focus();
+    this.keepSoon();
   }
 
+  /** The page before, or the next, of what the person chose. */
   followAddress() {
-    const name = decodeURIComponent(location.hash.slice(1));
-    if (name && name !== this.open?.name) this.select(name);
+    const name = addressedRoom();
+    if (name && name !== this.open?.name) this.select(name, { step: false });
   }
 
   leave() {
     const { open } = this;
     if (!open) return;
-    if (open.log.unsent && !confirm(`Some messages to ${open.name} are not sent yet. Leave all the same?`)) return;
+    if (open.log.unsent && !confirm(t("unsentLeave", { room: open.name }))) return;
     open.room.leave();
     this.#closed(open);
   }
 
-  /** Signs out. @param {string} [problem] */
-  end(problem) {
-    this.chat.close();
-    clearTimeout(this.#typingTimer);
-    this.connection.end();
-    view = undefined;
-    this.left(problem);
+  signOut() {
+    if (this.unsent && !confirm(t("unsentSignOut"))) return;
+    this.end();
   }
 
-  /** @param {string} text */
-  say(text) {
-    const { open } = this;
-    if (open) this.#post(open, { text });
+  /** @param {string} [why] */
+  end(why) {
+    view = undefined;
+    this.chat.close();
+    this.tabs.end();
+    for (const timer of [this.#typingTimer, this.#drawTimer, this.#keepTimer]) clearTimeout(timer);
+    this.status.end();
+    composer.clear();
+    showUnread(this.config.title, 0);
+    this.left(why);
+  }
+
+  /** @param {Record<string, any>} body */
+  say(body) {
+    this.open?.post(body);
     feed.toEnd();
   }
 
   /** @param {import("./log.js").Said} row */
   again({ key, body }) {
-    const { open } = this;
-    if (!open || !key) return;
-    open.log.remove(key);
-    this.#post(open, body);
+    if (!key) return;
+    this.open?.discard(key);
+    this.open?.post(body);
     el("composer").focus();
   }
 
   /** @param {import("./log.js").Said} row */
   discard({ key }) {
-    this.open?.log.remove(key ?? "");
-    feed.changed();
+    this.open?.discard(key ?? "");
     el("composer").focus();
   }
 
-  async older() {
-    const { open } = this;
-    if (!open?.room.ready || open.log.older.state === "busy") return;
-    const section = open.log.older;
-    section.state = "busy";
-    feed.changed();
-    try {
-      const { items, more } = await open.room.history({ before: open.log.before ?? open.room.seq + 1, limit: PAGE });
-      // A gap came meanwhile: this page is of a past that is no longer asked about.
-      if (section === open.log.older) open.log.prepend(items, more, this.mine);
-    } catch {
-      section.state = open.room.ready ? "failed" : "more";
+  /** @param {import("./log.js").Said} row */
+  reply(row) {
+    composer.reply(this.#targetOf(row));
+    el("composer").focus();
+  }
+
+  /** The message above or below the one that is replied to. @param {number} step @param {number} [from] */
+  target(step, from) {
+    const log = this.open?.log;
+    if (!log) return undefined;
+    let at = from === undefined ? log.length : log.indexOf(/** @type {any} */ (log.find(from)));
+    for (at += step; at >= 0 && at < log.length; at += step) {
+      const row = log.at(at);
+      if (row.kind === "message" && row.seq !== undefined && !row.deleted) return this.#targetOf(row);
     }
-    if (open === this.open) feed.changed();
+    return undefined;
+  }
+
+  /** @param {string} address */
+  mayLoad(address) {
+    const { origin, host } = new URL(address);
+    return origin === location.origin || (this.config.media ?? []).includes(host);
+  }
+
+  /** Those whose names are offered after an `@`. */
+  mentionable() {
+    const { open } = this;
+    if (!open) return [];
+    const people = [...open.log.speakers(50), ...open.people.others(this.session.ids)];
+    const unique = new Map(people.filter(({ id }) => !this.mine(id)).map((person) => [person.id, person]));
+    return [...unique.values()].reverse().map((person) => ({ ...person, name: shownName(person.name), shown: open.names.shown(person) }));
+  }
+
+  /** @param {{ id?: string, name: string }} person @param {HTMLElement} anchor @param {import("./log.js").Said} [row] */
+  personMenu({ id = "", name }, anchor, row) {
+    const { open } = this;
+    if (!open) return;
+    const ignored = ignores(id);
+    const choices = [
+      { label: t("mention"), act: () => composer.mention(shownName(name)) },
+      { label: t(ignored ? "ignoreNo" : "ignore"), act: () => (ignore(id, !ignored), feed.redraw()) },
+    ];
+    if (this.chat.role === "moderator") choices.push(...this.#moderation(open, id, row));
+    openPersonMenu(anchor, open.names.shown({ id, name }), choices);
   }
 
   /** The reader came to the end, or went away from it. */
   moved() {
     const { open } = this;
     if (!open) return;
-    if (feed.atEnd && !document.hidden) open.unread = open.below = 0;
+    if (this.#sees(open)) open.seen();
     const jump = el("jump");
-    jump.hidden = feed.atEnd;
-    jump.textContent = open.below > 0 ? `${open.below} new ${open.below === 1 ? "message" : "messages"} ↓` : "To the newest ↓";
-    this.#drawRooms();
+    const hidden = feed.atEnd;
+    const label = open.below > 0 ? t("newBelow", { count: open.below }) : t("toNewest");
+    if (jump.hidden !== hidden) jump.hidden = hidden;
+    if (jump.textContent !== label) jump.textContent = label;
+    this.#later("rooms");
+    this.keepSoon();
   }
 
-  /** @param {string} name @returns {Open} */
-  #join(name) {
-    const room = this.chat.join(name);
-    const open = { name, room, log: new Log(), people: new People(), unread: 0, below: 0 };
-    this.#rooms.set(name, open);
-    if (!this.seat.rooms.includes(name)) this.seat.rooms.push(name);
-    const on = (/** @type {string} */ type, /** @type {(detail: any) => void} */ act) =>
-      room.addEventListener(type, (/** @type {any} */ { detail }) => act(detail));
-    on("joined", () => this.#joined(open));
-    on("messages", ({ items }) => this.#said(open, items));
-    on("gap", (gap) => this.#missing(open, gap));
-    on("presence", (presence) => this.#presence(open, presence));
-    on("typing", ({ from }) => this.#typing(open, from));
-    on("refused", ({ message }) => this.#refused(open, message));
-    return open;
-  }
-
-  /** @param {Open} open */
-  #joined(open) {
-    open.people.count = open.room.memberCount;
-    open.people.clear();
-    this.#changed(open);
-    this.#drawPeople();
-  }
-
-  /** @param {Open} open @param {import("/parlor.js").Message[]} items */
-  #said(open, items) {
-    open.log.append(items, this.mine);
-    const foreign = items.filter(({ from }) => !this.mine(from.id));
-    for (const { from } of foreign) open.people.spoke(from);
-    const seen = open === this.open && feed.atEnd && !document.hidden;
-    if (!seen) open.unread += foreign.length;
-    if (open === this.open) {
-      if (!feed.atEnd) open.below += foreign.length;
-      for (const { from, body } of foreign) announcer.say(`${from.name}: ${words(body)}`);
-      this.#drawPeople();
-      this.#drawTyping();
-    }
-    this.#changed(open);
+  /** Everything again, in another language. */
+  redraw() {
+    if (this.open) this.#drawRoom(this.open.name);
+    feed.redraw();
+    this.status.redraw();
+    this.drawRooms();
+    this.drawPeople();
+    this.#drawTyping();
     this.moved();
   }
 
-  /** @param {Open} open @param {import("/parlor.js").Missing} gap */
-  #missing(open, gap) {
-    open.log.gap(gap);
-    if (open === this.open) announcer.say("Messages are missing here.");
-    this.#changed(open);
+  keepSoon() {
+    this.#keepTimer ??= setTimeout(() => this.keep(), KEEP_MS);
   }
 
-  /** @param {Open} open @param {{ members: number, joined: any[], left: any[] }} presence */
-  #presence(open, { members, joined, left }) {
-    const others = (/** @type {any[]} */ people) => people.filter(({ id }) => !this.mine(id));
-    open.people.count = members;
-    for (const person of others(left)) open.people.gone(person);
-    for (const person of others(joined)) open.people.heard(person);
-    const came = others(joined).map(({ name }) => name).slice(0, NAMES);
-    const went = others(left).map(({ name }) => name).slice(0, NAMES);
-    if (came.length + went.length > 0) open.log.note(came, went);
-    if (open === this.open) {
-      this.#drawPeople();
-      this.#drawTyping();
-    }
-    this.#changed(open);
+  /** Keeps what the next page of this tab needs. */
+  keep() {
+    clearTimeout(this.#keepTimer);
+    this.#keepTimer = undefined;
+    if (this.open) this.open.place = feed.place;
+    const kept = [...this.#rooms.values()].map((room) => [room.name, { ...room.stored(), draft: composer.draft(room.name) }]);
+    this.session = { ...this.session, rooms: [...this.#rooms.keys()], kept: Object.fromEntries(kept) };
+    storeSession(this.session);
   }
 
-  /** @param {Open} open @param {import("/parlor.js").Person} from */
-  #typing(open, from) {
-    if (this.mine(from.id)) return;
-    open.people.typing(from, Date.now());
-    if (open === this.open) {
-      this.#drawTyping();
-      this.#drawPeople();
-    }
-  }
-
-  /** @param {Open} open @param {string} message */
-  #refused(open, message) {
-    el("join-error").textContent = `${open.name}: ${message}`;
-    this.#closed(open);
-  }
-
-  /** @param {Open} open */
-  #closed(open) {
-    this.#rooms.delete(open.name);
-    this.seat.rooms = this.seat.rooms.filter((name) => name !== open.name);
-    this.#keep();
-    const next = this.#rooms.keys().next().value;
-    if (this.#rooms.size === 0) this.end(el("join-error").textContent);
-    else if (open === this.open && next !== undefined) this.select(next);
-    else this.#drawRooms();
-  }
-
-  /** @param {Open} open @param {Record<string, any>} body */
-  #post(open, body) {
-    const key = crypto.getRandomValues(new Uint32Array(4)).join("-");
-    const { id, name } = this.chat.identity;
-    open.log.sending(key, body, { id, name }, Date.now());
-    open.room.post(body, { key }).then(
-      ({ seq }) => open.log.sent(key, seq),
-      ({ code, message }) => code !== "closed" && open.log.failed(key, message),
-    ).finally(() => this.#changed(open));
-    this.#changed(open);
-  }
-
-  /** @param {Open} open */
-  #changed(open) {
-    if (open === this.open) feed.changed();
-  }
-
-  /** @param {import("/parlor.js").Identity} identity */
-  #known({ id, name, token }) {
-    this.seat = { ...this.seat, name, token, ids: [...this.seat.ids.filter((other) => other !== id), id ?? ""] };
-    this.#keep();
-    keepLast({ name, token, id });
-    paintAvatar(el("my-avatar"), id ?? name, name);
-  }
-
-  #keep() {
-    keepSeat(this.seat);
-  }
-
-  #drawRooms() {
-    const joined = [...this.#rooms.values()];
+  drawRooms() {
+    const rooms = [...this.#rooms.values()];
     const offered = this.config.rooms.filter((name) => !this.#rooms.has(name));
-    const items = [
-      ...joined.map(({ name, unread }) => this.#roomButton(name, unread, name === this.open?.name, true)),
-      ...offered.map((name) => this.#roomButton(name, 0, false, false)),
+    const entries = [
+      ...rooms.map(({ name, unread, mentioned }) => ({ name, unread, mentioned, current: name === this.open?.name, joined: true })),
+      ...offered.map((name) => ({ name, unread: 0, mentioned: false, current: false, joined: false })),
     ];
-    const focused = document.activeElement instanceof HTMLElement ? document.activeElement.dataset.room : undefined;
-    el("room-list").replaceChildren(...items);
-    if (focused !== undefined) items.map((item) => item.querySelector("button")).find((button) => button?.dataset.room === focused)?.focus();
-    const unread = joined.reduce((sum, room) => sum + room.unread, 0);
+    drawRoomList(el("room-list"), entries, (name) => this.select(name));
+    const unread = rooms.reduce((sum, room) => sum + room.unread, 0);
     const elsewhere = unread - (this.open?.unread ?? 0);
     el("unread-elsewhere").hidden = elsewhere === 0;
     el("unread-elsewhere").textContent = short(elsewhere);
-    document.title = `${unread > 0 ? `(${short(unread)}) ` : ""}${this.open?.name} · ${this.config.title}`;
+    showUnread(this.open ? `${this.open.name} · ${this.config.title}` : this.config.title, unread);
   }
 
-  /** @param {string} name @param {number} unread @param {boolean} current @param {boolean} joined */
-  #roomButton(name, unread, current, joined) {
-    const button = make("button", joined ? "entry" : "entry offered", make("span", "name", name));
-    button.type = "button";
-    button.dataset.room = name;
-    if (current) button.ariaCurrent = "page";
-    if (!joined) button.append(make("span", "remark", "join"));
-    if (unread > 0) button.append(make("span", "badge", short(unread), make("span", "hidden", " unread")));
-    button.onclick = () => this.select(name);
-    return make("li", "", button);
-  }
-
-  #drawPeople() {
+  drawPeople() {
     const { open } = this;
-    if (!open) return;
-    const { id, name } = this.chat.identity;
-    const count = open.people.count;
+    const { id = "", name } = this.chat.identity;
+    const ownTabs = open ? this.tabs.in(open.name) : 0;
+    const count = open?.people.present(ownTabs);
     el("member-count").textContent = count === undefined ? "" : String(count);
-    el("show-people").ariaLabel = count === undefined ? "People" : `People: ${count} here`;
-    el("people-title").textContent = count === undefined ? "Here now" : `${count} here now`;
-    open.people.draw(el("people-list"), el("people-rest"), { id: id ?? "", name });
+    el("show-people").ariaLabel = count === undefined ? t("people") : t("peopleHere", { count });
+    el("people-title").textContent = count === undefined ? t("hereNow") : t("hereCount", { count });
+    el("find-person").hidden = (count ?? 0) <= 10;
+    if (!open) return void el("people-list").replaceChildren();
+    open.people.draw(el("people-list"), el("people-rest"), {
+      me: { id, name },
+      mine: this.session.ids,
+      ownTabs,
+      search: el("find-person").hidden ? "" : el("find-person").value,
+      shown: (person) => open.names.shown(person),
+      choose: (person, anchor) => this.personMenu(person, anchor),
+    });
+  }
+
+  /** @param {JoinedRoom} room */
+  #sees(room) {
+    return room === this.open && feed.atEnd && !document.hidden;
+  }
+
+  /** @param {string} name @returns {JoinedRoom} */
+  #join(name) {
+    const stored = this.session.kept?.[name] ?? {};
+    const room = new JoinedRoom(this.chat.join(name, stored.read), stored, {
+      mine: this.mine,
+      me: () => this.me,
+      sees: (room) => this.#sees(room),
+      changed: (room, what) => this.#changed(room, what),
+      news: (room, items) => this.#news(room, items),
+      refused: (room, code, message) => this.#refused(room, problem(code, message)),
+      missing: (room) => room === this.open && announcer.say(t("missingSpoken")),
+      trouble: (room, code, message) => this.#trouble(room, code, message),
+    });
+    this.#rooms.set(name, room);
+    if (!this.session.rooms.includes(name)) this.session.rooms.push(name);
+    this.tabs.tell();
+    return room;
+  }
+
+  /** @param {JoinedRoom} room @param {"log" | "people" | "typing" | "rooms"} what */
+  #changed(room, what) {
+    if (room !== this.open) return this.#later("rooms");
+    if (what === "log") {
+      feed.changed();
+      this.moved();
+    } else if (what === "typing") this.#drawTyping();
+    else this.#later("people");
+  }
+
+  /** @param {JoinedRoom} room @param {import("./parlor.js").Message[]} items */
+  #news(room, items) {
+    if (room === this.open) {
+      if (!feed.atEnd) room.below += items.length;
+      for (const { from, body } of items) announcer.say(`${shownName(from.name)}: ${words(body)}`);
+      this.#later("people");
+      this.#drawTyping();
+    }
+    if (this.#sees(room) && document.hasFocus()) return;
+    const mention = items.findLast(({ body }) => typeof body?.text === "string" && mentions(body.text, this.me));
+    const { from, body } = mention ?? /** @type {import("./parlor.js").Message} */ (items.at(-1));
+    const title = `${room.names.shown(from)} · ${room.name}`;
+    announce({ title, body: words(body), room: room.name, mention: mention !== undefined, open: () => this.select(room.name) });
+  }
+
+  /** @param {JoinedRoom} room @param {string} message */
+  #refused(room, message) {
+    this.#closed(room, `${cut(room.name, LETTERS)}: ${message}`);
+  }
+
+  /** @param {JoinedRoom} room @param {string} code @param {string} message */
+  #trouble(room, code, message) {
+    const text = code.startsWith("notice_") ? notice(code, message, clock) : t("cannotJoin", { room: cut(room.name, LETTERS), reason: problem(code, message) });
+    if (room === this.open) el("composer-note").textContent = text;
+    else el("join-error").textContent = text;
+  }
+
+  /** @param {{ code: string, message: string }} error */
+  #error({ code, message }) {
+    if (code === "refused") this.end(t("ended", { message: has(`error_${code}`) ? message : message }));
+    else if (code === "unauthorized" || code === "expired") el("join-error").textContent = t("tokenRefused", { message });
+  }
+
+  /** @param {JoinedRoom} room @param {string} [why] */
+  #closed(room, why = "") {
+    this.#rooms.delete(room.name);
+    this.session.rooms = this.session.rooms.filter((name) => name !== room.name);
+    delete this.session.kept?.[room.name];
+    this.tabs.tell();
+    const next = this.#rooms.keys().next().value;
+    if (why && this.#rooms.size === 0 && !room.room.position) return this.end(why);
+    if (room === this.open) {
+      this.open = undefined;
+      if (next !== undefined) this.select(next);
+      else this.#drawNoRoom();
+    }
+    this.drawRooms();
+    el("join-error").textContent = why;
+    this.keep();
+  }
+
+  /** The person is in no room, and still here. */
+  #drawNoRoom() {
+    this.session.open = undefined;
+    this.#drawRoom(undefined);
+    composer.switchTo("");
+    this.drawPeople();
+    drawers[0].open();
+  }
+
+  /** @param {string | undefined} name */
+  #drawRoom(name) {
+    el("room-name").textContent = name ?? t("noRoom");
+    el("messages").ariaLabel = name === undefined ? t("messages") : t("messagesIn", { room: name });
+    el("composer").placeholder = name === undefined ? t("noRoomHint") : t("writeTo", { room: name });
+    for (const control of [el("composer"), el("leave"), el("composer-form").querySelector("[type=submit]")]) control.disabled = name === undefined;
+    el("feed").hidden = el("jump").hidden = name === undefined;
+  }
+
+  /** @param {JoinedRoom} room @param {{ seq: number, offset: number }} place */
+  async #comeBack(room, place) {
+    await room.room.joined().catch(() => {});
+    await room.reach(place.seq);
+    if (room === this.open && room.log.find(place.seq)) feed.show(room.log, place);
+  }
+
+  /** @param {import("./log.js").Said} row @returns {import("./composer.js").Target} */
+  #targetOf({ seq = 0, epoch, from, mine, body }) {
+    const name = mine ? t("You") : (this.open?.names.shown(from) ?? from.name);
+    return { seq, epoch, name, text: cut(words(body), EXCERPT) };
+  }
+
+  /** @param {JoinedRoom} room @param {string} person @param {import("./log.js").Said} [row] */
+  #moderation(room, person, row) {
+    const ask = (/** @type {string} */ action, /** @type {Record<string, any>} */ details) => () =>
+      room.room.moderate(action, details).catch(({ message }) => (el("composer-note").textContent = t("moderationFailed", { message })));
+    const choices = [
+      { label: t("mute"), act: ask("mute", { person, seconds: MUTE_SECONDS }) },
+      { label: t("kick"), act: ask("kick", { person }) },
+      { label: t("ban"), act: ask("ban", { person }) },
+    ];
+    return row?.seq === undefined ? choices : [{ label: t("deleteMessage"), act: ask("delete", { seq: row.seq }) }, ...choices];
+  }
+
+  /** @param {import("./parlor.js").Identity} identity */
+  #known({ id = "", name, token }) {
+    const { outside } = this.session;
+    const ids = [...this.session.ids.filter((other) => other !== id), id];
+    this.session = { ...this.session, name, token: outside ? this.session.token : token, ids };
+    this.keep();
+    if (!outside) keepLast({ name, token, id });
+    this.tabs.tell();
+    this.#drawMe();
+  }
+
+  #drawMe() {
+    const { name, ids } = this.session;
+    el("my-name").textContent = shownName(name);
+    paintAvatar(el("my-avatar"), ids.at(-1) ?? name, name);
+  }
+
+  /** Draws people or rooms soon, however often they change. @param {"people" | "rooms"} what */
+  #later(what) {
+    this.#stale.add(what);
+    this.#drawTimer ??= setTimeout(() => {
+      this.#drawTimer = undefined;
+      const stale = new Set(this.#stale);
+      this.#stale.clear();
+      if (stale.has("people")) this.drawPeople();
+      if (stale.has("rooms")) this.drawRooms();
+    }, DRAW_MS);
   }
 
   #drawTyping() {
     clearTimeout(this.#typingTimer);
-    const now = Date.now();
-    const { names, next } = this.open?.people.typists(now) ?? { names: [], next: Infinity };
-    el("typing").textContent = names.length === 0 ? "" : `${list(names)} ${names.length === 1 ? "is" : "are"} typing…`;
+    const now = performance.now();
+    const { people, next } = this.open?.people.typists(now) ?? { people: [], next: Infinity };
+    const names = people.map((person) => this.open?.names.shown(person) ?? person.name);
+    const text = names.length === 0 ? "" : t("typing", { names: some(names), count: names.length });
+    if (el("typing").textContent !== text) el("typing").textContent = text;
     if (next < Infinity) this.#typingTimer = setTimeout(() => this.#drawTyping(), next - now + 20);
   }
-}
-
-/** @param {number} count */
-function short(count) {
-  return count > 99 ? "99+" : String(count);
 }

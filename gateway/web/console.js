@@ -5,14 +5,13 @@
  * @typedef {import("./dialects.js").Seen} Seen
  */
 import { dialects } from "./dialects.js";
-import { make } from "./row.js";
+import { button, el, make } from "./dom.js";
 
 /** Frames that are kept on the page; the oldest go first. */
 const FRAMES = 500;
 /** Fields that the usual messages take up from what the server said. */
 const REMEMBERED = ["accountId", "token", "sessionId", "msgId"];
 
-const el = (/** @type {string} */ id) => /** @type {any} */ (document.getElementById(id));
 const config = await (await fetch("/page/config.json")).json();
 /** @type {Seen} */
 let seen = {};
@@ -20,6 +19,10 @@ let seen = {};
 let socket;
 /** @type {any} */
 let beat;
+/** Makes the prepared message anew, for the room and the ids of now; none once it was edited. @type {(() => object) | undefined} */
+let prepared;
+/** Everything that was shown, for copying. @type {string[]} */
+let lines = [];
 
 const dialect = () => dialects[el("protocol").value];
 const values = () => ({ ...seen, room: el("room").value });
@@ -27,25 +30,30 @@ const values = () => ({ ...seen, room: el("room").value });
 function choose() {
   el("path").value = config.protocols[el("protocol").value];
   el("about").textContent = dialect().about;
-  const buttons = Object.entries(dialect().messages).map(([name, message]) => template(name, () => fill(message(values()))));
-  if (el("protocol").value === "relay") buttons.unshift(template("Get a token", token));
+  const prepare = (/** @type {(seen: Seen) => object} */ message) => () => fill(() => message(values()));
+  const buttons = Object.entries(dialect().messages).map(([name, message]) => button("", name, prepare(message)));
+  if (el("protocol").value === "relay") buttons.unshift(button("", "Get a token", token));
   el("templates").replaceChildren(...buttons);
-  fill(Object.values(dialect().messages)[0](values()));
+  fill(() => Object.values(dialect().messages)[0](values()));
   socket?.close();
 }
 
-/** @param {string} name @param {() => void} act */
-function template(name, act) {
-  const button = make("button", "", name);
-  button.type = "button";
-  button.onclick = act;
-  return button;
+/** @param {() => object} message */
+function fill(message) {
+  prepared = message;
+  el("message").value = JSON.stringify(message(), null, 2);
+  el("problem").textContent = "";
 }
 
-/** @param {object} message */
-function fill(message) {
-  el("message").value = JSON.stringify(message, null, 2);
-  el("problem").textContent = "";
+function send() {
+  try {
+    transmit(JSON.parse(el("message").value));
+    el("problem").textContent = "";
+    // Ids and keys are used up: the next one is another message.
+    if (prepared) fill(prepared);
+  } catch (error) {
+    el("problem").textContent = String(error);
+  }
 }
 
 /** The relay protocol hands out its tokens over HTTP. */
@@ -55,7 +63,7 @@ async function token() {
   show("in", "POST /tk", text);
   try {
     seen.relayToken = JSON.parse(text).data;
-    fill(dialect().messages["Sign in"](values()));
+    fill(() => dialect().messages["Sign in"](values()));
   } catch {
     el("problem").textContent = "No token came; does this ChatRoom issue any?";
   }
@@ -63,7 +71,8 @@ async function token() {
 
 function open() {
   seen = { relayToken: seen.relayToken };
-  const opened = new WebSocket(new URL(el("path").value, location.href.replace(/^http/, "ws")));
+  const address = new URL(el("path").value, location.href.replace(/^http/, "ws"));
+  const opened = new WebSocket(address);
   opened.binaryType = "arraybuffer";
   opened.onopen = () => {
     became("Connected", "open");
@@ -134,10 +143,32 @@ function show(way, what, text) {
   const list = el("frames");
   const scroller = el("frames-scroller");
   const atEnd = scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < 48;
-  const time = new Date().toISOString().slice(11, 23);
-  list.append(make("li", `frame ${way}`, make("span", "what", `${way === "in" ? "←" : "→"} ${time} ${what}`), make("pre", "", text)));
+  const head = `${way === "in" ? "←" : "→"} ${new Date().toISOString().slice(11, 23)} ${what}`;
+  const frame = make("li", `frame ${way}`, make("span", "what", head), make("pre", "", text));
+  frame.hidden = !wanted(text);
+  list.append(frame);
+  lines.push(`${head}\n${text}`);
   while (list.children.length > FRAMES) list.firstElementChild.remove();
+  lines = lines.slice(-FRAMES);
   if (atEnd) scroller.scrollTop = scroller.scrollHeight;
+}
+
+/** Whether a frame passes the filter: it contains the words, or with a leading minus it does not. @param {string} text */
+function wanted(text) {
+  const words = el("filter").value.trim().toLowerCase();
+  if (words.startsWith("-")) return words.length === 1 || !text.toLowerCase().includes(words.slice(1));
+  return text.toLowerCase().includes(words);
+}
+
+/** The frames that pass the filter, as text. */
+const shownLines = () => lines.filter((line) => wanted(line.slice(line.indexOf("\n") + 1))).join("\n");
+
+function save() {
+  const file = make("a", "");
+  file.href = URL.createObjectURL(new Blob([shownLines()], { type: "text/plain" }));
+  file.download = `frames-${el("protocol").value}.txt`;
+  file.click();
+  URL.revokeObjectURL(file.href);
 }
 
 // A protocol without a dialect has nothing to offer here.
@@ -153,12 +184,24 @@ el("connect").addEventListener("submit", (/** @type {Event} */ event) => {
 });
 el("send").addEventListener("submit", (/** @type {Event} */ event) => {
   event.preventDefault();
-  try {
-    transmit(JSON.parse(el("message").value));
-    el("problem").textContent = "";
-  } catch (error) {
-    el("problem").textContent = String(error);
-  }
+  send();
 });
-el("clear").addEventListener("click", () => el("frames").replaceChildren());
+el("message").addEventListener("input", () => (prepared = undefined));
+el("message").addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => {
+  if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey) || el("send-it").disabled) return;
+  event.preventDefault();
+  send();
+});
+el("room").addEventListener("input", () => prepared && fill(prepared));
+el("filter").addEventListener("input", () => {
+  for (const frame of el("frames").children) frame.hidden = !wanted(frame.lastElementChild.textContent);
+});
+el("copy").addEventListener("click", async () => {
+  await navigator.clipboard.writeText(shownLines()).catch((error) => (el("problem").textContent = String(error)));
+});
+el("save").addEventListener("click", save);
+el("clear").addEventListener("click", () => {
+  lines = [];
+  el("frames").replaceChildren();
+});
 choose();

@@ -1,7 +1,9 @@
 /**
  * A side panel that becomes a drawer where there is no room for it. Decides when it is open and where the focus goes;
- * a closed drawer is inert, so that neither Tab nor a screen reader wanders into it.
+ * a closed drawer is inert, so that neither Tab nor a screen reader wanders into it. Back closes it.
  */
+import { drawerClosed, drawerOpened, onStep } from "./address.js";
+
 export class Drawer {
   /**
    * @param {HTMLElement} panel @param {HTMLElement} button @param {HTMLElement} shade
@@ -13,21 +15,38 @@ export class Drawer {
     this.shade = shade;
     this.narrow = matchMedia(query);
     this.narrow.addEventListener("change", () => this.#set(false));
-    button.addEventListener("click", () => (panel.classList.contains("open") ? this.close() : this.open()));
+    button.addEventListener("click", () => (this.isOpen ? this.close() : this.open()));
     shade.addEventListener("click", () => this.close());
     document.addEventListener("keydown", ({ key }) => key === "Escape" && this.close());
+    onStep(() => history.state?.drawer || this.#shut());
     this.#set(false);
+  }
+
+  get isOpen() {
+    return this.panel.classList.contains("open");
   }
 
   open() {
     if (!this.narrow.matches) return;
     this.#set(true);
+    drawerOpened();
     const first = this.panel.querySelector("button, input, [tabindex]");
     if (first instanceof HTMLElement) first.focus();
   }
 
   close() {
-    if (!this.panel.classList.contains("open")) return;
+    if (!this.isOpen) return;
+    this.#shut();
+    drawerClosed();
+  }
+
+  /** Closes it for something that was chosen in it, which takes its step in the history. */
+  chosen() {
+    this.#shut();
+  }
+
+  #shut() {
+    if (!this.isOpen) return;
     this.#set(false);
     this.button.focus();
   }

@@ -13,6 +13,10 @@ const DRAWN = 240;
 const STEP = 80;
 /** How near, in pixels. */
 const NEAR = 600;
+/** Above the line of what is new, in pixels. */
+const MARGIN = 80;
+/** Of its time, drawing takes one part in this many, so that typing is answered in a busy room. */
+const SHARE = 3;
 /** This close to the end, in pixels, new messages pull the view along. */
 const END = 48;
 
@@ -26,6 +30,8 @@ export class Feed {
   /** Whether the last row that is drawn was the log's last when it was drawn. */
   #drawnToEnd = true;
   #frame = 0;
+  /** What the last drawing took, in milliseconds: under load the next one waits longer than that. */
+  #cost = 0;
   /** Whether the end of the log is in view, so that the view follows it. */
   atEnd = true;
 
@@ -41,13 +47,59 @@ export class Feed {
     new ResizeObserver(() => this.atEnd && this.#toBottom()).observe(scroller);
   }
 
-  /** Shows another log, from its end. @param {Log} log */
-  show(log) {
+  /**
+   * Shows another log: where it was left, at its line of what is new, or else from its end.
+   * @param {Log} log @param {{ seq: number, offset: number }} [place]
+   */
+  show(log, place) {
     this.#log = log;
     this.#drawn = [];
     this.#elements.clear();
     this.list.replaceChildren();
-    this.toEnd();
+    const row = (place && log.find(place.seq)) ?? log.marker;
+    if (row) this.#showRow(log, row, place && row.kind !== "new" ? place.offset : MARGIN);
+    else this.toEnd();
+  }
+
+  /** Where the reader is: the first message in view, and how far below the upper edge. None at the end. */
+  get place() {
+    if (this.atEnd) return undefined;
+    const { scrollTop } = this.scroller;
+    for (const row of this.#drawn) {
+      const element = this.#elements.get(row.id)?.element;
+      if (row.kind !== "message" || row.seq === undefined || !element || bottom(element) <= scrollTop) continue;
+      return { seq: row.seq, offset: element.offsetTop - scrollTop };
+    }
+  }
+
+  /** Brings a message into view. @param {number} seq @returns {boolean} whether it is there */
+  reveal(seq) {
+    const row = this.#log?.find(seq);
+    if (!this.#log || !row) return false;
+    this.#showRow(this.#log, row, this.scroller.clientHeight / 3);
+    const element = this.#elements.get(row.id)?.element;
+    element?.classList.add("revealed");
+    setTimeout(() => element?.classList.remove("revealed"), 1_500);
+    return true;
+  }
+
+  /** Draws everything again, as after a change of language. */
+  redraw() {
+    this.#elements.clear();
+    this.list.replaceChildren();
+    this.#settle();
+  }
+
+  /** @param {Log} log @param {Row} row @param {number} offset */
+  #showRow(log, row, offset) {
+    const at = log.indexOf(row);
+    this.atEnd = false;
+    this.#render(log, at - DRAWN / 2, at + DRAWN / 2);
+    const element = this.#elements.get(row.id)?.element;
+    if (element) this.scroller.scrollTop = element.offsetTop - offset;
+    this.#scrolled();
+    if (this.atEnd) this.#toBottom();
+    this.on.moved();
   }
 
   /** Something in the log changed; drawn before the next frame, however many changes there were. */
@@ -55,7 +107,10 @@ export class Feed {
     if (this.#frame) return;
     // A hidden page gets no frames, and must not fall behind while it has none.
     if (document.hidden) return this.#settle();
-    this.#frame = requestAnimationFrame(() => this.#settle());
+    this.#frame = 1;
+    const draw = () => (this.#frame = requestAnimationFrame(() => this.#settle()));
+    if (this.#cost < 4) draw();
+    else setTimeout(draw, Math.min(this.#cost * SHARE, 500));
   }
 
   toEnd() {
@@ -69,6 +124,7 @@ export class Feed {
     this.#frame = 0;
     const log = this.#log;
     if (!log) return;
+    const began = performance.now();
     if (this.atEnd) {
       this.#render(log, log.length - DRAWN / 2, log.length);
       this.#toBottom();
@@ -80,13 +136,15 @@ export class Feed {
       else this.#render(log, end - DRAWN, end);
     }
     this.#edges();
+    this.#cost = performance.now() - began;
   }
 
   /** Where the rows that are drawn stand in the log now. @param {Log} log @returns {[number, number]} */
   #range(log) {
-    const start = this.#drawn.map((row) => log.indexOf(row)).find((index) => index >= 0) ?? 0;
-    const end = this.#drawn.map((row) => log.indexOf(row)).findLast((index) => index >= 0) ?? 0;
-    return [start, end + 1];
+    const there = (/** @type {Row} */ row) => log.indexOf(row) >= 0;
+    const first = this.#drawn.find(there);
+    const last = this.#drawn.findLast(there);
+    return [first ? log.indexOf(first) : 0, (last ? log.indexOf(last) : 0) + 1];
   }
 
   /** Draws rows `start` to `end`; the first row in view keeps its place on the screen. @param {Log} log @param {number} start @param {number} end */
@@ -95,12 +153,13 @@ export class Feed {
     end = Math.min(log.length, end);
     const rows = [];
     for (let index = start; index < end; index++) rows.push(log.at(index));
-    const anchor = this.#anchor(new Set(rows.map(({ id }) => id)));
+    // At the end the view follows the end, and measuring would only force a layout.
+    const anchor = this.atEnd ? undefined : this.#anchor(new Set(rows.map(({ id }) => id)));
     const kept = new Map();
     let above = start > 0 ? log.at(start - 1) : undefined;
     let said = log.saidBefore(start);
     for (const row of rows) {
-      const how = look(row, above, said);
+      const how = look(row, above, said, this.on);
       const known = this.#elements.get(row.id);
       kept.set(row.id, known?.how === how ? known : { how, element: draw(row, how, this.on) });
       above = row;

@@ -5,22 +5,26 @@
  * After a gap of unknown extent the log starts a new section: what is above it belongs to a past the server no longer
  * knows, so older messages are only ever added at the top of the newest section.
  *
- * @typedef {import("/parlor.js").Message} Message
- * @typedef {import("/parlor.js").Missing} Missing
+ * @typedef {import("./parlor.js").Message} Message
+ * @typedef {import("./parlor.js").Missing} Missing
  * @typedef {{ id: number, kind: "older", state: "more" | "busy" | "failed" | "start" | "again" | "trimmed" | "full" }} Older
  * @typedef {{ id: number, kind: "message", seq?: number, time: number, from: { id?: string, name: string },
- *   body: Record<string, any>, mine: boolean, key?: string, state: "sent" | "sending" | "failed", why?: string }} Said
+ *   body: Record<string, any>, mine: boolean, key?: string, state: "sent" | "sending" | "failed", why?: string,
+ *   epoch?: string, edited?: number, deleted?: boolean, reactions?: Reactions }} Said
+ * @typedef {Record<string, { count: number, you?: boolean }>} Reactions
  * @typedef {{ id: number, kind: "gap", from: number, to?: number }} Gap
- * @typedef {{ id: number, kind: "note", joined: string[], left: string[] }} Note
- * @typedef {Older | Said | Gap | Note} Row
+ * @typedef {{ id: number, kind: "note", joined: string[], left: string[], cut: boolean }} Note
+ *   `cut` says that more came or went than are named.
+ * @typedef {{ id: number, kind: "new" }} New what follows was not read yet
+ * @typedef {Older | Said | Gap | Note | New} Row
  */
 
 /** Rows kept for one room; beyond it the oldest go, to be paged in again. A row costs about half a kilobyte. */
 const ROWS = 20_000;
 /** How many rows go at once, so that it does not happen for every message. */
 const DROP = 2_000;
-/** Names that one note spells out. */
-const NAMES = 8;
+/** Names that one note keeps, to count them; the server tells at most 20 at once. */
+const NAMES = 200;
 
 let nextId = 1;
 
@@ -75,7 +79,11 @@ export class Log {
   /** @param {Message[]} items in order and new @param {(id: string) => boolean} mine */
   append(items, mine) {
     for (const item of items) {
-      this.#pending = this.#pending.filter(({ key, seq }) => seq !== item.seq && (!item.key || key !== item.key));
+      if (item.amends !== undefined) {
+        this.#amend(item, mine);
+        continue;
+      }
+      if (this.#pending.length > 0) this.#pending = this.#pending.filter(({ key, seq }) => seq !== item.seq && (!item.key || key !== item.key));
       this.#rows.push(said(item, mine));
     }
     this.#trim();
@@ -84,7 +92,7 @@ export class Log {
   /** @param {Message[]} items ascending @param {boolean} more @param {(id: string) => boolean} mine */
   prepend(items, more, mine) {
     const first = this.#first()?.seq ?? Infinity;
-    const fresh = items.filter(({ seq }) => seq < first).map((item) => said(item, mine));
+    const fresh = items.filter(({ seq, amends }) => seq < first && amends === undefined).map((item) => said(item, mine));
     this.#rows.splice(this.#section + 1, 0, ...fresh);
     const oldest = this.#first()?.seq ?? 1;
     if (this.#rows.length >= ROWS) this.older.state = "full";
@@ -102,20 +110,51 @@ export class Log {
     this.#section = this.#rows.push(older()) - 1;
   }
 
-  /** People came or went; joins the last note where nothing was said since. @param {string[]} joined @param {string[]} left */
-  note(joined, left) {
+  /**
+   * People came or went; joins the last note where nothing was said since. Who left and came back, or the other way
+   * round, is as before.
+   * @param {string[]} joined @param {string[]} left @param {boolean} [cut] whether there were more than these
+   */
+  note(joined, left, cut = false) {
     const end = this.#rows.at(-1);
-    if (end?.kind !== "note") return void this.#rows.push({ id: nextId++, kind: "note", joined, left });
-    // Who left and came back, or the other way round, is as before.
-    const both = { joined: [...end.joined, ...joined], left: [...end.left, ...left] };
-    this.#rows[this.#rows.length - 1] = {
-      id: nextId++,
-      kind: "note",
-      joined: both.joined.filter((name) => !both.left.includes(name)).slice(-NAMES),
-      left: both.left.filter((name) => !both.joined.includes(name)).slice(-NAMES),
+    const last = end?.kind === "note" ? end : { joined: [], left: [], cut: false };
+    if (end?.kind === "note") this.#rows.pop();
+    const came = [...last.joined, ...joined];
+    const went = [...last.left, ...left];
+    const note = {
+      joined: came.filter((name) => !went.includes(name)).slice(-NAMES),
+      left: went.filter((name) => !came.includes(name)).slice(-NAMES),
+      cut: last.cut || cut || came.length > NAMES || went.length > NAMES,
     };
-    const note = /** @type {Note} */ (this.#rows.at(-1));
-    if (note.joined.length + note.left.length === 0) this.#rows.pop();
+    if (note.joined.length + note.left.length > 0) this.#rows.push({ id: nextId++, kind: "note", ...note });
+  }
+
+  /** Puts the line of what is new above a message, and nowhere else; without a seq it goes. @param {number} [seq] */
+  mark(seq) {
+    const old = this.#rows.findIndex(({ kind }) => kind === "new");
+    if (old >= 0) this.#splice(old, 1);
+    const at = seq === undefined ? -1 : this.#index(seq);
+    if (at >= 0) this.#splice(at, 0, { id: nextId++, kind: "new" });
+  }
+
+  /** @returns {Row | undefined} */
+  get marker() {
+    return this.#rows.find(({ kind }) => kind === "new");
+  }
+
+  /** The message of the newest section that has this seq. @param {number} seq @returns {Said | undefined} */
+  find(seq) {
+    return /** @type {Said | undefined} */ (this.#rows[this.#index(seq)]);
+  }
+
+  /** People who spoke lately, the latest last. @param {number} most */
+  speakers(most) {
+    const people = new Map();
+    for (let index = this.#rows.length; index-- > 0 && people.size < most; ) {
+      const row = this.#rows[index];
+      if (row.kind === "message" && row.from.id) people.set(row.from.id, row.from.name);
+    }
+    return [...people].map(([id, name]) => ({ id, name })).reverse();
   }
 
   /** @param {string} key @param {Record<string, any>} body @param {{ id?: string, name: string }} from @param {number} time */
@@ -145,6 +184,34 @@ export class Log {
     this.#pending = this.#pending.map((row) => (row.key === key ? { ...row, ...change, id: nextId++ } : row));
   }
 
+  /** A message that changes an earlier one makes no row of its own. @param {Message} item @param {(id: string) => boolean} mine */
+  #amend({ amends = 0, kind, body, time, from, ...rest }, mine) {
+    const at = this.#index(amends);
+    if (at < 0) return;
+    const row = /** @type {Said} */ (this.#rows[at]);
+    /** @type {Partial<Said>} */
+    const change = {};
+    if (kind === "edit") Object.assign(change, { body, edited: time });
+    else if (kind === "delete") Object.assign(change, { body: {}, deleted: true });
+    else if (kind === "react") change.reactions = reacted(row.reactions, /** @type {any} */ (rest), mine(from.id));
+    this.#rows[at] = { ...row, ...change, id: nextId++ };
+  }
+
+  /** @param {number} seq */
+  #index(seq) {
+    for (let index = this.#rows.length; index-- > this.#section; ) {
+      const row = this.#rows[index];
+      if (row.kind === "message" && row.seq === seq) return index;
+    }
+    return -1;
+  }
+
+  /** @param {number} at @param {number} remove @param {...Row} rows */
+  #splice(at, remove, ...rows) {
+    this.#rows.splice(at, remove, ...rows);
+    if (at <= this.#section) this.#section += rows.length - remove;
+  }
+
   #first() {
     for (let index = this.#section + 1; index < this.#rows.length; index++) {
       const row = this.#rows[index];
@@ -172,6 +239,14 @@ function older() {
 }
 
 /** @param {Message} item @param {(id: string) => boolean} mine @returns {Said} */
-function said({ seq, time, from, body, key }, mine) {
-  return { id: nextId++, kind: "message", seq, time, from, body, mine: mine(from.id), key, state: "sent" };
+function said({ seq, epoch, time, from, body = {}, key, edited, deleted, reactions }, mine) {
+  return { id: nextId++, kind: "message", seq, epoch, time, from, body, mine: mine(from.id), key, state: "sent", edited, deleted, reactions };
+}
+
+/** @param {Reactions} [before] @param {{ emoji: string, remove?: boolean }} change @param {boolean} own @returns {Reactions} */
+function reacted(before = {}, { emoji, remove = false }, own) {
+  const { count = 0, you = false } = before[emoji] ?? {};
+  const after = { ...before, [emoji]: { count: count + (remove ? -1 : 1), you: own ? !remove : you } };
+  if (after[emoji].count <= 0) delete after[emoji];
+  return after;
 }

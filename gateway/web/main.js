@@ -2,13 +2,23 @@
  * The page's beginning: who is this, and which room first. Asks the gateway for its settings, lets a person in, and
  * hands over to the chat view; comes back when the person signs out.
  *
- * @typedef {{ title: string, native: string | null, room: string, rooms: string[], messageBytes: number }} Settings
+ * @typedef {object} Settings
+ * @property {string} title
+ * @property {string | null} native path of the protocol that the page speaks
+ * @property {string} room
+ * @property {string[]} rooms
+ * @property {number} messageBytes
+ * @property {boolean} [anonymous] false where joining takes a token
+ * @property {string} [login] where people sign in
+ * @property {boolean} [console] false hides the link to the protocol console
+ * @property {string[]} [media] hosts whose pictures and voice messages are shown
  */
+import { addressedRoom, goNowhere, onStep, takeToken } from "./address.js";
 import { enter } from "./app.js";
-import { giveUpSeat, keepSeat, last, seat } from "./store.js";
-import { make } from "./row.js";
-
-const el = (/** @type {string} */ id) => /** @type {any} */ (document.getElementById(id));
+import { el, make } from "./dom.js";
+import { chooseLanguage, t, translate } from "./language.js";
+import { visible } from "./names.js";
+import { forgetSession, keepLast, last, storeSession, storedSession } from "./store.js";
 
 /** @returns {Promise<Settings>} */
 async function settings() {
@@ -17,7 +27,7 @@ async function settings() {
       const answer = await fetch("/page/config.json");
       if (answer.ok) return await answer.json();
     } catch {
-      el("enter-error").textContent = "The server does not answer. Still trying…";
+      el("enter-error").textContent = t("noAnswer");
     }
     await new Promise((resolve) => setTimeout(resolve, Math.min(1_000 * 2 ** attempt, 15_000)));
   }
@@ -25,60 +35,70 @@ async function settings() {
 
 /** @param {Settings} config */
 function welcome(config, problem = "") {
+  const closed = config.anonymous === false && !token;
   el("welcome").hidden = false;
   el("app").hidden = true;
-  el("seat").disabled = false;
+  el("welcome-title").textContent = config.title;
+  el("lead").textContent = t(closed ? "leadClosed" : "lead");
+  el("lead").hidden = config.anonymous === false && token !== undefined;
+  el("login").hidden = !(closed && config.login);
+  if (config.login) el("login").href = config.login;
+  el("seat").disabled = el("seat").hidden = closed;
   el("name").value = last().name ?? "";
-  el("first-room").value = wanted() ?? config.room;
+  el("first-room").value = addressedRoom() ?? config.room;
   el("enter-error").textContent = problem;
+  if (closed) return;
   el("name").focus();
   el("name").select();
 }
 
-/** The room that the address names: /#lobby. */
-function wanted() {
-  try {
-    return decodeURIComponent(location.hash.slice(1)) || undefined;
-  } catch {
-    return undefined;
-  }
-}
-
 /** @param {Settings} config */
 function start(config) {
-  const kept = seat();
-  if (!kept) return welcome(config);
-  const open = wanted() ?? kept.open ?? config.room;
+  const kept = storedSession();
+  if (!kept || (token && kept.token !== token)) return welcome(config);
+  const open = addressedRoom() ?? kept.open ?? config.room;
   el("welcome").hidden = true;
   el("app").hidden = false;
   enter(config, { ...kept, rooms: [...new Set([...kept.rooms, open])], open }, (problem) => {
-    giveUpSeat();
-    history.replaceState(null, "", location.pathname);
+    forgetSession();
+    token = undefined;
+    goNowhere();
     welcome(config, problem);
   });
 }
 
-const config = await settings();
-document.title = config.title;
-el("welcome-title").textContent = config.title;
-el("brand").textContent = config.title;
-el("enter-error").textContent = "";
-el("known-rooms").replaceChildren(...config.rooms.map((room) => Object.assign(make("option", ""), { value: room })));
-
-el("enter").addEventListener("submit", (/** @type {SubmitEvent} */ event) => {
-  event.preventDefault();
+/** @param {Settings} config */
+function join(config) {
   const name = el("name").value.trim();
   const room = el("first-room").value.trim();
-  if (!name || !room) return;
+  if (!visible(name)) return void (el("enter-error").textContent = t("needsName"));
+  if (!room) return;
   const before = last();
   // The same name in a new window is the same person; another name is somebody else.
-  const same = before.name === name && before.token;
-  keepSeat({ name, token: same ? before.token : undefined, ids: same && before.id ? [before.id] : [], rooms: [room], open: room });
-  history.replaceState(null, "", location.pathname);
+  const same = before.name === name && before.token && !token;
+  const ids = same && before.id ? [before.id] : [];
+  storeSession({ name, token: token ?? (same ? before.token : undefined), outside: token !== undefined, ids, rooms: [room], open: room });
+  if (!same) keepLast({ name });
+  goNowhere();
   start(config);
+}
+
+chooseLanguage();
+translate(document);
+let token = takeToken();
+const config = await settings();
+document.title = config.title;
+el("brand").textContent = config.title;
+el("enter-error").textContent = "";
+el("console-link").hidden = config.console === false;
+el("known-rooms").replaceChildren(...config.rooms.map((room) => Object.assign(make("option", ""), { value: room })));
+el("enter").addEventListener("submit", (/** @type {SubmitEvent} */ event) => {
+  event.preventDefault();
+  join(config);
+});
+onStep(() => {
+  if (!el("welcome").hidden) el("first-room").value = addressedRoom() ?? config.room;
 });
 
 if (config.native) start(config);
-else {
-  el("enter").replaceChildren(make("h1", "", config.title), make("p", "lead", "This chat serves no protocol that a browser page can use."));
-}
+else el("enter").replaceChildren(make("h1", "", config.title), make("p", "lead", t("noProtocol")));

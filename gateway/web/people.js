@@ -1,24 +1,30 @@
 /**
- * Who is here, as far as it can be known: the server tells the number, and the names of those who come and go. The
- * list adds whoever speaks or types, so it is never longer than the truth for long and says how many it does not name.
+ * Who is here, as far as it can be known. A server that tells names is asked for them; else the list has who came, spoke
+ * or typed, is never longer than the number of those who are here, and says how many it does not name.
  *
- * @typedef {import("/parlor.js").Person} Person
+ * @typedef {import("./parlor.js").Person} Person
  */
-import { make, paintAvatar } from "./row.js";
+import { button, make } from "./dom.js";
+import { t } from "./language.js";
+import { paintAvatar } from "./names.js";
 
 /** Names kept for one room; the ones silent longest go first. */
 const NAMES = 200;
 /** Names drawn; beyond it a number says the rest. */
 const DRAWN = 100;
 const TYPING_MS = 4_000;
+/** After a break this long nobody knows who is still here. */
+const FRESH_MS = 60_000;
 
 export class People {
   /** @type {Map<string, string>} id to name, the latest heard of last */
   #names = new Map();
-  /** @type {Map<string, { name: string, until: number }>} */
+  /** @type {Map<string, { name: string, until: number }>} until when, by the steady clock */
   #typing = new Map();
-  /** @type {number | undefined} */
+  /** Connections in the room, as the server counts. @type {number | undefined} */
   count;
+  /** Whether the server told all names. */
+  complete = false;
 
   /** @param {Person} person */
   heard({ id, name }) {
@@ -33,10 +39,28 @@ export class People {
     this.#typing.delete(id);
   }
 
-  /** After a reconnect nobody knows who left meanwhile. */
+  /** Everyone, as the server says. @param {Person[]} people @param {boolean} more */
+  replace(people, more) {
+    this.#names.clear();
+    for (const person of people) this.heard(person);
+    this.complete = !more;
+  }
+
   clear() {
     this.#names.clear();
     this.#typing.clear();
+    this.complete = false;
+  }
+
+  /** For the next page of this tab. */
+  stored() {
+    return { people: [...this.#names].slice(-DRAWN), seen: Date.now() };
+  }
+
+  /** Takes up what an earlier page knew, if that was just now. @param {{ people?: [string, string][], seen?: number }} stored */
+  restore({ people = [], seen = 0 }) {
+    if (Math.abs(Date.now() - seen) > FRESH_MS) return;
+    for (const [id, name] of people) this.heard({ id, name });
   }
 
   /** @param {Person} person @param {number} now */
@@ -55,25 +79,50 @@ export class People {
   typists(now) {
     for (const [id, { until }] of this.#typing) if (until <= now) this.#typing.delete(id);
     const next = Math.min(...[...this.#typing.values()].map(({ until }) => until));
-    return { names: [...this.#typing.values()].map(({ name }) => name), next };
+    return { people: [...this.#typing].map(([id, { name }]) => ({ id, name })), next };
   }
 
-  /** @param {HTMLElement} list @param {HTMLElement} rest @param {Person} me */
-  draw(list, rest, me) {
-    const others = [...this.#names].filter(([id]) => id !== me.id).sort(([, a], [, b]) => a.localeCompare(b));
-    const drawn = others.slice(0, DRAWN).map(([id, name]) => person(id, name, ""));
-    list.replaceChildren(person(me.id, me.name, "you"), ...drawn);
-    const unnamed = Math.max(0, (this.count ?? 0) - 1 - drawn.length);
-    rest.textContent = unnamed === 0 ? "" : `${drawn.length > 0 ? "and " : ""}${unnamed} ${unnamed === 1 ? "other" : "others"}`;
+  /** Those but `me`, the latest heard of last. @param {string[]} me */
+  others(me) {
+    return [...this.#names].filter(([id]) => !me.includes(id)).map(([id, name]) => ({ id, name }));
+  }
+
+  /** How many people are here, with own further tabs counted once. @param {number} ownTabs */
+  present(ownTabs) {
+    return this.count === undefined ? undefined : Math.max(1, this.count - ownTabs);
+  }
+
+  /**
+   * @param {HTMLElement} list @param {HTMLElement} rest
+   * @param {{ me: Person, mine: string[], ownTabs: number, search: string, shown(person: Person): string, choose(person: Person, anchor: HTMLElement): void }} how
+   */
+  draw(list, rest, { me, mine, ownTabs, search, shown, choose }) {
+    const present = this.present(ownTabs) ?? 1;
+    const known = this.others(mine).slice(-Math.max(0, present - 1)).slice(-DRAWN);
+    const wanted = search.trim().toLowerCase();
+    const found = known
+      .map((person) => ({ person, name: shown(person) }))
+      .filter(({ name }) => name.toLowerCase().includes(wanted))
+      .sort((a, b) => a.name.localeCompare(b.name));
+    const rows = found.map(({ person, name }) => entry(person, name, choose));
+    const own = shown(me).toLowerCase().includes(wanted) ? [entry(me, shown(me))] : [];
+    const focused = document.activeElement instanceof HTMLElement ? document.activeElement.dataset.person : undefined;
+    list.replaceChildren(...own, ...rows);
+    if (focused !== undefined) /** @type {HTMLElement | null} */ (list.querySelector(`[data-person="${CSS.escape(focused)}"]`))?.focus();
+    const unnamed = Math.max(0, present - 1 - known.length);
+    rest.textContent = unnamed === 0 ? "" : t(known.length > 0 ? "andOthers" : "others", { count: unnamed });
   }
 }
 
-/** @param {string} id @param {string} name @param {string} remark */
-function person(id, name, remark) {
+/** @param {Person} person @param {string} name @param {(person: Person, anchor: HTMLElement) => void} [choose] without it, it is oneself */
+function entry(person, name, choose) {
   const avatar = make("span", "avatar");
   avatar.ariaHidden = "true";
-  paintAvatar(avatar, id, name);
-  const item = make("li", "person", avatar, make("span", "name", name));
-  if (remark) item.append(make("span", "remark", remark));
-  return item;
+  paintAvatar(avatar, person.id, person.name);
+  const label = make("bdi", "name", name);
+  if (!choose) return make("li", "person", avatar, label, make("span", "remark", t("you")));
+  const open = button("person", "", () => choose(person, open));
+  open.dataset.person = person.id;
+  open.append(avatar, label);
+  return make("li", "", open);
 }

@@ -3,32 +3,49 @@
  *
  * @typedef {import("./log.js").Row} Row
  * @typedef {import("./log.js").Said} Said
+ * @typedef {object} RowActions what the view knows and does for rows
+ * @property {string} room
+ * @property {string} me the reader's name
+ * @property {(person: { id?: string, name: string }) => string} shown a name, told apart from others like it
+ * @property {(seq: number) => Said | undefined} find
+ * @property {(address: string) => boolean} mayLoad whether media of this address may be shown in the page
+ * @property {(row: Said) => void} again
+ * @property {(row: Said) => void} discard
+ * @property {(row: Said) => void} reply
+ * @property {(seq: number) => void} reveal
+ * @property {(row: Said, anchor: HTMLElement) => void} person
+ * @property {() => void} older
  */
+import { button, make } from "./dom.js";
+import { clock, day, language, list, moment, t } from "./language.js";
+import { paintAvatar } from "./names.js";
+import { ignores } from "./preferences.js";
+import { drawText, languageOf, link, mentions, onlyEmoji } from "./text.js";
 
 /** Messages of one person this close together are drawn as one group. */
 const GROUP_MS = 5 * 60_000;
-const LINK = /\bhttps?:\/\/[^\s<>"]+[^\s<>".,;:!?'()[\]{}]/g;
-
-const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
-const day = new Intl.DateTimeFormat(undefined, { weekday: "long", day: "numeric", month: "long" });
-const moment = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "medium" });
+/** Names that a note spells out. */
+const NAMED = 3;
+/** Letters of what is replied to. */
+const QUOTE = 120;
+const PICTURES = new Set(["picture", "image", "img", "photo"]);
+const VOICES = new Set(["voice", "audio"]);
 
 /**
  * What a row's drawing depends on besides itself: equal answers mean that an element can be kept.
  * @param {Row} row @param {Row | undefined} above @param {Said | undefined} before the last message above it
+ * @param {RowActions} on
  */
-export function look(row, above, before) {
+export function look(row, above, before, on) {
   if (row.kind === "older") return `${row.id} ${row.state}`;
   if (row.kind !== "message") return `${row.id}`;
   const sameDay = before && dayOf(before.time) === dayOf(row.time);
   const follows = sameDay && above === before && before.from.id === row.from.id && row.time - before.time < GROUP_MS;
-  return `${row.id}${sameDay ? "" : " day"}${follows ? " follows" : ""}`;
+  const ignored = row.from.id && ignores(row.from.id) ? " ignored" : "";
+  return `${row.id}${sameDay ? "" : " day"}${follows ? " follows" : ""}${ignored} ${on.shown(row.from)}`;
 }
 
-/**
- * @param {Row} row @param {string} how what {@link look} said
- * @param {{ room: string, again(row: Said): void, discard(row: Said): void, older(): void }} on
- */
+/** @param {Row} row @param {string} how what {@link look} said @param {RowActions} on */
 export function draw(row, how, on) {
   switch (row.kind) {
     case "message":
@@ -36,7 +53,9 @@ export function draw(row, how, on) {
     case "gap":
       return make("li", "gap", make("span", "", gapText(row.from, row.to)));
     case "note":
-      return make("li", "note", noteText(row.joined, row.left));
+      return make("li", "note", noteText(row));
+    case "new":
+      return make("li", "new", make("span", "", t("newLine")));
     case "older":
       return older(row.state, on);
   }
@@ -45,121 +64,190 @@ export function draw(row, how, on) {
 /** What a message says, in words. @param {Record<string, any>} body */
 export function words(body) {
   if (typeof body?.text === "string" && body.text) return body.text;
-  if (typeof body?.path === "string") return `${typeof body.type === "string" ? body.type : "file"}: ${body.path}`;
-  return JSON.stringify(body);
+  if (typeof body?.path === "string") return t("openFile", { kind: kindOf(body), address: body.path });
+  return t("noText");
 }
 
-/** A colour for a person, the same everywhere. @param {HTMLElement} avatar @param {string} id @param {string} name */
-export function paintAvatar(avatar, id, name) {
-  let sum = 0;
-  for (const char of id) sum = (sum * 31 + (char.codePointAt(0) ?? 0)) >>> 0;
-  avatar.className = `avatar hue-${sum % 8}`;
-  avatar.textContent = [...name.trim()][0]?.toUpperCase() ?? "?";
-}
-
-/**
- * @template {keyof HTMLElementTagNameMap} Tag
- * @param {Tag} tag @param {string} classes @param {...(string | Node)} children
- */
-export function make(tag, classes, ...children) {
-  const element = document.createElement(tag);
-  if (classes) element.className = classes;
-  element.append(...children);
-  return element;
-}
-
-/** @param {Said} row @param {boolean} newDay @param {boolean} follows @param {Parameters<typeof draw>[2]} on */
+/** @param {Said} row @param {boolean} newDay @param {boolean} follows @param {RowActions} on */
 function message(row, newDay, follows, on) {
-  const { time, from, body, mine, state } = row;
-  const item = make("li", `message ${state}${mine ? " mine" : ""}${follows ? " follows" : ""}`);
-  if (newDay) item.append(make("p", "day", day.format(time)));
-  const avatar = make("span", "avatar");
-  avatar.ariaHidden = "true";
-  paintAvatar(avatar, from.id ?? "", from.name);
-  const who = make("p", mine || follows ? "who hidden" : "who", mine ? "You" : from.name);
-  const text = make("p", "text", ...linked(words(body)));
-  text.dir = "auto";
-  const bubble = make("div", "bubble", who, text, stamp(row));
-  item.append(make("div", "line", ...(mine ? [] : [avatar]), bubble));
+  const { time, from, mine, state } = row;
+  const mentioned = !mine && typeof row.body?.text === "string" && mentions(row.body.text, on.me);
+  const item = make("li", `message ${state}${mine ? " mine" : ""}${follows ? " follows" : ""}${mentioned ? " mentioned" : ""}`);
+  if (newDay) item.append(make("p", "day", day(time)));
+  const bubble = make("div", "bubble", ...content(row, on), stamp(row));
+  const column = make("div", "column", who(row, follows, on), bubble);
+  if (row.reactions) column.append(reactions(row.reactions));
+  const line = make("div", "line", ...(mine ? [] : [avatarOf(row, on)]), column);
+  if (row.seq !== undefined && !row.deleted) line.append(replyButton(row, on));
+  item.append(line);
   if (state === "failed") item.append(failure(row, on));
   return item;
 }
 
-/** @param {Said} row */
-function stamp({ time, state }) {
-  if (state === "sending") return make("p", "stamp", "Sending…");
-  const element = make("time", "stamp", clock.format(time));
-  element.dateTime = new Date(time).toISOString();
-  element.title = moment.format(time);
+/** @param {Said} row @param {boolean} follows @param {RowActions} on */
+function who(row, follows, on) {
+  const name = make("bdi", "", row.mine ? t("You") : on.shown(row.from));
+  return make("p", row.mine || follows ? "who hidden" : "who", name);
+}
+
+/** @param {Said} row @param {RowActions} on */
+function avatarOf(row, on) {
+  const avatar = make("span", "avatar");
+  paintAvatar(avatar, row.from.id ?? "", row.from.name);
+  avatar.ariaHidden = "true";
+  avatar.onclick = () => on.person(row, avatar);
+  return avatar;
+}
+
+/** @param {Said} row @param {RowActions} on @returns {(string | Node)[]} */
+function content(row, on) {
+  if (row.deleted) return [make("p", "text soft", t("deleted"))];
+  if (!row.mine && row.from.id && ignores(row.from.id)) return [make("p", "text soft", t("ignored"))];
+  const { body } = row;
+  const parts = [];
+  if (typeof body?.reply?.seq === "number") parts.push(quote(body.reply.seq, on));
+  if (typeof body?.path === "string") parts.push(media(body, on));
+  if (typeof body?.text === "string" && body.text) parts.push(textOf(body.text, on.me));
+  else if (typeof body?.path !== "string") parts.push(folded(body));
+  return parts;
+}
+
+/** @param {string} text @param {string} me */
+function textOf(text, me) {
+  const element = make("div", onlyEmoji(text) ? "text emoji" : "text", ...drawText(text, me));
+  element.dir = "auto";
+  const spoken = languageOf(text);
+  if (spoken && spoken !== language()) element.lang = spoken;
   return element;
 }
 
-/** @param {Said} row @param {Parameters<typeof draw>[2]} on */
-function failure(row, on) {
-  const again = make("button", "quiet", "Send again");
-  const discard = make("button", "quiet", "Discard");
-  again.type = discard.type = "button";
-  again.onclick = () => on.again(row);
-  discard.onclick = () => on.discard(row);
-  return make("div", "failure", make("span", "", `Not sent: ${row.why}`), again, discard);
+/** A body that says nothing in words is there for who wants to look. @param {Record<string, any>} body */
+function folded(body) {
+  const details = make("details", "text folded", make("summary", "", t("noText")), make("pre", "code", JSON.stringify(body, null, 2)));
+  return details;
 }
 
-/** @param {import("./log.js").Older["state"]} state @param {Parameters<typeof draw>[2]} on */
+/** @param {Record<string, any>} body */
+function kindOf({ type }) {
+  const kind = String(type ?? "").toLowerCase();
+  if (PICTURES.has(kind)) return t("picture");
+  return VOICES.has(kind) ? t("voice") : t("file");
+}
+
+/** A picture or voice of an allowed host is shown; anything else is a link, or words. @param {Record<string, any>} body @param {RowActions} on */
+function media(body, on) {
+  const kind = String(body.type ?? "").toLowerCase();
+  const label = t("openFile", { kind: kindOf(body), address: body.path });
+  const address = webAddress(body.path);
+  if (!address) return make("p", "text", label);
+  if (PICTURES.has(kind) && on.mayLoad(address)) {
+    const image = make("img", "picture");
+    image.alt = typeof body.text === "string" && body.text ? body.text : t("picture");
+    image.loading = "lazy";
+    image.referrerPolicy = "no-referrer";
+    image.onerror = () => image.replaceWith(make("p", "text", link(address, label)));
+    image.src = address;
+    return image;
+  }
+  if (VOICES.has(kind) && on.mayLoad(address)) {
+    const audio = make("audio", "voice");
+    audio.controls = true;
+    audio.preload = "none";
+    audio.ariaLabel = t("voice");
+    audio.src = address;
+    return audio;
+  }
+  return make("p", "text", link(address, label));
+}
+
+/** @param {string} path */
+function webAddress(path) {
+  try {
+    const { href, protocol } = new URL(path, location.href);
+    return protocol === "http:" || protocol === "https:" ? href : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** @param {number} seq @param {RowActions} on */
+function quote(seq, on) {
+  const row = on.find(seq);
+  const said = row ? `${row.mine ? t("You") : on.shown(row.from)}: ${row.deleted ? t("deleted") : words(row.body)}` : t("replyLost");
+  const shown = button("quote", said.length > QUOTE ? `${said.slice(0, QUOTE)}…` : said, () => on.reveal(seq));
+  shown.disabled = !row;
+  return shown;
+}
+
+/** @param {import("./log.js").Reactions} all */
+function reactions(all) {
+  const list = make("ul", "reactions");
+  for (const [emoji, { count, you }] of Object.entries(all)) {
+    const item = make("li", you ? "reaction own" : "reaction", `${emoji} ${count}`);
+    item.title = t("reaction", { emoji, count });
+    list.append(item);
+  }
+  return list;
+}
+
+/** Reached by pointer only; from the box, Alt and the arrows choose what is replied to. @param {Said} row @param {RowActions} on */
+function replyButton(row, on) {
+  const reply = button("quiet reply", t("reply"), () => on.reply(row));
+  reply.tabIndex = -1;
+  reply.ariaLabel = t("replyTo", { name: row.mine ? t("You") : on.shown(row.from) });
+  return reply;
+}
+
+/** @param {Said} row */
+function stamp({ time, state, edited }) {
+  if (state === "sending") return make("p", "stamp", t("sending"));
+  const element = make("time", "stamp", `${edited ? `${t("edited")} · ` : ""}${clock(time)}`);
+  element.dateTime = new Date(time).toISOString();
+  element.title = moment(time);
+  return element;
+}
+
+/** @param {Said} row @param {RowActions} on */
+function failure(row, on) {
+  const again = button("quiet", t("sendAgain"), () => on.again(row));
+  const discard = button("quiet", t("discard"), () => on.discard(row));
+  return make("div", "failure", make("span", "", t("notSent", { why: row.why ?? "" })), again, discard);
+}
+
+/** @param {import("./log.js").Older["state"]} state @param {RowActions} on */
 function older(state, on) {
   const texts = {
-    more: "Earlier messages",
-    busy: "Loading earlier messages…",
-    failed: "Earlier messages could not be loaded.",
-    start: `This is where ${on.room} begins.`,
+    more: t("older"),
+    busy: t("olderBusy"),
+    failed: t("olderFailed"),
+    start: t("olderStart", { room: on.room }),
     again: "",
-    trimmed: "Messages before this are no longer kept.",
-    full: "This window holds no more messages than this.",
+    trimmed: t("olderTrimmed"),
+    full: t("olderFull"),
   };
   const item = make("li", "older", texts[state]);
-  if (state === "failed") {
-    const again = make("button", "quiet", "Try again");
-    again.type = "button";
-    again.onclick = on.older;
-    item.append(again);
-  }
+  if (state === "failed") item.append(button("quiet", t("tryAgain"), on.older));
   return item;
 }
 
 /** @param {number} from @param {number} [to] */
 function gapText(from, to) {
-  if (to === undefined) return "The server started over here. Messages around this point may be missing.";
-  const count = to - from + 1;
-  return count === 1 ? "One message is missing here." : `${count} messages are missing here.`;
+  return to === undefined ? t("startedOver") : t("missing", { count: to - from + 1 });
 }
 
-/** @param {string[]} joined @param {string[]} left */
-function noteText(joined, left) {
-  const parts = [];
-  if (joined.length > 0) parts.push(`${list(joined)} joined`);
-  if (left.length > 0) parts.push(`${list(left)} left`);
-  return parts.join(", ");
+/** @param {import("./log.js").Note} note */
+function noteText({ joined, left, cut }) {
+  const part = (/** @type {string} */ key, /** @type {string[]} */ names) =>
+    names.length === 0 ? [] : [t(key, { names: some(names, cut), count: names.length })];
+  return [...part("joined", joined), ...part("left", left)].join(", ");
 }
 
-/** @param {string[]} names */
-export function list(names) {
-  const [first, ...others] = names;
-  if (others.length === 0) return first;
-  return others.length === 1 ? `${first} and ${others[0]}` : `${first} and ${others.length} others`;
-}
-
-/** @param {string} text */
-function* linked(text) {
-  let done = 0;
-  for (const { 0: address, index } of text.matchAll(LINK)) {
-    if (index > done) yield text.slice(done, index);
-    const link = make("a", "", address);
-    link.href = address;
-    link.target = "_blank";
-    link.rel = "noopener noreferrer nofollow";
-    yield link;
-    done = index + address.length;
-  }
-  if (done < text.length) yield text.slice(done);
+/** A few names, and a number for the rest that is never a guess. @param {string[]} names @param {boolean} [cut] */
+export function some(names, cut = false) {
+  if (names.length <= NAMED && !cut) return list(names);
+  const shown = names.slice(0, NAMED - 1);
+  if (cut) return t("namesAndSome", { names: shown.join(", ") });
+  return t("namesAndMore", { names: shown.join(", "), count: names.length - shown.length });
 }
 
 /** @param {number} time */

@@ -2,27 +2,34 @@
  * What survives a reload and a closed tab. Decides where it is kept: who a tab is belongs to the tab, so that two
  * windows can be two people; who was here last belongs to the browser. Never fails: without storage it just forgets.
  *
- * @typedef {{ name: string, token?: string, ids: string[], rooms: string[], open?: string }} Seat
- *   `ids` are all this tab has had, newest last: what was posted under an old one stays our own.
+ * @typedef {import("./parlor.js").Position} Position
+ * @typedef {{ read?: Position, place?: { seq: number, offset: number }, draft?: string, people?: [string, string][],
+ *   seen?: number }} StoredRoom
+ *   `read` is how far the person has read, `place` where the window was scrolled to, `seen` when `people` were known.
+ * @typedef {{ name: string, token?: string, outside?: boolean, ids: string[], rooms: string[], open?: string,
+ *   kept?: Record<string, StoredRoom> }} StoredSession
+ *   `ids` are all this tab has had, newest last: what was posted under an old one stays our own. `outside` says that the
+ *   token came from a login elsewhere.
  */
 
-const SEAT = "parlor.seat";
+const SESSION = "parlor.session";
 const LAST = "parlor.last";
 const IDS_KEPT = 20;
 
-/** @returns {Seat | undefined} */
-export function seat() {
-  return read("sessionStorage", SEAT);
+/** @returns {StoredSession | undefined} */
+export function storedSession() {
+  return read("sessionStorage", SESSION);
 }
 
-/** @param {Seat} seat */
-export function keepSeat(seat) {
-  write("sessionStorage", SEAT, { ...seat, ids: seat.ids.slice(-IDS_KEPT) });
+/** @param {StoredSession} session */
+export function storeSession(session) {
+  write("sessionStorage", SESSION, { ...session, ids: session.ids.slice(-IDS_KEPT) });
 }
 
-/** The tab becomes nobody; the browser still offers the name. */
-export function giveUpSeat() {
-  write("sessionStorage", SEAT, undefined);
+/** The tab becomes nobody; the browser offers the name, and whoever takes it is somebody new. */
+export function forgetSession() {
+  write("sessionStorage", SESSION, undefined);
+  keepLast({ name: last().name ?? "" });
 }
 
 /** @returns {{ name?: string, token?: string, id?: string }} */
@@ -36,7 +43,7 @@ export function keepLast({ name, token, id }) {
 }
 
 /** @param {"sessionStorage" | "localStorage"} area @param {string} key */
-function read(area, key) {
+export function read(area, key) {
   try {
     return JSON.parse(window[area].getItem(key) ?? "null") ?? undefined;
   } catch {
@@ -45,7 +52,7 @@ function read(area, key) {
 }
 
 /** @param {"sessionStorage" | "localStorage"} area @param {string} key @param {unknown} value */
-function write(area, key, value) {
+export function write(area, key, value) {
   try {
     if (value === undefined) window[area].removeItem(key);
     else window[area].setItem(key, JSON.stringify(value));

@@ -127,3 +127,28 @@ test("a message to a block is confirmed to its sender and shown to the others", 
   await ada.hears(/"type":"CONFIRM".*"message_id":"\d{16}"|"message_id":"\d{16}".*"type":"CONFIRM"/);
   await bob.hears(/"type":"MESSAGE".*"message":"hello"/);
 });
+
+test("sent again, a prepared message is another message, and it follows the room", async () => {
+  const { page, send, hears } = await connected("native");
+  await page.getByLabel("Room").fill("console again");
+  await send("Join");
+  await hears('"op":"joined"');
+  await send("Post");
+  await page.getByRole("button", { name: "Send", exact: true }).click();
+  await hears('"seq":2,"duplicate":false');
+  await page.getByLabel("Room").fill("elsewhere");
+  assert.match(await page.getByLabel("Message", { exact: true }).inputValue(), /"room": "elsewhere"/);
+});
+
+test("frames can be filtered, and Ctrl+Enter sends", async () => {
+  const { page, send, hears } = await connected("native");
+  await send("Ping");
+  await hears('"op":"pong"');
+  await page.getByRole("button", { name: "Join", exact: true }).click();
+  await page.getByLabel("Message", { exact: true }).press("Control+Enter");
+  await hears('"op":"joined"');
+  await page.getByLabel("Filter").fill("-p");
+  assert.equal(await page.locator("#frames li:visible").filter({ hasText: "pong" }).count(), 0);
+  await page.getByLabel("Filter").fill("joined");
+  assert.equal(await page.locator("#frames li:visible").count(), 1);
+});

@@ -191,5 +191,9 @@ pub(super) fn page(room: &ChatRoom, protocols: &[Configured], refusals: &Refusal
         rooms,
         message_bytes: native.message_bytes.unwrap_or(room.spec.limits.message_bytes),
         protocols: protocols.iter().map(|one| (one.served.protocol.id(), one.served.path.clone())).collect(),
+        anonymous: room.spec.auth.anonymous,
+        login: None,
+        console: true,
+        media: Vec::new(),
     }))
 }

@@ -1,0 +1,81 @@
+//! The page's files as they lie in the binary.
+
+/// A file, and what it is.
+pub(super) struct File {
+    pub(super) name: &'static str,
+    pub(super) media: &'static str,
+    pub(super) content: &'static [u8],
+}
+
+pub(super) const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
+pub(super) const CSS: &str = "text/css; charset=utf-8";
+const HTML: &str = "text/html; charset=utf-8";
+const SVG: &str = "image/svg+xml";
+
+macro_rules! file {
+    ($name:literal, $media:expr) => {
+        File { name: $name, media: $media, content: include_bytes!(concat!("../../../web/", $name)) }
+    };
+}
+
+macro_rules! modules {
+    ($($name:literal),* $(,)?) => {
+        [$(($name, include_str!(concat!("../../../web/", $name)))),*]
+    };
+}
+
+pub(super) const INDEX: File = file!("index.html", HTML);
+pub(super) const CONSOLE: File = file!("console.html", HTML);
+
+/// The client that other sites may import too, and its types, for editors and for runtimes that read TypeScript.
+pub(super) const CLIENT: File = file!("parlor.js", JAVASCRIPT);
+pub(super) const CLIENT_TYPES: File = file!("parlor.d.ts", "application/typescript; charset=utf-8");
+
+/// Style sheets, which pages refer to by name and get by hash.
+pub(super) const STYLES: [File; 2] = [file!("page.css", CSS), file!("console.css", CSS)];
+
+/// Served under their own names, which have to stay.
+pub(super) const NAMED: [File; 5] = [
+    file!("icon.svg", SVG),
+    file!("icon-unread.svg", SVG),
+    file!("icon-192.png", "image/png"),
+    file!("icon-512.png", "image/png"),
+    file!("manifest.json", "application/manifest+json"),
+];
+
+/// The modules whose bundles the pages run.
+pub(super) const ENTRIES: [&str; 2] = ["main.js", "console.js"];
+
+/// Every module of the page and the console.
+pub(super) const MODULES: [(&str, &str); 30] = modules![
+    "address.js",
+    "announce.js",
+    "app.js",
+    "attention.js",
+    "composer.js",
+    "connection-status.js",
+    "console.js",
+    "dialects.js",
+    "dom.js",
+    "drawer.js",
+    "feed.js",
+    "joined-room.js",
+    "lang-en.js",
+    "lang-zh.js",
+    "language.js",
+    "links.js",
+    "log.js",
+    "main.js",
+    "names.js",
+    "parlor.js",
+    "people.js",
+    "person-menu.js",
+    "preferences.js",
+    "relay-wire.js",
+    "room-list.js",
+    "row.js",
+    "settings.js",
+    "store.js",
+    "tabs.js",
+    "text.js",
+];

@@ -1,0 +1,54 @@
+/**
+ * How a person's name is shown. Decides what of a name may be drawn (no direction controls, something visible) and how
+ * two people of one name are told apart. Names themselves are the server's.
+ */
+import { t } from "./language.js";
+
+/** Controls that change the direction of what follows. */
+const DIRECTION = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
+/** Something that can be seen: no control, no space, no filler. */
+const VISIBLE = /[^\p{C}\p{Z}\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0]/u;
+const TAIL = 4;
+
+/** @param {string} name */
+export const visible = (name) => VISIBLE.test(name);
+
+/** @param {string} name */
+export function shownName(name) {
+  return visible(name) ? name.replace(DIRECTION, "").replace(/\s+/g, " ").trim() : t("nameless");
+}
+
+/** The end of an id, which tells people of one name apart. @param {string} id */
+export const tail = (id) => id.slice(-TAIL);
+
+/** Which names more than one person has. */
+export class SharedNames {
+  /** @type {Map<string, string>} name to the first id that had it */
+  #first = new Map();
+  /** @type {Set<string>} */
+  #shared = new Set();
+
+  /** @param {{ id?: string, name: string }} person @returns {boolean} whether the name has just become shared */
+  saw({ id = "", name }) {
+    const shown = shownName(name);
+    const first = this.#first.get(shown);
+    if (first === undefined) this.#first.set(shown, id);
+    if (first === undefined || first === id || this.#shared.has(shown)) return false;
+    this.#shared.add(shown);
+    return true;
+  }
+
+  /** The name, with the end of the id where others have it too. @param {{ id?: string, name: string }} person */
+  shown({ id = "", name }) {
+    const shown = shownName(name);
+    return this.#shared.has(shown) || !visible(name) ? `${shown} · ${tail(id)}` : shown;
+  }
+}
+
+/** A colour for a person, the same everywhere. @param {HTMLElement} avatar @param {string} id @param {string} name */
+export function paintAvatar(avatar, id, name) {
+  let sum = 0;
+  for (const char of id) sum = (sum * 31 + (char.codePointAt(0) ?? 0)) >>> 0;
+  avatar.className = `avatar hue-${sum % 8}`;
+  avatar.textContent = [...shownName(name)].find((char) => visible(char))?.toUpperCase() ?? "?";
+}
