@@ -51,7 +51,7 @@ pub async fn explain(client: Client, gateway_image: String, name: RoomName) -> R
         stores,
         nodes,
         memories: Arc::new(Memories::default()),
-        defaults: Defaults { gateway_image },
+        defaults: Defaults { gateway_image, namespace: String::new() },
         metrics: Metrics::default(),
     };
     tokio::select! {

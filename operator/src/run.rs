@@ -92,7 +92,7 @@ pub async fn operate(client: Client, settings: Settings, stop: CancellationToken
         };
         metrics.leading.set(1);
         health.leads();
-        let defaults = Defaults { gateway_image };
+        let defaults = Defaults { gateway_image, namespace: lease_namespace.clone() };
         let controllers = controllers(&client, &watch_namespaces, defaults, &metrics, &health, &stop).await?;
         let result = tokio::select! {
             _ = controllers => if stop.is_cancelled() { Ok(()) } else { Err(RunError::ControllerEnded) },

@@ -53,8 +53,8 @@ fn room(path: &Path) -> ChatRoom {
 }
 
 fn build(room: &ChatRoom, observed: &Observed) -> Objects {
-    let defaults = Defaults { gateway_image: "parlor-gateway:1".into() };
-    let fresh = ["first", "second", "third"].map(str::to_owned);
+    let defaults = Defaults { gateway_image: "parlor-gateway:1".into(), namespace: "parlor-system".into() };
+    let fresh = ["first", "second", "third", "fourth"].map(str::to_owned);
     build::build(room, &defaults, observed.secret.as_ref(), &fresh).unwrap()
 }
 

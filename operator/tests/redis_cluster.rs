@@ -19,6 +19,8 @@ struct Pods {
     network: u8,
     root: PathBuf,
     pods: Vec<Pod>,
+    /// What the operator says to the servers.
+    password: Option<&'static str>,
 }
 
 struct Pod {
@@ -31,8 +33,8 @@ impl Pods {
     fn start(network: u8) -> Self {
         let root = std::env::temp_dir().join(format!("parlor-redis-{}-{network}", std::process::id()));
         std::fs::create_dir_all(&root).unwrap();
-        std::fs::write(root.join(settings::FILE), settings::CONF).unwrap();
-        let mut pods = Self { network, root, pods: Vec::new() };
+        std::fs::write(root.join(settings::FILE), settings::conf(256 << 20)).unwrap();
+        let mut pods = Self { network, root, pods: Vec::new(), password: None };
         for at in 0..SHAPE.servers() {
             let pod = pods.launch(at, 0);
             pods.pods.push(pod);
@@ -74,7 +76,7 @@ impl Pods {
 
     async fn members(&self) -> Vec<Member> {
         let asked = self.pods.iter().enumerate().map(|(at, pod)| async move {
-            let view = client::view(&pod.ip).await.ok();
+            let view = client::view(&pod.ip, self.password).await.ok();
             let place = Place { host: format!("host-{}", at / 2), zone: String::new() };
             Member { pod: format!("redis-{at}"), name: name(at), ip: pod.ip.clone(), place, leaving: false, view }
         });
@@ -107,7 +109,7 @@ impl Pods {
                 Step::Run { why, orders } => {
                     for order in &orders {
                         journal.ordered(order);
-                        if let Err(error) = client::carry_out(order).await {
+                        if let Err(error) = client::carry_out(order, self.password).await {
                             steps.push(error.to_string());
                         }
                     }
@@ -251,10 +253,26 @@ async fn a_primary_that_is_about_to_go_hands_over_before_it_goes() {
         if let Step::Run { orders, .. } = next_step(SHAPE, &members, &journal) {
             for order in &orders {
                 journal.ordered(order);
-                client::carry_out(order).await.unwrap();
+                client::carry_out(order, None).await.unwrap();
             }
         }
         tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn servers_that_were_started_without_a_password_are_given_one_and_stay_in_sync() {
+    let mut pods = Pods::start(89);
+    pods.reconcile().await;
+    pods.password = Some("correct");
+    let steps = pods.reconcile().await;
+    assert_eq!(steps, ["give 6 servers their password"]);
+    let members = pods.members().await;
+    assert!(members.iter().all(|m| m.view.as_ref().is_some_and(|view| !view.open && view.holds_a_copy())));
+    for password in [None, Some("wrong")] {
+        let refused = client::view(&pods.pods[0].ip, password).await.unwrap_err().to_string();
+        assert!(refused.contains("NOAUTH") || refused.contains("WRONGPASS"), "{refused}");
+        assert!(!refused.contains("wrong ") && !refused.contains("correct"), "{refused}");
     }
 }
 

@@ -11,11 +11,13 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::{Node, Pod};
+use k8s_openapi::api::core::v1::{ConfigMap, Node, Pod, Secret};
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::{Api, Client, ResourceExt};
 use parlor_crds::contract::{ADMIN_PORT, BusStatus, DrainStatus, GatewayStatus};
+use parlor_operator::reconcile::build::secret::REDIS_PASSWORD_FILE;
+use parlor_operator::redis::settings;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -211,6 +213,7 @@ impl Node1 {
         let server = if lock(&self.world).broken.contains(&image) {
             Server::Broken
         } else if container.name == "redis" {
+            self.configure(pod).await.with_context(|| format!("configure {name}"))?;
             Server::Redis(self.redis(&name, &ip, container.args.as_deref().unwrap_or_default())?)
         } else {
             lock(&self.world).gateways.entry(name.clone()).or_default();
@@ -222,12 +225,28 @@ impl Node1 {
         Ok(())
     }
 
+    /// Writes what the pod would mount: the configuration, and the password that it includes.
+    async fn configure(&self, pod: &Pod) -> Result<()> {
+        let data = self.root.join(pod.name_any());
+        std::fs::create_dir_all(&data).context("make a data directory")?;
+        let volumes = || pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
+        let config = volumes().find_map(|volume| Some(volume.config_map.as_ref()?.name.clone()));
+        let secret = volumes().find_map(|volume| volume.secret.as_ref()?.secret_name.clone());
+        let config_maps = Api::<ConfigMap>::namespaced(self.client.clone(), &self.namespace);
+        let secrets = Api::<Secret>::namespaced(self.client.clone(), &self.namespace);
+        let config = config_maps.get(&config.context("no ConfigMap")?).await.context("read the configuration")?;
+        let secret = secrets.get(&secret.context("no Secret")?).await.context("read the password")?;
+        let text = config.data.as_ref().and_then(|data| data.get(settings::FILE)).context("no configuration")?;
+        let password = secret.data.as_ref().and_then(|data| data.get(REDIS_PASSWORD_FILE)).context("no password")?;
+        let text = text.replace(settings::SECRET_DIR, &data.display().to_string());
+        std::fs::write(data.join(settings::FILE), text).context("write the configuration")?;
+        std::fs::write(data.join(settings::PASSWORD_FILE), &password.0).context("write the password")
+    }
+
     /// A real server, with the operator's configuration and arguments; only the paths are others.
     fn redis(&self, pod: &str, ip: &str, args: &[String]) -> Result<Child> {
         let data = self.root.join(pod);
-        std::fs::create_dir_all(&data).context("make a data directory")?;
-        let config = data.join("redis.conf");
-        std::fs::write(&config, parlor_operator::redis::settings::CONF).context("write the configuration")?;
+        let config = data.join(settings::FILE);
         let args = args.iter().skip(1).map(|arg| match arg.as_str() {
             "/data" => data.display().to_string(),
             arg => arg.replace("$(POD_IP)", ip).replace("$(POD_NAME)", pod),

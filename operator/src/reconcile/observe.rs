@@ -37,17 +37,16 @@ pub async fn observe(ctx: &Context, room: &ChatRoom, key: &RoomKey) -> Result<Ob
     let now = Timestamp::now();
     let pods = |component| ours(&ctx.stores.pods, room).filter(move |pod| is_of(pod, component)).collect::<Vec<_>>();
     let (gateways, redis_pods) = (pods(Component::Gateway), pods(Component::Redis));
-    let (reports, redis, secret) = futures::join!(
-        ask_gateways(ctx, &gateways),
-        ask_redis(ctx, room, &redis_pods),
-        read_secret(ctx, room, key, now)
-    );
+    let secret = read_secret(ctx, room, key, now).await?;
+    let password = secret.as_ref().and_then(secret::redis_password);
+    let (reports, redis) =
+        futures::join!(ask_gateways(ctx, &gateways), ask_redis(ctx, room, &redis_pods, password.as_deref()));
     let mut observed = Observed {
         now,
         reports,
         redis,
-        secret: secret?,
-        fresh: [random_key(), random_key(), random_key()],
+        secret,
+        fresh: std::array::from_fn(|_| random_key()),
         replica_sets: ours(&ctx.stores.replica_sets, room).collect(),
         redis_set: ours(&ctx.stores.stateful_sets, room).next(),
         ingress: ours(&ctx.stores.ingresses, room).next(),
@@ -157,7 +156,7 @@ async fn ask_gateway(gateways: Gateways, pod: String, ip: String) -> Option<(Str
 }
 
 /// Asks every Redis server that is wanted or runs.
-async fn ask_redis(ctx: &Context, room: &ChatRoom, pods: &[Pod]) -> Vec<Member> {
+async fn ask_redis(ctx: &Context, room: &ChatRoom, pods: &[Pod], password: Option<&str>) -> Vec<Member> {
     let RedisMode::Managed(managed) = room.spec.redis.mode() else { return Vec::new() };
     let shape = Shape { shards: managed.shards as usize, replicas: managed.replicas_per_shard as usize };
     let wanted = (0..shape.servers()).map(|at| format!("{}-{at}", meta::redis_name(room)));
@@ -166,7 +165,8 @@ async fn ask_redis(ctx: &Context, room: &ChatRoom, pods: &[Pod]) -> Vec<Member> 
         let pod = pods.iter().find(|pod| pod.name_any() == name);
         silent_member(ctx, room, name, pod)
     });
-    let mut members: Vec<Member> = stream::iter(silent.map(ask_server)).buffer_unordered(ASKED_AT_ONCE).collect().await;
+    let asked = silent.map(|member| ask_server(member, password));
+    let mut members: Vec<Member> = stream::iter(asked).buffer_unordered(ASKED_AT_ONCE).collect().await;
     members.sort_by(|a, b| (a.pod.len(), &a.pod).cmp(&(b.pod.len(), &b.pod)));
     members
 }
@@ -188,10 +188,13 @@ fn silent_member(ctx: &Context, room: &ChatRoom, name: String, pod: Option<&Pod>
 }
 
 /// A server that announces another name than its pod's is somebody else's at a recycled address.
-async fn ask_server(mut member: Member) -> Member {
-    if !member.ip.is_empty() {
-        let view = client::view(&member.ip).await.ok();
-        member.view = view.filter(|view| view.myself().hostname.as_deref() == Some(&member.name));
+async fn ask_server(mut member: Member, password: Option<&str>) -> Member {
+    if member.ip.is_empty() {
+        return member;
+    }
+    match client::view(&member.ip, password).await {
+        Ok(view) => member.view = Some(view).filter(|view| view.myself().hostname.as_deref() == Some(&member.name)),
+        Err(error) => tracing::debug!(pod = member.pod, %error, "failed to ask a Redis server"),
     }
     member
 }
@@ -208,7 +211,7 @@ async fn read_secret(
     }
     let api = Api::<Secret>::namespaced(ctx.client.clone(), &key.0);
     let found = api.get_opt(&meta::secret_name(room)).await?;
-    let complete = found.clone().filter(secret::is_complete).map(|secret| (secret, now));
+    let complete = found.clone().filter(|found| secret::is_complete(room, found)).map(|secret| (secret, now));
     ctx.memories.with(key, |memory| memory.secret = complete);
     Ok(found)
 }

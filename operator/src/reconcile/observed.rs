@@ -2,7 +2,7 @@
 //!
 //! Filled by `observe`; read by `decide`, `build` and `status`. In tests it is read from YAML.
 
-use super::build::meta;
+use super::build::{meta, secret};
 use crate::redis::journal::Journal;
 use crate::redis::plan::Member;
 use k8s_openapi::api::apps::v1::{ReplicaSet, StatefulSet};
@@ -33,7 +33,7 @@ pub struct Observed {
     /// The generated Secret.
     pub secret: Option<Secret>,
     /// Random keys for what the Secret lacks.
-    pub fresh: [String; 3],
+    pub fresh: secret::Fresh,
     /// The Redis StatefulSet.
     pub redis_set: Option<StatefulSet>,
     /// Pods of Redis.

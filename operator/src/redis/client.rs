@@ -4,7 +4,7 @@
 //! simply seen again at the next pass. It decides nothing. Called by `observe` and `apply`.
 
 use super::connection::{AskError, Connection};
-use super::plan::Order;
+use super::plan::{Command, Order};
 use super::view::{View, ViewError};
 use std::time::Duration;
 use tokio::net::TcpStream;
@@ -13,6 +13,8 @@ use tokio::net::TcpStream;
 pub const PORT: u16 = 6379;
 /// Longest conversation with one server; a healthy one answers within milliseconds.
 const DEADLINE: Duration = Duration::from_secs(2);
+/// What a server says to a password when it has none.
+const NO_PASSWORD: &str = "without any password configured";
 
 /// The reason why a server could not be asked or told.
 #[derive(Debug, thiserror::Error)]
@@ -52,22 +54,29 @@ pub enum ClientError {
 }
 
 /// Asks the server at `ip` for its view of the cluster and of itself.
-pub async fn view(ip: &str) -> Result<View, ClientError> {
+pub async fn view(ip: &str, password: Option<&str>) -> Result<View, ClientError> {
     within_deadline(ip, async {
-        let mut server = Server::connect(ip).await?;
+        let (mut server, open) = Server::connect(ip, password).await?;
         let nodes = server.ask(&["CLUSTER", "NODES"]).await?;
         let info = server.ask(&["INFO", "replication", "memory", "persistence"]).await?;
-        View::parse(&nodes, &info).map_err(|source| ClientError::View { ip: ip.to_owned(), source })
+        let view = View::parse(&nodes, &info).map_err(|source| ClientError::View { ip: ip.to_owned(), source })?;
+        Ok(View { open, ..view })
     })
     .await
 }
 
 /// Gives one order to its server.
-pub async fn carry_out(order: &Order) -> Result<(), ClientError> {
+pub async fn carry_out(order: &Order, password: Option<&str>) -> Result<(), ClientError> {
     within_deadline(&order.ip, async {
-        let words = order.command.words();
-        let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        Server::connect(&order.ip).await?.ask(&words).await.map(drop)
+        let (mut server, _) = Server::connect(&order.ip, password).await?;
+        match (&order.command, password) {
+            (Command::Protect, Some(password)) => server.protect(password).await,
+            (command, _) => {
+                let words = command.words();
+                let words: Vec<&str> = words.iter().map(String::as_str).collect();
+                server.ask(&words).await.map(drop)
+            }
+        }
     })
     .await
 }
@@ -83,10 +92,27 @@ struct Server {
 }
 
 impl Server {
-    async fn connect(ip: &str) -> Result<Self, ClientError> {
+    /// Connects, and says whether the server lets everybody in though there is a password.
+    async fn connect(ip: &str, password: Option<&str>) -> Result<(Self, bool), ClientError> {
         let connected = TcpStream::connect((ip, PORT)).await;
         let stream = connected.map_err(|source| ClientError::Connect { ip: ip.to_owned(), source })?;
-        Ok(Self { ip: ip.to_owned(), connection: Connection::new(stream) })
+        let mut server = Self { ip: ip.to_owned(), connection: Connection::new(stream) };
+        let Some(password) = password else { return Ok((server, false)) };
+        match server.ask(&["AUTH", password]).await {
+            Ok(_) => Ok((server, false)),
+            Err(ClientError::Ask { source: AskError::Refused(reason), .. }) if reason.contains(NO_PASSWORD) => {
+                Ok((server, true))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// First what it says to its primary, then what clients must say: the other way round it could lose its primary.
+    async fn protect(&mut self, password: &str) -> Result<(), ClientError> {
+        for setting in ["masterauth", "requirepass"] {
+            self.ask(&["CONFIG", "SET", setting, password]).await?;
+        }
+        Ok(())
     }
 
     async fn ask(&mut self, words: &[&str]) -> Result<String, ClientError> {

@@ -10,6 +10,8 @@ pub struct View {
     pub topology: Topology,
     /// What it says of itself.
     pub info: Info,
+    /// There is a password, and it asks nobody for it.
+    pub open: bool,
 }
 
 /// The reason why an answer could not be read.
@@ -28,7 +30,7 @@ impl View {
     pub fn parse(cluster_nodes: &str, info: &str) -> Result<Self, ViewError> {
         let topology = Topology::parse(cluster_nodes)?;
         topology.myself().ok_or(ViewError::NoSelf)?;
-        Ok(Self { topology, info: Info::parse(info) })
+        Ok(Self { topology, info: Info::parse(info), open: false })
     }
 
     /// The line about the server itself.

@@ -91,7 +91,7 @@ impl Run<'_> {
         let api = Api::<Secret>::namespaced(self.ctx.client.clone(), &self.key.0);
         let name = wanted.name_any();
         let result = match found {
-            Some(found) if secret::is_complete(found) => Ok(found.clone()),
+            Some(found) if secret::holds(found, &wanted) => Ok(found.clone()),
             Some(_) => api.patch(&name, &PatchParams::apply(OBJECTS).force(), &Patch::Apply(&wanted)).await,
             None => {
                 api.create(&PostParams { field_manager: Some(OBJECTS.into()), ..PostParams::default() }, &wanted).await

@@ -1,7 +1,7 @@
 //! The managed Redis Cluster: one step, one restart, and the readiness of its pods.
 
 use super::{ApplyError, Run};
-use crate::reconcile::build::stateful_set;
+use crate::reconcile::build::{secret, stateful_set};
 use crate::reconcile::decide::redis::{Gate, RedisPlan};
 use crate::reconcile::observed::Observed;
 use crate::redis::client;
@@ -14,13 +14,15 @@ use serde_json::json;
 
 impl Run<'_> {
     pub(super) async fn redis(&mut self, redis: &RedisPlan, observed: &Observed) {
+        let password = observed.secret.as_ref().and_then(secret::redis_password);
+        let password = password.as_deref();
         for gate in &redis.gates {
             self.gate(gate).await;
         }
         if let Step::Run { why, orders } = &redis.step {
             let mut done = true;
             for order in orders {
-                done &= self.order_redis(order).await;
+                done &= self.order_redis(order, password).await;
             }
             if done {
                 self.did("RedisStep", format!("Redis Cluster: {why}"));
@@ -29,7 +31,7 @@ impl Run<'_> {
         match &redis.upgrade {
             Some(Upgrade::Restart(pod)) => self.restart(pod, observed).await,
             Some(Upgrade::HandOver(order)) => {
-                if self.order_redis(order).await {
+                if self.order_redis(order, password).await {
                     self.did(
                         "RedisHandOver",
                         format!("Redis server {} takes over from its outdated primary", order.pod),
@@ -41,9 +43,9 @@ impl Run<'_> {
     }
 
     /// Given or refused, an order is noted: one that takes its time must not be repeated meanwhile.
-    async fn order_redis(&mut self, order: &Order) -> bool {
+    async fn order_redis(&mut self, order: &Order, password: Option<&str>) -> bool {
         self.ctx.memories.with(self.key, |memory| memory.redis.ordered(order));
-        let result = client::carry_out(order).await;
+        let result = client::carry_out(order, password).await;
         self.asked(result)
     }
 

@@ -2,10 +2,12 @@
 
 use super::BuildError;
 use super::meta::{self, Component};
+use super::resources;
 use crate::redis::settings;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::ResourceExt;
 use parlor_crds::ChatRoom;
+use parlor_crds::chatroom::ManagedRedis;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 
@@ -26,12 +28,18 @@ pub fn gateway(room: &ChatRoom) -> Result<ConfigMap, BuildError> {
 }
 
 /// The configuration of the managed Redis.
-pub fn redis(room: &ChatRoom) -> ConfigMap {
+pub fn redis(room: &ChatRoom, managed: &ManagedRedis) -> ConfigMap {
     ConfigMap {
         metadata: meta::owned(room, Component::Redis, meta::redis_name(room)),
-        data: Some(BTreeMap::from([(settings::FILE.into(), settings::CONF.into())])),
+        data: Some(BTreeMap::from([(settings::FILE.into(), redis_conf(managed))])),
         ..ConfigMap::default()
     }
+}
+
+/// The text of the configuration, which follows from the memory that a server may use.
+pub fn redis_conf(managed: &ManagedRedis) -> String {
+    let memory = resources::redis_memory(managed.resources.as_ref()).unwrap_or(resources::REDIS_MEMORY_BYTES);
+    settings::conf(memory) + &settings::include()
 }
 
 /// 10 hexadecimal digits of the text's SHA-256: enough to tell the few texts of one ChatRoom apart.

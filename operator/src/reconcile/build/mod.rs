@@ -10,6 +10,7 @@ pub mod meta;
 pub mod network_policy;
 pub mod pod;
 pub mod replica_set;
+pub mod resources;
 pub mod secret;
 pub mod service;
 pub mod service_account;
@@ -30,6 +31,8 @@ use std::collections::BTreeSet;
 pub struct Defaults {
     /// Image of gateways whose ChatRoom names none.
     pub gateway_image: String,
+    /// Namespace of the operators, the only one from which they reach a managed Redis.
+    pub namespace: String,
 }
 
 /// The reason why an object could not be built.
@@ -115,7 +118,7 @@ pub fn build(
     room: &ChatRoom,
     defaults: &Defaults,
     secret: Option<&Secret>,
-    fresh: &[String; 3],
+    fresh: &secret::Fresh,
 ) -> Result<Objects, BuildError> {
     let manifest = config_map::gateway(room)?;
     let config = manifest.metadata.name.clone().unwrap_or_default();
@@ -129,17 +132,17 @@ pub fn build(
         network_policy: network_policy::gateway(room),
         ingress: ingress::ingress(room),
         http_route: http_route::http_route(room),
-        redis: redis(room),
+        redis: redis(room, defaults),
     })
 }
 
-fn redis(room: &ChatRoom) -> Option<RedisObjects> {
+fn redis(room: &ChatRoom, defaults: &Defaults) -> Option<RedisObjects> {
     let RedisMode::Managed(managed) = room.spec.redis.mode() else { return None };
     Some(RedisObjects {
-        config_map: config_map::redis(room),
+        config_map: config_map::redis(room, managed),
         service: service::redis(room),
         stateful_set: stateful_set::redis(room, managed),
         disruption_budget: disruption_budget::redis(room),
-        network_policy: network_policy::redis(room),
+        network_policy: network_policy::redis(room, &defaults.namespace),
     })
 }

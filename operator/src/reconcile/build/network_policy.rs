@@ -21,8 +21,8 @@ pub fn gateway(room: &ChatRoom) -> NetworkPolicy {
 }
 
 /// Redis from the ChatRoom's gateways, its other Redis servers and operators; the cluster bus among the servers alone.
-pub fn redis(room: &ChatRoom) -> NetworkPolicy {
-    let peers = vec![component(room, Component::Gateway), component(room, Component::Redis), operator()];
+pub fn redis(room: &ChatRoom, operators: &str) -> NetworkPolicy {
+    let peers = vec![component(room, Component::Gateway), component(room, Component::Redis), operator(operators)];
     let clients = rule(vec![port(client::PORT)], peers);
     let bus = rule(vec![port(client::PORT + 10_000)], vec![component(room, Component::Redis)]);
     policy(room, Component::Redis, meta::redis_name(room), vec![clients, bus])
@@ -60,10 +60,12 @@ fn any_pod() -> NetworkPolicyPeer {
     NetworkPolicyPeer { namespace_selector: Some(LabelSelector::default()), ..NetworkPolicyPeer::default() }
 }
 
-fn operator() -> NetworkPolicyPeer {
+/// Operators in their own namespace: anybody may give a pod their labels, but not put one there.
+fn operator(namespace: &str) -> NetworkPolicyPeer {
     let labels = meta::labels(&[("app.kubernetes.io/name", meta::OPERATOR)]);
+    let namespace = meta::labels(&[("kubernetes.io/metadata.name", namespace)]);
     NetworkPolicyPeer {
-        namespace_selector: Some(LabelSelector::default()),
+        namespace_selector: Some(LabelSelector { match_labels: Some(namespace), ..LabelSelector::default() }),
         pod_selector: Some(LabelSelector { match_labels: Some(labels), ..LabelSelector::default() }),
         ..NetworkPolicyPeer::default()
     }

@@ -3,7 +3,7 @@
 //! Decides what a gateway pod looks like. How many there are of each is `decide`'s business: the number is no part of this.
 
 use super::meta::{self, Component};
-use super::{BuildError, Defaults, config_map, pod, secret};
+use super::{BuildError, Defaults, config_map, pod, resources, secret};
 use crate::redis::client;
 use k8s_openapi::api::apps::v1::{ReplicaSet, ReplicaSetSpec};
 use k8s_openapi::api::core::v1::{
@@ -83,7 +83,7 @@ fn container(room: &ChatRoom, defaults: &Defaults) -> Container {
         args: Some(args(room)),
         env: Some(vec![pod::env_from_pod(contract::POD_NAME_ENV, "metadata.name")]),
         ports: Some(ports(room)),
-        resources: wanted.resources.clone(),
+        resources: Some(resources::gateway(wanted.resources.as_ref())),
         // A draining gateway must leave its Services at once: one failure is enough.
         readiness_probe: Some(probe("/readyz", 2, 1)),
         liveness_probe: Some(probe("/livez", 10, 3)),
@@ -152,7 +152,14 @@ fn volume(room: &ChatRoom, config: &str) -> Volume {
     ];
     let generated = keys.map(|(key, path)| secret_file(&meta::secret_name(room), key, path));
     let named = named_secrets(room).into_iter().map(|named| secret_file(&named.name, &named.key, &named.path()));
-    let password = redis_password(room).map(|named| secret_file(&named.name, &named.key, contract::REDIS_PASSWORD));
+    let password = match room.spec.redis.mode() {
+        RedisMode::Managed(_) => {
+            Some(secret_file(&meta::secret_name(room), secret::REDIS_PASSWORD, contract::REDIS_PASSWORD))
+        }
+        RedisMode::External(_) | RedisMode::Memory => {
+            redis_password(room).map(|named| secret_file(&named.name, &named.key, contract::REDIS_PASSWORD))
+        }
+    };
     let mut sources = vec![manifest_file(config)];
     for source in generated.into_iter().chain(named).chain(password) {
         if !sources.contains(&source) {

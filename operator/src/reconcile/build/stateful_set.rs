@@ -4,15 +4,15 @@
 //! its replica has taken over.
 
 use super::meta::{self, Component};
-use super::pod;
+use super::{config_map, pod, resources, secret};
 use crate::redis::{client, settings};
 use k8s_openapi::api::apps::v1::{
     StatefulSet, StatefulSetPersistentVolumeClaimRetentionPolicy, StatefulSetSpec, StatefulSetUpdateStrategy,
 };
 use k8s_openapi::api::core::v1::{
-    ConfigMapVolumeSource, Container, ContainerPort, EmptyDirVolumeSource, Lifecycle, LifecycleHandler,
-    PersistentVolumeClaim, PersistentVolumeClaimSpec, PodReadinessGate, PodSpec, PodTemplateSpec, Probe, SleepAction,
-    TCPSocketAction, Volume, VolumeMount, VolumeResourceRequirements,
+    ConfigMapVolumeSource, Container, ContainerPort, EmptyDirVolumeSource, KeyToPath, Lifecycle, LifecycleHandler,
+    PersistentVolumeClaim, PersistentVolumeClaimSpec, PodReadinessGate, PodSpec, PodTemplateSpec, Probe,
+    SecretVolumeSource, SleepAction, TCPSocketAction, Volume, VolumeMount, VolumeResourceRequirements,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -28,6 +28,8 @@ const USER: i64 = 999;
 pub const IN_SYNC: &str = "parlor.chat/in-sync";
 /// Pause before a server is told to end, in which a primary hands over.
 const HAND_OVER_PAUSE: i64 = 5;
+/// Digest of the settings that a server was started with: another one restarts it.
+const SETTINGS: &str = "parlor.chat/redis-settings";
 const DATA: &str = "/data";
 const CONFIG: &str = "/etc/redis";
 
@@ -58,13 +60,19 @@ fn pod_template(room: &ChatRoom, managed: &ManagedRedis) -> PodTemplateSpec {
     let mut labels = meta::selector_labels(room, Component::Redis);
     labels.insert(meta::MANAGED_BY.into(), meta::OPERATOR.into());
     let config = ConfigMapVolumeSource { name: meta::redis_name(room), ..ConfigMapVolumeSource::default() };
-    let mut volumes = vec![Volume { name: "config".into(), config_map: Some(config), ..Volume::default() }];
+    let mut volumes =
+        vec![Volume { name: "config".into(), config_map: Some(config), ..Volume::default() }, password(room)];
+    let settings = config_map::digest(&config_map::redis_conf(managed));
     if managed.storage.is_none() {
         let empty_dir = Some(EmptyDirVolumeSource::default());
         volumes.push(Volume { name: "data".into(), empty_dir, ..Volume::default() });
     }
     PodTemplateSpec {
-        metadata: Some(ObjectMeta { labels: Some(labels), ..ObjectMeta::default() }),
+        metadata: Some(ObjectMeta {
+            labels: Some(labels),
+            annotations: Some(BTreeMap::from([(SETTINGS.to_owned(), settings)])),
+            ..ObjectMeta::default()
+        }),
         spec: Some(PodSpec {
             service_account_name: Some(room.name_any()),
             automount_service_account_token: Some(false),
@@ -77,6 +85,22 @@ fn pod_template(room: &ChatRoom, managed: &ManagedRedis) -> PodTemplateSpec {
             ..PodSpec::default()
         }),
     }
+}
+
+/// The password, as a file that the configuration includes: on a command line everybody on the node could read it.
+fn password(room: &ChatRoom) -> Volume {
+    let file = KeyToPath {
+        key: secret::REDIS_PASSWORD_FILE.into(),
+        path: settings::PASSWORD_FILE.into(),
+        ..KeyToPath::default()
+    };
+    let secret = SecretVolumeSource {
+        secret_name: Some(meta::secret_name(room)),
+        items: Some(vec![file]),
+        default_mode: Some(0o440),
+        ..SecretVolumeSource::default()
+    };
+    Volume { name: "password".into(), secret: Some(secret), ..Volume::default() }
 }
 
 fn container(room: &ChatRoom, managed: &ManagedRedis) -> Container {
@@ -95,11 +119,15 @@ fn container(room: &ChatRoom, managed: &ManagedRedis) -> Container {
             }),
             ..Lifecycle::default()
         }),
-        resources: managed.resources.clone(),
+        resources: Some(resources::redis(managed.resources.as_ref())),
         readiness_probe: Some(probe(2, 3)),
         liveness_probe: Some(probe(10, 6)),
         security_context: Some(pod::container_security()),
-        volume_mounts: Some(vec![mount("config", CONFIG, true), mount("data", DATA, false)]),
+        volume_mounts: Some(vec![
+            mount("config", CONFIG, true),
+            mount("password", settings::SECRET_DIR, true),
+            mount("data", DATA, false),
+        ]),
         ..Container::default()
     }
 }

@@ -18,6 +18,8 @@ pub struct Order {
 pub enum Command {
     /// Get to know the server at this address.
     Meet(String),
+    /// Ask for the password, of which this says nothing.
+    Protect,
     /// Serve these slots, which nobody serves.
     AddSlots(SlotSet),
     /// Copy this primary.
@@ -33,10 +35,11 @@ pub enum Command {
 }
 
 impl Command {
-    /// The words on the wire.
+    /// The words on the wire; none for [`Command::Protect`], whose words are secret.
     pub fn words(&self) -> Vec<String> {
         let words = |tail: &[&str]| std::iter::once(&"CLUSTER").chain(tail).map(|word| (*word).to_owned()).collect();
         match self {
+            Self::Protect => Vec::new(),
             Self::Meet(ip) => words(&["MEET", ip, "6379"]),
             Self::Replicate(id) => words(&["REPLICATE", id.as_str()]),
             Self::Forget(id) => words(&["FORGET", id.as_str()]),

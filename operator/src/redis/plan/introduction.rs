@@ -1,11 +1,17 @@
-//! Servers that do not know each other at their present addresses are introduced.
+//! Servers are told the password, and those that do not know each other at their present addresses are introduced.
 
 use super::command::Command;
 use super::picture::{Live, Picture};
-use super::{Step, run_or_wait};
+use super::{Step, run_if_any, run_or_wait};
 use std::collections::BTreeSet;
 
 impl<'a> Picture<'a> {
+    /// Servers that were started before there was a password are told it.
+    pub(super) fn protect(&self) -> Option<Step> {
+        let open = self.live.iter().filter(|one| one.view.open);
+        run_if_any(|count| format!("give {count} servers their password"), open.map(|one| one.order(Command::Protect)))
+    }
+
     /// Introduces everyone to the seed first, then those who still do not know each other.
     pub(super) fn meet(&self, seed: &Live<'a>) -> Option<Step> {
         let mutual = |one: &Live<'_>, other: &Live<'_>| one.knows(other) && other.knows(one);

@@ -78,6 +78,9 @@ pub enum Step {
 pub fn next_step(shape: Shape, members: &[Member], journal: &Journal) -> Step {
     let picture = Picture::of(members);
     let Some(seed) = picture.seed() else { return Step::Wait("no Redis server answers".into()) };
+    if let Some(step) = picture.protect() {
+        return step;
+    }
     // Elections and meetings can each be waited for; neither wait may keep the other from being ordered.
     let waits = match picture.elect(journal) {
         Some(run @ Step::Run { .. }) => return run,

@@ -26,7 +26,7 @@ impl Sketch {
             ip: format!("10.0.0.{at}"),
             place: Place { host: format!("host-{}", at / 2), zone: String::new() },
             leaving: false,
-            view: Some(View { topology: Topology { nodes: vec![node(at, true)] }, info: in_sync(at) }),
+            view: Some(View { topology: Topology { nodes: vec![node(at, true)] }, info: in_sync(at), open: false }),
         });
         Self { members: members.collect(), journal: Journal::default(), now: Instant::now() }
     }
@@ -79,7 +79,7 @@ impl Sketch {
         new.id = NodeId::new(&format!("new{}", id(at)));
         new.ip = format!("10.0.9.{at}").into();
         self.members[at].ip = new.ip.to_string();
-        *self.view(at) = View { topology: Topology { nodes: vec![new] }, info: in_sync(0) };
+        *self.view(at) = View { topology: Topology { nodes: vec![new] }, info: in_sync(0), open: false };
         self.introduce(at)
     }
 
