@@ -40,7 +40,7 @@ fn same(room: &RoomName, signal: &Signal) -> Option<Same> {
     match signal {
         Signal::Typing { from } => Some(Same::Typing(room.clone(), from.id.clone())),
         Signal::Count => Some(Same::Count(room.clone())),
-        Signal::Joined { .. } | Signal::Left { .. } => None,
+        Signal::Joined { .. } | Signal::Left { .. } | Signal::WhoIsHere { .. } | Signal::Here { .. } => None,
     }
 }
 

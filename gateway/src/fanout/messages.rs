@@ -77,7 +77,9 @@ impl ToHub {
             Self::Join { join, .. } => Partition::of(&join.room),
             Self::Leave { room, .. } | Self::Signal { room, .. } => Partition::of(room),
             Self::Post { post, .. } => Partition::of(&post.room),
-            Self::Ask { ask: Ask::History { room, .. } | Ask::Members { room }, .. } => Partition::of(room),
+            Self::Ask { ask: Ask::History { room, .. } | Ask::Members { room } | Ask::People { room, .. }, .. } => {
+                Partition::of(room)
+            }
             Self::Ask { from, ask: Ask::Directory(_) } | Self::Tell { from, .. } => Partition::nth(from.slot),
         }
     }

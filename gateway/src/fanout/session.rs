@@ -170,6 +170,8 @@ pub enum Ask {
     History { room: RoomName, before: Option<u64>, limit: u32 },
     /// Members of a room over the whole ChatRoom, all protocols.
     Members { room: RoomName },
+    /// At most `limit` people of a room by name, each once, beside the number of its members.
+    People { room: RoomName, limit: u32 },
     /// Of the directory.
     Directory(Query),
 }
@@ -184,6 +186,12 @@ pub enum Answer {
         more: bool,
     },
     Members(u64),
+    /// `count` members, some of whom are one person. `more`: there are more people than are named.
+    People {
+        count: u64,
+        people: Vec<Author>,
+        more: bool,
+    },
     Directory(Reply),
     /// The bus is away, or the position is ahead of what this gateway has seen for over 2 s; `retry` in milliseconds.
     Unavailable {

@@ -116,9 +116,11 @@ impl Peer {
                 Signal::Joined { who, first, .. } => format!("signal {room} joined {} {first}", who.name),
                 Signal::Left { who, asked, .. } => format!("signal {room} left {} {asked}", who.name),
                 Signal::Count => format!("signal {room} count"),
+                Signal::WhoIsHere { .. } | Signal::Here { .. } => unreachable!("gateways ask each other that"),
             },
             Effect::Ask(Ask::History { room, before, limit }) => format!("ask history {room} {before:?} {limit}"),
             Effect::Ask(Ask::Members { room }) => format!("ask members {room}"),
+            Effect::Ask(Ask::People { room, limit }) => format!("ask people {room} {limit}"),
             Effect::Ask(Ask::Directory(query)) => format!("ask {query:?}"),
             Effect::Tell(query) => format!("tell {query:?}"),
             Effect::Timer(id, after) => {

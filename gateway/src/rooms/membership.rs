@@ -34,6 +34,11 @@ impl<C: Eq + Hash, S: Copy + Ord, M> Membership<C, S, M> {
         self.members.get(connection).map(|(_, member)| member)
     }
 
+    /// All members, in no order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &M> {
+        self.members.values().map(|(_, member)| member)
+    }
+
     /// Adds a member, or replaces the one with this connection.
     pub fn insert(&mut self, connection: C, seat: S, member: M) {
         if let Some((old, _)) = self.members.insert(connection, (seat, member)) {

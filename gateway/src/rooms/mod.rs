@@ -195,6 +195,20 @@ pub enum Signal {
     },
     /// A gateway's count of members in the room changed; sums are asked of the bus.
     Count,
+    /// A gateway asks who is in the room. `ask` names the question. Never shown.
+    WhoIsHere {
+        ask: u64,
+    },
+    /// A gateway with members in the room answers. Never shown.
+    Here {
+        ask: u64,
+        /// Connections.
+        members: u32,
+        /// Each once, however many connections they have.
+        people: Vec<Author>,
+        /// There are more people than are named.
+        more: bool,
+    },
 }
 
 #[cfg(test)]

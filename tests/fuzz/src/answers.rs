@@ -166,7 +166,7 @@ pub(crate) fn published(data: &[u8]) {
         match signal {
             Signal::Joined { who, .. } => joined.push(who.clone()),
             Signal::Left { who, .. } => left.push(who.clone()),
-            Signal::Typing { .. } | Signal::Count => {}
+            Signal::Typing { .. } | Signal::Count | Signal::WhoIsHere { .. } | Signal::Here { .. } => {}
         }
     }
     let presence = Arc::new(Presence { members: heard.len() as u64, joined, left });

@@ -148,6 +148,10 @@ impl PartitionActor {
                 self.people.ask(from, &room, &self.rooms, &mut self.calls, &mut self.delivery);
                 self.eviction.schedule(Instant::now());
             }
+            Command::Reactor(ToHub::Ask { from, ask: Ask::People { room, limit } }) => {
+                self.people.ask_people(from, &room, limit, &self.rooms, &mut self.calls, &mut self.delivery);
+                self.eviction.schedule(Instant::now());
+            }
             Command::Reactor(ToHub::Ask { from, ask: Ask::Directory(query) }) => {
                 self.calls.start([DirectoryCall { from, query }]);
             }

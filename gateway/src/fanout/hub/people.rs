@@ -14,6 +14,7 @@ use super::{
     delivery::Delivery,
     presence::{
         counts::{Counts, CountsDone},
+        rosters::{LocalPeople, Rosters},
         signals::{Signals, SignalsDone},
         sums::{SumAsked, SumDone, Sums},
     },
@@ -41,6 +42,9 @@ pub(crate) struct People {
     sums: Sums,
     counts: Counts,
     signals: Signals,
+    rosters: Rosters,
+    /// Rooms for whose names somebody waits.
+    names: Schedule,
     /// Rooms whose presence is to be told.
     presence: Schedule,
 }
@@ -48,12 +52,13 @@ pub(crate) struct People {
 impl People {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
         let (sums, counts, signals) = (Sums::default(), Counts::default(), Signals::default());
-        Self { shared, sums, counts, signals, presence: Schedule::default() }
+        let (presence, names) = (Schedule::default(), Schedule::default());
+        Self { shared, sums, counts, signals, rosters: Rosters::default(), names, presence }
     }
 
     /// When something must be done although nothing comes in.
     pub(crate) fn alarm(&self) -> Option<Instant> {
-        self.presence.next().into_iter().chain(self.counts.due(Instant::now())).min()
+        [self.presence.next(), self.names.next(), self.counts.due(Instant::now())].into_iter().flatten().min()
     }
 
     /// True while sums are kept.
@@ -100,12 +105,21 @@ impl People {
 
     /// Passes a signal on to the room's readers.
     pub(crate) fn heard(&mut self, name: &RoomName, signal: &Signal, rooms: &mut Rooms, delivery: &mut Delivery) {
-        let members = !matches!(signal, Signal::Typing { .. });
-        if members {
+        let changed = match signal {
+            Signal::Joined { .. } | Signal::Left { .. } | Signal::Count => true,
+            Signal::Typing { .. } => false,
+            Signal::WhoIsHere { ask } => return self.name_people(name, *ask, rooms),
+            Signal::Here { ask, members, people, more } => {
+                let there = LocalPeople { people: people.clone(), members: *members, more: *more };
+                self.rosters.heard(name, *ask, &there);
+                return self.tell_names(name, rooms, delivery);
+            }
+        };
+        if changed {
             self.sums.outdate(name);
         }
         let Some(room) = rooms.get_mut(name) else { return };
-        if members && room.watched() {
+        if changed && room.watched() {
             let now = Instant::now();
             room.note_presence(signal, now);
             self.presence.set(room.presence_due(now), name);
@@ -131,6 +145,42 @@ impl People {
         }
     }
 
+    /// Somebody asks who is in a room.
+    pub(crate) fn ask_people(
+        &mut self,
+        from: ConnectionId,
+        room: &RoomName,
+        limit: u32,
+        rooms: &Rooms,
+        calls: &mut BusCalls,
+        delivery: &mut Delivery,
+    ) {
+        match self.rosters.ask(from, limit as usize, room, rand::random(), Instant::now()) {
+            Ok(question) => question.into_iter().for_each(|question| self.publish(room.clone(), question)),
+            Err(()) => return delivery.answer(from, Answer::Unavailable { retry: RETRY }),
+        }
+        calls.start(self.sums.refresh(room));
+        self.rosters.deadline(room).into_iter().for_each(|at| self.names.set(at, room));
+        self.tell_names(room, rooms, delivery);
+    }
+
+    /// Another gateway asks who is in a room: those who have members answer.
+    fn name_people(&mut self, name: &RoomName, ask: u64, rooms: &Rooms) {
+        let room = rooms.get(name).filter(|room| room.members() > 0 && !self.rosters.asks(name, ask));
+        if let Some(room) = room {
+            self.publish(name.clone(), room.people().signal(ask));
+        }
+    }
+
+    /// Answers those who wait for names, if it is time.
+    fn tell_names(&mut self, name: &RoomName, rooms: &Rooms, delivery: &mut Delivery) {
+        let known = (self.sums.last_known(name), self.sums.fresh(name).is_some());
+        let here = || rooms.get(name).map_or_else(LocalPeople::default, Room::people);
+        for (to, answer) in self.rosters.settle(name, known, here, Instant::now()) {
+            delivery.answer(to, answer);
+        }
+    }
+
     /// A sum was read.
     pub(crate) fn summed(&mut self, done: SumDone, rooms: &mut Rooms, calls: &mut BusCalls, delivery: &mut Delivery) {
         let reported = rooms.get(done.room()).map_or(0, Room::reported);
@@ -144,6 +194,7 @@ impl People {
         {
             room.tell_presence(next.others, Instant::now(), delivery);
         }
+        self.tell_names(&next.room, rooms, delivery);
         calls.start(next.again);
     }
 
@@ -170,6 +221,9 @@ impl People {
 
     /// Tells presence where it is time. What is not known freshly is read first.
     pub(crate) fn due(&mut self, now: Instant, rooms: &mut Rooms, calls: &mut BusCalls, delivery: &mut Delivery) {
+        while let Some(name) = self.names.take(now) {
+            self.tell_names(&name, rooms, delivery);
+        }
         while let Some(name) = self.presence.take(now) {
             let Some(room) = rooms.get_mut(&name) else { continue };
             match (room.ripen_presence(now), self.sums.fresh(&name)) {
@@ -183,6 +237,7 @@ impl People {
     /// Forgets what nobody asks for, and looks again at the rooms whose sums were not read for longest: a dead gateway's
     /// members go with its lease, unannounced.
     pub(crate) fn tidy(&mut self, now: Instant, rooms: &Rooms) {
+        self.rosters.forget_old(now);
         self.sums.forget_unused(|room| rooms.get(room).is_some_and(Room::in_use));
         let watched = rooms.iter().filter(|room| room.watched());
         let mut stale: Vec<_> = watched.map(|room| (self.sums.read_at(room.name()), room)).collect();

@@ -48,6 +48,7 @@ impl Encoding for NativeEncoding {
             }
             // Told by presence, once a second.
             Signal::Joined { .. } | Signal::Left { .. } | Signal::Count => {}
+            Signal::WhoIsHere { .. } | Signal::Here { .. } => {}
         }
     }
 

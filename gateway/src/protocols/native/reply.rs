@@ -44,6 +44,11 @@ pub(super) enum Reply<'a> {
         id: Option<&'a Number>,
         room: &'a str,
         count: u64,
+        /// Only where names were asked for.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        people: Option<Vec<Person<'a>>>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        more: Option<bool>,
     },
     Typing {
         #[serde(skip_serializing_if = "Option::is_none")]

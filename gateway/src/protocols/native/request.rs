@@ -21,12 +21,34 @@ const PAGE: (u32, u32) = (50, 100);
 /// One operation, with its fields read and bounded.
 #[derive(Debug)]
 pub(super) enum Op<'a> {
-    Join { room: RoomName, name: Option<Cow<'a, str>>, token: Option<Cow<'a, str>>, after: Option<Position> },
-    Post { room: RoomName, key: Option<Arc<str>>, body: &'a RawValue, durable: bool },
-    History { room: RoomName, before: Option<u64>, limit: u32 },
-    Members { room: RoomName },
-    Typing { room: RoomName },
-    Leave { room: RoomName },
+    Join {
+        room: RoomName,
+        name: Option<Cow<'a, str>>,
+        token: Option<Cow<'a, str>>,
+        after: Option<Position>,
+    },
+    Post {
+        room: RoomName,
+        key: Option<Arc<str>>,
+        body: &'a RawValue,
+        durable: bool,
+    },
+    History {
+        room: RoomName,
+        before: Option<u64>,
+        limit: u32,
+    },
+    /// With a limit, people are named.
+    Members {
+        room: RoomName,
+        limit: Option<u32>,
+    },
+    Typing {
+        room: RoomName,
+    },
+    Leave {
+        room: RoomName,
+    },
     Ping,
 }
 
@@ -107,7 +129,7 @@ impl<'a> Fields<'a> {
                 before: number(self.before, "before is a seq")?,
                 limit: self.limit()?,
             },
-            "members" => Op::Members { room: self.room()? },
+            "members" => Op::Members { room: self.room()?, limit: self.people()? },
             "typing" => Op::Typing { room: self.room()? },
             "leave" => Op::Leave { room: self.room()? },
             "ping" => Op::Ping,
@@ -159,6 +181,11 @@ impl<'a> Fields<'a> {
             return Err(Problem::bad("body is JSON that every reader can take: Unicode, finite numbers, 124 levels"));
         }
         Ok(body)
+    }
+
+    /// How many people are to be named, if any.
+    fn people(&self) -> Result<Option<u32>, Problem> {
+        number(self.limit, "limit is a number")?.map(|_| self.limit()).transpose()
     }
 
     fn limit(&self) -> Result<u32, Problem> {

@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 
 use super::{
     ENCODING, Settings, identity,
-    reply::{Code, Item, Reply, You},
+    reply::{Code, Item, Reply, You, people as named},
     request::{self, Op, Problem},
 };
 use crate::{
@@ -124,9 +124,12 @@ impl NativeSession {
                 out.push(Effect::Ask(Ask::History { room: room.clone(), before, limit }));
                 self.pending = Some(Pending { id, room });
             }
-            Op::Members { room } => {
+            Op::Members { room, limit } => {
                 self.open(&room)?;
-                out.push(Effect::Ask(Ask::Members { room: room.clone() }));
+                out.push(Effect::Ask(match limit {
+                    None => Ask::Members { room: room.clone() },
+                    Some(limit) => Ask::People { room: room.clone(), limit },
+                }));
                 self.pending = Some(Pending { id, room });
             }
             Op::Typing { room } => {
@@ -252,7 +255,13 @@ impl NativeSession {
         match answer {
             Answer::Joined(joined) => self.joined(id, joined, out),
             Answer::History { epoch, entries, more } => history(id, &room, epoch, &entries, more, out),
-            Answer::Members(count) => say(&Reply::Members { id, room: room.as_str(), count }, out),
+            Answer::Members(count) => {
+                say(&Reply::Members { id, room: room.as_str(), count, people: None, more: None }, out);
+            }
+            Answer::People { count, people, more } => {
+                let (people, more) = (Some(named(&people)), Some(more));
+                say(&Reply::Members { id, room: room.as_str(), count, people, more }, out);
+            }
             Answer::Unavailable { retry } => {
                 refuse(id, Problem::new(Code::Unavailable, "the room cannot be read now"), Some(retry), out);
             }

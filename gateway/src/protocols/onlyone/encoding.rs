@@ -40,6 +40,7 @@ impl Encoding for OnlyOneEncoding {
             Signal::Left { who, protocol: ProtocolId::OnlyOne, asked: true } => ("room.leave", who),
             // A connection that ends says nothing, as in the original; other protocols' people are only counted.
             Signal::Joined { .. } | Signal::Left { .. } | Signal::Typing { .. } | Signal::Count => return,
+            Signal::WhoIsHere { .. } | Signal::Here { .. } => return,
         };
         if let Some(text) = presence(route, room, who) {
             out.text(text.as_bytes());

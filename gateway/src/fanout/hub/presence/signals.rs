@@ -45,6 +45,7 @@ impl Signals {
         let allowed = match &signal {
             Signal::Typing { from } => self.typing.allow((room.clone(), Arc::clone(&from.id)), now),
             Signal::Joined { .. } | Signal::Left { .. } | Signal::Count => true,
+            Signal::WhoIsHere { .. } | Signal::Here { .. } => true,
         };
         if allowed && self.queue.len() < QUEUE {
             self.queue.push_back((room, signal));

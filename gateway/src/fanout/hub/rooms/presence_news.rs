@@ -50,6 +50,7 @@ impl PresenceNews {
             Signal::Joined { who, first: true, .. } => note(who, &mut self.joined, &mut self.left),
             Signal::Left { who, .. } => note(who, &mut self.left, &mut self.joined),
             Signal::Joined { .. } | Signal::Typing { .. } | Signal::Count => {}
+            Signal::WhoIsHere { .. } | Signal::Here { .. } => {}
         }
     }
 

@@ -5,7 +5,10 @@
 use std::{mem, sync::Arc};
 
 use super::{
-    super::delivery::{Delivery, Seat},
+    super::{
+        delivery::{Delivery, Seat},
+        presence::rosters::LocalPeople,
+    },
     backlog::Backlogs,
     chunk::CHUNK_BYTES,
 };
@@ -83,6 +86,11 @@ impl Readers {
 
     pub(crate) fn remove(&mut self, connection: &ConnectionId) -> Option<Member> {
         self.members.remove(connection)
+    }
+
+    /// Who reads the room here, by name.
+    pub(crate) fn people(&self) -> LocalPeople {
+        LocalPeople::of(self.members.iter().map(|member| &member.who))
     }
 
     /// True if a reader asked for presence.

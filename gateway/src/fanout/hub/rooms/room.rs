@@ -10,6 +10,7 @@ use super::{
     super::{
         call::RETRY,
         delivery::{Delivery, Seat},
+        presence::rosters::LocalPeople,
         shared::Shared,
     },
     joins::{Needs, Owed, Settled, Waiter, WaitingJoins},
@@ -279,6 +280,11 @@ impl Room {
     /// Passes a signal on to the readers.
     pub(crate) fn signal(&self, signal: &Signal, delivery: &mut Delivery) {
         self.readers.signal(signal, delivery);
+    }
+
+    /// Who reads the room here, by name.
+    pub(crate) fn people(&self) -> LocalPeople {
+        self.readers.people()
     }
 
     /// True if a reader asked for presence.

@@ -245,6 +245,27 @@ async fn a_join_never_waits_for_the_number_of_members_and_presence_corrects_it()
 }
 
 #[tokio::test(start_paused = true)]
+async fn people_on_all_gateways_are_named_once() {
+    let bus = Fake::new();
+    let (mut one, mut two) = (Gateway::start(bus.clone()), Gateway::start(bus.another()));
+    one.join(at(0, 1), "lobby").send();
+    one.joined(0).await;
+    for slot in 1..=3 {
+        two.join(at(0, slot), "lobby").send();
+        two.joined(0).await;
+    }
+    sleep(SECOND).await;
+    for (limit, named, more) in [(100, ["p1", "p2", "p3"].as_slice(), false), (2, &["p1", "p2"], true)] {
+        let start = tokio::time::Instant::now();
+        one.ask(at(0, 1), Ask::People { room: room("lobby"), limit });
+        let Answer::People { count, people, more: told } = one.answer(0).await else { panic!("no people") };
+        let names: Vec<_> = people.iter().map(|who| who.name.as_ref()).collect();
+        assert_eq!((count, names.as_slice(), told), (4, named, more));
+        assert!(start.elapsed() < Duration::from_millis(100));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_room_that_nobody_uses_leaves_memory_after_its_grace() {
     let bus = Fake::new();
     let mut gateway = lobby(&bus).await;

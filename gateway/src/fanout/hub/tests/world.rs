@@ -36,7 +36,7 @@ impl Encoding for Plain {
             Signal::Typing { from } => out.text(format!("{} types", from.name).as_bytes()),
             Signal::Joined { who, first, .. } => out.text(format!("{} joins {first}", who.name).as_bytes()),
             Signal::Left { who, asked, .. } => out.text(format!("{} leaves {asked}", who.name).as_bytes()),
-            Signal::Count => {}
+            Signal::Count | Signal::WhoIsHere { .. } | Signal::Here { .. } => {}
         }
     }
 }

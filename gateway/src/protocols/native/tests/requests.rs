@@ -86,6 +86,15 @@ fn history_members_typing_leaving_and_pings_are_answered_with_their_id() {
         peer.input(Input::Answer(Answer::Members(42))),
         [r#"{"op":"members","id":4,"room":"lobby","count":42}"#]
     );
+    peer.table(&[(r#"{"op":"members","id":5,"room":"lobby","limit":2}"#, &["ask people lobby 2"])]);
+    assert_eq!(
+        peer.input(Input::Answer(Answer::People { count: 42, people: vec![bob.clone()], more: true })),
+        [r#"{"op":"members","id":5,"room":"lobby","count":42,"people":[{"id":"u2","name":"bob"}],"more":true}"#]
+    );
+    peer.table(&[(
+        r#"{"op":"members","id":6,"room":"lobby","limit":101}"#,
+        &["refused bad_request", r#"{"op":"error","id":6,"code":"bad_request","message":"limit is 1 to 100"}"#],
+    )]);
     peer.table(&[
         (r#"{"op":"typing","room":"lobby"}"#, &["signal lobby typing ada"]),
         (
