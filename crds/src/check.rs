@@ -4,7 +4,7 @@
 use regex::Regex;
 use serde_json::{Map, Value};
 
-use crate::manifest::Violation;
+use crate::violation::Violation;
 
 /// Brings `value` into the form that an API server would store, and answers what it would refuse. `path` names it.
 pub(crate) fn check(schema: &Value, value: &mut Value, path: &str) -> Vec<Violation> {

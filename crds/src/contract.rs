@@ -3,6 +3,7 @@
 //! Both crates use these names; neither imports the other.
 
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// Port of a gateway pod that an ingress routes to.
 pub const SHARED_PORT: u16 = 8080;
@@ -23,6 +24,9 @@ pub const REDIS_PASSWORD: &str = "parlor/redis-password";
 /// Environment variable with the pod's name; its presence tells a gateway that it runs in a pod.
 pub const POD_NAME_ENV: &str = "PARLOR_POD";
 
+/// How long a draining gateway still takes new connections, until no endpoint sends it any.
+pub const ENDPOINTS_CATCH_UP: Duration = Duration::from_secs(5);
+
 /// Answer of a gateway's `GET /status`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -37,6 +41,9 @@ pub struct GatewayStatus {
     pub connections: u32,
     /// `limits.connectionsPerGateway` as the gateway runs with it.
     pub connections_limit: u32,
+    /// Connections refused since the start because the gateway was full.
+    #[serde(default)]
+    pub refused: u64,
     /// Rooms with at least one member here.
     pub rooms: u32,
     /// Present while the gateway empties itself.

@@ -8,7 +8,9 @@ mod check;
 pub mod contract;
 pub mod manifest;
 pub mod schema;
+mod violation;
 
 pub use chatroom::{ChatRoom, ChatRoomSpec, ChatRoomStatus, Period};
-pub use manifest::{ManifestError, Violation, load, validate, validate_update};
+pub use manifest::{ManifestError, load, validate, validate_update};
 pub use schema::crd;
+pub use violation::Violation;

@@ -3,35 +3,14 @@
 //! Called by `parlor-gateway` for the file it is given, and by the operator for objects that an older definition let
 //! through. Rules of the schema are checked first; the CEL rules, which assume it, only when it holds.
 
-use std::fmt;
-
 use kube::core::cel::{ValidationErrors, Validator};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::{chatroom::ChatRoom, check::check, schema::schema};
+use crate::{chatroom::ChatRoom, check::check, schema::schema, violation::Violation};
 
 /// Largest file that is read, in bytes; an API server refuses objects above some 1.5 MB.
 pub const MAX_BYTES: usize = 1 << 20;
-
-/// One thing that is wrong, with the path of the field.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Violation {
-    /// As the API server writes it: `spec.route.hosts[0]`. Empty where a rule concerns several fields; the message names
-    /// them.
-    pub path: String,
-    /// What must be different.
-    pub message: String,
-}
-
-impl fmt::Display for Violation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.path.is_empty() {
-            return f.write_str(&self.message);
-        }
-        write!(f, "{}: {}", self.path, self.message)
-    }
-}
 
 /// Why a text is no ChatRoom.
 #[derive(Debug, thiserror::Error)]

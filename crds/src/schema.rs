@@ -34,6 +34,13 @@ pub(crate) fn schema() -> &'static Value {
     &SCHEMA
 }
 
+/// What Kubernetes takes as an amount.
+const QUANTITY: &str = "^[+-]?([0-9]+([.][0-9]*)?|[.][0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]+)?$";
+
+fn is_quantity(schema: &serde_json::Map<String, Value>) -> bool {
+    schema.get("description").and_then(Value::as_str).is_some_and(|text| text.starts_with("Quantity is"))
+}
+
 /// API servers warn of unsigned formats, and null should mean absent everywhere, as it does in YAML.
 fn tidy(schema: &mut Value) {
     match schema {
@@ -52,6 +59,11 @@ fn tidy(schema: &mut Value) {
             };
             if let Some(format) = signed {
                 map.insert("format".into(), format.into());
+            }
+            // The API server would refuse an amount like 512mb only in the pod, without naming the field.
+            if map.get("x-kubernetes-int-or-string").is_some_and(|is_so| is_so == true) && is_quantity(map) {
+                map.insert("description".into(), "An amount, such as 500m, 2 or 1.5Gi.".into());
+                map.insert("pattern".into(), QUANTITY.into());
             }
             map.values_mut().for_each(tidy);
         }

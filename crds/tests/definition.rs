@@ -39,7 +39,8 @@ fn every_string_and_list_of_ours_is_bounded() {
 }
 
 /// Types of Kubernetes are its own business.
-const FOREIGN: [&str; 5] = ["affinity", "resources", "tolerations", "topologySpreadConstraints", "imagePullSecrets"];
+const FOREIGN: [&str; 7] =
+    ["affinity", "env", "imagePullSecrets", "resources", "securityContext", "tolerations", "topologySpreadConstraints"];
 
 fn walk(schema: &Value, path: &str, unbounded: &mut Vec<String>) {
     let bounded = match schema["type"].as_str() {
@@ -67,7 +68,7 @@ fn kubectl_shows_readiness_gateways_and_connections_and_can_scale() {
     let version = &definition["spec"]["versions"][0];
     let columns: Vec<&str> =
         version["additionalPrinterColumns"].as_array().unwrap().iter().map(|c| c["name"].as_str().unwrap()).collect();
-    assert_eq!(columns, ["Ready", "Gateways", "Connections", "Redis", "Reason", "Age"]);
+    assert_eq!(columns, ["Ready", "Gateways", "Connections", "Redis", "Route", "Reason", "Age"]);
     assert_eq!(version["subresources"]["scale"]["specReplicasPath"], ".spec.replicas");
     assert_eq!(version["subresources"]["scale"]["statusReplicasPath"], ".status.replicas");
     assert_eq!(version["subresources"]["scale"]["labelSelectorPath"], ".status.selector");

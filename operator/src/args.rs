@@ -1,7 +1,10 @@
 //! The command line.
 
-use clap::{Parser, Subcommand};
+use crate::chat_room_name::ChatRoomName;
+use crate::reconcile::build::Defaults;
+use clap::{Parser, Subcommand, ValueEnum};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 /// Turns ChatRooms into gateways, a Redis Cluster and a way in.
 #[derive(Clone, Debug, Parser)]
@@ -25,8 +28,24 @@ pub enum Command {
     /// Say why a ChatRoom has as many gateways as it has, and what it is waiting for.
     Explain {
         /// NAMESPACE/NAME of the ChatRoom.
-        room: RoomName,
+        room: ChatRoomName,
     },
+    /// Run the autoscaler over a recorded load, and print every change of size with its reason.
+    Simulate {
+        /// Lines of SECONDS,CONNECTIONS in ascending order; a heading is allowed.
+        load: PathBuf,
+        /// The ChatRoom whose scaling is simulated.
+        chatroom: PathBuf,
+    },
+}
+
+/// In which form the log is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object per line.
+    Json,
 }
 
 /// Settings, by flag or environment.
@@ -44,26 +63,21 @@ pub struct Settings {
     /// Namespace of the lease that decides who leads.
     #[arg(long, global = true, env = "PARLOR_LEASE_NAMESPACE", default_value = "default")]
     pub lease_namespace: String,
+    /// Form of the log; text on a terminal and JSON in a pod when absent. What is logged is in PARLOR_LOG.
+    #[arg(long, global = true)]
+    pub log: Option<LogFormat>,
+    /// Let the cluster choose the users that pods run as, as OpenShift's restricted SCC demands.
+    #[arg(long, global = true, env = "PARLOR_NO_FIXED_USERS")]
+    pub no_fixed_users: bool,
 }
 
-/// Namespace and name of a ChatRoom.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RoomName {
-    /// Its namespace.
-    pub namespace: String,
-    /// Its name.
-    pub name: String,
-}
-
-impl std::str::FromStr for RoomName {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text.split_once('/') {
-            Some((namespace, name)) if !namespace.is_empty() && !name.is_empty() => {
-                Ok(Self { namespace: namespace.to_owned(), name: name.to_owned() })
-            }
-            _ => Err("write NAMESPACE/NAME".into()),
+impl Settings {
+    /// What objects depend on.
+    pub fn defaults(&self) -> Defaults {
+        Defaults {
+            gateway_image: self.gateway_image.clone(),
+            namespace: self.lease_namespace.clone(),
+            fixed_users: !self.no_fixed_users,
         }
     }
 }

@@ -1,13 +1,13 @@
-//! What every pass shares: clients, stores, memories, settings.
+//! What every pass shares: clients, stores, caches, settings.
 
+use crate::events::Events;
 use crate::gateways::Gateways;
-use crate::memory::Memories;
 use crate::metrics::Metrics;
 use crate::nodes::Nodes;
 use crate::reconcile::build::Defaults;
+use crate::reconcile::pass_cache::PassCaches;
 use crate::stores::Stores;
 use kube::Client;
-use kube::runtime::events::Recorder;
 use std::sync::Arc;
 
 /// Shared by all passes of one scope, which is a namespace or the cluster.
@@ -21,12 +21,12 @@ pub struct Context {
     pub stores: Stores,
     /// Where pods run.
     pub nodes: Nodes,
-    /// What was remembered.
-    pub memories: Arc<Memories>,
+    /// What earlier passes keep for later ones.
+    pub caches: Arc<PassCaches>,
     /// What the operator was started with.
     pub defaults: Defaults,
     /// Says what happened.
-    pub recorder: Recorder,
+    pub events: Events,
     /// Counts what happened.
     pub metrics: Metrics,
 }

@@ -2,32 +2,32 @@
 //!
 //! Decides when passes happen and what follows a failed one; never what a pass does.
 
+use crate::chat_room_name::ChatRoomName;
 use crate::context::Context;
-use crate::memory::RoomKey;
-use crate::metrics::Outcome;
+use crate::deadlines::PASS;
+use crate::metrics::{Outcome, Watched};
 use crate::probes::Health;
-use crate::reconcile::{self, PassError};
+use crate::reconcile::pass_cache::backoff;
+use crate::reconcile::{self, PassError, Passed};
 use crate::stores::{Changes, Guarded};
 use futures::StreamExt;
-use kube::runtime::controller::{Action, Config};
+use kube::Api;
+use kube::runtime::controller::{self, Action, Config};
 use kube::runtime::reflector::Store;
 use kube::runtime::{Controller, watcher};
-use kube::{Api, ResourceExt};
 use rand::Rng;
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 /// ChatRooms worked on at the same time: a pass mostly waits for others, and a stuck one must not hold up the rest.
 const CONCURRENCY: u16 = 16;
 /// Changes that come together are worked on together.
 const DEBOUNCE: Duration = Duration::from_millis(200);
-/// Longest pass: every single exchange has a shorter deadline, so one that takes longer is stuck.
-const LONGEST_PASS: Duration = Duration::from_secs(120);
-/// Longest pause after failures in a row.
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
-/// How often memories of deleted ChatRooms are dropped.
+/// How often what is kept for deleted ChatRooms is dropped.
 const TIDY_EVERY: Duration = Duration::from_secs(60);
 
 /// Works on the ChatRooms of `scope` until told to stop.
@@ -39,14 +39,29 @@ pub async fn run(ctx: Context, scope: Option<String>, changes: Changes, health: 
     let controller = Controller::new(rooms, watcher::Config::default());
     let store = controller.store();
     let ctx = Arc::new(ctx);
-    let tidy = tidy(ctx.clone(), scope, store, health.clone());
+    // Set while the watch of ChatRooms fails: then an empty store does not mean that there is nothing to do.
+    let is_blind = Arc::new(AtomicBool::new(false));
+    let tidy = tidy(ctx.clone(), scope.clone(), store, health.clone(), is_blind.clone());
+    let watch_errors = ctx.metrics.watch_errors.get_or_create_owned(&Watched { kind: "ChatRoom" });
     let passes = controller
         .with_config(Config::default().concurrency(CONCURRENCY).debounce(DEBOUNCE))
         .reconcile_on(changes)
         .graceful_shutdown_on(async move { stop.cancelled().await })
         .run(pass, after_failure, ctx)
-        .for_each(|_| {
-            health.beat();
+        .for_each(|ended| {
+            match ended {
+                Ok(_) | Err(controller::Error::ReconcilerFailed(..) | controller::Error::ObjectNotFound(_)) => {
+                    is_blind.store(false, Ordering::Relaxed);
+                    health.beat(&scope);
+                }
+                // No heartbeat: an operator that cannot see its ChatRooms is not at work.
+                Err(controller::Error::QueueError(error)) => {
+                    is_blind.store(true, Ordering::Relaxed);
+                    watch_errors.inc();
+                    tracing::warn!(kind = "ChatRoom", %error, "failed to watch; trying again");
+                }
+                Err(controller::Error::RunnerError(error)) => tracing::warn!(%error, "failed to run a pass"),
+            }
             std::future::ready(())
         });
     tokio::select! {
@@ -57,38 +72,48 @@ pub async fn run(ctx: Context, scope: Option<String>, changes: Changes, health: 
 
 async fn pass(room: Arc<Guarded>, ctx: Arc<Context>) -> Result<Action, PassError> {
     let started = Instant::now();
+    let name = ChatRoomName::of(room.as_ref());
+    let span = tracing::info_span!("pass", namespace = name.namespace, chatroom = name.name);
     let result = match &room.0 {
-        Ok(room) => tokio::time::timeout(LONGEST_PASS, bounded_pass(&ctx, room)).await.unwrap_or(Err(PassError::Stuck)),
+        Ok(room) => {
+            let pass = bounded_pass(&ctx, room, &name).instrument(span);
+            tokio::time::timeout(PASS, pass).await.unwrap_or(Err(PassError::Stuck))
+        }
         Err(invalid) => Err(PassError::Unreadable(invalid.error.to_string())),
     };
-    let outcome = Outcome { result: result.as_ref().map_or_else(PassError::step, |_| "ok") };
-    ctx.metrics.passes.get_or_create(&outcome).inc();
+    let outcome = match &result {
+        Ok(passed) => {
+            if passed.incomplete {
+                "apply"
+            } else {
+                "ok"
+            }
+        }
+        Err(error) => error.step(),
+    };
+    ctx.metrics.passes.get_or_create(&Outcome { result: outcome }).inc();
     ctx.metrics.seconds.observe(started.elapsed().as_secs_f64());
-    result.map(|due| {
-        ctx.memories.with(&key(&room), |memory| memory.failures = 0);
-        Action::requeue(jittered(due))
+    result.map(|passed| {
+        ctx.caches.with(&name, |cache| cache.failures = 0);
+        Action::requeue(jittered(passed.due))
     })
 }
 
-async fn bounded_pass(ctx: &Context, room: &parlor_crds::ChatRoom) -> Result<Duration, PassError> {
+async fn bounded_pass(ctx: &Context, room: &parlor_crds::ChatRoom, name: &ChatRoomName) -> Result<Passed, PassError> {
     // Absence in a store means absence only once its first list is complete.
-    ctx.stores.ready().await.map_err(|_| PassError::Stuck)?;
-    reconcile::pass(ctx, room).await
+    ctx.stores.ready().await.map_err(|_| PassError::Ending)?;
+    reconcile::pass(ctx, room, name).await
 }
 
 /// Waits longer after each failure in a row.
 fn after_failure(room: Arc<Guarded>, error: &PassError, ctx: Arc<Context>) -> Action {
-    let failures = ctx.memories.with(&key(&room), |memory| {
-        memory.failures = memory.failures.saturating_add(1);
-        memory.failures
+    let name = ChatRoomName::of(room.as_ref());
+    let failures = ctx.caches.with(&name, |cache| {
+        cache.failures = cache.failures.saturating_add(1);
+        cache.failures
     });
-    tracing::warn!(room = %room.name_any(), namespace = ?room.namespace(), failures, %error, "a pass failed");
-    let pause = Duration::from_secs(1) * 2_u32.pow(failures.min(7) - 1);
-    Action::requeue(jittered(pause.min(LONGEST_PAUSE)))
-}
-
-fn key(room: &Guarded) -> RoomKey {
-    (room.namespace().unwrap_or_default(), room.name_any())
+    tracing::warn!(namespace = name.namespace, chatroom = name.name, failures, %error, "a pass failed");
+    Action::requeue(jittered(backoff(failures)))
 }
 
 /// A fifth more or less, so that ChatRooms that began together do not stay together.
@@ -96,15 +121,22 @@ fn jittered(pause: Duration) -> Duration {
     pause.mul_f64(rand::rng().random_range(0.8..1.2))
 }
 
-async fn tidy(ctx: Arc<Context>, scope: Option<String>, rooms: Store<Guarded>, health: Health) {
+async fn tidy(
+    ctx: Arc<Context>,
+    scope: Option<String>,
+    rooms: Store<Guarded>,
+    health: Health,
+    is_blind: Arc<AtomicBool>,
+) {
     loop {
         tokio::time::sleep(TIDY_EVERY).await;
-        let existing: BTreeSet<RoomKey> = rooms.state().iter().map(|room| key(room)).collect();
-        if existing.is_empty() {
-            health.beat();
+        let existing: BTreeSet<ChatRoomName> =
+            rooms.state().iter().map(|room| ChatRoomName::of(room.as_ref())).collect();
+        if existing.is_empty() && !is_blind.load(Ordering::Relaxed) {
+            health.beat(&scope);
         }
-        for (namespace, name) in ctx.memories.keep(scope.as_deref(), &existing) {
-            ctx.metrics.forget(&namespace, &name);
+        for name in ctx.caches.keep(scope.as_deref(), &existing) {
+            ctx.metrics.forget(&name);
         }
     }
 }

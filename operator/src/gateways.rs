@@ -2,16 +2,14 @@
 //!
 //! One attempt each, under a deadline; what fails is seen again at the next pass. Called by `observe` and `apply`.
 
+use crate::deadlines::GATEWAY_EXCHANGE;
 use http::{Method, Request, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
 use hyper_util::client::legacy::{Client, connect::HttpConnector};
 use hyper_util::rt::TokioExecutor;
 use parlor_crds::contract::{ADMIN_PORT, GatewayStatus};
-use std::time::Duration;
 
-/// Longest exchange with a gateway; a healthy one answers within milliseconds.
-const DEADLINE: Duration = Duration::from_secs(2);
 /// Largest answer that is read; a status has some 300 bytes.
 const MAX_ANSWER: usize = 64 << 10;
 
@@ -19,20 +17,20 @@ const MAX_ANSWER: usize = 64 << 10;
 #[derive(Debug, thiserror::Error)]
 pub enum GatewayError {
     /// No answer within 2 s.
-    #[error("wait for the gateway at {0}")]
+    #[error("failed to reach the gateway at {0} within {seconds} s", seconds = GATEWAY_EXCHANGE.as_secs())]
     Deadline(String),
     /// No connection, or it broke.
-    #[error("reach the gateway at {0}: {1}")]
-    Unreachable(String, hyper_util::client::legacy::Error),
+    #[error("failed to reach the gateway at {0}: {1}")]
+    Unreachable(String, #[source] hyper_util::client::legacy::Error),
     /// Another answer than 200 or 202.
-    #[error("tell the gateway at {0}: it answered {1}")]
+    #[error("failed to instruct the gateway at {0}: it answered {1}")]
     Refused(String, http::StatusCode),
     /// The answer could not be read.
-    #[error("read the answer of the gateway at {0}: {1}")]
+    #[error("failed to read the answer of the gateway at {0}: {1}")]
     Answer(String, String),
     /// The address or the token cannot be written in a request.
-    #[error("write the request to the gateway at {0}: {1}")]
-    Request(String, http::Error),
+    #[error("failed to build the request to the gateway at {0}: {1}")]
+    Request(String, #[source] http::Error),
 }
 
 /// A client for all gateways, with a small pool of connections.
@@ -42,7 +40,7 @@ pub struct Gateways(Client<HttpConnector, Full<Bytes>>);
 impl Default for Gateways {
     fn default() -> Self {
         let mut connector = HttpConnector::new();
-        connector.set_connect_timeout(Some(DEADLINE));
+        connector.set_connect_timeout(Some(GATEWAY_EXCHANGE));
         let client = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(1).build(connector);
         Self(client)
     }
@@ -55,7 +53,7 @@ impl Gateways {
         serde_json::from_slice(&body).map_err(|error| GatewayError::Answer(ip.to_owned(), error.to_string()))
     }
 
-    /// Tells the gateway at `ip` to empty itself, or to stop that.
+    /// Tells the gateway at `ip` to drain, or to serve again.
     pub async fn drain(&self, ip: &str, token: &str, drain: bool) -> Result<(), GatewayError> {
         let method = if drain { Method::POST } else { Method::DELETE };
         self.exchange(ip, method, "/drain", Some(token)).await.map(drop)
@@ -68,7 +66,7 @@ impl Gateways {
             request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
         }
         let request = request.body(Full::default()).map_err(|error| GatewayError::Request(ip.to_owned(), error))?;
-        tokio::time::timeout(DEADLINE, self.answer(ip, request))
+        tokio::time::timeout(GATEWAY_EXCHANGE, self.answer(ip, request))
             .await
             .unwrap_or_else(|_| Err(GatewayError::Deadline(ip.to_owned())))
     }

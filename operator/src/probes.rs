@@ -3,52 +3,47 @@
 //! Alive means: the runtime turns and, while the process leads, passes come to an end. Ready means: the API server was
 //! reached, and the process leads or waits to.
 
+use crate::deadlines::STALLED;
 use crate::metrics::Metrics;
 use axum::Router;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use parking_lot::Mutex;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
-
-/// Longest time without the end of a pass: the longest pass (120 s), the longest pause (60 s), and half as much again.
-const STALLED_AFTER: Duration = Duration::from_secs(270);
 
 /// What the probes answer; clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct Health(Arc<Mutex<State>>);
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct State {
     ready: bool,
-    /// Of a leader: when a pass ended last, or when there was nothing to do.
-    beat: Option<Instant>,
+    /// Of a leader, by scope: when a pass ended last, or when there was nothing to do.
+    beats: BTreeMap<Scope, Instant>,
 }
+
+/// A namespace that is watched by itself; `None` when all are watched together.
+type Scope = Option<String>;
 
 impl Health {
     /// The API server was reached.
     pub fn ready(&self) {
-        self.change(|state| state.ready = true);
+        self.0.lock().ready = true;
     }
 
-    /// The process leads from now on.
-    pub fn leads(&self) {
-        self.change(|state| state.beat = Some(Instant::now()));
+    /// A pass in this scope ended, or there is no ChatRoom in it. The first beat says that the process leads there. A scope
+    /// that is stuck is not hidden by the others.
+    pub fn beat(&self, scope: &Scope) {
+        self.0.lock().beats.insert(scope.clone(), Instant::now());
     }
 
-    /// A pass ended, or there is no ChatRoom to make one over.
-    pub fn beat(&self) {
-        self.change(|state| state.beat = state.beat.map(|_| Instant::now()));
-    }
-
-    fn change(&self, change: impl FnOnce(&mut State)) {
-        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
-    }
-
-    fn state(&self) -> State {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn longest_silence(&self) -> Option<Duration> {
+        self.0.lock().beats.values().map(Instant::elapsed).max()
     }
 }
 
@@ -58,7 +53,7 @@ pub async fn serve(
     metrics: Metrics,
     health: Health,
 ) -> Result<impl Future<Output = Result<(), std::io::Error>>, std::io::Error> {
-    let listener = TcpListener::bind(listen).await?;
+    let listener = bind(listen).await?;
     tracing::info!(address = %listener.local_addr()?, "serving probes and metrics");
     let app = Router::new()
         .route(
@@ -73,9 +68,19 @@ pub async fn serve(
     Ok(async move { axum::serve(listener, app).await })
 }
 
+/// `[::]` serves IPv4 as well, but a node without IPv6 has no such address.
+async fn bind(listen: SocketAddr) -> Result<TcpListener, std::io::Error> {
+    match TcpListener::bind(listen).await {
+        Err(_) if listen.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED) => {
+            TcpListener::bind((Ipv4Addr::UNSPECIFIED, listen.port())).await
+        }
+        bound => bound,
+    }
+}
+
 async fn livez(health: Health) -> Response {
-    match health.state().beat.map(|beat| beat.elapsed()) {
-        Some(silence) if silence > STALLED_AFTER => {
+    match health.longest_silence() {
+        Some(silence) if silence > STALLED => {
             let words = format!("no pass has ended for {} s", silence.as_secs());
             (StatusCode::SERVICE_UNAVAILABLE, words).into_response()
         }
@@ -84,7 +89,7 @@ async fn livez(health: Health) -> Response {
 }
 
 async fn readyz(health: Health) -> Response {
-    if health.state().ready {
+    if health.0.lock().ready {
         return "ok".into_response();
     }
     (StatusCode::SERVICE_UNAVAILABLE, "the API server was not reached yet").into_response()

@@ -3,21 +3,25 @@
 //! Everything that runs is joined here: whatever ends unexpectedly ends the process, and its successor begins with what the
 //! API server holds.
 
-use crate::args::{RoomName, Settings};
+use crate::api_error::ApiError;
+use crate::args::{LogFormat, Settings};
+use crate::chat_room_name::ChatRoomName;
 use crate::context::Context;
 use crate::controller;
+use crate::events::Events;
 use crate::explain::{self, ExplainError};
 use crate::gateways::Gateways;
 use crate::leader::{self, LeaderError};
-use crate::memory::Memories;
 use crate::metrics::Metrics;
 use crate::nodes::Nodes;
 use crate::probes::{self, Health};
 use crate::reconcile::build::Defaults;
-use crate::stores::{Changes, Stores};
-use futures::future;
+use crate::reconcile::pass_cache::PassCaches;
+use crate::resource::{self, ResourceError};
+use crate::signals::Signals;
+use crate::stores::Stores;
+use futures::future::{self, BoxFuture, FutureExt};
 use kube::Client;
-use kube::runtime::events::{Recorder, Reporter};
 use std::io::IsTerminal;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
@@ -27,30 +31,33 @@ use tracing_subscriber::EnvFilter;
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     /// No configuration, or no connection to the API server.
-    #[error("connect to the api server: {0}")]
-    Connect(kube::Error),
-    /// The first look at the API server failed.
-    #[error("begin to watch: {0}")]
-    Watch(kube::Error),
+    #[error("failed to connect to the API server: {0}")]
+    Connect(#[source] ApiError),
+    /// The ChatRoom resource is not installed, or too old.
+    #[error(transparent)]
+    Resource(#[from] ResourceError),
     /// The port of the probes.
-    #[error("serve the probes: {0}")]
-    Probes(std::io::Error),
+    #[error("failed to serve the probes: {0}")]
+    Probes(#[source] std::io::Error),
     /// The lease is gone.
     #[error(transparent)]
     Leader(#[from] LeaderError),
-    /// The process cannot be told to stop.
-    #[error("listen for signals: {0}")]
-    Signals(std::io::Error),
     /// A controller ended without being told.
     #[error("the controller ended unexpectedly")]
     ControllerEnded,
 }
 
 /// Logging and cryptography, once per process.
-pub fn prepare_process() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let colours = std::io::stderr().is_terminal();
-    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr).init();
+pub fn prepare_process(format: Option<LogFormat>) {
+    let filter = EnvFilter::try_from_env("PARLOR_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let is_terminal = std::io::stderr().is_terminal();
+    let in_pod = std::env::var_os("KUBERNETES_SERVICE_HOST").is_some();
+    let default = if in_pod && !is_terminal { LogFormat::Json } else { LogFormat::Text };
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(is_terminal).with_writer(std::io::stderr);
+    match format.unwrap_or(default) {
+        LogFormat::Json => log.json().init(),
+        LogFormat::Text => log.init(),
+    }
     // Another part of the process may have installed it already; then theirs serves as well.
     if rustls::crypto::ring::default_provider().install_default().is_err() {
         tracing::debug!("a crypto provider was installed before");
@@ -58,44 +65,54 @@ pub fn prepare_process() {
 }
 
 /// Runs until the process is told to stop, or until something that must not end ends.
-pub async fn run(settings: Settings) -> Result<(), RunError> {
-    let client = Client::try_default().await.map_err(RunError::Connect)?;
-    let signal = stop_signal().map_err(RunError::Signals)?;
+pub async fn run(settings: Settings, signals: Signals) -> Result<(), RunError> {
     let stop = CancellationToken::new();
     let told = async {
-        signal.await;
+        signals.received().await;
         tracing::info!("told to stop");
         stop.cancel();
         future::pending::<()>().await;
     };
+    let work = async {
+        let client = tokio::select! {
+            client = Client::try_default() => client.map_err(|error| RunError::Connect(error.into()))?,
+            () = stop.cancelled() => return Ok(()),
+        };
+        operate(client, settings, stop.clone()).await
+    };
     tokio::select! {
-        result = operate(client, settings, stop.clone()) => result,
+        result = work => result,
         () = told => Ok(()),
     }
 }
 
 /// Explains a ChatRoom of the cluster that the environment names.
-pub async fn explain(settings: Settings, room: RoomName) -> Result<String, ExplainError> {
-    explain::explain(Client::try_default().await?, settings.gateway_image, room).await
+pub async fn explain(settings: Settings, room: ChatRoomName) -> Result<String, ExplainError> {
+    let client = Client::try_default().await.map_err(ApiError::from)?;
+    explain::explain(client, settings.defaults(), room).await
 }
 
 /// Runs as a leader with its probes until `stop`.
 pub async fn operate(client: Client, settings: Settings, stop: CancellationToken) -> Result<(), RunError> {
-    let Settings { watch_namespaces, gateway_image, listen, lease_namespace } = settings;
+    let defaults = settings.defaults();
+    let Settings { watch_namespaces, listen, lease_namespace, .. } = settings;
     let (metrics, health) = (Metrics::default(), Health::default());
     let server = probes::serve(listen, metrics.clone(), health.clone()).await.map_err(RunError::Probes)?;
     let lead = async {
+        let begin = async {
+            resource::check(&client, watch_namespaces.first().map(String::as_str)).await?;
+            let name = leader::lease_name(&watch_namespaces);
+            Ok(leader::Lease::wait(client.clone(), &lease_namespace, name, &health).await)
+        };
         // Whoever is told to stop before it leads has nothing to finish.
-        let lease = tokio::select! {
-            lease = leader::Lease::wait(client.clone(), &lease_namespace, &health) => lease?,
+        let mut lease = tokio::select! {
+            lease = begin => lease.map_err(RunError::Resource)?,
             () = stop.cancelled() => return Ok(()),
         };
         metrics.leading.set(1);
-        health.leads();
-        let defaults = Defaults { gateway_image, namespace: lease_namespace.clone() };
-        let controllers = controllers(&client, &watch_namespaces, defaults, &metrics, &health, &stop).await?;
+        let controllers = controllers(&client, &watch_namespaces, defaults, &metrics, &health, &stop);
         let result = tokio::select! {
-            _ = controllers => if stop.is_cancelled() { Ok(()) } else { Err(RunError::ControllerEnded) },
+            () = controllers => if stop.is_cancelled() { Ok(()) } else { Err(RunError::ControllerEnded) },
             lost = lease.lost() => Err(RunError::Leader(lost)),
         };
         lease.release().await;
@@ -107,18 +124,8 @@ pub async fn operate(client: Client, settings: Settings, stop: CancellationToken
     }
 }
 
-fn stop_signal() -> Result<impl Future<Output = ()>, std::io::Error> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-    })
-}
-
-/// One controller for each namespace to watch, or one for all.
+/// One controller for each namespace to watch, or one for all. Ends when the first of them ends, and when told to stop, when
+/// all have.
 async fn controllers(
     client: &Client,
     namespaces: &[String],
@@ -126,36 +133,38 @@ async fn controllers(
     metrics: &Metrics,
     health: &Health,
     stop: &CancellationToken,
-) -> Result<impl Future<Output = Vec<()>>, RunError> {
+) {
     let scopes: Vec<Option<String>> = match namespaces {
         [] => vec![None],
         some => some.iter().cloned().map(Some).collect(),
     };
-    let reporter = Reporter { controller: "parlor-operator".into(), instance: std::env::var("POD_NAME").ok() };
-    let recorder = Recorder::new(client.clone(), reporter);
-    let memories = Arc::new(Memories::default());
+    let caches = Arc::new(PassCaches::default());
+    let events = Events::new(client.clone(), std::env::var("POD_NAME").ok());
     let (nodes, watch_nodes) = Nodes::watch(client);
-    let mut running = Vec::new();
+    let mut running: Vec<BoxFuture<'static, ()>> = Vec::new();
     for scope in scopes {
-        let (stores, changes): (Stores, Changes) =
-            Stores::watch(client, scope.as_deref()).await.map_err(RunError::Watch)?;
+        health.beat(&scope);
+        let (stores, changes) = Stores::watch(client, scope.as_deref(), metrics);
         let ctx = Context {
             client: client.clone(),
             gateways: Gateways::default(),
             stores,
             nodes: nodes.clone(),
-            memories: memories.clone(),
+            caches: caches.clone(),
             defaults: defaults.clone(),
-            recorder: recorder.clone(),
+            events: events.clone(),
             metrics: metrics.clone(),
         };
-        running.push(controller::run(ctx, scope, changes, health.clone(), stop.clone()));
+        running.push(controller::run(ctx, scope, changes, health.clone(), stop.clone()).boxed());
     }
-    let running = future::join_all(running);
-    Ok(async move {
-        tokio::select! {
-            ended = running => ended,
-            () = watch_nodes => Vec::new(),
+    let ended = async {
+        let ((), _, others) = future::select_all(running).await;
+        if stop.is_cancelled() {
+            future::join_all(others).await;
         }
-    })
+    };
+    tokio::select! {
+        () = ended => {}
+        () = watch_nodes => {}
+    }
 }

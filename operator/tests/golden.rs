@@ -11,6 +11,7 @@ use parlor_crds::ChatRoom;
 use parlor_operator::reconcile::build::{self, Defaults, Objects};
 use parlor_operator::reconcile::decide;
 use parlor_operator::reconcile::observed::Observed;
+use parlor_operator::reconcile::validate::ValidRoom;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -31,7 +32,7 @@ fn plans_are_decided_as_written() {
         let hash = set.rsplit_once('-').unwrap().1;
         let observed = fs::read_to_string(folder.join("observed.yaml")).unwrap().replace("CURRENT", hash);
         let observed: Observed = serde_yaml::from_str(&observed).unwrap_or_else(|error| panic!("{folder:?}: {error}"));
-        let plan = decide::decide(&room, &build(&room, &observed), &observed);
+        let plan = decide::decide(ValidRoom::check(&room).unwrap(), &build(&room, &observed), &observed);
         snapshot(&folder, "plan", &format!("{plan:#?}").replace(hash, "CURRENT"));
     }
 }
@@ -53,9 +54,10 @@ fn room(path: &Path) -> ChatRoom {
 }
 
 fn build(room: &ChatRoom, observed: &Observed) -> Objects {
-    let defaults = Defaults { gateway_image: "parlor-gateway:1".into(), namespace: "parlor-system".into() };
+    let defaults =
+        Defaults { gateway_image: "parlor-gateway:1".into(), namespace: "parlor-system".into(), fixed_users: true };
     let fresh = ["first", "second", "third", "fourth"].map(str::to_owned);
-    build::build(room, &defaults, observed.secret.as_ref(), &fresh).unwrap()
+    build::build(ValidRoom::check(room).unwrap(), &defaults, observed.secret.as_ref(), &fresh).unwrap()
 }
 
 fn yaml(objects: Objects) -> String {

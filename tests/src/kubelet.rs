@@ -377,6 +377,7 @@ fn status(pod: &str, gateway: &Gateway) -> String {
         ready: !gateway.draining,
         connections: gateway.connections,
         connections_limit: 15_000,
+        refused: 0,
         rooms: 1,
         drain,
         bus: BusStatus::Replicated,

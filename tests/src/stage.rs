@@ -39,10 +39,17 @@ impl Operator {
             gateway_image: "parlor-gateway:test".into(),
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             lease_namespace: namespace.to_owned(),
+            log: None,
+            no_fixed_users: false,
         };
         let stop = CancellationToken::new();
         let task = tokio::spawn(run::operate(client, settings, stop.clone()));
         Self { stop, task }
+    }
+
+    /// Waits until it ends by itself.
+    pub async fn ended(mut self) -> Result<(), RunError> {
+        (&mut self.task).await.unwrap_or(Err(RunError::ControllerEnded))
     }
 
     /// Stops it, and gives up the lease.
@@ -121,9 +128,13 @@ impl Stage {
         }
     }
 
-    /// Waits until the ChatRoom is ready as it is written now.
+    /// Waits until the ChatRoom is ready as it is written now, and nothing is under way.
     pub async fn until_ready(&self) -> Result<()> {
-        self.until(async |stage| Ok(missing(&stage.room().await?, "Ready", "True"))).await
+        self.until(async |stage| {
+            let room = stage.room().await?;
+            Ok(missing(&room, "Ready", "True").or_else(|| missing(&room, "Progressing", "False")))
+        })
+        .await
     }
 
     /// Waits until a condition has this reason.
@@ -209,6 +220,12 @@ pub fn missing(room: &ChatRoom, condition: &str, status: &str) -> Option<String>
     let seen = room.status.as_ref().and_then(|status| status.observed_generation) == room.metadata.generation;
     let is_so = seen && found.as_ref().is_some_and(|(found, _)| found == status);
     (!is_so).then(|| format!("{condition} is {found:?}, seen {seen}"))
+}
+
+/// What a condition of the ChatRoom says; empty where there is none.
+pub fn message(room: &ChatRoom, condition: &str) -> String {
+    let mut all = room.status.iter().flat_map(|status| &status.conditions);
+    all.find(|one| one.type_ == condition).map(|one| one.message.clone()).unwrap_or_default()
 }
 
 /// A spec with these fields that needs no Redis of ours.

@@ -14,11 +14,12 @@ use kube::core::DynamicObject;
 use kube::runtime::wait::{await_condition, conditions};
 use kube::{Api, Client, ResourceExt};
 use parlor_crds::ChatRoom;
-use parlor_operator::args::RoomName;
+use parlor_operator::chat_room_name::ChatRoomName;
 use parlor_operator::explain::explain;
+use parlor_operator::reconcile::build::Defaults;
 use parlor_operator::reconcile::observed::is_ready;
 use parlor_tests::control_plane::ControlPlane;
-use parlor_tests::stage::{Operator, PATIENCE, Stage, external, missing};
+use parlor_tests::stage::{Operator, PATIENCE, Stage, external, message, missing};
 use serde_json::json;
 
 /// Several passes at rest.
@@ -122,7 +123,11 @@ async fn a_rollout_brings_up_the_new_gateways_first_and_a_bad_template_stops_aft
     tokio::time::sleep(Duration::from_secs(5)).await;
     ensure!(stage.pods("gateway").await?.len() == 3, "more than one gateway of a bad template");
     ensure!(stage.kubelet.gateways().iter().all(|(_, gateway)| !gateway.draining), "an old gateway was emptied");
-    ensure!(missing(&stage.room().await?, "Ready", "False").is_none(), "a stuck rollout must not look ready");
+    let room = stage.room().await?;
+    ensure!(missing(&room, "Ready", "True").is_none(), "the old gateways serve on: {:?}", room.status);
+    ensure!(missing(&room, "Progressing", "True").is_none(), "a stuck rollout must not look done: {:?}", room.status);
+    let said = message(&room, "Progressing");
+    ensure!(said.contains("ImagePullBackOff"), "the reason is not named: {said}");
     stage.change(json!({ "template": { "image": "good:2" } })).await?;
     stage.until_ready().await?;
     stage.until_gateways(2).await?;
@@ -280,7 +285,7 @@ async fn a_route_by_gateway_api_is_ready_once_a_gateway_has_accepted_it() -> Res
 }
 
 fn http_routes(stage: &Stage) -> Api<DynamicObject> {
-    let resource = parlor_operator::reconcile::build::http_route::resource();
+    let resource = parlor_operator::reconcile::kind::Kind::HttpRoute.resource();
     Api::namespaced_with(stage.client.clone(), &stage.namespace, &resource)
 }
 
@@ -317,12 +322,14 @@ async fn explain_says_why_there_are_so_many_gateways_and_what_is_waited_for() ->
     stage.create(external(json!({ "replicas": 2 }))).await?;
     stage.until_ready().await?;
     stage.change(json!({ "template": { "image": "broken:1" } })).await?;
-    stage.until_reason("Ready", "RollingOut").await?;
+    stage.until_reason("Progressing", "RollingOut").await?;
     stage.until(async |stage| Ok((stage.pods("gateway").await?.len() != 3).then(|| "no third pod".into()))).await?;
-    let room = RoomName { namespace: stage.namespace.clone(), name: "lobby".into() };
+    let defaults =
+        Defaults { gateway_image: "parlor-gateway:test".into(), namespace: stage.namespace.clone(), fixed_users: true };
+    let room = ChatRoomName { namespace: stage.namespace.clone(), name: "lobby".into() };
     stage
         .until(async |stage| {
-            let said = explain(stage.client.clone(), "parlor-gateway:test".into(), room.clone()).await?;
+            let said = explain(stage.client.clone(), defaults.clone(), room.clone()).await?;
             let words = ["2 gateways wanted: spec.replicas is 2", "ImagePullBackOff: no such image", "RollingOut"];
             Ok((!words.iter().all(|word| said.contains(word))).then_some(said))
         })

@@ -1,12 +1,16 @@
 //! The number of gateways, and the template of their pods.
 
 use k8s_openapi::api::core::v1::{
-    Affinity, LocalObjectReference, ResourceRequirements, Toleration, TopologySpreadConstraint,
+    Affinity, EnvVar, LocalObjectReference, PodSecurityContext, ResourceRequirements, Toleration,
+    TopologySpreadConstraint,
 };
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{period::Period, strings::StringMap};
+use super::{
+    period::Period,
+    strings::{self, StringMap},
+};
 
 /// Scaling by connections per gateway.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -93,4 +97,23 @@ pub struct Template {
     #[serde(default, skip_serializing_if = "StringMap::is_empty")]
     #[schemars(extend("maxProperties" = 64))]
     pub pod_annotations: StringMap,
+    /// Labels of the pods, beside those that the operator sets.
+    #[serde(default, skip_serializing_if = "StringMap::is_empty")]
+    #[schemars(extend("maxProperties" = 64))]
+    #[x_kube(validation = Rule::new("self.all(k, !k.startsWith('app.kubernetes.io/') && !k.startsWith('parlor.chat/'))")
+        .message("spec.template.podLabels must not have keys of app.kubernetes.io/ or parlor.chat/: the operator sets those"))]
+    pub pod_labels: StringMap,
+    /// PriorityClass of the pods.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "strings::object_name")]
+    pub priority_class_name: Option<String>,
+    /// Environment variables of the gateway's container, such as PARLOR_LOG.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    #[x_kube(validation = Rule::new("self.all(e, e.name != 'PARLOR_POD')")
+        .message("spec.template.env must not set PARLOR_POD: the operator sets it"))]
+    pub env: Vec<EnvVar>,
+    /// Security context of the pods. Absent: the restricted one of the operator, with a fixed user.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub security_context: Option<PodSecurityContext>,
 }

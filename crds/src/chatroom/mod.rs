@@ -20,8 +20,8 @@ pub use limits::{Auth, Drain, History, Limits, SlowConsumer};
 pub use period::{Period, PeriodError};
 pub use protocols::{Endpoint, Match, Multiperson, Native, OnlyOne, Protocols, Relay};
 pub use redis::{ExternalRedis, ManagedRedis, MemoryRedis, Redis, RedisMode, RedisTls, Storage};
-pub use route::{GatewayRef, Route, Service, ServiceType};
-pub use status::{ChatRoomStatus, ScalingStatus};
+pub use route::{GatewayRef, Route, Service, ServiceType, SharedService, TrafficPolicy};
+pub use status::{ChatRoomStatus, ScalingGrounds, ScalingStatus};
 pub use strings::{SecretKey, SecretSource, StringMap};
 
 use kube::{CustomResource, KubeSchema};
@@ -50,6 +50,7 @@ use serde::{Deserialize, Serialize};
     printcolumn(name = "Gateways", type_ = "integer", json_path = ".status.readyReplicas"),
     printcolumn(name = "Connections", type_ = "integer", json_path = ".status.connections"),
     printcolumn(name = "Redis", type_ = "string", json_path = ".status.conditions[?(@.type==\"RedisReady\")].reason"),
+    printcolumn(name = "Route", type_ = "string", json_path = ".status.conditions[?(@.type==\"RouteReady\")].reason"),
     printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     validation = Rule::new("self.metadata.name.size() <= 40")

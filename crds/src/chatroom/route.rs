@@ -33,6 +33,16 @@ pub struct Route {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "strings::object_name")]
     pub tls_secret_name: Option<String>,
+    /// Annotations of the Ingress or HTTPRoute, as cert-manager, external-dns and ingress controllers read them.
+    #[serde(default, skip_serializing_if = "StringMap::is_empty")]
+    #[schemars(extend("maxProperties" = 64))]
+    pub annotations: StringMap,
+    /// Labels of the Ingress or HTTPRoute, beside those that the operator sets.
+    #[serde(default, skip_serializing_if = "StringMap::is_empty")]
+    #[schemars(extend("maxProperties" = 64))]
+    #[x_kube(validation = Rule::new("self.all(k, !k.startsWith('app.kubernetes.io/') && !k.startsWith('parlor.chat/'))")
+        .message("spec.route.labels must not have keys of app.kubernetes.io/ or parlor.chat/: the operator sets those"))]
+    pub labels: StringMap,
     /// URL that people type, used for links to avatars. Default: made from the Host of each request.
     #[serde(default, skip_serializing_if = "Option::is_none", rename = "publicURL")]
     #[schemars(length(max = 300), regex(pattern = "^https?://[^/?#\\s]+$"))]
@@ -52,8 +62,14 @@ pub struct GatewayRef {
     pub namespace: Option<String>,
 }
 
-/// The Services of the protocols' own ports.
+/// The Services of the protocols' own ports, and the one of the shared port.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[x_kube(
+    validation = Rule::new("!has(self.loadBalancerClass) || self.type == 'LoadBalancer'")
+        .message("spec.service.loadBalancerClass needs spec.service.type LoadBalancer"),
+    validation = Rule::new("!has(self.externalTrafficPolicy) || self.type != 'ClusterIP'")
+        .message("spec.service.externalTrafficPolicy needs spec.service.type NodePort or LoadBalancer")
+)]
 #[serde(rename_all = "camelCase")]
 pub struct Service {
     /// Type of these Services.
@@ -63,6 +79,49 @@ pub struct Service {
     #[serde(default, skip_serializing_if = "StringMap::is_empty")]
     #[schemars(extend("maxProperties" = 64))]
     pub annotations: StringMap,
+    /// Which load balancer serves them. Absent: the cluster's default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub load_balancer_class: Option<String>,
+    /// Whether connections may pass through nodes without a gateway. `Local` keeps the clients' addresses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external_traffic_policy: Option<TrafficPolicy>,
+    /// The Service of the shared port. Absent: a ClusterIP for routes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shared: Option<SharedService>,
+}
+
+/// The Service of the shared port.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[x_kube(
+    validation = Rule::new("!has(self.loadBalancerClass) || self.type == 'LoadBalancer'")
+        .message("spec.service.shared.loadBalancerClass needs spec.service.shared.type LoadBalancer"),
+    validation = Rule::new("!has(self.externalTrafficPolicy) || self.type != 'ClusterIP'")
+        .message("spec.service.shared.externalTrafficPolicy needs spec.service.shared.type NodePort or LoadBalancer")
+)]
+#[serde(rename_all = "camelCase")]
+pub struct SharedService {
+    /// Its type.
+    #[serde(default, rename = "type")]
+    pub type_: ServiceType,
+    /// Its annotations.
+    #[serde(default, skip_serializing_if = "StringMap::is_empty")]
+    #[schemars(extend("maxProperties" = 64))]
+    pub annotations: StringMap,
+    /// Which load balancer serves it. Absent: the cluster's default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub load_balancer_class: Option<String>,
+    /// Whether connections may pass through nodes without a gateway. `Local` keeps the clients' addresses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external_traffic_policy: Option<TrafficPolicy>,
+}
+
+/// Which nodes take connections from outside.
+#[derive(JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TrafficPolicy {
+    Cluster,
+    Local,
 }
 
 /// Type of a Service.

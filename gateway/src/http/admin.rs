@@ -148,6 +148,7 @@ impl Admin {
             ready: self.unready().is_none(),
             connections: count(self.reactors.connections()),
             connections_limit: count(self.gate.limit()),
+            refused: self.gate.refused(),
             rooms: count(self.hub.rooms()),
             drain: self.drain.status(),
             bus: match self.bus.health() {

@@ -5,13 +5,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use parlor_crds::contract::DrainStatus;
+use parlor_crds::contract::{DrainStatus, ENDPOINTS_CATCH_UP};
 use tokio::{sync::watch, time};
 
 use crate::{fanout::reactor::Reactors, http::unix_millis};
-
-/// How long a gateway that turned unready still gets new connections: endpoints and proxies need to hear of it.
-const ENDPOINTS_CATCH_UP: Duration = Duration::from_secs(5);
 
 /// What the gateway is doing about its connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

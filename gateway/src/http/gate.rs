@@ -4,7 +4,7 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicUsize, Ordering},
+    atomic::{AtomicU64, AtomicUsize, Ordering},
 };
 
 /// Counts upgrades on their way to a reactor, so that a burst of them cannot pass the limit together.
@@ -12,6 +12,7 @@ use std::sync::{
 pub struct Gate {
     limit: usize,
     pending: Arc<AtomicUsize>,
+    refused: Arc<AtomicU64>,
 }
 
 /// Room for one connection; given back when dropped, by which time a reactor counts the connection.
@@ -27,7 +28,7 @@ impl Drop for Place {
 impl Gate {
     /// Lets `limit` connections in.
     pub fn new(limit: usize) -> Self {
-        Self { limit, pending: Arc::default() }
+        Self { limit, pending: Arc::default(), refused: Arc::default() }
     }
 
     /// The limit it was made with.
@@ -39,7 +40,16 @@ impl Gate {
     pub fn enter(&self, open: usize) -> Option<Place> {
         let place = Place(Arc::clone(&self.pending));
         let before = self.pending.fetch_add(1, Ordering::AcqRel);
-        (open.saturating_add(before) < self.limit).then_some(place)
+        let has_room = open.saturating_add(before) < self.limit;
+        if !has_room {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+        }
+        has_room.then_some(place)
+    }
+
+    /// Connections refused so far because the gateway was full.
+    pub fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
     }
 }
 
@@ -62,6 +72,7 @@ mod tests {
     fn a_refused_upgrade_holds_no_place() {
         let gate = Gate::new(1);
         assert!(gate.enter(1).is_none());
+        assert_eq!(gate.refused(), 1);
         assert!(gate.enter(0).is_some());
     }
 }

@@ -1,6 +1,10 @@
 //! Opens the listeners and says where they are.
 
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{
+    io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::Arc,
+};
 
 use axum::Router;
 use tokio::net::{TcpListener, TcpSocket};
@@ -55,7 +59,17 @@ impl Listeners {
 /// second. The kernel cuts it to `net.core.somaxconn`.
 const BACKLOG: u32 = 4096;
 
+/// `[::]` takes IPv4 as well, but a node without IPv6 has no such address.
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    match listen_at(address) {
+        Err(_) if address.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED) => {
+            listen_at(SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port())))
+        }
+        listening => listening,
+    }
+}
+
+fn listen_at(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     socket.set_reuseaddr(true)?;
     reactor::prepare_listener(&socket)?;

@@ -1,7 +1,7 @@
 //! One pass over a ChatRoom.
 //!
 //! ```text
-//! observe (client) ──► validate ──► build ──► decide ──► apply (client) ──► status (client)
+//! validate ─► observe (client) ─► recall ─► build ─► decide ─► apply (client) ─► status (client)
 //! ```
 //!
 //! Only the three marked steps hold a client; `apply` turns [`apply::Prepared`] into [`apply::Applied`], and a status can be
@@ -11,13 +11,18 @@ pub mod apply;
 pub mod build;
 pub mod conditions;
 pub mod decide;
+pub mod kind;
 pub mod observe;
 pub mod observed;
+pub mod pass_cache;
+pub mod recall;
 pub mod status;
 pub mod validate;
 
+use crate::api_error::ApiError;
+use crate::chat_room_name::ChatRoomName;
 use crate::context::Context;
-use crate::memory::RoomKey;
+use crate::deadlines::{AT_REST, UNDER_WAY};
 use crate::redis::plan::Step;
 use crate::redis::upgrade::Upgrade;
 use apply::{Applied, Prepared};
@@ -26,31 +31,26 @@ use kube::ResourceExt;
 use parlor_crds::ChatRoom;
 use std::time::Duration;
 
-/// Between passes over a ChatRoom at rest: as often as gateways are asked for their load.
-const AT_REST: Duration = Duration::from_secs(5);
-/// Between passes while something is under way.
-const UNDER_WAY: Duration = Duration::from_secs(1);
-
 /// The reason why a pass ended early.
 #[derive(Debug, thiserror::Error)]
 pub enum PassError {
     /// The world could not be seen.
-    #[error("observe the chatroom: {0}")]
-    Observe(kube::Error),
+    #[error("failed to read the generated Secret: {0}")]
+    Observe(#[source] ApiError),
     /// An object could not be built.
-    #[error("build the objects: {0}")]
+    #[error(transparent)]
     Build(#[from] build::BuildError),
-    /// Some of it could not be applied; the status says what.
-    #[error("apply the plan: {0}")]
-    Apply(apply::ApplyError),
     /// The status could not be written.
-    #[error("write the status: {0}")]
-    Status(kube::Error),
-    /// Something did not come to an end, or the stores ended.
-    #[error("finish the pass in time")]
+    #[error("failed to write the status: {0}")]
+    Status(#[source] ApiError),
+    /// Something did not come to an end.
+    #[error("failed to finish the pass within {} s", crate::deadlines::PASS.as_secs())]
     Stuck,
+    /// The watches have ended, because the process is ending.
+    #[error("failed to read the stores: the watches have ended")]
+    Ending,
     /// The ChatRoom cannot be read as one.
-    #[error("read the chatroom: {0}")]
+    #[error("failed to read the ChatRoom: {0}")]
     Unreadable(String),
 }
 
@@ -60,42 +60,58 @@ impl PassError {
         match self {
             Self::Observe(_) => "observe",
             Self::Build(_) => "build",
-            Self::Apply(_) => "apply",
             Self::Status(_) => "status",
             Self::Stuck => "stuck",
+            Self::Ending => "ending",
             Self::Unreadable(_) => "read",
         }
     }
 }
 
-/// Makes one pass, and says when the next is due.
-pub async fn pass(ctx: &Context, room: &ChatRoom) -> Result<Duration, PassError> {
-    let key: RoomKey = (room.namespace().unwrap_or_default(), room.name_any());
-    ctx.memories.meet(&key, room.metadata.uid.as_deref());
-    let observed = observe::observe(ctx, room, &key).await.map_err(PassError::Observe)?;
-    if let Err(error) = validate::validate(&ctx.memories, room, &key) {
-        status::write_invalid(ctx, &key, room, error.to_string()).await.map_err(PassError::Status)?;
-        return Ok(AT_REST);
-    }
-    let objects = build::build(room, &ctx.defaults, observed.secret.as_ref(), &observed.fresh)?;
-    let plan = decide::decide(room, &objects, &observed);
-    let applied = apply::apply(ctx, &key, Prepared { objects, plan, observed }).await;
-    status::write(ctx, &key, room, &applied).await.map_err(PassError::Status)?;
-    finish(applied)
+/// How a pass ended that came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Passed {
+    /// When the next is due.
+    pub due: Duration,
+    /// Some object could not be applied; the status says which.
+    pub incomplete: bool,
 }
 
-fn finish(applied: Applied) -> Result<Duration, PassError> {
-    let at_rest = is_at_rest(&applied);
-    match applied.failures.into_iter().next() {
-        Some(failure) => Err(PassError::Apply(failure)),
-        None => Ok(if at_rest { AT_REST } else { UNDER_WAY }),
+/// Makes one pass.
+pub async fn pass(ctx: &Context, room: &ChatRoom, name: &ChatRoomName) -> Result<Passed, PassError> {
+    ctx.caches.reset_if_recreated(name, room.metadata.uid.as_deref());
+    let rests = Passed { due: AT_REST, incomplete: false };
+    if room.metadata.deletion_timestamp.is_some() {
+        // What it owns goes with it. Making any of it again would only hold that up.
+        return Ok(rests);
     }
+    let valid = match validate::validate(&ctx.caches, room, name) {
+        Ok(valid) => valid,
+        Err(error) => {
+            status::write_claim(ctx, name, room, conditions::invalid(&error)).await.map_err(PassError::Status)?;
+            return Ok(rests);
+        }
+    };
+    if conditions::is_paused(room) {
+        status::write_claim(ctx, name, room, conditions::paused()).await.map_err(PassError::Status)?;
+        return Ok(rests);
+    }
+    let mut observed = observe::observe(ctx, valid, name).await.map_err(PassError::Observe)?;
+    recall::recall(&ctx.caches, name, &room.spec, &mut observed);
+    let objects = build::build(valid, &ctx.defaults, observed.secret.as_ref(), &observed.fresh)?;
+    let plan = decide::decide(valid, &objects, &observed);
+    let uid = room.uid().unwrap_or_default();
+    let applied = apply::apply(ctx, name, uid, Prepared { objects, plan, observed }).await;
+    status::write(ctx, name, room, &applied).await.map_err(PassError::Status)?;
+    let due = if is_at_rest(&applied) { AT_REST } else { UNDER_WAY };
+    Ok(Passed { due, incomplete: !applied.failures.is_empty() })
 }
 
+/// Nothing moves. A refused object does not count: it is tried again at its own pace and slows nothing else.
 fn is_at_rest(applied: &Applied) -> bool {
-    let Applied { plan, deeds, setbacks, .. } = applied;
+    let Applied { plan, changes, retryable, .. } = applied;
     let redis_rests = plan.redis.as_ref().is_none_or(|RedisPlan { shape: _, step, upgrade, gates }| {
         *step == Step::Settled && matches!(upgrade, None | Some(Upgrade::Hold(_))) && gates.is_empty()
     });
-    deeds.is_empty() && setbacks.is_empty() && redis_rests && plan.fleet.outdated == 0 && plan.fleet.draining == 0
+    changes.is_empty() && retryable.is_empty() && redis_rests && plan.fleet.outdated == 0 && plan.fleet.draining == 0
 }

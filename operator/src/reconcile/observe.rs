@@ -5,139 +5,105 @@
 
 use super::build::meta::{self, Component};
 use super::build::{secret, stateful_set};
+use super::kind::{Kind, ObjectId};
 use super::observed::{self, Observed};
+use super::validate::ValidRoom;
+use crate::api_error::ApiError;
+use crate::chat_room_name::ChatRoomName;
 use crate::context::Context;
+use crate::deadlines::GATEWAY_EXCHANGE;
 use crate::gateways::Gateways;
-use crate::memory::RoomKey;
 use crate::redis::client;
 use crate::redis::plan::{Member, Shape};
+use crate::stores::index::{Entry, Owner};
 use futures::stream::{self, StreamExt};
-use k8s_openapi::api::core::v1::{Pod, Secret};
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::{Event, Pod, Secret};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
-use kube::runtime::reflector::Store;
-use kube::{Api, Resource, ResourceExt};
+use kube::api::ListParams;
+use kube::core::DynamicObject;
+use kube::{Api, ResourceExt};
 use parlor_crds::ChatRoom;
-use parlor_crds::chatroom::{RedisMode, Size};
-use parlor_crds::contract::{BusStatus, GatewayStatus};
+use parlor_crds::chatroom::RedisMode;
+use parlor_crds::contract::GatewayStatus;
 use rand::Rng;
+use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
-use std::hash::Hash;
-use std::time::Instant;
+use std::sync::Arc;
 
 /// Pods asked at the same time: enough for a large fleet within a second, few enough for one process's sockets.
 const ASKED_AT_ONCE: usize = 32;
-/// How long a gateway may be without its Redis while others have it: longer than a failover of a shard takes.
-const STRANDED_AFTER: SignedDuration = SignedDuration::from_secs(30);
+/// A pod that has not started after so long is asked about.
+const STARTS_WITHIN: SignedDuration = SignedDuration::from_secs(10);
+/// Objects that are asked about in one pass.
+const MOST_WARNINGS: usize = 3;
 /// How long a complete Secret is taken as read; it never changes while it is there.
 const SECRET_FRESH: SignedDuration = SignedDuration::from_secs(60);
 
 /// Sees the ChatRoom's world.
-pub async fn observe(ctx: &Context, room: &ChatRoom, key: &RoomKey) -> Result<Observed, kube::Error> {
+pub async fn observe(ctx: &Context, room: ValidRoom<'_>, name: &ChatRoomName) -> Result<Observed, ApiError> {
     let now = Timestamp::now();
-    let pods = |component| ours(&ctx.stores.pods, room).filter(move |pod| is_of(pod, component)).collect::<Vec<_>>();
-    let (gateways, redis_pods) = (pods(Component::Gateway), pods(Component::Redis));
-    let secret = read_secret(ctx, room, key, now).await?;
+    let uid = room.uid().unwrap_or_default();
+    let pods: Vec<Pod> = ctx.stores.pods.of(name).iter().map(|entry| entry.object.clone()).collect();
+    let (gateways, others): (Vec<Pod>, Vec<Pod>) = pods.into_iter().partition(|pod| is_of(pod, Component::Gateway));
+    let redis_pods: Vec<Pod> = others.into_iter().filter(|pod| is_of(pod, Component::Redis)).collect();
+    let secret = read_secret(ctx, &room, name, now).await?;
     let password = secret.as_ref().and_then(secret::redis_password);
     let (reports, redis) =
-        futures::join!(ask_gateways(ctx, &gateways), ask_redis(ctx, room, &redis_pods, password.as_deref()));
-    let mut observed = Observed {
+        futures::join!(ask_gateways(ctx, &gateways), ask_redis(ctx, &room, &redis_pods, password.as_deref()));
+    let redis_set = owned(ctx.stores.stateful_sets.of(name), &uid).into_iter().next();
+    let warnings = read_warnings(ctx, name, redis_set.as_ref(), gateways.iter().chain(&redis_pods), now).await;
+    let ours = |kind| {
+        let entry = ctx.stores.others(name, kind).into_iter().find(|entry| is_owned(entry, &uid));
+        entry.map(|entry| entry.object.data.clone())
+    };
+    Ok(Observed {
         now,
         reports,
         redis,
         secret,
         fresh: std::array::from_fn(|_| random_key()),
-        replica_sets: ours(&ctx.stores.replica_sets, room).collect(),
-        redis_set: ours(&ctx.stores.stateful_sets, room).next(),
-        ingress: ours(&ctx.stores.ingresses, room).next(),
-        http_route: ctx.stores.http_routes.as_ref().and_then(|routes| {
-            let route = ours(routes, room).next()?;
-            route.data.get("status")?.get("parents").cloned()
-        }),
-        gateway_api: ctx.stores.http_routes.is_some(),
-        others: others(ctx, room),
+        replica_sets: owned(ctx.stores.replica_sets.of(name), &uid),
+        redis_set,
+        warnings,
+        ingress: ours(Kind::Ingress).and_then(|ingress| parsed(&ingress["status"])),
+        http_route: ours(Kind::HttpRoute).and_then(|route| route.get("status")?.get("parents").cloned()),
+        gateway_api: ctx.stores.serves(Kind::HttpRoute),
+        others: owned_names(ctx, name, &uid),
         gateways,
         redis_pods,
         ..Observed::default()
+    })
+}
+
+fn parsed<T: DeserializeOwned>(value: &serde_json::Value) -> Option<T> {
+    serde_json::from_value(value.clone()).ok()
+}
+
+/// A label alone does not make an object the ChatRoom's.
+fn is_owned<K>(entry: &Entry<K>, uid: &str) -> bool {
+    entry.current.owners.iter().any(|owner| owner.uid == uid)
+}
+
+fn owned<K: Clone>(entries: Vec<Arc<Entry<K>>>, uid: &str) -> Vec<K> {
+    entries.iter().filter(|entry| is_owned(entry, uid)).map(|entry| entry.object.clone()).collect()
+}
+
+/// What exists for the ChatRoom and goes when it is not asked for.
+fn owned_names(ctx: &Context, name: &ChatRoomName, uid: &str) -> BTreeSet<ObjectId> {
+    let kinds = Kind::ALL.into_iter().filter(|kind| kind.goes_when_not_asked_for());
+    let named = |kind: Kind| {
+        let entries: Vec<Arc<Entry<DynamicObject>>> = ctx.stores.others(name, kind);
+        let owned = entries.into_iter().filter(|entry| is_owned(entry, uid));
+        owned.map(move |entry| ObjectId::new(kind, entry.object.name_any())).collect::<Vec<_>>()
     };
-    remember(ctx, room, key, &mut observed);
-    Ok(observed)
-}
-
-/// What comes from earlier passes.
-fn remember(ctx: &Context, room: &ChatRoom, key: &RoomKey, observed: &mut Observed) {
-    let now = observed.now;
-    let connections = observed.connections();
-    ctx.memories.with(key, |memory| {
-        if let Size::Scaled(scaling) = room.spec.size() {
-            if let Some(connections) = connections {
-                memory.window.note(now, scaling.scale_down_after.as_duration(), connections);
-            }
-            observed.peak = memory.window.peak(now);
-        }
-        memory.redis.note(Instant::now(), &observed.redis);
-        observed.redis_journal = memory.redis.clone();
-        observed.stranded = stranded(&mut memory.away, &observed.reports, now);
-    });
-}
-
-/// Those that alone have lost their Redis for a while. When most have lost it, it is Redis that is away, and emptying gateways
-/// would help nobody.
-fn stranded(
-    away: &mut BTreeMap<String, Timestamp>,
-    reports: &BTreeMap<String, GatewayStatus>,
-    now: Timestamp,
-) -> BTreeSet<String> {
-    let is_away = |pod: &String| reports.get(pod).is_some_and(|report| report.bus == BusStatus::Away);
-    away.retain(|pod, _| is_away(pod));
-    for pod in reports.keys().filter(|pod| is_away(pod)) {
-        away.entry(pod.clone()).or_insert(now);
-    }
-    if away.len() * 2 >= reports.len() {
-        return BTreeSet::new();
-    }
-    away.iter().filter(|(_, since)| now.duration_since(**since) >= STRANDED_AFTER).map(|(pod, _)| pod.clone()).collect()
-}
-
-/// Objects in the store that were made for the ChatRoom.
-fn ours<'a, K>(store: &Store<K>, room: &'a ChatRoom) -> impl Iterator<Item = K> + use<'a, K>
-where
-    K: Resource + Clone + 'static,
-    K::DynamicType: Eq + Hash + Clone,
-{
-    let (namespace, name) = (room.namespace(), room.name_any());
-    let ours = store
-        .state()
-        .into_iter()
-        .filter(move |object| object.namespace() == namespace && object.labels().get(meta::INSTANCE) == Some(&name));
-    ours.map(|object| (*object).clone())
+    kinds.flat_map(named).collect()
 }
 
 fn is_of(pod: &Pod, component: Component) -> bool {
     pod.labels().get(meta::COMPONENT).is_some_and(|name| name == component.name())
-}
-
-/// `Kind/name` of what exists and may be asked for no more.
-fn others(ctx: &Context, room: &ChatRoom) -> BTreeSet<String> {
-    let stores = &ctx.stores;
-    let mut found = BTreeSet::new();
-    names(&mut found, "Service", ours(&stores.services, room), room);
-    names(&mut found, "ConfigMap", ours(&stores.config_maps, room), room);
-    names(&mut found, "PodDisruptionBudget", ours(&stores.disruption_budgets, room), room);
-    names(&mut found, "NetworkPolicy", ours(&stores.network_policies, room), room);
-    names(&mut found, "ServiceAccount", ours(&stores.service_accounts, room), room);
-    names(&mut found, "Ingress", ours(&stores.ingresses, room), room);
-    if let Some(routes) = &stores.http_routes {
-        names(&mut found, "HTTPRoute", ours(routes, room), room);
-    }
-    found
-}
-
-/// Adds those that the ChatRoom owns: a label alone is no reason to delete anything.
-fn names<K: Resource>(found: &mut BTreeSet<String>, kind: &str, objects: impl Iterator<Item = K>, room: &ChatRoom) {
-    let uid = room.uid().unwrap_or_default();
-    let owned = objects.filter(|object| object.owner_references().iter().any(|owner| owner.uid == uid));
-    found.extend(owned.map(|object| format!("{kind}/{}", object.name_any())));
 }
 
 /// Asks every gateway that has an address. One that is ending still holds people, who will come to the others.
@@ -199,21 +165,64 @@ async fn ask_server(mut member: Member, password: Option<&str>) -> Member {
     member
 }
 
+/// The generated Secret. One that belongs to somebody else is not ours to read; `apply` finds out and says so.
 async fn read_secret(
     ctx: &Context,
     room: &ChatRoom,
-    key: &RoomKey,
+    name: &ChatRoomName,
     now: Timestamp,
-) -> Result<Option<Secret>, kube::Error> {
-    let known = ctx.memories.with(key, |memory| memory.secret.clone());
+) -> Result<Option<Secret>, ApiError> {
+    let known = ctx.caches.with(name, |cache| cache.secret.clone());
     if let Some((secret, _)) = known.filter(|(_, read)| now.duration_since(*read) < SECRET_FRESH) {
         return Ok(Some(secret));
     }
-    let api = Api::<Secret>::namespaced(ctx.client.clone(), &key.0);
+    let uid = room.uid().unwrap_or_default();
+    let api = Api::<Secret>::namespaced(ctx.client.clone(), &name.namespace);
     let found = api.get_opt(&meta::secret_name(room)).await?;
+    let found = found.filter(|secret| Owner::all_of(secret).iter().any(|owner| owner.uid == uid));
     let complete = found.clone().filter(|found| secret::is_complete(room, found)).map(|secret| (secret, now));
-    ctx.memories.with(key, |memory| memory.secret = complete);
+    ctx.caches.with(name, |cache| cache.secret = complete);
     Ok(found)
+}
+
+/// The latest warning about some of those that do not start: a missing Secret or volume, a quota, an admission policy. Asked
+/// only for pods that have been starting for a while, and for a Redis StatefulSet that lacks pods.
+async fn read_warnings<'a>(
+    ctx: &Context,
+    name: &ChatRoomName,
+    redis_set: Option<&StatefulSet>,
+    pods: impl Iterator<Item = &'a Pod>,
+    now: Timestamp,
+) -> BTreeMap<String, String> {
+    let is_late = |created: Option<&Time>| created.is_some_and(|time| now.duration_since(time.0) >= STARTS_WITHIN);
+    let late = pods.filter(|pod| {
+        !observed::is_gone(pod) && !observed::is_running(pod) && is_late(pod.metadata.creation_timestamp.as_ref())
+    });
+    let lacks_pods = redis_set.filter(|set| {
+        let created = set.status.as_ref().map_or(0, |status| status.replicas);
+        set.spec.replicas.is_some_and(|wanted| created < wanted) && is_late(set.metadata.creation_timestamp.as_ref())
+    });
+    let names = lacks_pods.map(ResourceExt::name_any).into_iter().chain(late.map(ResourceExt::name_any));
+    let mut warnings = BTreeMap::new();
+    for object in names.take(MOST_WARNINGS) {
+        if let Some(warning) = latest_warning(ctx, name, &object).await {
+            warnings.insert(object, warning);
+        }
+    }
+    warnings
+}
+
+/// Not being allowed to read Events, or finding none, only means that less can be said.
+async fn latest_warning(ctx: &Context, name: &ChatRoomName, object: &str) -> Option<String> {
+    let api = Api::<Event>::namespaced(ctx.client.clone(), &name.namespace);
+    let fields = format!("involvedObject.name={object},type=Warning");
+    let listed =
+        tokio::time::timeout(GATEWAY_EXCHANGE, api.list(&ListParams::default().fields(&fields).limit(20))).await;
+    let when = |event: &Event| {
+        event.last_timestamp.as_ref().map(|time| time.0).or(event.event_time.as_ref().map(|time| time.0))
+    };
+    let latest = listed.ok()?.ok()?.items.into_iter().max_by_key(when)?;
+    Some(observed::shortened(latest.reason.as_deref()?, latest.message.as_deref().unwrap_or_default()))
 }
 
 /// 256 bits in hexadecimal: at the same time a key, and a token that fits into a header.
@@ -224,40 +233,4 @@ fn random_key() -> String {
         write!(key, "{byte:02x}").expect("writing to a String does not fail");
         key
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn reports(buses: &[BusStatus]) -> BTreeMap<String, GatewayStatus> {
-        let report = |(at, bus): (usize, &BusStatus)| {
-            let status = GatewayStatus {
-                gateway: at.to_string(),
-                version: "1".into(),
-                ready: true,
-                connections: 1,
-                connections_limit: 10,
-                rooms: 1,
-                drain: None,
-                bus: *bus,
-                refusal: None,
-            };
-            (at.to_string(), status)
-        };
-        buses.iter().enumerate().map(report).collect()
-    }
-
-    #[test]
-    fn only_a_gateway_that_alone_has_lost_redis_for_a_while_is_stranded() {
-        use BusStatus::{Away, Replicated};
-        let at = |second| Timestamp::from_second(second).unwrap();
-        let mut away = BTreeMap::new();
-        let one = reports(&[Away, Replicated, Replicated]);
-        assert!(stranded(&mut away, &one, at(0)).is_empty());
-        assert_eq!(stranded(&mut away, &one, at(30)), BTreeSet::from(["0".to_owned()]));
-        assert!(stranded(&mut away, &reports(&[Away, Away, Replicated]), at(60)).is_empty(), "Redis itself is away");
-        assert!(stranded(&mut away, &reports(&[Replicated; 3]), at(61)).is_empty());
-        assert!(stranded(&mut away, &one, at(62)).is_empty(), "it had come back in between");
-    }
 }

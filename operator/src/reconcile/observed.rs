@@ -3,11 +3,12 @@
 //! Filled by `observe`; read by `decide`, `build` and `status`. In tests it is read from YAML.
 
 use super::build::{meta, secret};
+use super::kind::ObjectId;
 use crate::redis::journal::Journal;
 use crate::redis::plan::Member;
 use k8s_openapi::api::apps::v1::{ReplicaSet, StatefulSet};
-use k8s_openapi::api::core::v1::{Pod, Secret};
-use k8s_openapi::api::networking::v1::Ingress;
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod, Secret};
+use k8s_openapi::api::networking::v1::IngressStatus;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 use parlor_crds::contract::GatewayStatus;
@@ -26,10 +27,16 @@ pub struct Observed {
     pub replica_sets: Vec<ReplicaSet>,
     /// What gateways said at `/status`, by pod.
     pub reports: BTreeMap<String, GatewayStatus>,
-    /// Gateways that have been without their Redis for a while, though most others have it.
-    pub stranded: BTreeSet<String>,
+    /// Gateways that cannot reach their Redis, and since when.
+    pub unavailable_since: BTreeMap<String, Timestamp>,
+    /// What every gateway that exists reported last, for those that are silent now.
+    pub last_connections: BTreeMap<String, u32>,
+    /// Gateways that refused connections since they were asked last.
+    pub refusing: BTreeSet<String>,
     /// Most connections in the last `scaleDownAfter`; absent until watched that long.
     pub peak: Option<u64>,
+    /// The latest warning about pods that do not start and about sets that lack pods, by name.
+    pub warnings: BTreeMap<String, String>,
     /// The generated Secret.
     pub secret: Option<Secret>,
     /// Random keys for what the Secret lacks.
@@ -45,9 +52,9 @@ pub struct Observed {
     #[serde(skip)]
     pub redis_journal: Journal,
     /// Objects of other kinds that exist for the ChatRoom, as `Kind/name`.
-    pub others: BTreeSet<String>,
-    /// The Ingress.
-    pub ingress: Option<Ingress>,
+    pub others: BTreeSet<ObjectId>,
+    /// `status` of the Ingress.
+    pub ingress: Option<IngressStatus>,
     /// `status.parents` of the HTTPRoute.
     pub http_route: Option<serde_json::Value>,
     /// Whether the cluster serves HTTPRoutes.
@@ -60,6 +67,11 @@ impl Observed {
         self.gateways.iter().filter(|pod| !is_gone(pod))
     }
 
+    /// Why a pod that is not ready is not. A warning about it says more than that it is waiting.
+    pub fn trouble(&self, pod: &Pod) -> Option<String> {
+        self.warnings.get(&pod.name_any()).cloned().or_else(|| trouble_in_status(pod))
+    }
+
     /// Open connections of all gateways, or `None` while one that serves has not said.
     pub fn connections(&self) -> Option<u64> {
         let silent = |pod: &Pod| is_ready(pod) && !self.reports.contains_key(&pod.name_any());
@@ -70,7 +82,7 @@ impl Observed {
     }
 }
 
-/// Whether the pod ended, or was told to end: nobody counts on it any more.
+/// Whether the pod ended, or was told to end: it serves nobody.
 pub fn is_gone(pod: &Pod) -> bool {
     pod.metadata.deletion_timestamp.is_some() || has_ended(pod)
 }
@@ -90,8 +102,7 @@ pub fn is_ready(pod: &Pod) -> bool {
 pub fn is_running(pod: &Pod) -> bool {
     let Some(status) = &pod.status else { return false };
     let containers = status.container_statuses.as_deref().unwrap_or_default();
-    let container_runs =
-        |c: &k8s_openapi::api::core::v1::ContainerStatus| c.state.as_ref().is_some_and(|state| state.running.is_some());
+    let container_runs = |c: &ContainerStatus| c.state.as_ref().is_some_and(|state| state.running.is_some());
     status.phase.as_deref() == Some("Running") && (containers.is_empty() || containers.iter().any(container_runs))
 }
 
@@ -100,16 +111,13 @@ pub fn draining_since(pod: &Pod) -> Option<Timestamp> {
     pod.annotations().get(meta::DRAINING_SINCE)?.parse().ok()
 }
 
-/// Why a pod that is not ready is not, as the kubelet or the scheduler says.
-pub fn trouble(pod: &Pod) -> Option<String> {
+/// Why a pod that is not ready is not, as the kubelet or the scheduler says in its status.
+fn trouble_in_status(pod: &Pod) -> Option<String> {
     let status = pod.status.as_ref()?;
     let waiting = status.container_statuses.iter().flatten().find_map(|container| {
         let waiting = container.state.as_ref()?.waiting.as_ref()?;
-        // A crash loop names the pause; what ended the container is more useful.
-        let ended = container.last_state.as_ref().and_then(|last| last.terminated.as_ref());
-        let ended = ended.and_then(|ended| ended.reason.clone()).filter(|reason| reason != "Error");
         let reason = waiting.reason.clone()?;
-        Some((ended.map_or(reason.clone(), |ended| format!("{ended}, {reason}")), waiting.message.clone()))
+        Some((reason, last_end(container).or(waiting.message.clone())))
     });
     let unscheduled = || {
         let conditions = status.conditions.iter().flatten();
@@ -117,6 +125,18 @@ pub fn trouble(pod: &Pod) -> Option<String> {
         Some((refused.reason.clone()?, refused.message.clone()))
     };
     let (reason, message) = waiting.or_else(unscheduled)?;
-    let message: String = message.unwrap_or_default().chars().take(200).collect();
-    Some(if message.is_empty() { reason } else { format!("{reason}: {message}") })
+    Some(shortened(&reason, &message.unwrap_or_default()))
+}
+
+/// How a container that is restarted ended: `OOMKilled` says more than the pause before its next start.
+fn last_end(container: &ContainerStatus) -> Option<String> {
+    let ended = container.last_state.as_ref()?.terminated.as_ref()?;
+    let reason = ended.reason.as_deref().unwrap_or("it ended");
+    Some(format!("{reason}, exit code {}, {} restarts", ended.exit_code, container.restart_count))
+}
+
+/// A reason and the beginning of its message.
+pub fn shortened(reason: &str, message: &str) -> String {
+    let message: String = message.chars().take(200).collect();
+    if message.is_empty() { reason.to_owned() } else { format!("{reason}: {message}") }
 }

@@ -5,17 +5,19 @@
 use super::apply::Applied;
 use super::build::meta;
 use super::conditions::{self, Claim};
-use super::decide::size::{self, Grounds};
+use super::decide::size::{self, Decision};
+use crate::api_error::ApiError;
+use crate::chat_room_name::ChatRoomName;
 use crate::context::Context;
-use crate::memory::RoomKey;
-use crate::metrics::Room;
+use crate::events::{self, Happening};
+use crate::metrics::{self, Metrics, Room};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::api::{Patch, PatchParams};
-use kube::runtime::events::{Event, EventType};
-use kube::{Api, Resource, ResourceExt};
-use parlor_crds::chatroom::ScalingStatus;
+use kube::{Api, Resource};
+use parlor_crds::chatroom::{ScalingGrounds, ScalingStatus};
 use parlor_crds::{ChatRoom, ChatRoomStatus};
+use prometheus_client::metrics::{family::Family, gauge::Gauge};
 use serde_json::json;
 
 /// Field manager of the status.
@@ -26,44 +28,66 @@ const PUBLISHED_EVERY: SignedDuration = SignedDuration::from_secs(30);
 const PUBLISHED_PART: u64 = 20;
 
 /// Writes the status after a pass, and the Events for what it did.
-pub async fn write(ctx: &Context, key: &RoomKey, room: &ChatRoom, applied: &Applied) -> Result<(), kube::Error> {
-    let published = ctx.memories.with(key, |memory| memory.published);
+pub async fn write(ctx: &Context, name: &ChatRoomName, room: &ChatRoom, applied: &Applied) -> Result<(), ApiError> {
+    let published = ctx.caches.with(name, |cache| cache.published);
     let status = status(room, applied, published);
     let old = room.status.clone().unwrap_or_default();
     if status.connections != old.connections {
-        ctx.memories.with(key, |memory| memory.published = Some(applied.observed.now));
+        ctx.caches.with(name, |cache| cache.published = Some(applied.observed.now));
     }
-    let label = Room { namespace: key.0.clone(), name: key.1.clone() };
-    ctx.metrics.wanted.get_or_create(&label).set(i64::from(applied.plan.size.wanted));
-    ctx.metrics.ready.get_or_create(&label).set(i64::from(status.ready_replicas.unwrap_or_default()));
-    for event in events(room, applied, &status) {
-        publish(ctx, room, &event).await;
+    measure(&ctx.metrics, name, &status, applied);
+    for happening in happenings(room, applied, &status).into_iter().take(events::MAX_PER_PASS) {
+        ctx.events.publish(room, happening).await;
     }
-    patch(ctx, key, &old, &status).await
+    patch(ctx, name, &old, &status).await
 }
 
-/// Writes that the ChatRoom breaks its own rules; everything else that the status says stays.
-pub async fn write_invalid(ctx: &Context, key: &RoomKey, room: &ChatRoom, why: String) -> Result<(), kube::Error> {
+fn measure(metrics: &Metrics, name: &ChatRoomName, status: &ChatRoomStatus, applied: &Applied) {
+    let label = metrics::room(name);
+    let set = |gauge: &Family<Room, Gauge>, value: usize| {
+        gauge.get_or_create(&label).set(i64::try_from(value).unwrap_or(i64::MAX));
+    };
+    set(&metrics.wanted, applied.plan.size.wanted as usize);
+    set(&metrics.ready, conditions::counts(&applied.observed).1);
+    set(&metrics.draining, applied.plan.fleet.draining);
+    if let Some(connections) = applied.observed.connections().and_then(|open| usize::try_from(open).ok()) {
+        set(&metrics.connections, connections);
+    }
+    if applied.plan.redis.is_some() {
+        set(&metrics.redis_servers, applied.observed.redis.iter().filter(|member| member.view.is_some()).count());
+    }
+    for kind in metrics::CONDITIONS {
+        let found = status.conditions.iter().find(|condition| condition.type_ == kind);
+        metrics.condition(name, kind, found.map(|condition| condition.status.as_str()));
+    }
+}
+
+/// Writes one claim about a ChatRoom for which nothing is done; everything else that the status says stays.
+pub async fn write_claim(ctx: &Context, name: &ChatRoomName, room: &ChatRoom, claim: Claim) -> Result<(), ApiError> {
     let old = room.status.clone().unwrap_or_default();
     let mut status = old.clone();
     let generation = room.metadata.generation;
-    let claim = conditions::invalid(why).condition(&old.conditions, generation, Timestamp::now());
+    let claim = claim.condition(&old.conditions, generation, Timestamp::now());
     status.conditions.retain(|condition| condition.type_ != claim.type_);
     status.conditions.insert(0, claim);
-    status.observed_generation = generation;
-    patch(ctx, key, &old, &status).await
+    // What is paused has not looked at the new generation.
+    if status.conditions[0].type_ == "Ready" {
+        status.observed_generation = generation;
+    }
+    patch(ctx, name, &old, &status).await
 }
 
-async fn patch(ctx: &Context, key: &RoomKey, old: &ChatRoomStatus, new: &ChatRoomStatus) -> Result<(), kube::Error> {
+async fn patch(ctx: &Context, name: &ChatRoomName, old: &ChatRoomStatus, new: &ChatRoomStatus) -> Result<(), ApiError> {
     if old == new {
         return Ok(());
     }
-    let api = Api::<ChatRoom>::namespaced(ctx.client.clone(), &key.0);
+    let api = Api::<ChatRoom>::namespaced(ctx.client.clone(), &name.namespace);
     let value = json!({
         "apiVersion": ChatRoom::api_version(&()), "kind": ChatRoom::kind(&()),
-        "metadata": { "name": key.1 }, "status": new,
+        "metadata": { "name": name.name }, "status": new,
     });
-    api.patch_status(&key.1, &PatchParams::apply(STATUS).force(), &Patch::Apply(&value)).await.map(drop)
+    api.patch_status(&name.name, &PatchParams::apply(STATUS).force(), &Patch::Apply(&value)).await?;
+    Ok(())
 }
 
 /// The status after a pass.
@@ -95,58 +119,63 @@ fn connections(old: &ChatRoomStatus, applied: &Applied, published: Option<Timest
     if off && (due || now) { i64::try_from(seen).ok() } else { old.connections }
 }
 
-/// The last decision; its words stay while the number stays.
+/// The last decision; its words stay while the number and the kind of reason stay.
 fn scaling(room: &ChatRoom, applied: &Applied, old: &ChatRoomStatus, rescaled: bool) -> ScalingStatus {
     let size = &applied.plan.size;
+    let same_kind = |said: &ScalingStatus| said.grounds.is_some_and(|grounds| source(grounds) == source(size.grounds));
     match &old.scaling {
-        Some(said) if !rescaled && !contradicts(size.grounds, &said.reason) => said.clone(),
+        Some(said) if !rescaled && same_kind(said) => said.clone(),
         _ => ScalingStatus {
             wanted: i32::try_from(size.wanted).unwrap_or(i32::MAX),
-            reason: size::explain(&room.spec, size, applied.observed.connections()),
+            grounds: Some(size.grounds),
+            resume: resume(size, old),
+            reason: size::explain(&room.spec, size),
         },
     }
 }
 
-/// The same number on other grounds, such as a fixed size that became a scaled one.
-fn contradicts(grounds: Grounds, reason: &str) -> bool {
-    let fixed = reason.starts_with("spec.");
-    let blind = reason.starts_with("kept at");
+/// A suspended ChatRoom comes back with as many gateways as it had.
+fn resume(size: &Decision, old: &ChatRoomStatus) -> Option<i32> {
+    if size.grounds != ScalingGrounds::Suspended {
+        return None;
+    }
+    let former = old.scaling.as_ref().and_then(|said| if said.wanted > 0 { Some(said.wanted) } else { said.resume });
+    former.or_else(|| i32::try_from(size.previous).ok().filter(|previous| *previous > 0))
+}
+
+/// Where a number comes from. While it comes from the load, the grounds change with every fluctuation and are not written.
+#[derive(PartialEq, Eq)]
+enum Source {
+    Spec,
+    Load,
+    Nothing,
+}
+
+fn source(grounds: ScalingGrounds) -> Source {
     match grounds {
-        Grounds::Fixed | Grounds::Suspended => !fixed,
-        Grounds::Blind => fixed,
-        Grounds::Steady | Grounds::Patient | Grounds::Up | Grounds::Down => fixed || blind,
+        ScalingGrounds::Suspended | ScalingGrounds::Fixed => Source::Spec,
+        ScalingGrounds::Blind => Source::Nothing,
+        ScalingGrounds::Steady
+        | ScalingGrounds::ScaleDownPending
+        | ScalingGrounds::ScaleUp
+        | ScalingGrounds::ScaleDown => Source::Load,
     }
 }
 
-fn events(room: &ChatRoom, applied: &Applied, status: &ChatRoomStatus) -> Vec<Event> {
-    let event = |type_, reason: &str, note: String| Event {
-        type_,
-        reason: reason.to_owned(),
-        note: Some(note),
-        action: "Reconcile".into(),
-        secondary: None,
-    };
-    let mut events: Vec<Event> =
-        applied.deeds.iter().map(|deed| event(EventType::Normal, deed.reason, deed.note.clone())).collect();
+fn happenings(room: &ChatRoom, applied: &Applied, status: &ChatRoomStatus) -> Vec<Happening> {
+    let happening = |is_warning, reason: &str, note: String| Happening { is_warning, reason: reason.to_owned(), note };
     let old = room.status.as_ref();
-    let said = old.and_then(|old| old.scaling.as_ref());
-    if let Some(scaling) = status.scaling.as_ref().filter(|new| said.map(|old| old.wanted) != Some(new.wanted)) {
-        events.push(event(EventType::Normal, "Scaled", scaling.reason.clone()));
-    }
+    let mut happenings = Vec::new();
     let was = |kind: &str| old.and_then(|old| old.conditions.iter().find(|known| known.type_ == kind));
     let ready = status.conditions.iter().find(|condition| condition.type_ == "Ready");
     let seen = |known: &Condition| (known.status.clone(), known.reason.clone());
     if let Some(ready) = ready.filter(|ready| was("Ready").map(seen) != Some(seen(ready))) {
-        let fell = ready.status != "True" && was("Ready").is_some_and(|known| known.status == "True");
-        let type_ = if fell { EventType::Warning } else { EventType::Normal };
-        events.push(event(type_, &ready.reason, ready.message.clone()));
+        happenings.push(happening(ready.status == "False", &ready.reason, ready.message.clone()));
     }
-    events
-}
-
-/// An Event that cannot be written is no reason to fail a pass.
-async fn publish(ctx: &Context, room: &ChatRoom, event: &Event) {
-    if let Err(error) = ctx.recorder.publish(event, &room.object_ref(&())).await {
-        tracing::warn!(room = %room.name_any(), %error, "could not write an event");
+    let said = old.and_then(|old| old.scaling.as_ref());
+    if let Some(scaling) = status.scaling.as_ref().filter(|new| said.map(|old| old.wanted) != Some(new.wanted)) {
+        happenings.push(happening(false, "Scaled", scaling.reason.clone()));
     }
+    happenings.extend(applied.changes.iter().map(|change| happening(false, change.reason, change.note.clone())));
+    happenings
 }

@@ -48,7 +48,10 @@ pub(crate) fn reports(data: &[u8]) {
     let serving = pods.values().filter(|state| **state == State::Ready).count();
     let (mut told, mut emptied) = (BTreeMap::new(), 0);
     for order in &plan.orders {
-        let (Order::Drain { pod, .. } | Order::PutBack { pod, .. } | Order::Release { pod, .. }) = order;
+        let (Order::Drain { pod, .. }
+        | Order::PutBack { pod, .. }
+        | Order::Release { pod, .. }
+        | Order::End { pod, .. }) = order;
         let (state, report) = (pods[pod], reports.get(pod));
         let again = told.insert(pod, order).is_some();
         // One whose time is up is asked once more with its release, if it has forgotten.
@@ -61,6 +64,7 @@ pub(crate) fn reports(data: &[u8]) {
                 let empty = report.is_some_and(|report| report.connections == 0 && report.drain.is_some());
                 assert!(state == State::Overdue || (state == State::Draining && empty), "{pod} goes: {report:?}");
             }
+            Order::End { .. } => panic!("no pod of the model is terminating"),
         }
     }
     assert!(serving - emptied >= serving.min(wanted as usize), "{emptied} of {serving} are emptied, {wanted} wanted");

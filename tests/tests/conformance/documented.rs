@@ -2,7 +2,7 @@
 
 use std::{fmt::Write, fs, path::Path};
 
-use parlor_operator::metrics::{Metrics, Outcome, Room};
+use parlor_operator::metrics::{Metrics, Outcome, Room, RoomCondition, Watched};
 
 use crate::World;
 
@@ -49,11 +49,13 @@ operator on its port for probes. [operations.md](operations.md) says what to do 
 ";
 
 /// Labels, and what they are.
-const LABELS: [(&str, &str); 7] = [
+const LABELS: [(&str, &str); 9] = [
     ("protocol", "`native`, `onlyone`, `relay`, `match` or `multiperson`; `none` before it is known"),
     ("reason", "why something was refused; the protocols' tables in `tests/tests/conformance` list them"),
     ("action", "`disconnected` or `skipped`, by `limits.slowConsumer`"),
-    ("result", "`ok`, or the step of the pass that failed"),
+    ("result", "`ok`, `apply` if an object could not be applied, or the step of the pass that failed"),
+    ("kind", "kind of a watched object"),
+    ("condition", "type of a condition of the ChatRoom"),
     ("namespace", "of the ChatRoom"),
     ("name", "of the ChatRoom"),
     ("le", "upper bound of a histogram's bucket"),
@@ -83,8 +85,12 @@ fn of_the_operator() -> String {
     let metrics = Metrics::default();
     let room = Room { namespace: "n".into(), name: "r".into() };
     drop(metrics.passes.get_or_create(&Outcome { result: "ok" }));
-    drop(metrics.wanted.get_or_create(&room));
-    drop(metrics.ready.get_or_create(&room));
+    drop(metrics.watch_errors.get_or_create(&Watched { kind: "Pod" }));
+    for gauge in [&metrics.wanted, &metrics.ready, &metrics.draining, &metrics.connections, &metrics.redis_servers] {
+        drop(gauge.get_or_create(&room));
+    }
+    let condition = RoomCondition { namespace: "n".into(), name: "r".into(), condition: "Ready".into() };
+    drop(metrics.conditions.get_or_create(&condition));
     let text = metrics.text().unwrap();
     let source = include_str!("../../../operator/src/metrics.rs");
     let (registered, shown) = (source.matches(".register(").count(), text.matches("# TYPE ").count());

@@ -1,84 +1,114 @@
 //! The fleet: sizes of ReplicaSets, and what single gateways are told.
 
-use super::{ApplyError, Run};
+use super::run::{ApplyError, Run};
+use crate::api_error::ApiError;
 use crate::reconcile::build::meta;
 use crate::reconcile::decide::fleet::{self, Fleet, Order};
+use crate::reconcile::kind::{Kind, ObjectId};
 use crate::reconcile::observed::Observed;
 use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::{Patch, PatchParams};
+use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
 use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
 
 /// Field manager of the sizes of ReplicaSets.
 const SIZES: &str = "parlor-operator-size";
-/// Field manager of the drain marks on pods.
+/// Field manager of the drain annotations on pods.
 const DRAINS: &str = "parlor-operator-drain";
 
 impl Run<'_> {
     pub(super) async fn sizes(&mut self, fleet: &Fleet, observed: &Observed) {
-        let api = Api::<ReplicaSet>::namespaced(self.ctx.client.clone(), &self.key.0);
+        let api = Api::<ReplicaSet>::namespaced(self.ctx.client.clone(), &self.name.namespace);
         for (name, size) in &fleet.sizes {
             let seen = observed.replica_sets.iter().find(|set| set.name_any() == *name);
-            let seen = seen.and_then(|set| set.spec.replicas);
-            if seen == i32::try_from(*size).ok() {
+            let replicas = seen.and_then(|set| set.spec.replicas);
+            if replicas == i32::try_from(*size).ok() {
                 continue;
             }
+            // Without a uid, applying a size to a set that is not there would try to create one.
+            let Some(uid) = seen.and_then(ResourceExt::uid).or_else(|| self.made.get(name).cloned()) else { continue };
             let value = json!({
                 "apiVersion": "apps/v1", "kind": "ReplicaSet",
-                "metadata": { "name": name }, "spec": { "replicas": size },
+                "metadata": { "name": name, "uid": uid }, "spec": { "replicas": size },
             });
             let patched = api.patch(name, &PatchParams::apply(SIZES).force(), &Patch::Apply(&value)).await;
-            if self.tried(patched.map(drop).map_err(|error| ApplyError::Size(name.clone(), error))) {
-                let from = seen.map_or("none".to_owned(), |seen| seen.to_string());
-                self.did("Resized", format!("ReplicaSet {name} from {from} to {size} gateways"));
+            if self.tried(patched.map(drop).map_err(|error| ApplyError::Size(name.clone(), error.into()))) {
+                let from = replicas.map_or("none".to_owned(), |replicas| replicas.to_string());
+                self.changed("Resized", format!("ReplicaSet {name} from {from} to {size} gateways"));
             }
         }
         for name in &fleet.spent {
-            self.delete::<ReplicaSet>(name).await;
+            self.delete(&ObjectId::new(Kind::ReplicaSet, name)).await;
         }
     }
 
-    pub(super) async fn order(&mut self, order: &Order, token: Option<&str>) {
+    pub(super) async fn order(&mut self, order: &Order, token: Option<&str>, observed: &Observed) {
         match order {
             Order::Drain { pod, ip, since } => {
-                let marks =
-                    [(meta::DRAINING_SINCE, since.to_string()), (meta::DELETION_COST, fleet::DRAINING_COST.into())];
-                if self.mark(pod, json!(marks.into_iter().collect::<std::collections::BTreeMap<_, _>>())).await {
+                let marks = json!({
+                    meta::DRAINING_SINCE: since.to_string(), meta::DELETION_COST: fleet::DRAINING_COST,
+                });
+                if self.mark(pod, marks, observed).await {
                     self.tell(pod, ip.as_deref(), token, true).await;
                 }
             }
             Order::PutBack { pod, ip } => {
-                // Told first: a gateway that refuses stays marked, and goes on being emptied.
+                // Told first: a gateway that was not reached stays marked, and goes on draining.
                 if self.tell(pod, ip.as_deref(), token, false).await {
-                    self.mark(pod, json!({})).await;
+                    self.mark(pod, json!({}), observed).await;
                 }
             }
             Order::Release { pod, since } => {
                 let cost = fleet::RELEASED_COST;
-                self.mark(pod, json!({ meta::DRAINING_SINCE: since.to_string(), meta::DELETION_COST: cost })).await;
+                let marks = json!({ meta::DRAINING_SINCE: since.to_string(), meta::DELETION_COST: cost });
+                self.mark(pod, marks, observed).await;
             }
+            Order::End { pod, uid } => self.end(pod, uid).await,
         }
     }
 
-    async fn mark(&mut self, pod: &str, annotations: Value) -> bool {
-        let api = Api::<Pod>::namespaced(self.ctx.client.clone(), &self.key.0);
+    /// Sets the drain annotations of a pod. One that is gone needs none.
+    async fn mark(&mut self, pod: &str, annotations: Value, observed: &Observed) -> bool {
+        let seen = observed.gateways.iter().find(|one| one.name_any() == pod);
+        let api = Api::<Pod>::namespaced(self.ctx.client.clone(), &self.name.namespace);
         let value = json!({
-            "apiVersion": "v1", "kind": "Pod", "metadata": { "name": pod, "annotations": annotations },
+            "apiVersion": "v1", "kind": "Pod",
+            "metadata": { "name": pod, "uid": seen.and_then(ResourceExt::uid), "annotations": annotations },
         });
         let patched = api.patch(pod, &PatchParams::apply(DRAINS).force(), &Patch::Apply(&value)).await;
-        self.tried(patched.map(drop).map_err(|error| ApplyError::Mark(pod.to_owned(), error)))
+        match patched.map_err(ApiError::from) {
+            Ok(_) => true,
+            Err(error) if error.is_outdated() => false,
+            Err(error) => self.tried(Err(ApplyError::Mark(pod.to_owned(), error))),
+        }
     }
 
-    /// A pod without an address has nobody to empty.
+    /// Tells a gateway to drain or to serve; whether it was told. A pod without an address serves nobody and needs no telling
+    /// to drain, but is not known to serve again either.
     async fn tell(&mut self, pod: &str, ip: Option<&str>, token: Option<&str>, drain: bool) -> bool {
-        let (Some(ip), Some(token)) = (ip, token) else { return true };
+        let (Some(ip), Some(token)) = (ip, token) else { return drain };
         let told = self.ctx.gateways.drain(ip, token, drain).await;
         let done = self.asked(told);
         if done {
-            let (reason, note) = if drain { ("Draining", "empties itself") } else { ("PutBack", "serves again") };
-            self.did(reason, format!("gateway {pod} {note}"));
+            let (reason, note) = if drain { ("Draining", "drains") } else { ("PutBack", "serves again") };
+            self.changed(reason, format!("gateway {pod} {note}"));
         }
         done
+    }
+
+    /// Ends a terminating pod that will not end by itself, with the shortest grace that still runs its container's end.
+    async fn end(&mut self, pod: &str, uid: &str) {
+        let api = Api::<Pod>::namespaced(self.ctx.client.clone(), &self.name.namespace);
+        let how = DeleteParams {
+            grace_period_seconds: Some(1),
+            preconditions: Some(Preconditions { uid: Some(uid.to_owned()), resource_version: None }),
+            ..DeleteParams::default()
+        };
+        match api.delete(pod, &how).await.map_err(ApiError::from) {
+            Ok(_) => self.changed("Ended", format!("gateway {pod} did not end when it was told to, and is ended now")),
+            Err(error) if error.is_outdated() => {}
+            Err(error) => self.failed(ApplyError::Delete(format!("Pod/{pod}"), error)),
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! The managed Redis Cluster: one step, one restart, and the readiness of its pods.
 
-use super::{ApplyError, Run};
+use super::run::{ApplyError, Run};
+use crate::api_error::ApiError;
 use crate::reconcile::build::{secret, stateful_set};
 use crate::reconcile::decide::redis::{Gate, RedisPlan};
 use crate::reconcile::observed::Observed;
@@ -25,14 +26,14 @@ impl Run<'_> {
                 done &= self.order_redis(order, password).await;
             }
             if done {
-                self.did("RedisStep", format!("Redis Cluster: {why}"));
+                self.changed("RedisStep", format!("Redis Cluster: {why}"));
             }
         }
         match &redis.upgrade {
             Some(Upgrade::Restart(pod)) => self.restart(pod, observed).await,
             Some(Upgrade::HandOver(order)) => {
                 if self.order_redis(order, password).await {
-                    self.did(
+                    self.changed(
                         "RedisHandOver",
                         format!("Redis server {} takes over from its outdated primary", order.pod),
                     );
@@ -44,7 +45,7 @@ impl Run<'_> {
 
     /// Given or refused, an order is noted: one that takes its time must not be repeated meanwhile.
     async fn order_redis(&mut self, order: &Order, password: Option<&str>) -> bool {
-        self.ctx.memories.with(self.key, |memory| memory.redis.ordered(order));
+        self.ctx.caches.with(self.name, |cache| cache.redis.ordered(order));
         let result = client::carry_out(order, password).await;
         self.asked(result)
     }
@@ -58,11 +59,11 @@ impl Run<'_> {
             "lastTransitionTime": self.now.to_string(),
         });
         let patch = json!({ "metadata": { "uid": uid }, "status": { "conditions": [condition] } });
-        let api = Api::<Pod>::namespaced(self.ctx.client.clone(), &self.key.0);
-        match api.patch_status(pod, &PatchParams::default(), &Patch::Strategic(patch)).await {
+        let api = Api::<Pod>::namespaced(self.ctx.client.clone(), &self.name.namespace);
+        match api.patch_status(pod, &PatchParams::default(), &Patch::Strategic(patch)).await.map_err(ApiError::from) {
             Ok(_) => {}
-            Err(error) if is_another(&error) => {}
-            Err(error) => self.failures.push(ApplyError::Mark(pod.clone(), error)),
+            Err(error) if error.is_outdated() => {}
+            Err(error) => self.failed(ApplyError::Mark(pod.clone(), error)),
         }
     }
 
@@ -71,16 +72,11 @@ impl Run<'_> {
         let Some(pod) = observed.redis_pods.iter().find(|pod| pod.name_any() == name) else { return };
         let preconditions = Some(Preconditions { uid: pod.uid(), resource_version: None });
         let how = DeleteParams { preconditions, ..DeleteParams::default() };
-        let api = Api::<Pod>::namespaced(self.ctx.client.clone(), &self.key.0);
-        match api.delete(name, &how).await {
-            Ok(_) => self.did("RedisRestarted", format!("Redis server {name} restarts with the new template")),
-            Err(error) if is_another(&error) => {}
-            Err(error) => self.failures.push(ApplyError::Delete(format!("Pod/{name}"), error)),
+        let api = Api::<Pod>::namespaced(self.ctx.client.clone(), &self.name.namespace);
+        match api.delete(name, &how).await.map_err(ApiError::from) {
+            Ok(_) => self.changed("RedisRestarted", format!("Redis server {name} restarts with the new template")),
+            Err(error) if error.is_outdated() => {}
+            Err(error) => self.failed(ApplyError::Delete(format!("Pod/{name}"), error)),
         }
     }
-}
-
-/// Whether the pod that was meant is there no more.
-fn is_another(error: &kube::Error) -> bool {
-    matches!(error, kube::Error::Api(status) if matches!(status.code, 404 | 409))
 }

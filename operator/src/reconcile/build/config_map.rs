@@ -1,6 +1,6 @@
 //! ConfigMaps: the ChatRoom as gateways read it, and the configuration of Redis.
 
-use super::BuildError;
+use super::error::BuildError;
 use super::meta::{self, Component};
 use super::resources;
 use crate::redis::settings;

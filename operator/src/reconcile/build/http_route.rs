@@ -2,17 +2,12 @@
 //!
 //! A plain JSON object: the API is not part of Kubernetes, and a crate of its types would bring a second copy of those.
 
-use super::meta::{self, Component};
+use super::meta;
+use crate::reconcile::kind::Kind;
 use kube::ResourceExt;
-use kube::core::{ApiResource, GroupVersionKind};
 use parlor_crds::ChatRoom;
 use parlor_crds::contract::SHARED_PORT;
 use serde_json::{Value, json};
-
-/// The kind, as clusters with the Gateway API serve it.
-pub fn resource() -> ApiResource {
-    ApiResource::from_gvk(&GroupVersionKind::gvk("gateway.networking.k8s.io", "v1", "HTTPRoute"))
-}
 
 /// The HTTPRoute, if the ChatRoom asks for one. A WebSocket is one long request, so its timeout is off.
 pub fn http_route(room: &ChatRoom) -> Option<Value> {
@@ -22,10 +17,11 @@ pub fn http_route(room: &ChatRoom) -> Option<Value> {
         parent["namespace"] = json!(namespace);
     }
     let backend = json!({ "group": "", "kind": "Service", "name": room.name_any(), "port": SHARED_PORT, "weight": 1 });
+    let resource = Kind::HttpRoute.resource();
     Some(json!({
-        "apiVersion": resource().api_version,
-        "kind": resource().kind,
-        "metadata": meta::owned(room, Component::Gateway, room.name_any()),
+        "apiVersion": resource.api_version,
+        "kind": resource.kind,
+        "metadata": meta::routed(room),
         "spec": {
             "parentRefs": [parent],
             "hostnames": hosts(room),

@@ -1,6 +1,6 @@
 //! Ingress: one rule a host, everything to the shared port, and no vendor's annotations.
 
-use super::meta::{self, Component};
+use super::meta;
 use k8s_openapi::api::networking::v1::{
     HTTPIngressPath, HTTPIngressRuleValue, Ingress, IngressBackend, IngressRule, IngressServiceBackend, IngressSpec,
     IngressTLS, ServiceBackendPort,
@@ -16,7 +16,7 @@ pub fn ingress(room: &ChatRoom) -> Option<Ingress> {
     let hosts = super::http_route::hosts(room);
     let tls = |secret: &String| IngressTLS { hosts: Some(hosts.clone()), secret_name: Some(secret.clone()) };
     Some(Ingress {
-        metadata: meta::owned(room, Component::Gateway, room.name_any()),
+        metadata: meta::routed(room),
         spec: Some(IngressSpec {
             ingress_class_name: Some(class.clone()),
             rules: Some(hosts.iter().map(|host| rule(room, host)).collect()),

@@ -17,8 +17,10 @@ pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 pub const OPERATOR: &str = "parlor-operator";
 /// Hash of the template that a gateway runs with.
 pub const TEMPLATE: &str = "parlor.chat/template";
-/// When a gateway was told to empty itself, RFC 3339.
+/// When a gateway was told to drain, RFC 3339.
 pub const DRAINING_SINCE: &str = "parlor.chat/draining-since";
+/// Set to `true` on a ChatRoom: the operator leaves it and all its objects as they are.
+pub const PAUSED: &str = "parlor.chat/paused";
 /// What a ReplicaSet looks at to choose among pods that are alike otherwise.
 pub const DELETION_COST: &str = "controller.kubernetes.io/pod-deletion-cost";
 
@@ -80,6 +82,17 @@ fn owner(room: &ChatRoom) -> OwnerReference {
         controller: Some(true),
         block_owner_deletion: None,
     }
+}
+
+/// Metadata of the way in from outside: with the labels and annotations that the ChatRoom asks for.
+pub fn routed(room: &ChatRoom) -> ObjectMeta {
+    let mut metadata = owned(room, Component::Gateway, room.name_any());
+    if let Some(route) = &room.spec.route {
+        metadata.annotations = (!route.annotations.is_empty()).then(|| route.annotations.clone());
+        let own = metadata.labels.take().unwrap_or_default();
+        metadata.labels = Some(route.labels.clone().into_iter().chain(own).collect());
+    }
+    metadata
 }
 
 /// A map from pairs.

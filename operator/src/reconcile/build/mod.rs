@@ -3,7 +3,9 @@
 //! Decides how objects look, never how many gateways there are or when one goes. One file per Kubernetes kind.
 
 pub mod config_map;
+mod defaults;
 pub mod disruption_budget;
+mod error;
 pub mod http_route;
 pub mod ingress;
 pub mod meta;
@@ -16,6 +18,11 @@ pub mod service;
 pub mod service_account;
 pub mod stateful_set;
 
+pub use defaults::Defaults;
+pub use error::BuildError;
+
+use super::kind::{Kind, ObjectId};
+use super::validate::ValidRoom;
 use k8s_openapi::api::apps::v1::{ReplicaSet, StatefulSet};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy};
@@ -25,26 +32,6 @@ use parlor_crds::ChatRoom;
 use parlor_crds::chatroom::RedisMode;
 use serde_json::Value;
 use std::collections::BTreeSet;
-
-/// What the operator was started with and objects depend on.
-#[derive(Clone, Debug)]
-pub struct Defaults {
-    /// Image of gateways whose ChatRoom names none.
-    pub gateway_image: String,
-    /// Namespace of the operators, the only one from which they reach a managed Redis.
-    pub namespace: String,
-}
-
-/// The reason why an object could not be built.
-#[derive(Debug, thiserror::Error)]
-pub enum BuildError {
-    /// The ChatRoom as gateways read it.
-    #[error("write the gateways' manifest: {0}")]
-    Manifest(serde_yaml::Error),
-    /// The gateways' pod template.
-    #[error("hash the gateways' template: {0}")]
-    Template(serde_json::Error),
-}
 
 /// Everything that is to exist for a ChatRoom.
 #[derive(Clone, Debug, PartialEq)]
@@ -87,39 +74,62 @@ pub struct RedisObjects {
 }
 
 impl Objects {
-    /// `Kind/name` of every object that `Observed::others` may hold.
-    pub fn names(&self) -> BTreeSet<String> {
-        let mut names = BTreeSet::new();
-        let mut add = |kind: &str, metadata: &ObjectMeta| {
-            names.insert(format!("{kind}/{}", metadata.name.as_deref().unwrap_or_default()));
-        };
-        add("ServiceAccount", &self.service_account.metadata);
-        add("ConfigMap", &self.manifest.metadata);
-        self.services.iter().for_each(|service| add("Service", &service.metadata));
-        add("PodDisruptionBudget", &self.disruption_budget.metadata);
-        add("NetworkPolicy", &self.network_policy.metadata);
-        self.ingress.iter().for_each(|ingress| add("Ingress", &ingress.metadata));
-        if let Some(route) = &self.http_route {
-            let name = route["metadata"]["name"].as_str().unwrap_or_default();
-            add("HTTPRoute", &ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() });
-        }
-        if let Some(redis) = &self.redis {
-            add("ConfigMap", &redis.config_map.metadata);
-            add("Service", &redis.service.metadata);
-            add("PodDisruptionBudget", &redis.disruption_budget.metadata);
-            add("NetworkPolicy", &redis.network_policy.metadata);
-        }
-        names
+    /// Every object, named.
+    pub fn ids(&self) -> BTreeSet<ObjectId> {
+        let Self {
+            service_account,
+            secret,
+            manifest,
+            replica_set,
+            services,
+            disruption_budget,
+            network_policy,
+            ingress,
+            http_route,
+            redis,
+        } = self;
+        let mut ids = BTreeSet::from([
+            id(Kind::ServiceAccount, &service_account.metadata),
+            id(Kind::Secret, &secret.metadata),
+            id(Kind::ConfigMap, &manifest.metadata),
+            id(Kind::ReplicaSet, &replica_set.metadata),
+            id(Kind::PodDisruptionBudget, &disruption_budget.metadata),
+            id(Kind::NetworkPolicy, &network_policy.metadata),
+        ]);
+        ids.extend(services.iter().map(|service| id(Kind::Service, &service.metadata)));
+        ids.extend(ingress.iter().map(|ingress| id(Kind::Ingress, &ingress.metadata)));
+        let route_name = |route: &Value| route["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+        ids.extend(http_route.iter().map(|route| ObjectId::new(Kind::HttpRoute, route_name(route))));
+        ids.extend(redis.iter().flat_map(RedisObjects::ids));
+        ids
     }
+}
+
+impl RedisObjects {
+    fn ids(&self) -> [ObjectId; 5] {
+        let Self { config_map, service, stateful_set, disruption_budget, network_policy } = self;
+        [
+            id(Kind::ConfigMap, &config_map.metadata),
+            id(Kind::Service, &service.metadata),
+            id(Kind::StatefulSet, &stateful_set.metadata),
+            id(Kind::PodDisruptionBudget, &disruption_budget.metadata),
+            id(Kind::NetworkPolicy, &network_policy.metadata),
+        ]
+    }
+}
+
+fn id(kind: Kind, metadata: &ObjectMeta) -> ObjectId {
+    ObjectId::new(kind, metadata.name.clone().unwrap_or_default())
 }
 
 /// Builds everything for the ChatRoom. `secret` is the generated Secret as it exists; `fresh` are random keys for what it lacks.
 pub fn build(
-    room: &ChatRoom,
+    room: ValidRoom<'_>,
     defaults: &Defaults,
     secret: Option<&Secret>,
     fresh: &secret::Fresh,
 ) -> Result<Objects, BuildError> {
+    let room: &ChatRoom = &room;
     let manifest = config_map::gateway(room)?;
     let config = manifest.metadata.name.clone().unwrap_or_default();
     Ok(Objects {
@@ -141,7 +151,7 @@ fn redis(room: &ChatRoom, defaults: &Defaults) -> Option<RedisObjects> {
     Some(RedisObjects {
         config_map: config_map::redis(room, managed),
         service: service::redis(room),
-        stateful_set: stateful_set::redis(room, managed),
+        stateful_set: stateful_set::redis(room, managed, defaults.fixed_users),
         disruption_budget: disruption_budget::redis(room),
         network_policy: network_policy::redis(room, &defaults.namespace),
     })

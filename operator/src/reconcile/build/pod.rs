@@ -7,13 +7,13 @@ use k8s_openapi::api::core::v1::{
 };
 use parlor_crds::ChatRoom;
 
-/// Security of a pod whose processes and files belong to `user`.
-pub fn pod_security(user: i64) -> PodSecurityContext {
+/// Security of a pod whose processes and files belong to `user`, or to whom the cluster chooses.
+pub fn pod_security(user: Option<i64>) -> PodSecurityContext {
     PodSecurityContext {
         run_as_non_root: Some(true),
-        run_as_user: Some(user),
-        run_as_group: Some(user),
-        fs_group: Some(user),
+        run_as_user: user,
+        run_as_group: user,
+        fs_group: user,
         seccomp_profile: Some(SeccompProfile { type_: "RuntimeDefault".into(), localhost_profile: None }),
         ..PodSecurityContext::default()
     }

@@ -2,8 +2,10 @@
 //!
 //! Decides what a gateway pod looks like. How many there are of each is `decide`'s business: the number is no part of this.
 
+use super::defaults::Defaults;
+use super::error::BuildError;
 use super::meta::{self, Component};
-use super::{BuildError, Defaults, config_map, pod, resources, secret};
+use super::{config_map, pod, resources, secret};
 use crate::redis::client;
 use k8s_openapi::api::apps::v1::{ReplicaSet, ReplicaSetSpec};
 use k8s_openapi::api::core::v1::{
@@ -47,8 +49,10 @@ pub fn replica_set(room: &ChatRoom, defaults: &Defaults, config: &str) -> Result
 
 fn pod_template(room: &ChatRoom, defaults: &Defaults, config: &str) -> PodTemplateSpec {
     let wanted = &room.spec.template;
-    let mut labels = meta::selector_labels(room, Component::Gateway);
+    let mut labels = wanted.pod_labels.clone();
+    labels.extend(meta::selector_labels(room, Component::Gateway));
     labels.insert(meta::MANAGED_BY.into(), meta::OPERATOR.into());
+    let own_security = || pod::pod_security(defaults.fixed_users.then_some(USER));
     let annotations = (!wanted.pod_annotations.is_empty()).then(|| wanted.pod_annotations.clone());
     let spread = match wanted.topology_spread_constraints.as_slice() {
         [] => pod::spread(room, Component::Gateway),
@@ -60,7 +64,8 @@ fn pod_template(room: &ChatRoom, defaults: &Defaults, config: &str) -> PodTempla
             service_account_name: Some(room.name_any()),
             automount_service_account_token: Some(false),
             enable_service_links: Some(false),
-            security_context: Some(pod::pod_security(USER)),
+            security_context: Some(wanted.security_context.clone().unwrap_or_else(own_security)),
+            priority_class_name: wanted.priority_class_name.clone(),
             termination_grace_period_seconds: Some(GRACE_SECONDS),
             containers: vec![container(room, defaults)],
             volumes: Some(vec![volume(room, config)]),
@@ -76,16 +81,17 @@ fn pod_template(room: &ChatRoom, defaults: &Defaults, config: &str) -> PodTempla
 
 fn container(room: &ChatRoom, defaults: &Defaults) -> Container {
     let wanted = &room.spec.template;
+    let own_name = pod::env_from_pod(contract::POD_NAME_ENV, "metadata.name");
     Container {
         name: "gateway".into(),
         image: Some(wanted.image.clone().unwrap_or_else(|| defaults.gateway_image.clone())),
         image_pull_policy: Some("IfNotPresent".into()),
         args: Some(args(room)),
-        env: Some(vec![pod::env_from_pod(contract::POD_NAME_ENV, "metadata.name")]),
+        env: Some(std::iter::once(own_name).chain(wanted.env.clone()).collect()),
         ports: Some(ports(room)),
         resources: Some(resources::gateway(wanted.resources.as_ref())),
-        // A draining gateway must leave its Services at once: one failure is enough.
-        readiness_probe: Some(probe("/readyz", 2, 1)),
+        // A draining gateway must leave its Services soon, and one slow answer must not take a busy one out.
+        readiness_probe: Some(probe("/readyz", 1, 2)),
         liveness_probe: Some(probe("/livez", 10, 3)),
         security_context: Some(pod::container_security()),
         volume_mounts: Some(vec![mount()]),
@@ -94,11 +100,14 @@ fn container(room: &ChatRoom, defaults: &Defaults) -> Container {
 }
 
 fn args(room: &ChatRoom) -> Vec<String> {
-    let admin = format!("0.0.0.0:{}", contract::ADMIN_PORT);
-    let mut args = vec![contract::MANIFEST_PATH, "--secrets", contract::SECRETS_DIR, "--admin", &admin]
-        .into_iter()
-        .map(str::to_owned)
-        .collect::<Vec<_>>();
+    // These take IPv4 as well.
+    let shared = format!("[::]:{}", contract::SHARED_PORT);
+    let admin = format!("[::]:{}", contract::ADMIN_PORT);
+    let mut args =
+        vec![contract::MANIFEST_PATH, "--secrets", contract::SECRETS_DIR, "--listen", &shared, "--admin", &admin]
+            .into_iter()
+            .map(str::to_owned)
+            .collect::<Vec<_>>();
     let seeds = match room.spec.redis.mode() {
         RedisMode::Memory => return args,
         RedisMode::External(external) => external.seeds.join(","),

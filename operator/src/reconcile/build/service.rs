@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::{Service, ServicePort, ServiceSpec};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::ResourceExt;
 use parlor_crds::ChatRoom;
-use parlor_crds::chatroom::{Endpoint, ServiceType};
+use parlor_crds::chatroom::{Endpoint, ServiceType, SharedService, StringMap, TrafficPolicy};
 use parlor_crds::contract::SHARED_PORT;
 
 /// Tells proxies that the port speaks WebSocket without TLS.
@@ -15,8 +15,14 @@ const WEBSOCKET: &str = "kubernetes.io/ws";
 /// The shared port, under the ChatRoom's name; routes point here.
 pub fn shared(room: &ChatRoom) -> Service {
     let ports = vec![port("http", SHARED_PORT)];
-    let spec = spec(room, Component::Gateway, ports);
-    Service { metadata: meta::owned(room, Component::Gateway, room.name_any()), spec: Some(spec), ..Service::default() }
+    let mut metadata = meta::owned(room, Component::Gateway, room.name_any());
+    let mut spec = spec(room, Component::Gateway, ports);
+    if let Some(wanted) = &room.spec.service.shared {
+        let SharedService { type_, annotations, load_balancer_class, external_traffic_policy } = wanted;
+        metadata.annotations = present(annotations);
+        expose(&mut spec, *type_, load_balancer_class.as_ref(), *external_traffic_policy);
+    }
+    Service { metadata, spec: Some(spec), ..Service::default() }
 }
 
 /// The own ports of each protocol that has some, under `<ChatRoom>-<protocol>`.
@@ -33,17 +39,29 @@ fn own_ports(room: &ChatRoom, endpoint: &Endpoint<'_>) -> Option<Service> {
     }
     let mut metadata = meta::owned(room, Component::Gateway, format!("{}-{}", room.name_any(), endpoint.protocol));
     let wanted = &room.spec.service;
-    metadata.annotations = (!wanted.annotations.is_empty()).then(|| wanted.annotations.clone());
+    metadata.annotations = present(&wanted.annotations);
     let mut spec = spec(room, Component::Gateway, ports);
-    spec.type_ = Some(
-        match wanted.type_ {
-            ServiceType::ClusterIP => "ClusterIP",
-            ServiceType::NodePort => "NodePort",
-            ServiceType::LoadBalancer => "LoadBalancer",
-        }
-        .into(),
-    );
+    expose(&mut spec, wanted.type_, wanted.load_balancer_class.as_ref(), wanted.external_traffic_policy);
     Some(Service { metadata, spec: Some(spec), ..Service::default() })
+}
+
+fn expose(spec: &mut ServiceSpec, type_: ServiceType, class: Option<&String>, policy: Option<TrafficPolicy>) {
+    let type_ = match type_ {
+        ServiceType::ClusterIP => "ClusterIP",
+        ServiceType::NodePort => "NodePort",
+        ServiceType::LoadBalancer => "LoadBalancer",
+    };
+    let policy = policy.map(|policy| match policy {
+        TrafficPolicy::Cluster => "Cluster",
+        TrafficPolicy::Local => "Local",
+    });
+    spec.type_ = Some(type_.into());
+    spec.load_balancer_class = class.cloned();
+    spec.external_traffic_policy = policy.map(str::to_owned);
+}
+
+fn present(map: &StringMap) -> Option<StringMap> {
+    (!map.is_empty()).then(|| map.clone())
 }
 
 /// The Redis servers by name, ready or not: they have to find each other before any is ready.

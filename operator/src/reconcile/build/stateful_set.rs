@@ -34,7 +34,7 @@ const DATA: &str = "/data";
 const CONFIG: &str = "/etc/redis";
 
 /// All servers of the cluster, primaries and replicas alike: which is which may change at any time.
-pub fn redis(room: &ChatRoom, managed: &ManagedRedis) -> StatefulSet {
+pub fn redis(room: &ChatRoom, managed: &ManagedRedis, fixed_users: bool) -> StatefulSet {
     let servers = managed.shards * (1 + managed.replicas_per_shard);
     let retain = Some("Retain".to_owned());
     StatefulSet {
@@ -49,14 +49,14 @@ pub fn redis(room: &ChatRoom, managed: &ManagedRedis) -> StatefulSet {
                 StatefulSetPersistentVolumeClaimRetentionPolicy { when_deleted: retain.clone(), when_scaled: retain }
             }),
             volume_claim_templates: managed.storage.as_ref().map(|storage| vec![claim(storage)]),
-            template: pod_template(room, managed),
+            template: pod_template(room, managed, fixed_users),
             ..StatefulSetSpec::default()
         },
         status: None,
     }
 }
 
-fn pod_template(room: &ChatRoom, managed: &ManagedRedis) -> PodTemplateSpec {
+fn pod_template(room: &ChatRoom, managed: &ManagedRedis, fixed_users: bool) -> PodTemplateSpec {
     let mut labels = meta::selector_labels(room, Component::Redis);
     labels.insert(meta::MANAGED_BY.into(), meta::OPERATOR.into());
     let config = ConfigMapVolumeSource { name: meta::redis_name(room), ..ConfigMapVolumeSource::default() };
@@ -77,7 +77,7 @@ fn pod_template(room: &ChatRoom, managed: &ManagedRedis) -> PodTemplateSpec {
             service_account_name: Some(room.name_any()),
             automount_service_account_token: Some(false),
             enable_service_links: Some(false),
-            security_context: Some(pod::pod_security(USER)),
+            security_context: Some(pod::pod_security(fixed_users.then_some(USER))),
             containers: vec![container(room, managed)],
             volumes: Some(volumes),
             readiness_gates: Some(vec![PodReadinessGate { condition_type: IN_SYNC.into() }]),

@@ -5,6 +5,7 @@
 //! gateway goes only when it is empty, past its deadline, or holds nobody because it never ran; and a ReplicaSet is shrunk only
 //! when exactly the gateways meant can be those that it deletes.
 
+use crate::deadlines::{ACCEPTS_WHILE_DRAINING, SIGNAL_MISSED_AFTER};
 use crate::reconcile::build::meta;
 use crate::reconcile::observed::{self, Observed};
 use k8s_openapi::api::apps::v1::ReplicaSet;
@@ -13,10 +14,11 @@ use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 use parlor_crds::contract::GatewayStatus;
 use std::cmp::Reverse;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// A draining gateway goes on accepting for 5 s while endpoints catch up; before that, empty does not mean done.
-const ACCEPTS_WHILE_DRAINING: Duration = Duration::from_secs(6);
+/// How long a gateway may be without its Redis while others have it: longer than a failover of a shard takes.
+const STRANDED_AFTER: Duration = Duration::from_secs(30);
 /// `pod-deletion-cost` of a gateway that is being emptied: goes before the serving ones.
 pub const DRAINING_COST: &str = "-1000";
 /// `pod-deletion-cost` of a gateway that may go: goes before the draining ones.
@@ -40,7 +42,7 @@ pub struct Fleet {
 /// What a gateway is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Order {
-    /// Empty yourself; since when it has been told.
+    /// Drain; since when it has been told.
     Drain {
         /// The pod.
         pod: String,
@@ -60,8 +62,15 @@ pub enum Order {
     Release {
         /// The pod.
         pod: String,
-        /// When it was told to empty itself.
+        /// When it was told to drain.
         since: Timestamp,
+    },
+    /// End now: the pod was told to end and does not.
+    End {
+        /// The pod.
+        pod: String,
+        /// Its `metadata.uid`.
+        uid: String,
     },
 }
 
@@ -79,7 +88,8 @@ pub struct Wanted<'a> {
 /// Decides for the whole fleet. While no gateway of the present template is ready, the newest former one that serves makes up
 /// the number, so that a template that cannot start does not keep a fleet from growing.
 pub fn fleet(wanted: Wanted<'_>, observed: &Observed) -> Fleet {
-    let mut sets: Vec<Set<'_>> = observed.replica_sets.iter().map(|set| Set::of(set, observed)).collect();
+    let stranded = stranded(observed);
+    let mut sets: Vec<Set<'_>> = observed.replica_sets.iter().map(|set| Set::of(set, observed, &stranded)).collect();
     // The newest of the former templates keeps its gateways longest.
     sets.sort_by_key(|set| (set.name != wanted.current, Reverse(set.created)));
     let outdated: usize = sets.iter().filter(|s| s.name != wanted.current).map(|s| s.serving().count()).sum();
@@ -101,7 +111,38 @@ pub fn fleet(wanted: Wanted<'_>, observed: &Observed) -> Fleet {
         keep -= target;
         set.plan(target, wanted, observed, &mut plan);
     }
+    plan.orders.extend(observed.gateways.iter().filter_map(|pod| still_terminating(pod, wanted.deadline, observed)));
     plan
+}
+
+/// A pod that was told to end and does not. A signal that came before the process could take signals is lost: the gateway
+/// would serve on for the pod's whole grace period of 90 minutes.
+fn still_terminating(pod: &Pod, deadline: Duration, observed: &Observed) -> Option<Order> {
+    let until = pod.metadata.deletion_timestamp.as_ref()?.0;
+    let grace = Duration::from_secs(u64::try_from(pod.metadata.deletion_grace_period_seconds?).ok()?);
+    let told = until - grace;
+    let waited = observed.now.duration_since(told).unsigned_abs();
+    let name = pod.name_any();
+    let report = observed.reports.get(&name);
+    let is_empty = report.is_some_and(|report| report.connections == 0);
+    let overdue = waited >= deadline + SIGNAL_MISSED_AFTER;
+    if overdue || (waited >= SIGNAL_MISSED_AFTER && is_empty) {
+        return Some(Order::End { pod: name, uid: pod.metadata.uid.clone()? });
+    }
+    let missed_its_signal = waited >= SIGNAL_MISSED_AFTER && report.is_some_and(|report| report.drain.is_none());
+    let ip = pod.status.as_ref().and_then(|status| status.pod_ip.clone());
+    missed_its_signal.then_some(Order::Drain { pod: name, ip, since: told })
+}
+
+/// Gateways that alone have been without their Redis for a while. When most are, it is Redis that is unavailable, and draining
+/// gateways would help nobody.
+fn stranded(observed: &Observed) -> BTreeSet<&str> {
+    let unavailable = &observed.unavailable_since;
+    if unavailable.len() * 2 > observed.reports.len() || unavailable.len() == observed.reports.len() {
+        return BTreeSet::new();
+    }
+    let long = |since: &Timestamp| observed.now.duration_since(*since).unsigned_abs() >= STRANDED_AFTER;
+    unavailable.iter().filter(|(_, since)| long(since)).map(|(pod, _)| pod.as_str()).collect()
 }
 
 /// How many gateways the present template gets now: all, or, while others still serve, a first one and then a surge.
@@ -133,14 +174,14 @@ struct Gateway<'a> {
 }
 
 impl<'a> Set<'a> {
-    fn of(set: &'a ReplicaSet, observed: &'a Observed) -> Self {
+    fn of(set: &'a ReplicaSet, observed: &'a Observed, stranded: &BTreeSet<&str>) -> Self {
         let hash = set.labels().get(meta::TEMPLATE);
         let pods = observed.living().filter(|pod| hash.is_some() && pod.labels().get(meta::TEMPLATE) == hash);
         Self {
             name: set.metadata.name.as_deref().unwrap_or_default(),
             created: set.metadata.creation_timestamp.as_ref().map(|time| time.0),
             replicas: set.spec.replicas.and_then(|n| u32::try_from(n).ok()).unwrap_or(1),
-            pods: pods.map(|pod| Gateway::of(pod, observed)).collect(),
+            pods: pods.map(|pod| Gateway::of(pod, observed, stranded)).collect(),
         }
     }
 
@@ -216,9 +257,9 @@ impl<'a> Set<'a> {
 }
 
 impl<'a> Gateway<'a> {
-    fn of(pod: &'a Pod, observed: &'a Observed) -> Self {
+    fn of(pod: &'a Pod, observed: &'a Observed, stranded: &BTreeSet<&str>) -> Self {
         let report = pod.metadata.name.as_ref().and_then(|name| observed.reports.get(name));
-        let stranded = observed.stranded.contains(&pod.name_any());
+        let stranded = stranded.contains(pod.name_any().as_str());
         Self { pod, report, since: observed::draining_since(pod), ready: observed::is_ready(pod), stranded }
     }
 

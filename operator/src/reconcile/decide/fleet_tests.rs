@@ -129,7 +129,10 @@ impl World {
     }
 
     fn obey(&mut self, order: &Order) {
-        let (Order::Drain { pod, .. } | Order::PutBack { pod, .. } | Order::Release { pod, .. }) = order;
+        let (Order::Drain { pod, .. }
+        | Order::PutBack { pod, .. }
+        | Order::Release { pod, .. }
+        | Order::End { pod, .. }) = order;
         let pod = self.pods.get_mut(pod).unwrap();
         match order {
             Order::Drain { since, .. } => {
@@ -144,6 +147,7 @@ impl World {
             Order::Release { .. } => {
                 pod.marks.insert(meta::DELETION_COST, RELEASED_COST.into());
             }
+            Order::End { .. } => panic!("no pod of the model is terminating"),
         }
     }
 

@@ -1,0 +1,46 @@
+//! Adds what earlier passes saw to what this one sees (no client).
+//!
+//! Keeps the samples that decisions need over time: the load, what silent gateways last reported, who refuses connections,
+//! since when a gateway cannot reach Redis, and what Redis servers were told. Decides nothing.
+
+use super::observed::Observed;
+use super::pass_cache::PassCaches;
+use crate::chat_room_name::ChatRoomName;
+use parlor_crds::ChatRoomSpec;
+use parlor_crds::chatroom::Size;
+use parlor_crds::contract::{BusStatus, GatewayStatus};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
+
+/// Completes `observed` from the ChatRoom's cache, and the cache from it.
+pub fn recall(caches: &PassCaches, name: &ChatRoomName, spec: &ChatRoomSpec, observed: &mut Observed) {
+    let now = observed.now;
+    caches.with(name, |cache| {
+        let exists = |pod: &String| observed.gateways.iter().any(|one| one.metadata.name.as_ref() == Some(pod));
+        cache.last_connections.retain(|pod, _| exists(pod));
+        let reported = observed.reports.iter().map(|(pod, report)| (pod.clone(), report.connections));
+        cache.last_connections.extend(reported);
+        observed.last_connections = cache.last_connections.clone();
+        observed.refusing = refusing(&cache.refusals, observed);
+        cache.refusals = observed.reports.iter().map(|(pod, report)| (pod.clone(), report.refused)).collect();
+        if let (Size::Scaled(scaling), Some(connections)) = (spec.size(), observed.connections()) {
+            cache.window.note(now, scaling.scale_down_after.as_duration(), connections);
+        }
+        observed.peak = cache.window.peak(now);
+        cache.redis.note(Instant::now(), &observed.redis);
+        observed.redis_journal = cache.redis.clone();
+        let is_unavailable =
+            |pod: &String| observed.reports.get(pod).is_some_and(|report| report.bus == BusStatus::Away);
+        cache.unavailable_since.retain(|pod, _| is_unavailable(pod));
+        for pod in observed.reports.keys().filter(|pod| is_unavailable(pod)) {
+            cache.unavailable_since.entry(pod.clone()).or_insert(now);
+        }
+        observed.unavailable_since = cache.unavailable_since.clone();
+    });
+}
+
+/// Gateways that refused a connection since they were asked last. A counter that fell belongs to a new process.
+fn refusing(before: &BTreeMap<String, u64>, observed: &Observed) -> BTreeSet<String> {
+    let grew = |(pod, report): &(&String, &GatewayStatus)| before.get(*pod).is_some_and(|then| report.refused > *then);
+    observed.reports.iter().filter(grew).map(|(pod, _)| pod.clone()).collect()
+}
