@@ -173,11 +173,14 @@ function webAddress(path) {
 /** @param {number} seq @param {RowActions} on */
 function quote(seq, on) {
   const row = on.find(seq);
-  const said = row ? `${row.mine ? t("You") : on.shown(row.from)}: ${row.deleted ? t("deleted") : words(row.body)}` : t("replyLost");
+  const said = row ? `${row.mine ? t("You") : on.shown(row.from)}: ${row.deleted ? t("deleted") : plain(words(row.body))}` : t("replyLost");
   const shown = button("quote", said.length > QUOTE ? `${said.slice(0, QUOTE)}…` : said, () => on.reveal(seq));
   shown.disabled = !row;
   return shown;
 }
+
+/** In one line, without the marks of code. @param {string} text */
+const plain = (text) => text.replace(/```[^\n`]*/g, "").replace(/`/g, "").trim();
 
 /** @param {import("./log.js").Reactions} all */
 function reactions(all) {

@@ -78,6 +78,7 @@ export class Gateway {
     });
     const gateway = new Gateway();
     gateway.redis = redis;
+    gateway.key = key;
     gateway.directory = await mkdtemp(join(tmpdir(), "parlor-page-"));
     const file = join(gateway.directory, "chatroom.yaml");
     await writeFile(file, manifest(deflate) + (redis ? "  redis: {managed: {}}\n" : "  redis: {memory: {}}\n"));
@@ -109,7 +110,7 @@ export class Gateway {
   async restart(between = async () => {}) {
     await this.stop();
     await between();
-    return Object.assign(this, await Gateway.start({ port: this.port, redis: this.redis }));
+    return Object.assign(this, await Gateway.start({ port: this.port, redis: this.redis, key: this.key }));
   }
 }
 

@@ -1,0 +1,5 @@
+module example.com/parlor-client
+
+go 1.24
+
+require github.com/coder/websocket v1.8.15
