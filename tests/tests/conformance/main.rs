@@ -14,6 +14,7 @@ mod pressure;
 mod relay;
 mod rooms;
 mod timers;
+mod websocket;
 
 use anyhow::{Context, Result};
 use parlor_tests::gateway::{Gateway, Setup};
