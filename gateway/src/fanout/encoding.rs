@@ -47,14 +47,14 @@ const _: () = {
 /// Writes entries and signals as whole WebSocket frames. Pure; called on the hub's threads.
 pub trait Encoding: Send + Sync {
     /// Appends frames that carry `entries` (contiguous, ascending, at least one) to `out`. `epoch` is set when readers
-    /// must be told it. Calls [`ChunkWriter::own`] around what the author's connection must not see.
+    /// must learn it. Calls [`ChunkWriter::own`] around what the author's connection must not see.
     fn entries(&self, room: &RoomName, epoch: Option<Epoch>, entries: &[Arc<Entry>], out: &mut ChunkWriter);
 
     /// Appends frames for a signal; nothing when the protocol does not show it.
     fn signal(&self, room: &RoomName, signal: &Signal, out: &mut ChunkWriter);
 
-    /// Appends frames that tell who is in a room. Writes nothing where that is for each session to decide, which is
-    /// told by [`crate::fanout::session::Input::Presence`] then.
+    /// Appends frames that tell who is in a room. Writes nothing where that is for each session to decide, which
+    /// comes as [`crate::fanout::session::Input::Presence`] then.
     fn presence(&self, _room: &RoomName, _presence: &Presence, _out: &mut ChunkWriter) {}
 }
 
@@ -111,7 +111,7 @@ impl ChunkWriter {
         self.notice = true;
     }
 
-    /// True while nothing was written and nobody is to be told.
+    /// True while nothing was written and no session needs to know.
     pub fn is_empty(&self) -> bool {
         self.bytes.is_empty() && !self.notice
     }
@@ -130,7 +130,7 @@ pub struct Chunk {
     pub hidden: Arc<[Hidden]>,
     /// First and last entry in it; None: signals, which a slow reader may miss without a gap.
     pub seqs: Option<(u64, u64)>,
-    /// The sessions of readers are told of it.
+    /// The sessions of readers learn of it.
     pub notice: bool,
     /// When its newest entry was appended, in milliseconds since the Unix epoch; None for what is not a delivery of news.
     pub appended: Option<u64>,

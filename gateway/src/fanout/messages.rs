@@ -94,7 +94,7 @@ impl Unheard {
         Self(Some(Box::new(act)))
     }
 
-    /// The session is told: what follows is up to it.
+    /// The session has heard: what follows is up to it.
     pub fn heard(mut self) {
         self.0 = None;
     }
@@ -140,11 +140,11 @@ pub enum ToReactor {
     Chunk {
         room: RoomId,
         encoding: EncodingId,
-        /// The epoch that readers of the room know once they have this chunk: what a reader that skips it is told.
+        /// The epoch that readers of the room know once they have this chunk: what a reader that skips it learns.
         epoch: Epoch,
         chunk: Chunk,
     },
-    /// Entries were lost or cannot be read: every reader of the room is told. `to` as in
+    /// Entries were lost or cannot be read: every reader of the room learns so. `to` as in
     /// [`crate::fanout::session::Input::Gap`].
     Gap {
         room: RoomId,

@@ -1,6 +1,6 @@
 //! Posts into a room without a connection, for HTTP endpoints.
 //!
-//! Decides nothing about the message. Retries by the same key while the bus is away, so that it is stored once.
+//! Decides nothing about the message. Retries by the same key while the bus is unavailable, so that it is stored once.
 
 use std::{sync::Arc, time::Duration};
 

@@ -54,7 +54,7 @@ pub enum Input<'a> {
     /// Entries `from..=to` cannot be shown: trimmed, or skipped by the slow-consumer policy; the next one comes after
     /// `to`. `to` None: what was shown from `from` on is lost with its epoch; the next one may have the seq `from` again.
     Gap { room: RoomName, epoch: Epoch, from: u64, to: Option<u64> },
-    /// Once a second at most, and only for rooms joined with [`Join::presence`] in an encoding that leaves it to
+    /// At most once per second, and only for rooms joined with [`Join::presence`] in an encoding that leaves it to
     /// sessions.
     Presence { room: RoomName, presence: Arc<Presence> },
     /// An entry of the room is news for the session itself: its encoding said so ([`ChunkWriter::notice`]). Comes when
@@ -89,7 +89,7 @@ pub enum Effect {
     Leave { room: RoomName, asked: bool },
     /// Appends to a room; answered with [`Input::Posted`]. `room` need not be joined (protocols decide that).
     Post(NewPost),
-    /// The same for a post that the directory must be told of, also if its sender is gone when it is acknowledged.
+    /// The same for a post that the directory must know of, also if its sender is gone when it is acknowledged.
     PostForDirectory(NewPost, IfGone),
     /// Goes beside the log, conflated.
     Signal { room: RoomName, signal: Signal },
@@ -125,7 +125,7 @@ pub struct Join {
     pub after: Option<Position>,
     /// Whether to tell who is in the room: by the encoding, or else by [`Input::Presence`].
     pub presence: bool,
-    /// Whether others are told ([`Signal::Joined`]).
+    /// Whether others learn of it ([`Signal::Joined`]).
     pub announce: bool,
 }
 
@@ -142,7 +142,7 @@ pub struct NewPost {
     pub durable: bool,
 }
 
-/// What the directory is told of an acknowledged post whose session did not live to tell it.
+/// For the directory, about an acknowledged post whose session has ended before it could tell.
 pub struct IfGone(Box<dyn FnOnce(Posted) -> Query + Send>);
 
 impl IfGone {
@@ -193,7 +193,7 @@ pub enum Answer {
         more: bool,
     },
     Directory(Reply),
-    /// The bus is away, or the position is ahead of what this gateway has seen for over 2 s; `retry` in milliseconds.
+    /// The bus cannot answer now. `retry`: milliseconds after which it may.
     Unavailable {
         retry: u64,
     },
@@ -213,7 +213,7 @@ pub struct Joined {
     pub recovered: bool,
     /// What is missing of what `after` asked for.
     pub gap: Option<Gap>,
-    /// False above 50 joins a second in the room: others are not told, so the session tells the joiner itself
+    /// False above 50 joins per second in the room: the others do not learn of it, so the session tells the joiner itself
     /// where its protocol has such a push.
     pub announced: bool,
 }

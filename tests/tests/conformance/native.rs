@@ -119,6 +119,7 @@ b <~ {"op":"typing","room":"ROOM","from":{"id":"$ada","name":"ada"}}
 b > {"op":"ping","id":1.5}
 b < {"op":"pong","id":1.5}
 b ? {"op":"members","id":16,"room":"ROOM"} => {"op":"members","id":16,"room":"ROOM","count":1}
+b ? {"op":"members","id":17,"room":"ROOM","limit":10} => {"op":"members","id":17,"room":"ROOM","count":1,"people":"*","more":false}
 "#;
 
 pub(crate) async fn speaks(world: &World) -> Result<()> {

@@ -46,7 +46,7 @@ const ROUND: usize = 256;
 /// Joins that are answered in one round: some hundred kilobytes of answers.
 const JOINS: usize = 1024;
 
-/// How long the actor goes on answering posts after it was told to stop.
+/// How long the actor still answers posts after it was asked to stop.
 const FAREWELL: Duration = Duration::from_secs(2);
 
 /// Everything that one partition has in memory.
@@ -338,7 +338,7 @@ impl PartitionActor {
     }
 }
 
-// Posts, and the rooms that are given back before lost posts go on.
+// Posts, and the rooms that are given back before posts continue.
 impl PartitionActor {
     fn append_next(&mut self) {
         if let Some(group) = self.appender.next_group() {

@@ -1,4 +1,4 @@
-//! Pauses between attempts while the bus is away.
+//! Pauses between attempts while the bus is unavailable.
 //!
 //! Doubles from 20 ms to 1 s, each drawn from the upper half of its range, so that actors do not retry in step.
 

@@ -1,4 +1,4 @@
-//! What goes to the reactors: batches in order, one a reactor and round, and the encodings that fill them.
+//! What goes to the reactors: batches in order, one for each reactor and round, and the encodings that fill them.
 //!
 //! Waits when a reactor's inbox is full, and with it the actor and its tail: nothing is dropped here.
 
@@ -178,11 +178,11 @@ impl Delivery {
         }
     }
 
-    /// Hands the batches over, in order; waits while an inbox is full. A reactor that has ended takes nothing any more.
+    /// Hands the batches over, in order; waits while an inbox is full. Batches for a reactor that has ended are dropped.
     pub(crate) async fn flush(&mut self) {
         for (reactor, batch) in self.reactors.iter().zip(&mut self.batches) {
             if !batch.is_empty() && reactor.send(mem::take(batch)).await.is_err() {
-                tracing::debug!(reactor = reactor.id().0, "a batch came after the reactor's end");
+                tracing::debug!(reactor = reactor.id().0, "dropped a batch: the reactor has ended");
             }
         }
     }

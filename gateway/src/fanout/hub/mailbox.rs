@@ -1,4 +1,4 @@
-//! What a partition's actor is told, and the task that passes the bus's signals on to it.
+//! The messages to a partition's actor, and the task that passes the bus's signals on to it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -18,7 +18,7 @@ const CAPACITY: usize = 4096;
 /// Before a bus that had nothing to say is asked again: one that closes answers at once, each time.
 const SILENCE: Duration = Duration::from_millis(50);
 
-/// What an actor is told.
+/// A message to an actor.
 #[derive(Debug)]
 pub(crate) enum Command {
     Reactor(ToHub),

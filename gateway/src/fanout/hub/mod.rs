@@ -109,7 +109,7 @@ impl Hub {
         self.shared.rooms()
     }
 
-    /// Waits until an actor has ended without being asked to: the process cannot go on then.
+    /// Waits until an actor has ended without being asked to: the process must end then.
     pub async fn failed(&self) {
         self.failed.cancelled().await;
     }

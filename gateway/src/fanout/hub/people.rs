@@ -1,10 +1,10 @@
 //! Who is in the rooms of a partition: this gateway's counts to the bus, the sums over all gateways back, and what people
-//! are told of each other.
+//! learn of each other.
 //!
-//! Owns when a number is read or told. A number is never waited for: who joins gets the last one that is known, and the
+//! Owns when a number is read or sent. A number is never waited for: who joins gets the last one that is known, and the
 //! right one with the next presence message.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
@@ -31,9 +31,10 @@ use crate::{
     rooms::{RoomName, Signal},
 };
 
-/// Rooms of one partition whose sums are read each second although nobody told of a change: a gateway that died does
-/// not.
+/// Rooms of one partition whose sums are read each second although no change was heard: a gateway that dies tells nobody.
 const POLLED: usize = 8;
+/// How often that is done for a room without members on other gateways, where only a lost signal can matter.
+const POLL_ALONE: Duration = Duration::from_secs(30);
 
 /// Who is in the rooms of a partition.
 #[derive(Debug)]
@@ -45,7 +46,7 @@ pub(crate) struct People {
     rosters: Rosters,
     /// Rooms for whose names somebody waits.
     names: Schedule,
-    /// Rooms whose presence is to be told.
+    /// Rooms whose presence message is due later.
     presence: Schedule,
 }
 
@@ -92,7 +93,7 @@ impl People {
         round.signals.into_iter().for_each(|signal| self.publish(room.name().clone(), signal));
     }
 
-    /// A member has left. `signal`: what others are told.
+    /// A member has left. `signal`: for the others.
     pub(crate) fn left(&mut self, room: &RoomName, signal: Option<Signal>) {
         self.counts.changed(room);
         signal.into_iter().for_each(|signal| self.publish(room.clone(), signal));
@@ -198,7 +199,7 @@ impl People {
         calls.start(next.again);
     }
 
-    /// Counts were written: other gateways are told that there is a new sum.
+    /// Counts were written: other gateways learn that there is a new sum.
     pub(crate) fn counted(&mut self, done: CountsDone, rooms: &mut Rooms) {
         for (name, count) in self.counts.done(done) {
             if let Some(room) = rooms.get_mut(&name) {
@@ -234,14 +235,17 @@ impl People {
         }
     }
 
-    /// Forgets what nobody asks for, and looks again at the rooms whose sums were not read for longest: a dead gateway's
-    /// members go with its lease, unannounced.
+    /// Forgets what nobody asks for, and reads the sums again that have not been read for longest: the members of a dead
+    /// gateway go with its lease, and no signal says so.
     pub(crate) fn tidy(&mut self, now: Instant, rooms: &Rooms) {
         self.rosters.forget_old(now);
         self.sums.forget_unused(|room| rooms.get(room).is_some_and(Room::in_use));
         let watched = rooms.iter().filter(|room| room.watched());
         let mut stale: Vec<_> = watched.map(|room| (self.sums.read_at(room.name()), room)).collect();
-        stale.retain(|(at, _)| at.is_none_or(|at| now - at >= BETWEEN_PRESENCE));
+        stale.retain(|(at, room)| {
+            let alone = self.sums.last_known(room.name()) == 0;
+            at.is_none_or(|at| now - at >= if alone { POLL_ALONE } else { BETWEEN_PRESENCE })
+        });
         stale.sort_unstable_by_key(|(at, room)| (*at, room.id().0));
         for (_, room) in stale.into_iter().take(POLLED) {
             self.presence.set(room.presence_due(now), room.name());

@@ -32,12 +32,12 @@ pub(crate) const FULL_RETRY: Duration = Duration::from_secs(1);
 
 type Answers = Result<Vec<Result<Appended, AppendError>>, AppendError>;
 
-/// Who is told the fate of a post, and by which tag.
+/// Who learns the fate of a post, and by which tag.
 #[derive(Debug)]
 pub(crate) struct PostSender {
     pub(crate) to: ConnectionId,
     pub(crate) tag: u64,
-    /// What the directory is told if the sender is gone by then.
+    /// For the directory, if the sender is gone by then.
     pub(crate) if_gone: Option<IfGone>,
 }
 
@@ -54,11 +54,11 @@ pub(crate) struct Appender {
     queue: VecDeque<Queued>,
     bytes: usize,
     in_flight: bool,
-    /// A group that goes on once what was lost has been given back.
+    /// A group that waits until what was lost has been given back.
     held: Option<Group>,
 }
 
-/// Posts that go together, who is told their fate, and until when they are tried.
+/// Posts that go together, who learns their fate, and until when they are tried.
 #[derive(Debug)]
 pub(crate) struct Group {
     senders: Vec<PostSender>,
@@ -140,7 +140,7 @@ impl Appender {
         })
     }
 
-    /// What was lost has been given back: the group that waited for that goes on.
+    /// What was lost has been given back: the group that waited for that continues.
     pub(crate) fn restored(&mut self) -> Option<Group> {
         self.held.take()
     }
@@ -174,7 +174,7 @@ impl Fates {
         self.failed.as_ref().map(|(_, error)| error)
     }
 
-    /// Each sender with what it is told, in the order of the posts.
+    /// Each sender with the fate of its post, in the order of the posts.
     pub(crate) fn each(self, mut tell: impl FnMut(PostSender, Result<Posted, PostError>)) {
         for (sender, answer) in self.senders.into_iter().zip(self.answers) {
             tell(sender, answer.map(Posted::from).map_err(PostError::from));
@@ -282,14 +282,14 @@ mod tests {
         let group = appender.next_group().unwrap();
         let lost = GroupDone { group, answers: Err(AppendError::Lost) };
         assert!(matches!(appender.done(lost), AppendNext::Restore));
-        let reason = Unavailable("it was told to be".into());
+        let reason = Unavailable("as the test wants".into());
         assert_eq!(told(appender.not_restored(&reason)), []);
         let group = appender.restored().unwrap();
         assert!(matches!(appender.done(GroupDone { group, answers: Err(AppendError::Lost) }), AppendNext::Restore));
         appender.offer(sender(1), post()).unwrap();
         tokio::time::sleep(POST).await;
         let fates = appender.not_restored(&reason);
-        assert_eq!(fates.failure(), Some(&AppendError::Unavailable("it was told to be".into())));
+        assert_eq!(fates.failure(), Some(&AppendError::Unavailable("as the test wants".into())));
         assert_eq!(told(fates), [(0, false), (1, false)], "with what has waited as long");
         assert!(appender.is_empty());
     }

@@ -119,7 +119,7 @@ mod tests {
             assert!(matches!(requests.ask(at(3), request(before)), Asked::Read(_)));
         }
         assert_eq!(requests.ask(at(4), request(1000)), Asked::Refused);
-        let failed = PageDone { request: request(0), result: Err(Unavailable("it was told to be".into())) };
+        let failed = PageDone { request: request(0), result: Err(Unavailable("as the test wants".into())) };
         let told: Vec<_> = requests.done(failed).map(|(to, _)| to.slot).collect();
         assert_eq!(told, [1, 2]);
         assert!(matches!(requests.ask(at(4), request(1000)), Asked::Read(_)));

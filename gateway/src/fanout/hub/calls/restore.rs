@@ -1,7 +1,7 @@
 //! Giving back what the bus has lost: rooms that it no longer knows, from the logs that are held here.
 //!
 //! Decides when: a room's history fell short of its log, or posts were refused because data was lost. All rooms of the
-//! partition are given back at once, before any is compared with its history again and before any post goes on.
+//! partition are given back at once, before any is compared with its history again and before any post continues.
 
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ pub(crate) struct RestoreDone(Result<Epoch, Unavailable>);
 /// What follows.
 #[derive(Debug)]
 pub(crate) enum RestoreNext {
-    /// Posts and reads go on.
+    /// Posts and reads continue.
     Restored,
     /// Tried again with what is held then.
     Failed { error: Unavailable, again: RestoreCall },
@@ -100,7 +100,7 @@ mod tests {
         assert!(restore.helps(Epoch(3)));
         assert!(restore.begin(Vec::new).is_some());
         assert!(restore.begin(Vec::new).is_none(), "it is under way");
-        let failed = RestoreDone(Err(Unavailable("it was told to be".into())));
+        let failed = RestoreDone(Err(Unavailable("as the test wants".into())));
         let RestoreNext::Failed { again, .. } = restore.done(failed, Vec::new) else { panic!("tried again") };
         assert!(!again.pause.is_zero() && restore.under_way());
         assert!(matches!(restore.done(RestoreDone(Ok(Epoch(3))), Vec::new), RestoreNext::Restored));

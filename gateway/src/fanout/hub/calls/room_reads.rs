@@ -1,7 +1,7 @@
 //! Reads of a room's history: to open a room, to heal a hole or compare branches, and to reach further back.
 //!
 //! Decides which rooms are read when, and how much. Single flight: one read of the newest and one of older entries for
-//! a room, whoever waits.
+//! a room, however many wait.
 
 use std::sync::Arc;
 

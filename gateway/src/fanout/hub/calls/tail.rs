@@ -1,6 +1,6 @@
 //! The reader of a partition's stream: runs while a room of the partition is in memory.
 //!
-//! Decides where reading starts and goes on. Never skips: while the bus is unavailable the position stays.
+//! Decides where reading starts and continues. Never skips: while the bus is unavailable the position stays.
 
 use std::time::Duration;
 
@@ -156,7 +156,7 @@ mod tests {
     use super::*;
 
     fn away<T>() -> Result<T, Unavailable> {
-        Err(Unavailable("it was told to be".into()))
+        Err(Unavailable("as the test wants".into()))
     }
 
     fn at(offset: u64) -> Offset {

@@ -100,7 +100,7 @@ impl Failure for CountsDone {
 mod tests {
     use super::*;
 
-    // The clock is not paused here: it goes on between two looks at it.
+    // The clock is not paused here: it continues between two looks at it.
     #[test]
     fn the_first_count_is_written_at_once() {
         let mut counts = Counts::default();
@@ -116,7 +116,7 @@ mod tests {
         written.sort_unstable();
         assert_eq!(written, [(a.clone(), 3), (b, 3)]);
         assert!(counts.pending(&a) && counts.due(Instant::now()).is_none() && counts.next(|_| 3).is_none());
-        let result = Err(Unavailable("it was told to be".into()));
+        let result = Err(Unavailable("as the test wants".into()));
         assert_eq!(counts.done(CountsDone { counts: written, result }), []);
         assert!(counts.next(|_| 4).is_none(), "too early");
         tokio::time::sleep(FRESH).await;

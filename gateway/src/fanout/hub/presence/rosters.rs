@@ -1,7 +1,7 @@
 //! Who is in a room, by name, over all gateways: asked when somebody wants to know, and kept nowhere.
 //!
 //! Decides how long to wait: gateways with members answer by a signal, until all members that the sum counts are named or
-//! [`SUM`] is over. One question at a time for a room; what was answered is good for a second. People are told once,
+//! [`SUM`] is over. One question at a time for a room; what was answered is good for a second. People are named once,
 //! however many connections they have.
 
 use std::{
@@ -148,7 +148,7 @@ impl Rosters {
         waiting.into_iter().map(|(from, limit)| (from, roster.answer(limit))).collect()
     }
 
-    /// Forgets answers that are not good any more.
+    /// Forgets answers that are too old.
     pub(crate) fn forget_old(&mut self, now: Instant) {
         self.questions.retain(|_, question| !question.waiting.is_empty() || now < question.since + GOOD_FOR);
     }

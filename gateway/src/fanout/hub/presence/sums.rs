@@ -224,7 +224,7 @@ mod tests {
         sums.done(done(Ok(5)), 0);
         sums.outdate(&room());
         sums.refresh(&room()).unwrap();
-        let next = sums.done(done(Err(Unavailable("it was told to be".into()))), 0).unwrap();
+        let next = sums.done(done(Err(Unavailable("as the test wants".into()))), 0).unwrap();
         assert_eq!(next.others, 5);
     }
 }

@@ -1,4 +1,4 @@
-//! Joins that wait, and what each of them is owed.
+//! Joins that wait, and what each of them is sent.
 //!
 //! Decides when a join can be answered: once the room's log is in memory and reaches the position asked for. All that
 //! wait for a room are answered by the same reads. A join never waits for a number of members.
@@ -28,7 +28,7 @@ pub(crate) struct Waiter {
     looked: bool,
 }
 
-/// What a join is owed.
+/// What a join is sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Owed {
     /// Entries after this seq are written.
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_second_join_is_owed_only_what_its_connection_was_not_shown() {
+    async fn a_second_join_is_sent_only_what_its_connection_was_not_shown() {
         let (log, readers) = (log(), readers(Some(3)));
         assert_eq!(waiter(2, 3).judge(&log, &readers), nothing_missing(None));
         assert_eq!(waiter(2, 5).judge(&log, &readers), nothing_missing(None));

@@ -1,7 +1,7 @@
-//! What people in a room are told of each other's coming and going.
+//! What people in a room learn of each other's coming and going.
 //!
 //! Decides when: at most once per second, and only when the number changed or somebody came or went. While many come it
-//! waits for the last of them, because a number told earlier would be wrong at once. Names are those that were
+//! waits for the last of them, because an earlier number would be wrong at once. Names are those that were
 //! announced, at most twenty of each kind. Pure: the caller passes the time.
 
 use tokio::time::Instant;
@@ -15,23 +15,23 @@ use crate::{
 /// Names of each kind in one message.
 const NAMES: usize = 20;
 
-/// What is to be told.
+/// The changes that no message has covered yet.
 #[derive(Debug, Default)]
 pub(crate) struct PresenceNews {
     /// Something may have changed, and its time has come.
     ripe: bool,
-    /// The first change that was not told, and the last.
+    /// The first change that no message has covered, and the last.
     changed: Option<(Instant, Instant)>,
     joined: Vec<Author>,
     left: Vec<Author>,
-    /// The number told last, and when.
+    /// The last number that was sent, and when.
     told: Option<(u64, Instant)>,
     /// A reader was given another number when it joined.
     contradicted: bool,
 }
 
 impl PresenceNews {
-    /// When what has changed is to be told, `now` at the earliest.
+    /// When the message about what has changed is due, `now` at the earliest.
     pub(crate) fn due(&self, now: Instant) -> Instant {
         let gathered = self.changed.map_or(now, |(first, last)| now.max((last + GATHER).min(first + GATHER_AT_MOST)));
         self.told.map_or(gathered, |(_, told)| gathered.max(told + BETWEEN_PRESENCE))
@@ -54,7 +54,7 @@ impl PresenceNews {
         }
     }
 
-    /// A reader was told `members` when it joined, which may be wrong by now.
+    /// A reader learned `members` when it joined, which may be wrong by now.
     pub(crate) fn admitted(&mut self, members: u64, now: Instant) {
         self.change(now);
         self.contradicted |= self.told.is_some_and(|(told, _)| told != members);
@@ -70,7 +70,7 @@ impl PresenceNews {
         Ok(())
     }
 
-    /// What is told now that the number is known; `None` if it is not time, or nothing has changed.
+    /// The message to send now that the number is known; `None` if it is not time, or nothing has changed.
     pub(crate) fn take(&mut self, members: u64, now: Instant) -> Option<Presence> {
         if !std::mem::take(&mut self.ripe) {
             return None;
@@ -86,7 +86,7 @@ impl PresenceNews {
     }
 }
 
-/// Somebody who comes back before it was told has not been away.
+/// Who comes back before the message was sent has not been away.
 fn note(who: &Author, to: &mut Vec<Author>, other: &mut Vec<Author>) {
     if let Some(at) = other.iter().position(|author| author.id == who.id) {
         other.remove(at);

@@ -1,6 +1,6 @@
 //! Who reads a room on this gateway, and what its readers have been sent.
 //!
-//! Decides what becomes a chunk, and which epoch readers are told. Never decides what they are owed.
+//! Decides what becomes a chunk, and when readers learn a new epoch. Never decides what a join is sent.
 
 use std::{mem, sync::Arc};
 
@@ -26,7 +26,7 @@ use crate::{
 pub(crate) struct Member {
     pub(crate) who: Author,
     pub(crate) protocol: ProtocolId,
-    /// Whether others are told of its coming and going.
+    /// Whether others learn of its coming and going.
     pub(crate) announce: bool,
     /// Everything after this seq was written to it, or told to it as a gap.
     pub(crate) shown_after: u64,
@@ -102,12 +102,12 @@ impl Readers {
         self.members.seats().filter(|seat| seat.presence)
     }
 
-    /// Readers know this epoch, or are told it when they join.
+    /// Readers know this epoch, or learn it when they join.
     pub(crate) fn know(&mut self, epoch: Epoch) {
         self.told = self.told.max(epoch);
     }
 
-    /// Passes on what readers are told, in order.
+    /// Passes news on to the readers, in order.
     pub(crate) fn hear(&mut self, news: impl Iterator<Item = News>, delivery: &mut Delivery) {
         for news in news {
             match news {

@@ -1,6 +1,7 @@
 //! A room in use on this gateway: its log, its readers, and the joins that wait for it.
 //!
-//! Owns what must change together: a join is seated where the log stands, and what the log brings goes to the readers.
+//! Owns what must change together: a new reader starts at the head of the log, and what the log takes goes to the
+//! readers.
 
 use std::{sync::Arc, time::Duration};
 
@@ -32,7 +33,7 @@ use crate::{
     },
 };
 
-/// Joins per second, and leaves per second, that others are told of one by one.
+/// Joins per second, and leaves per second, that are announced one by one.
 const ANNOUNCED: u32 = 50;
 
 /// A room in memory.
@@ -50,7 +51,7 @@ pub(crate) struct Room {
     admitted: bool,
     /// Since when it has had neither members nor joins.
     idle: Option<Instant>,
-    /// What readers are about to be told; empty between two calls.
+    /// News on its way to the readers; empty between two calls.
     news: Vec<News>,
 }
 
@@ -58,7 +59,7 @@ pub(crate) struct Room {
 #[derive(Debug, Default)]
 pub(crate) struct RoundOfJoins {
     pub(crate) needs: Needs,
-    /// What others are told.
+    /// For the others in the room.
     pub(crate) signals: Vec<Signal>,
     /// A member that asked for presence has come.
     pub(crate) watcher: bool,
@@ -163,7 +164,7 @@ impl Room {
         self.readers.flush(delivery);
     }
 
-    /// The log must be compared with the history before it goes on.
+    /// The log must be compared with the history before it continues.
     pub(crate) fn doubt(&mut self, delivery: &mut Delivery) {
         self.readers.flush(delivery);
         self.log.doubt();
@@ -238,7 +239,7 @@ impl Room {
         self.waiting.push(waiter);
     }
 
-    /// The connection reads the room no more. `None` if it did not; else what others are told.
+    /// The connection stops reading the room. `None` if it did not read it; else what the others learn.
     pub(crate) fn leave(&mut self, from: &ConnectionId, asked: bool, shared: &Shared) -> Option<Option<Signal>> {
         self.waiting.remove(from);
         let left = self.readers.remove(from);
@@ -297,7 +298,7 @@ impl Room {
         self.presence.hear(signal, now);
     }
 
-    /// When presence is to be told, `now` at the earliest.
+    /// When the next presence message is due, `now` at the earliest.
     pub(crate) fn presence_due(&self, now: Instant) -> Instant {
         self.presence.due(now)
     }
@@ -315,7 +316,7 @@ impl Room {
     }
 }
 
-/// Makes the waiter a reader and answers it. Answers what others are told.
+/// Makes the waiter a reader and answers it. Answers what the others learn.
 fn seat(
     waiter: Waiter,
     owed: Owed,

@@ -97,7 +97,7 @@ impl RoomLog {
         self.read.is_some_and(|began| began >= since)
     }
 
-    /// The log must be compared with the history before it goes on.
+    /// The log must be compared with the history before it continues.
     pub(crate) fn doubt(&mut self) {
         self.sync = match self.sync {
             Sync::Reading { .. } => Sync::Reading { again: true },

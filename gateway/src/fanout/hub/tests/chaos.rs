@@ -1,5 +1,5 @@
 //! Random schedules over two gateways and a faulty bus: posts, lost answers, holes, outages, failovers, people who leave
-//! and come back elsewhere. Whoever reads sees the branch in order, each entry once, or is told what is missing.
+//! and come back elsewhere. Every reader sees the branch in order, each entry once, or learns what is missing.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -28,11 +28,11 @@ use crate::{
 /// What happens to a group.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Fate {
-    /// Nothing is written, and the caller is told so.
+    /// Nothing is written, and the caller learns so.
     Refused,
-    /// It is written, and the caller is told that the bus is unavailable.
+    /// It is written, and the caller hears that the bus is unavailable.
     Unanswered,
-    /// Nothing is written, and the caller is told nothing.
+    /// Nothing is written, and the caller hears nothing.
     Silent,
 }
 
@@ -186,7 +186,7 @@ impl Fake {
     }
 
     fn check(&self) -> Result<(), Unavailable> {
-        if self.core.unavailable.load(Relaxed) { Err(Unavailable("it was told to be".into())) } else { Ok(()) }
+        if self.core.unavailable.load(Relaxed) { Err(Unavailable("as the test wants".into())) } else { Ok(()) }
     }
 }
 
@@ -253,7 +253,7 @@ impl Bus for Fake {
             if self.takes_silent_fate() {
                 return pending().await;
             }
-            let unavailable = Err(AppendError::Unavailable("it was told to be".into()));
+            let unavailable = Err(AppendError::Unavailable("as the test wants".into()));
             let mut state = self.state();
             if state.lived.get(&self.gateway).copied().unwrap_or(0) < state.lives {
                 return Err(AppendError::Lost);

@@ -15,7 +15,7 @@ use crate::{
     rooms::Unavailable,
 };
 
-/// A directory that remembers what it is told.
+/// A directory that remembers the queries it got.
 #[derive(Default)]
 struct Told(Mutex<Vec<Query>>);
 

@@ -1,4 +1,4 @@
-//! The hub over the memory bus, with scripted reactors and a clock that stands still until everybody waits.
+//! The hub over the memory bus, with scripted reactors and a clock that moves only when everybody waits.
 
 mod chaos;
 mod delivery;

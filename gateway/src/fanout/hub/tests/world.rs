@@ -21,7 +21,7 @@ use crate::{
 pub(super) const PLAIN: EncodingId = EncodingId(8);
 pub(super) const OTHER: EncodingId = EncodingId(16);
 
-/// Writes `seq:key` for each entry, after `epoch!` when readers must be told.
+/// Writes `seq:key` for each entry, after `epoch!` when readers must learn it.
 struct Plain(&'static str);
 
 impl Encoding for Plain {
