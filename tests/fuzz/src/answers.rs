@@ -41,10 +41,10 @@ pub(crate) fn script(data: &[u8]) {
     match kind {
         b"append" => append(Value::Array(values)),
         b"adopt" => {
-            let Ok(Adopted { epoch, born }) = known(scripts::adopted(Value::Array(values))) else { return };
-            let again = [epoch, 0, born].map(|number| Value::from(number.to_string()));
+            let Ok(Adopted { epoch, offset, born }) = known(scripts::adopted(Value::Array(values))) else { return };
+            let again = [epoch, offset, born].map(|number| Value::from(number.to_string()));
             let again = scripts::adopted(Value::Array([vec!["OK".into()], again.into()].concat()));
-            assert_eq!(again.ok(), Some(Adopted { epoch, born }));
+            assert_eq!(again.ok(), Some(Adopted { epoch, offset, born }));
         }
         b"seed" => drop(known(scripts::restored(Value::Array(values)))),
         b"exits" => {

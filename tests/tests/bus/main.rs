@@ -4,6 +4,7 @@
 mod behaviour;
 mod data;
 mod failover;
+mod loss;
 mod moving;
 mod silent;
 

@@ -1,5 +1,6 @@
 -- Appends a group of posts of one partition. All checks come before the first write, and dedupe is written last,
--- because Redis does not roll a failed script back.
+-- because Redis does not roll a failed script back. The two writes that stored data can make fail are pcalls: the first
+-- entry of the log, before which nothing is written, and a history that holds what the room never said, which goes.
 -- KEYS: meta, log, heads, keys0, keys1, and the history segments of the rooms (named in ARGV too); not those where the
 -- slot is still on its way to this server, which would miss those of new rooms.
 -- ARGV: format, partitions, dedupe window ms, history messages, history age ms, log bytes, segment bytes, most rooms,
@@ -10,7 +11,8 @@
 -- Answers {'OK', epoch, time, {seq, or 'seq epoch time mark' of a duplicate,
 -- or -1 where there is no place for another room, ...}}, or without having written
 -- {'ADOPT'}, {'FORMAT', found}, {'PARTITIONS', found}, {'SEGMENT', room 1..R, segment},
--- {'LOST', first epoch} where the data is not that which the caller knows, {'TRYAGAIN'} while a history that has
+-- {'BROKEN', epoch} where a permanent key of the partition is missing or its log is not the one that its metadata
+-- describes, {'LOST', first epoch} where the data is not that which the caller knows, {'TRYAGAIN'} while a history that has
 -- yet to follow would find another in its place.
 local meta = redis.call('HMGET', KEYS[1], 'format', 'partitions', 'run', 'generation', 'offset', 'time', 'window', 'bytes', 'first', 'born')
 if not meta[1] then return {'ADOPT'} end
@@ -19,6 +21,7 @@ if meta[2] ~= ARGV[2] then return {'PARTITIONS', meta[2]} end
 if meta[3] ~= ARGV[11] then return {'ADOPT'} end
 local born = meta[10] or '0'
 if born ~= ARGV[9] then return {'LOST', born} end
+if redis.call('EXISTS', KEYS[3], KEYS[4], KEYS[5]) < 3 then return {'BROKEN', meta[4]} end
 
 local epoch, offset = meta[4], tonumber(meta[5])
 local clock = redis.call('TIME')
@@ -60,8 +63,10 @@ elseif turn == last + 1 then
   older = redis.call('HMGET', previous, unpack(prints))
 end
 
--- From here on it writes. Both hashes always hold a field: in a slot that moves, a missing key would stop the script.
-if turn ~= last then
+local begun = false
+-- Both hashes always hold a field: in a slot that moves, a missing key would stop the script.
+local function rotate()
+  if turn == last then return end
   redis.call('UNLINK', current)
   redis.call('HSET', current, '', '0')
   if turn > last + 1 then
@@ -88,9 +93,19 @@ for post = 1, #prints do
   else
     local seq = room.seq + 1
     room.seq, offset = seq, offset + 1
-    call('XADD', KEYS[2], id .. offset, 'r', name, 'm', seq .. ' ' .. stamp .. ' ' .. bytes, 'e', stored)
+    local write = begun and call or redis.pcall
+    local written = write('XADD', KEYS[2], id .. offset, 'r', name, 'm', seq .. ' ' .. stamp .. ' ' .. bytes, 'e', stored)
+    if type(written) == 'table' and written.err then
+      if string.find(written.err, 'equal or smaller') or string.find(written.err, 'WRONGTYPE') then return {'BROKEN', epoch} end
+      return written
+    end
+    begun = true
     if messages > 0 then
-      call('XADD', room.key, seq .. '-' .. epoch, 't', stamp, 'e', stored)
+      local kept = redis.pcall('XADD', room.key, seq .. '-' .. epoch, 't', stamp, 'e', stored)
+      if type(kept) == 'table' and kept.err then
+        call('UNLINK', room.key)
+        call('XADD', room.key, seq .. '-' .. epoch, 't', stamp, 'e', stored)
+      end
       room.bytes = room.bytes + #stored + 32
     end
     bytes = bytes + #stored + #name + 32
@@ -141,6 +156,7 @@ for index = 1, rooms do
     changed[#changed + 1] = text(room.seq) .. ' ' .. room.segment .. ' ' .. text(room.bytes) .. ' ' .. text(room.expiry)
   end
 end
+rotate()
 if #changed > 0 then redis.call('HSET', KEYS[3], unpack(changed)) end
 -- Written even when all posts were duplicates, so that WAIT covers those too.
 redis.call('HSET', KEYS[1], 'offset', text(offset), 'time', stamp, 'window', text(turn), 'bytes', text(bytes), 'first', text(first))

@@ -8,7 +8,7 @@ use std::{collections::HashMap, sync::Arc};
 use tokio::sync::Mutex;
 
 use super::{
-    super::{AppendError, Appended, History},
+    super::{AppendError, Appended, History, Offset},
     dataset::Dataset,
     epoch_hints::EpochHints,
     gc::GarbageCollector,
@@ -120,11 +120,16 @@ impl Appending {
     }
 
     /// Opens the epoch of a partition at the other end of this connection if none is open.
-    pub(super) async fn adopt(&self, connection: &Connection, partition: Partition) -> Result<Adopted, Failed> {
+    pub(super) async fn adopt(
+        &self,
+        connection: &Connection,
+        partition: Partition,
+        broken: Option<u64>,
+    ) -> Result<Adopted, Failed> {
         let dataset = self.dataset(partition);
-        let answer = connection.send(scripts::adopt(&self.servers.keys, partition, dataset.seen())).await?;
+        let answer = connection.send(scripts::adopt(&self.servers.keys, partition, dataset.seen(), broken)).await?;
         let adopted = scripts::adopted(answer).map_err(Failed::before)?;
-        dataset.see(adopted.epoch);
+        dataset.see(Offset { epoch: adopted.epoch, offset: adopted.offset });
         self.epoch_hints.here(partition, adopted.epoch, connection.server());
         Ok(adopted)
     }
@@ -143,9 +148,9 @@ impl Appending {
     pub(super) async fn check(&self, partition: Partition) -> Result<Adopted, Fault> {
         let server = self.servers.cluster.primary(partition)?.server;
         let dataset = self.dataset(partition);
-        let command = scripts::adopt(&self.servers.keys, partition, dataset.seen());
+        let command = scripts::adopt(&self.servers.keys, partition, dataset.seen(), None);
         let adopted = scripts::adopted(self.servers.cluster.call(&server, command, ANSWER).await?)?;
-        dataset.see(adopted.epoch);
+        dataset.see(Offset { epoch: adopted.epoch, offset: adopted.offset });
         Ok(adopted)
     }
 
@@ -176,8 +181,8 @@ impl Request for Append<'_> {
         let Self { appending, writer, partition, group, mark } = self;
         let (partition, dataset) = (*partition, appending.dataset(*partition));
         let again = || Failed::before(Fault::Refused("the script does not come to an end".into()));
-        // At most: adopt, know the data, one new segment per room, and the group itself.
-        for _ in 0..group.rooms.len() + 3 {
+        // At most: adopt, begin anew, know the data, one new segment per room, and the group itself.
+        for _ in 0..group.rooms.len() + 4 {
             let segment = |room: &RoomName| writer.segments.get(room).copied().unwrap_or(0);
             let caller = Caller { born: dataset.born(), mark: *mark, run: &connection.run };
             let command =
@@ -188,12 +193,19 @@ impl Request for Append<'_> {
                     if !copied {
                         connection.copied().await?;
                     }
-                    dataset.see(written.iter().flatten().map(|answer| answer.epoch.0).max().unwrap_or(0));
+                    let epoch = written.iter().flatten().map(|answer| answer.epoch.0).max().unwrap_or(0);
+                    dataset.see(Offset { epoch, offset: 0 });
                     return Ok(Some(written));
                 }
                 scripts::Answer::Adopt => {
-                    let (epoch, server) = (appending.adopt(connection, partition).await?.epoch, connection.server());
+                    let (epoch, server) =
+                        (appending.adopt(connection, partition, None).await?.epoch, connection.server());
                     tracing::info!(partition = partition.index(), epoch, %server, "opened an epoch");
+                }
+                scripts::Answer::Broken { epoch } => {
+                    let server = connection.server();
+                    tracing::error!(partition = partition.index(), epoch, %server, "keys of the partition are missing; its data begins anew");
+                    appending.adopt(connection, partition, Some(epoch)).await?;
                 }
                 scripts::Answer::Lost { .. } if dataset.held() => return Ok(None),
                 scripts::Answer::Lost { born } => dataset.accept(born),

@@ -1,24 +1,30 @@
 //! What this gateway knows of a partition's data.
 //!
-//! Decides whether the data is still that of which rooms are held here. Shared by who writes and who watches.
+//! Decides whether the data is still that of which rooms are held here. Shared by the halves that write and that watch.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
+use parking_lot::Mutex;
+
+use super::super::Offset;
+
 #[derive(Debug, Default)]
 pub(super) struct Dataset {
-    seen: AtomicU64,
+    seen: Mutex<Offset>,
     born: AtomicU64,
     held: AtomicBool,
 }
 
 impl Dataset {
-    /// The highest epoch that was seen.
-    pub(super) fn seen(&self) -> u64 {
-        self.seen.load(Relaxed)
+    /// How far the partition was seen. Data that ends before it has lost a part.
+    pub(super) fn seen(&self) -> Offset {
+        *self.seen.lock()
     }
 
-    pub(super) fn see(&self, epoch: u64) {
-        self.seen.fetch_max(epoch, Relaxed);
+    /// The partition was seen up to here.
+    pub(super) fn see(&self, at: Offset) {
+        let mut seen = self.seen.lock();
+        *seen = at.max(*seen);
     }
 
     /// The first epoch of the data that rooms were read from, or to which what was held was given back.

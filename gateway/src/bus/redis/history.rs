@@ -23,9 +23,14 @@ struct Line {
     segment: u32,
 }
 
-/// `seq segment bytes expiry` beside the partition's epoch.
-fn line(room: &Value, epoch: &Value) -> Result<Line, Fault> {
+/// `seq segment bytes expiry` and the empty field that is always there, beside the partition's epoch. Without that field
+/// the heads are lost: a room that seems to be empty may not be.
+fn line(heads: Value, epoch: &Value) -> Result<Line, Fault> {
     let epoch = Epoch(number(epoch).ok_or(Fault::Absent)?);
+    let [room, always] = <[Value; 2]>::try_from(list(heads)).map_err(|_| Fault::Absent)?;
+    if always.is_null() {
+        return Err(Fault::Absent);
+    }
     let text = room.as_str();
     let mut parts = text.as_deref().unwrap_or_default().split(' ');
     let seq = parts.next().and_then(|seq| seq.parse().ok()).unwrap_or(0);
@@ -66,11 +71,13 @@ impl StreamReader {
     pub(super) async fn room(&self, room: &RoomName) -> Result<Head, Fault> {
         let partition = Partition::of(room);
         let answers = self.ask(partition, self.line(room, partition).into()).await?;
-        Ok(line(answers.first().unwrap_or(&Value::Null), answers.get(1).unwrap_or(&Value::Null))?.head)
+        let mut answers = answers.into_iter();
+        let mut next = || answers.next().unwrap_or(Value::Null);
+        Ok(line(next(), &next())?.head)
     }
 
     fn line(&self, room: &RoomName, partition: Partition) -> [Command; 2] {
-        let room = Command::new("HGET").arg(self.servers.keys.heads(partition)).arg(room.as_str().to_owned());
+        let room = Command::new("HMGET").arg(self.servers.keys.heads(partition)).arg(room.as_str().to_owned()).arg("");
         [room, Command::new("HGET").arg(self.servers.keys.meta(partition)).arg("generation")]
     }
 
@@ -89,7 +96,7 @@ impl StreamReader {
         let first = newest(self.servers.keys.history(room, 0), before, wanted);
         let mut answers = self.ask(partition, vec![head, epoch, first]).await?.into_iter();
         let mut next = || answers.next().unwrap_or(Value::Null);
-        let line = line(&next(), &next())?;
+        let line = line(next(), &next())?;
         let mut found = if line.segment == 0 { read(next())? } else { Vec::new() };
         let (mut segment, mut before) = (line.segment, before);
         while segment > 0 && found.len() < wanted as usize {
@@ -143,10 +150,13 @@ mod tests {
 
     #[test]
     fn a_rooms_line_needs_a_generation() {
-        assert_eq!(line(&Value::Null, &Value::Null).unwrap_err(), Fault::Absent);
-        let unknown = line(&Value::Null, &"9".into()).unwrap();
+        let heads = |room: Value| Value::Array(vec![room, "0".into()]);
+        assert_eq!(line(heads(Value::Null), &Value::Null).unwrap_err(), Fault::Absent);
+        let lost = Value::Array(vec![Value::Null, Value::Null]);
+        assert_eq!(line(lost, &"9".into()).unwrap_err(), Fault::Absent, "the heads are gone");
+        let unknown = line(heads(Value::Null), &"9".into()).unwrap();
         assert_eq!(unknown, Line { head: Head { epoch: Epoch(9), seq: 0 }, segment: 0 });
-        let known = line(&"12 3 4567 89".into(), &"9".into()).unwrap();
+        let known = line(heads("12 3 4567 89".into()), &"9".into()).unwrap();
         assert_eq!(known, Line { head: Head { epoch: Epoch(9), seq: 12 }, segment: 3 });
     }
 

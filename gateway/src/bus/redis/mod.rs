@@ -128,7 +128,9 @@ impl Bus for RedisBus {
             if self.opened(partition, &read).await? {
                 read = self.reading.tail(partition, from, limit).await;
             }
-            Ok(read?)
+            let batch = read?;
+            self.appending.dataset(partition).see(batch.next);
+            Ok(batch)
         })
     }
 

@@ -1,4 +1,5 @@
-//! Giving back what was lost with a partition's data: one script call a room that is not known, and one WAIT for all.
+//! Giving back what was lost with a partition's data: one script call for each room
+//! that is not known or ends too early, and one WAIT for all.
 //!
 //! Decides nothing about what is given back; the script decides whether it is wanted.
 
@@ -44,13 +45,16 @@ impl Request for GiveBack<'_> {
 
     async fn attempt(&mut self, connection: &Connection) -> Result<Epoch, Failed> {
         let Self { appending, partition, rooms } = *self;
-        let Adopted { epoch, born } = appending.adopt(connection, partition).await?;
+        let Adopted { epoch, born, .. } = appending.adopt(connection, partition, None).await?;
         let (keys, mut given) = (&appending.servers.keys, 0);
         for chunk in rooms.chunks(ASKED) {
             let names = chunk.iter().map(|held| held.room.as_str().to_owned());
             let heads = list(connection.send(Command::new("HMGET").arg(keys.heads(partition)).args(names)).await?);
-            for (held, _) in chunk.iter().zip(heads).filter(|(_, head)| head.is_null()) {
-                let command = scripts::restore(keys, held, epoch, appending.history, connection.moving);
+            for (held, line) in chunk.iter().zip(heads) {
+                let (line, moving) = (line.into_string().unwrap_or_default(), connection.moving);
+                let Some(command) = scripts::restore(keys, held, &line, epoch, appending.history, moving) else {
+                    continue;
+                };
                 given += usize::from(scripts::restored(connection.send(command).await?).map_err(Failed::before)?);
             }
         }

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use fred::types::Value;
 
 use super::{
-    super::{Appended, DEDUPE, HISTORY_BYTES, HeldRoom, History, LOG_BYTES, RESTORE_SKIP},
+    super::{Appended, DEDUPE, HISTORY_BYTES, HeldRoom, History, LOG_BYTES, Offset, RESTORE_SKIP},
     entry, stream_codec,
 };
 use crate::{
@@ -47,12 +47,16 @@ pub enum Answer {
     Segment { room: usize, segment: u32 },
     /// The data began anew with this epoch.
     Lost { born: u64 },
+    /// The data that is open in this epoch contradicts itself: a part of it is missing.
+    Broken { epoch: u64 },
 }
 
 /// What is open after the adopt script has run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Adopted {
     pub epoch: u64,
+    /// The end of the log when the epoch was opened, or now.
+    pub offset: u64,
     /// The first epoch of the data: another one means that the data is another.
     pub born: u64,
 }
@@ -165,19 +169,39 @@ fn partition_keys(keys: &Keys, partition: Partition) -> [String; 5] {
     ]
 }
 
-/// The call of the adopt script; `seen` is the highest epoch that the caller knows.
-pub(super) fn adopt(keys: &Keys, partition: Partition, seen: u64) -> Command {
+/// The call of the adopt script; `seen` is how far the caller has seen the partition, `broken` an epoch whose data was
+/// found to contradict itself.
+pub(super) fn adopt(keys: &Keys, partition: Partition, seen: Offset, broken: Option<u64>) -> Command {
+    let numbers = [FORMAT, PARTITIONS.into(), seen.epoch, DEDUPE.as_millis() as u64, seen.offset, broken.unwrap_or(0)];
     Command::new("EVAL")
         .arg(ADOPT)
         .arg(5_u32)
         .args(partition_keys(keys, partition))
-        .args([FORMAT, PARTITIONS.into(), seen, DEDUPE.as_millis() as u64].map(|number| number.to_string()))
+        .args(numbers.map(|number| number.to_string()))
 }
 
-/// The call of the script that gives a room back, in the epoch that is open.
-pub(super) fn restore(keys: &Keys, held: &HeldRoom, epoch: u64, history: History, asking: bool) -> Command {
+/// The call of the script that gives a room back, or what is missing at its end, in the epoch that is open; `line` is the
+/// room's line in heads. None: nothing that is held goes on from what is there.
+pub(super) fn restore(
+    keys: &Keys,
+    held: &HeldRoom,
+    line: &str,
+    epoch: u64,
+    history: History,
+    asking: bool,
+) -> Option<Command> {
     let HeldRoom { room, head, entries } = held;
-    let key = keys.history(room, 0);
+    let mut known = line.split(' ').map(|number| number.parse::<u64>().ok());
+    let (there, segment) = (known.next().flatten(), known.next().flatten().unwrap_or(0));
+    let newest = entries.iter().find(|entry| Some(entry.seq) == there);
+    // Nobody's seqs should step back: of a room that is gone, others may have been shown more than is held here.
+    let new_head = match there {
+        None => head + RESTORE_SKIP,
+        Some(seq) if seq < *head && (seq == 0 || newest.is_some()) => *head,
+        Some(_) => return None,
+    };
+    let newest = newest.map_or_else(String::new, |entry| format!("{}-{}", entry.seq, entry.epoch.0));
+    let key = keys.history(room, u32::try_from(segment).ok()?);
     // As for the append script: a server that the slot moves to has not the key.
     let named = if asking { None } else { Some(key.clone()) };
     let numbers = [epoch, DEDUPE.as_millis() as u64, history.messages, history.age.as_millis() as u64, 2 * ROOMS];
@@ -187,14 +211,14 @@ pub(super) fn restore(keys: &Keys, held: &HeldRoom, epoch: u64, history: History
         .args(partition_keys(keys, Partition::of(room)))
         .args(named)
         .args([FORMAT, PARTITIONS.into()].into_iter().chain(numbers).map(|number| number.to_string()))
-        .args([room.as_str().to_owned(), key, (head + RESTORE_SKIP).to_string()]);
-    for entry in entries {
+        .args([room.as_str().to_owned(), key, new_head.to_string(), line.to_owned(), newest]);
+    for entry in entries.iter().filter(|entry| Some(entry.seq) > there) {
         command = command
             .args([entry.seq, entry.epoch.0, entry.time].map(|number| number.to_string()))
             .arg(entry::fingerprint(room, &entry.from.id, &entry.key))
             .arg(entry::encode_again(entry));
     }
-    command
+    Some(command)
 }
 
 /// Reads an answer of the restore script: whether the room was given back.
@@ -258,6 +282,7 @@ pub fn answer(value: Value, mark: u32) -> Result<Answer, Fault> {
             Some(Answer::Segment { room: (room as usize).checked_sub(1)?, segment: segment.try_into().ok()? })
         }),
         "LOST" => at(1).map(|born| Answer::Lost { born }),
+        "BROKEN" => at(1).map(|epoch| Answer::Broken { epoch }),
         _ => None,
     };
     read.ok_or_else(|| refused(&word, values.get(1)))
@@ -268,8 +293,8 @@ pub fn adopted(value: Value) -> Result<Adopted, Fault> {
     let values = list(value);
     let word = values.first().and_then(|word| word.as_str().map(|text| text.to_string())).unwrap_or_default();
     let at = |index: usize| values.get(index).and_then(number);
-    match at(1).zip(at(3)) {
-        Some((epoch, born)) if word == "OK" => Ok(Adopted { epoch, born }),
+    match at(1).zip(at(2)).zip(at(3)) {
+        Some(((epoch, offset), born)) if word == "OK" => Ok(Adopted { epoch, offset, born }),
         _ => Err(refused(&word, values.get(1))),
     }
 }
@@ -298,6 +323,7 @@ mod tests {
         assert_eq!(answer(values(vec!["ADOPT".into()]), 0).unwrap(), Answer::Adopt);
         let segment = answer(values(vec!["SEGMENT".into(), 2.into(), 5.into()]), 0).unwrap();
         assert_eq!(segment, Answer::Segment { room: 1, segment: 5 });
+        assert_eq!(answer(values(vec!["BROKEN".into(), "9".into()]), 0).unwrap(), Answer::Broken { epoch: 9 });
         assert_eq!(answer(values(vec!["LOST".into(), "77".into()]), 0).unwrap(), Answer::Lost { born: 77 });
         assert_eq!(answer(values(vec!["TRYAGAIN".into()]), 0), Err(Fault::TryAgain));
     }
