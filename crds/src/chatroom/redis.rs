@@ -155,7 +155,12 @@ pub struct ExternalRedis {
     /// Connects with TLS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<RedisTls>,
-    /// Password of the Redis user.
+    /// The Redis user. Default: the user `default`. It needs the rights to read, write, run scripts and publish for the keys
+    /// and channels below `keyPrefix`, and the commands `INFO`, `CLUSTER` and `WAIT`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 128), regex(pattern = "^\\S+$"))]
+    pub username: Option<String>,
+    /// Password of the Redis user. Read again for every new connection.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password_secret_ref: Option<SecretKey>,
     /// Prefix of every key. Default: namespace and name of the ChatRoom.

@@ -13,7 +13,8 @@ use tokio::{
 };
 
 use super::{
-    connection::{Access, Command, Fault, Node},
+    access::Access,
+    connection::{Command, Fault, Node},
     keys,
     topology::{Member, Topology},
 };

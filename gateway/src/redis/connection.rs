@@ -10,12 +10,13 @@ use fred::{
     interfaces::ClientLike,
     types::{
         ClusterHash, ConnectHandle, CustomCommand, Value,
-        config::{Config, ConnectionConfig, PerformanceConfig, Server as FredServer, ServerConfig, TlsConfig},
+        config::{Config, ConnectionConfig, PerformanceConfig, Server as FredServer, ServerConfig},
     },
 };
 use parlor_redis::Address;
 use tokio::time::timeout;
 
+use super::access::{Access, Presented};
 use crate::rooms::Unavailable;
 
 /// Longest time to open a connection.
@@ -26,14 +27,6 @@ const UNHEARD: usize = 4096;
 
 /// What a server's refusal begins with that stands until somebody changes something there.
 const DENIALS: [&str; 6] = ["OOM", "MISCONF", "NOREPLICAS", "NOPERM", "NOAUTH", "WRONGPASS"];
-
-/// How servers want to be spoken to.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Access {
-    pub(crate) username: Option<String>,
-    pub(crate) password: Option<String>,
-    pub(crate) tls: Option<TlsConfig>,
-}
 
 /// Why a command was not answered with a value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -116,15 +109,16 @@ impl Drop for Node {
     }
 }
 
-fn config(server: &Address, access: &Access) -> Config {
-    Config {
+fn config(server: &Address, access: &Access) -> Result<Config, Fault> {
+    let Presented { username, password, tls } = access.present()?;
+    Ok(Config {
         server: ServerConfig::Centralized { server: FredServer::new(server.host.to_string(), server.port) },
-        username: access.username.clone(),
-        password: access.password.clone(),
-        tls: access.tls.clone(),
+        username,
+        password,
+        tls,
         fail_fast: true,
         ..Config::default()
-    }
+    })
 }
 
 fn fault(error: &fred::error::Error) -> Fault {
@@ -162,7 +156,7 @@ impl Node {
             tcp: fred::types::config::TcpConfig { nodelay: Some(true), ..Default::default() },
             ..ConnectionConfig::default()
         };
-        let client = Client::new(config(server, access), Some(performance), Some(connection), None);
+        let client = Client::new(config(server, access)?, Some(performance), Some(connection), None);
         let task = client.connect();
         let node = Self { server: server.clone(), client, task };
         match timeout(OPENING, node.client.wait_for_connect()).await {

@@ -3,6 +3,7 @@
 //! Decides which server is asked and whether its answer counts. Knows nothing of rooms' entries, of accounts or of any
 //! protocol. Called by the bus and by the directory.
 
+pub(crate) mod access;
 pub(crate) mod cluster;
 pub(crate) mod connection;
 pub mod health;
@@ -14,18 +15,17 @@ pub(crate) mod script;
 pub(crate) mod server_time;
 pub mod topology;
 
-use std::{path::PathBuf, sync::Arc};
+use std::{sync::Arc, time::Duration};
 
-use fred::types::config::{TlsConfig, TlsConnector};
 use parlor_redis::{Address, AddressError, Prefer};
-use rustls::{
-    ClientConfig, RootCertStore,
-    pki_types::{CertificateDer, pem::PemObject},
-};
 use tokio_util::task::AbortOnDropHandle;
 
-use self::{cluster::Cluster, connection::Access, keys::Keys, prober::Prober, refusals::Refusals};
-pub use self::{connection::Fault, keys::slot};
+use self::{access::Access, cluster::Cluster, connection::Command, keys::Keys, prober::Prober, refusals::Refusals};
+pub use self::{
+    access::{Password, Tls},
+    connection::Fault,
+    keys::slot,
+};
 
 /// Where Redis is and how to speak to it.
 #[derive(Clone, Debug)]
@@ -33,20 +33,12 @@ pub struct RedisSettings {
     /// `host:port`, at least one; a cluster names its other servers itself.
     pub seeds: Vec<String>,
     pub username: Option<String>,
-    /// The password itself, as read from its file.
-    pub password: Option<String>,
+    pub password: Option<Password>,
     pub tls: Option<Tls>,
     /// Under which of the addresses that a cluster announces its servers are dialled.
     pub prefer: Prefer,
     /// Begins every key; without braces.
     pub prefix: String,
-}
-
-/// How servers prove who they are.
-#[derive(Clone, Debug, Default)]
-pub struct Tls {
-    /// PEM file of the authorities to trust; absent: those of the system.
-    pub roots: Option<PathBuf>,
 }
 
 /// Why Redis could not be used at the start.
@@ -76,12 +68,15 @@ pub struct Servers {
 
 impl Servers {
     /// Asks the seeds who is there and asks every server once how it is. Needs a tokio runtime; for TLS, installs rustls' ring
-    /// provider unless the process has one.
+    /// provider unless the process has one. Refuses a Redis that evicts keys.
     pub async fn connect(settings: RedisSettings) -> Result<Arc<Self>, StartError> {
         let seeds = seeds(&settings)?;
-        let RedisSettings { seeds: _, username, password, tls: secured, prefer, prefix } = settings;
-        let access = Access { username, password, tls: secured.as_ref().map(tls).transpose()? };
+        let RedisSettings { seeds: _, username, password, tls, prefer, prefix } = settings;
+        let access = Access { username, password, tls };
+        // A file that cannot be read at all is a mistake in the settings, not a Redis that is away.
+        access.present().map_err(|fault| StartError::Settings(fault.to_string()))?;
         let cluster = Arc::new(Cluster::discover(seeds, access, prefer).await?);
+        refuse_eviction(&cluster).await?;
         let health = Arc::new(Prober::new(Arc::clone(&cluster)));
         health.look().await;
         let probes = AbortOnDropHandle::new(tokio::spawn(Arc::clone(&health).run()));
@@ -90,20 +85,29 @@ impl Servers {
     }
 }
 
-fn tls(tls: &Tls) -> Result<TlsConfig, StartError> {
-    // An error says that the process has a provider already, which will do.
-    let _installed = rustls::crypto::ring::default_provider().install_default();
-    let refused = |error: &dyn std::fmt::Display| StartError::Settings(format!("cannot read the tls roots: {error}"));
-    let Some(path) = &tls.roots else {
-        return Ok(TlsConnector::default_rustls().map_err(|error| refused(&error))?.into());
-    };
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_file_iter(path).map_err(|error| refused(&error))? {
-        let certificate = certificate.map_err(|error| refused(&error))?;
-        roots.add(certificate).map_err(|error| refused(&error))?;
+/// How long a server may take to name its eviction policy.
+const POLICY: Duration = Duration::from_secs(2);
+
+/// A Redis that evicts keys loses messages without telling anybody.
+async fn refuse_eviction(cluster: &Cluster) -> Result<(), StartError> {
+    for primary in cluster.topology().voters() {
+        let info = match cluster.call(&primary.server, Command::new("INFO").arg("memory"), POLICY).await {
+            Ok(info) => info.as_str().map(|info| info.to_string()).unwrap_or_default(),
+            Err(fault) => {
+                tracing::warn!(server = %primary.server, %fault, "failed to read maxmemory-policy; it must be noeviction");
+                continue;
+            }
+        };
+        let policy =
+            info.lines().find_map(|line| line.strip_prefix("maxmemory_policy:")).map_or("noeviction", str::trim);
+        if policy != "noeviction" {
+            return Err(StartError::Settings(format!(
+                "maxmemory-policy is {policy} on {}, which deletes messages when memory is short; set it to noeviction",
+                primary.server
+            )));
+        }
     }
-    let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
-    Ok(TlsConnector::from(config).into())
+    Ok(())
 }
 
 fn seeds(settings: &RedisSettings) -> Result<Vec<Address>, StartError> {

@@ -13,7 +13,7 @@ use parlor_redis::Prefer;
 use crate::{
     bus::{Bus, History, memory::MemoryBus, redis::RedisBus},
     directory::{Directory, memory::MemoryDirectory, redis::RedisDirectory},
-    redis::{RedisSettings, Servers, StartError, Tls},
+    redis::{Password, RedisSettings, Servers, StartError, Tls},
     run::{RunError, place::Place, secrets::Secrets},
 };
 
@@ -70,7 +70,7 @@ pub(super) fn choose(
     };
     let redis = RedisSettings {
         seeds,
-        username: None,
+        username: external.and_then(|external| external.username.clone()),
         password: password(external, secrets)?,
         tls: external.map(|external| tls(external, secrets)).transpose()?.flatten(),
         // The operator gives its servers names that only it resolves; a foreign cluster announces names to be dialled.
@@ -81,23 +81,22 @@ pub(super) fn choose(
     Ok(Choice::Redis(Box::new(RedisChoice { redis, history, gateway })))
 }
 
-fn password(external: Option<&ExternalRedis>, secrets: &Secrets) -> Result<Option<String>, RunError> {
+/// The file of the password, which is read again for each connection. Read once here, so that a mistake ends the start.
+fn password(external: Option<&ExternalRedis>, secrets: &Secrets) -> Result<Option<Password>, RunError> {
     const FIELD: &str = "spec.redis.external.passwordSecretRef";
-    let secret = match external.and_then(|external| external.password_secret_ref.as_ref()) {
-        Some(reference) => Some(secrets.get(FIELD, reference)?),
-        None => secrets.generated(contract::REDIS_PASSWORD)?,
+    let (secret, path) = match external.and_then(|external| external.password_secret_ref.as_ref()) {
+        Some(reference) => (Some(secrets.get(FIELD, reference)?), Some(secrets.path(FIELD, reference)?)),
+        None => (secrets.generated(contract::REDIS_PASSWORD)?, secrets.generated_path(contract::REDIS_PASSWORD)),
     };
-    secret.map(|secret| text(FIELD, &secret)).transpose()
+    let Some((secret, path)) = secret.zip(path) else { return Ok(None) };
+    std::str::from_utf8(&secret).map_err(|_| RunError::NotText { field: FIELD })?;
+    Ok(Some(Password::File(path)))
 }
 
 fn tls(external: &ExternalRedis, secrets: &Secrets) -> Result<Option<Tls>, RunError> {
     let Some(tls) = &external.tls else { return Ok(None) };
     let roots = tls.ca.as_ref().map(|ca| secrets.path("spec.redis.external.tls.ca", &ca.secret_ref)).transpose()?;
     Ok(Some(Tls { roots }))
-}
-
-fn text(field: &'static str, secret: &[u8]) -> Result<String, RunError> {
-    std::str::from_utf8(secret).map(str::to_owned).map_err(|_| RunError::NotText { field })
 }
 
 /// In front of every key, so that ChatRooms can share a Redis.

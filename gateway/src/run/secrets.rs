@@ -46,6 +46,11 @@ impl Secrets {
         }
     }
 
+    /// Where a secret is that the operator generates.
+    pub(super) fn generated_path(&self, path: &'static str) -> Option<PathBuf> {
+        Some(self.0.as_ref()?.join(path))
+    }
+
     /// A secret that the operator generates, by its path under the directory; None where nobody made one.
     pub(super) fn generated(&self, path: &'static str) -> Result<Option<Arc<[u8]>>, SecretError> {
         let Some(directory) = &self.0 else { return Ok(None) };

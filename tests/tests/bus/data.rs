@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use parlor_gateway::{
     bus::{Bus, History, Record},
-    redis::{RedisSettings, StartError, Tls},
+    redis::{Password, RedisSettings, StartError, Tls},
     rooms::{Partition, RoomName},
 };
 use parlor_tests::{
@@ -98,10 +98,43 @@ async fn a_group_whose_answer_was_lost_is_no_duplicate_of_itself() -> Result<()>
 async fn a_password_is_asked_for_and_given() -> Result<()> {
     let redis = RedisNode::start()?;
     redis.call(&["CONFIG", "SET", "requirepass", "secret"])?;
-    let given = RedisSettings { password: Some("secret".into()), ..settings(vec![redis.address()]) };
+    let given = RedisSettings { password: Some(Password::Given("secret".into())), ..settings(vec![redis.address()]) };
     drop(open(given, HISTORY, "a").await?);
     let refused = open(settings(vec![redis.address()]), HISTORY, "a").await;
     ensure!(matches!(refused, Err(StartError::Unavailable(_))), "{refused:?}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_password_that_is_rotated_is_taken_from_its_file_by_the_next_connection() -> Result<()> {
+    let redis = RedisNode::start()?;
+    let file = redis.dir().join("password");
+    std::fs::write(&file, "first\n")?;
+    redis.call(&["CONFIG", "SET", "requirepass", "first"])?;
+    let password = Some(Password::File(file.clone()));
+    let bus = open(RedisSettings { password, ..settings(vec![redis.address()]) }, HISTORY, "a").await?;
+    let (room, mut admin) = (room("rotated"), redis.connect()?);
+    std::fs::write(&file, "second\n")?;
+    for words in
+        [&["AUTH", "first"][..], &["CONFIG", "SET", "requirepass", "second"], &["CLIENT", "KILL", "TYPE", "normal"]]
+    {
+        admin.send(words)?;
+        admin.reply()?;
+    }
+    let answers = bus.append(Partition::of(&room), &[post(&room, "u1", "k", "x")]).await?;
+    ensure!(matches!(answers[..], [Ok(_)]), "{answers:?}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_redis_that_evicts_keys_is_refused_with_the_reason() -> Result<()> {
+    let redis = RedisNode::start()?;
+    for policy in ["allkeys-lru", "volatile-ttl"] {
+        redis.call(&["CONFIG", "SET", "maxmemory-policy", policy])?;
+        let refused = open(settings(vec![redis.address()]), HISTORY, "a").await;
+        let says = |reason: &str| reason.contains(policy) && reason.contains("noeviction");
+        ensure!(matches!(&refused, Err(StartError::Settings(reason)) if says(reason)), "{refused:?}");
+    }
     Ok(())
 }
 
