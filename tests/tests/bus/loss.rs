@@ -39,7 +39,7 @@ fn delete(redis: &RedisNode, room: &RoomName, kinds: &[&str]) -> Result<()> {
         let gone = |kind: &&str| {
             key.strip_prefix(&of).is_some_and(|name| name == *kind || kind.ends_with(':') && name.starts_with(*kind))
         };
-        if kinds.iter().any(|kind| gone(kind)) {
+        if kinds.iter().any(gone) {
             redis.call(&["DEL", key])?;
         }
     }
