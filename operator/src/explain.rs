@@ -49,7 +49,7 @@ pub async fn explain(client: Client, defaults: Defaults, name: ChatRoomName) -> 
     let room = api.get(&name.name).await.map_err(ApiError::from)?;
     let metrics = Metrics::default();
     let (stores, changes) = Stores::watch(&client, Some(&name.namespace), &metrics);
-    let (nodes, watch_nodes) = Nodes::watch(&client);
+    let (nodes, watch_nodes) = Nodes::watch(&client, false);
     let ctx = Context {
         events: Events::new(client.clone(), None),
         client,

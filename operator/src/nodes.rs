@@ -1,10 +1,11 @@
 //! The cluster's nodes: which zone each is in, and which are being drained.
 //!
-//! One watch for the whole operator. Where the operator may not see nodes, their places and drains are unknown, and Redis is
-//! spread over host names alone. Decides nothing.
+//! One watch for the whole operator. An operator that has rights in some namespaces alone may not see nodes: then zones and
+//! drains are unknown, and Redis is spread over host names. Decides nothing.
 
 use crate::redis::roles::Place;
-use futures::StreamExt;
+use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt};
 use k8s_openapi::api::core::v1::Node;
 use kube::runtime::reflector::ObjectRef;
 use kube::runtime::reflector::store::{Store, Writer};
@@ -19,10 +20,13 @@ const ZONE: &str = "topology.kubernetes.io/zone";
 pub struct Nodes(Store<Node>);
 
 impl Nodes {
-    /// Begins to watch; the future never ends, and the store fills only while it is polled.
-    pub fn watch(client: &Client) -> (Self, impl Future<Output = ()> + use<>) {
+    /// Begins to watch, if `permitted`; the future never ends, and the store fills only while it is polled.
+    pub fn watch(client: &Client, permitted: bool) -> (Self, BoxFuture<'static, ()>) {
         let writer = Writer::<Node>::default();
         let nodes = Self(writer.as_reader());
+        if !permitted {
+            return (nodes, std::future::pending().boxed());
+        }
         let watch = watcher(Api::all(client.clone()), watcher::Config::default())
             .default_backoff()
             .modify(shorten)
@@ -32,7 +36,7 @@ impl Nodes {
                     tracing::warn!(%error, "failed to watch nodes; their zones and drains are unknown");
                 }
             });
-        (nodes, watch)
+        (nodes, watch.boxed())
     }
 
     /// Where the pods of a node run.

@@ -140,7 +140,7 @@ async fn controllers(
     };
     let caches = Arc::new(PassCaches::default());
     let events = Events::new(client.clone(), std::env::var("POD_NAME").ok());
-    let (nodes, watch_nodes) = Nodes::watch(client);
+    let (nodes, watch_nodes) = Nodes::watch(client, namespaces.is_empty());
     let mut running: Vec<BoxFuture<'static, ()>> = Vec::new();
     for scope in scopes {
         health.beat(&scope);

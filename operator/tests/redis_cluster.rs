@@ -4,7 +4,7 @@
 
 use parlor_operator::redis::client;
 use parlor_operator::redis::journal::Journal;
-use parlor_operator::redis::plan::{Member, Shape, Step, next_step};
+use parlor_operator::redis::plan::{self, Member, Order, Shape, Step, next_step};
 use parlor_operator::redis::roles::Place;
 use parlor_operator::redis::settings;
 use std::path::{Path, PathBuf};
@@ -19,6 +19,8 @@ struct Pods {
     network: u8,
     root: PathBuf,
     pods: Vec<Pod>,
+    /// What the ChatRoom asks for.
+    shape: Shape,
     /// What the operator says to the servers.
     password: Option<&'static str>,
 }
@@ -34,7 +36,7 @@ impl Pods {
         let root = std::env::temp_dir().join(format!("parlor-redis-{}-{network}", std::process::id()));
         std::fs::create_dir_all(&root).unwrap();
         std::fs::write(root.join(settings::FILE), settings::conf(256 << 20)).unwrap();
-        let mut pods = Self { network, root, pods: Vec::new(), password: None };
+        let mut pods = Self { network, root, pods: Vec::new(), shape: SHAPE, password: None };
         for at in 0..SHAPE.servers() {
             let pod = pods.launch(at, 0);
             pods.pods.push(pod);
@@ -78,7 +80,15 @@ impl Pods {
         let asked = self.pods.iter().enumerate().map(|(at, pod)| async move {
             let view = client::view(&pod.ip, self.password).await.ok();
             let place = Place { host: format!("host-{}", at / 2), zone: String::new() };
-            Member { pod: format!("redis-{at}"), name: name(at), ip: pod.ip.clone(), place, leaving: false, view }
+            Member {
+                pod: format!("redis-{at}"),
+                name: name(at),
+                ip: pod.ip.clone(),
+                place,
+                leaving: false,
+                surplus: at >= self.shape.servers(),
+                view,
+            }
         });
         futures::future::join_all(asked).await
     }
@@ -99,7 +109,7 @@ impl Pods {
             );
             let members = self.members().await;
             journal.note(Instant::now(), &members);
-            let step = next_step(SHAPE, &members, &journal);
+            let step = next_step(self.shape, &members, &journal);
             if enough(&step) {
                 return steps;
             }
@@ -274,6 +284,39 @@ async fn servers_that_were_started_without_a_password_are_given_one_and_stay_in_
         assert!(refused.contains("NOAUTH") || refused.contains("WRONGPASS"), "{refused}");
         assert!(!refused.contains("wrong ") && !refused.contains("correct"), "{refused}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn replicas_are_added_and_taken_away_again_while_every_slot_is_served() {
+    let mut pods = Pods::start(90);
+    pods.reconcile().await;
+    pods.shape.replicas = 2;
+    for at in SHAPE.servers()..pods.shape.servers() {
+        let pod = pods.launch(at, 0);
+        pods.pods.push(pod);
+    }
+    pods.reconcile().await;
+    let replicas = |members: &[Member]| {
+        members.iter().filter(|m| m.view.as_ref().is_some_and(|v| v.holds_a_copy() && !v.serves())).count()
+    };
+    assert_eq!(replicas(&pods.members().await), 6);
+    // A primary is among those that are one too many afterwards.
+    let heir = pods.members().await.into_iter().skip(SHAPE.servers()).find(|m| !m.view.as_ref().unwrap().serves());
+    let heir = heir.expect("a replica among the added servers");
+    let order = Order { pod: heir.pod.clone(), ip: heir.ip.clone(), command: plan::Command::HandOver };
+    client::carry_out(&order, None).await.unwrap();
+    pods.shape.replicas = 1;
+    let started = Instant::now();
+    while !plan::can_do_without_surplus(SHAPE, &pods.members().await) {
+        assert!(started.elapsed() < PATIENCE, "the added servers are still needed");
+        pods.reconcile_until(|step| !matches!(step, Step::Run { .. })).await;
+    }
+    (SHAPE.servers()..pods.pods.len()).for_each(|at| pods.kill(at));
+    pods.pods.truncate(SHAPE.servers());
+    pods.reconcile().await;
+    let members = pods.members().await;
+    assert_eq!(replicas(&members), 3);
+    assert!(members.iter().all(|m| m.view.as_ref().unwrap().topology.nodes.len() == SHAPE.servers()));
 }
 
 fn ids(members: &[Member]) -> Vec<String> {

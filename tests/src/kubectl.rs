@@ -192,11 +192,15 @@ pub async fn gateway_status(pod: &Value) -> Result<GatewayStatus> {
     serde_json::from_str(&body).with_context(|| format!("read {body}"))
 }
 
-/// Whether a Redis pod is a primary now.
+/// Whether a Redis pod is a primary now, asked with the password of its ChatRoom.
 pub fn is_primary(pod: &Value) -> Result<bool> {
+    let text = |path: &str| pod.pointer(path).and_then(Value::as_str).unwrap_or_default();
+    let secret = format!("{}-keys", text("/metadata/labels/app.kubernetes.io~1instance"));
+    let template = "go-template={{index .data \"redis-password\" | base64decode}}";
+    let password = kubectl(&["-n", text("/metadata/namespace"), "get", "secret", &secret, "-o", template], None)?;
     let mut redis = TcpStream::connect_timeout(&address(pod, 6379)?, Duration::from_secs(5)).context("reach Redis")?;
     redis.set_read_timeout(Some(Duration::from_secs(5))).context("set a deadline")?;
-    redis.write_all(b"ROLE\r\nQUIT\r\n").context("ask for the role")?;
+    write!(redis, "AUTH {password}\r\nROLE\r\nQUIT\r\n").context("ask for the role")?;
     let mut answer = String::new();
     redis.read_to_string(&mut answer).context("read the role")?;
     Ok(answer.contains("\r\nmaster\r\n"))

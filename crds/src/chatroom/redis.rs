@@ -69,7 +69,6 @@ pub struct ManagedRedis {
     /// Replicas of each primary. With 0, every message has one copy only.
     #[serde(default = "replicas_per_shard")]
     #[schemars(range(min = 0, max = 3))]
-    #[x_kube(validation = Rule::new("self == oldSelf").message("spec.redis.managed.replicasPerShard cannot be changed"))]
     pub replicas_per_shard: u32,
     /// Image with `redis-server` 7.0 or later in its PATH.
     #[serde(default = "image")]

@@ -98,8 +98,9 @@ pub async fn pass(ctx: &Context, room: &ChatRoom, name: &ChatRoomName) -> Result
     }
     let mut observed = observe::observe(ctx, valid, name).await.map_err(PassError::Observe)?;
     recall::recall(&ctx.caches, name, &room.spec, &mut observed);
-    let objects = build::build(valid, &ctx.defaults, observed.secret.as_ref(), &observed.fresh)?;
+    let mut objects = build::build(valid, &ctx.defaults, observed.secret.as_ref(), &observed.fresh)?;
     let plan = decide::decide(valid, &objects, &observed);
+    objects.size_redis(plan.redis.as_ref().map(|redis| redis.servers));
     let uid = room.uid().unwrap_or_default();
     let applied = apply::apply(ctx, name, uid, Prepared { objects, plan, observed }).await;
     status::write(ctx, name, room, &applied).await.map_err(PassError::Status)?;
@@ -110,8 +111,11 @@ pub async fn pass(ctx: &Context, room: &ChatRoom, name: &ChatRoomName) -> Result
 /// Nothing moves. A refused object does not count: it is tried again at its own pace and slows nothing else.
 fn is_at_rest(applied: &Applied) -> bool {
     let Applied { plan, changes, retryable, .. } = applied;
-    let redis_rests = plan.redis.as_ref().is_none_or(|RedisPlan { shape: _, step, upgrade, gates }| {
-        *step == Step::Settled && matches!(upgrade, None | Some(Upgrade::Hold(_))) && gates.is_empty()
+    let redis_rests = plan.redis.as_ref().is_none_or(|RedisPlan { shape, step, upgrade, servers, gates }| {
+        *step == Step::Settled
+            && *servers == shape.servers()
+            && matches!(upgrade, None | Some(Upgrade::Hold(_)))
+            && gates.is_empty()
     });
     changes.is_empty() && retryable.is_empty() && redis_rests && plan.fleet.outdated == 0 && plan.fleet.draining == 0
 }

@@ -125,11 +125,11 @@ async fn ask_gateway(gateways: Gateways, pod: String, ip: String) -> Option<(Str
 async fn ask_redis(ctx: &Context, room: &ChatRoom, pods: &[Pod], password: Option<&str>) -> Vec<Member> {
     let RedisMode::Managed(managed) = room.spec.redis.mode() else { return Vec::new() };
     let shape = Shape { shards: managed.shards as usize, replicas: managed.replicas_per_shard as usize };
-    let wanted = (0..shape.servers()).map(|at| format!("{}-{at}", meta::redis_name(room)));
-    let names: BTreeSet<String> = wanted.chain(pods.iter().map(ResourceExt::name_any)).collect();
+    let wanted: BTreeSet<String> = (0..shape.servers()).map(|at| format!("{}-{at}", meta::redis_name(room))).collect();
+    let names: BTreeSet<String> = wanted.iter().cloned().chain(pods.iter().map(ResourceExt::name_any)).collect();
     let silent = names.into_iter().map(|name| {
         let pod = pods.iter().find(|pod| pod.name_any() == name);
-        silent_member(ctx, room, name, pod)
+        Member { surplus: !wanted.contains(&name), ..silent_member(ctx, room, name, pod) }
     });
     let asked = silent.map(|member| ask_server(member, password));
     let mut members: Vec<Member> = stream::iter(asked).buffer_unordered(ASKED_AT_ONCE).collect().await;
@@ -149,6 +149,7 @@ fn silent_member(ctx: &Context, room: &ChatRoom, name: String, pod: Option<&Pod>
         ip,
         leaving: told_to_end || ctx.nodes.is_cordoned(&host),
         place: ctx.nodes.place(&host),
+        surplus: false,
         view: None,
     }
 }

@@ -122,6 +122,15 @@ fn id(kind: Kind, metadata: &ObjectMeta) -> ObjectId {
     ObjectId::new(kind, metadata.name.clone().unwrap_or_default())
 }
 
+impl Objects {
+    /// Keeps Redis pods that are still needed although fewer are wanted.
+    pub fn size_redis(&mut self, servers: Option<usize>) {
+        if let (Some(redis), Some(servers)) = (&mut self.redis, servers) {
+            redis.stateful_set.spec.replicas = i32::try_from(servers).ok();
+        }
+    }
+}
+
 /// Builds everything for the ChatRoom. `secret` is the generated Secret as it exists; `fresh` are random keys for what it lacks.
 pub fn build(
     room: ValidRoom<'_>,

@@ -4,7 +4,7 @@
 
 use crate::reconcile::build::stateful_set;
 use crate::reconcile::observed::{self, Observed};
-use crate::redis::plan::{self, Shape, Step};
+use crate::redis::plan::{self, Member, Shape, Step};
 use crate::redis::spread;
 use crate::redis::upgrade::{self, Outdated, Upgrade};
 use crate::redis::view::View;
@@ -22,6 +22,8 @@ pub struct RedisPlan {
     pub step: Step,
     /// A server that runs an older image or older settings.
     pub upgrade: Option<Upgrade>,
+    /// Pods that are to exist: more than wanted while the others are still needed.
+    pub servers: usize,
     /// Pods whose readiness gate must change.
     pub gates: Vec<Gate>,
 }
@@ -53,7 +55,17 @@ pub fn redis(managed: &ManagedRedis, observed: &Observed) -> RedisPlan {
         Step::Settled if outdated.pods.is_empty() => spread::next(members, journal).unwrap_or(Step::Settled),
         step => step,
     };
-    RedisPlan { shape, step, upgrade, gates: gates(observed) }
+    RedisPlan { shape, step, upgrade, servers: servers(shape, observed), gates: gates(observed) }
+}
+
+/// A StatefulSet removes its highest pods, so those before them are kept as well.
+fn servers(shape: Shape, observed: &Observed) -> usize {
+    let surplus = || observed.redis.iter().filter(|member| member.surplus);
+    if surplus().next().is_none() || plan::can_do_without_surplus(shape, &observed.redis) {
+        return shape.servers();
+    }
+    let number = |member: &Member| member.pod.rsplit_once('-')?.1.parse::<usize>().ok();
+    surplus().filter_map(number).max().map_or(shape.servers(), |highest| highest + 1)
 }
 
 fn outdated(managed: &ManagedRedis, observed: &Observed) -> Outdated {

@@ -54,6 +54,8 @@ pub struct Member {
     pub place: Place,
     /// It was told to end, or its node is being drained.
     pub leaving: bool,
+    /// It is one of more than the ChatRoom asks for, and goes once it is not needed.
+    pub surplus: bool,
     /// `None` when the server did not answer.
     pub view: Option<View>,
 }
@@ -104,6 +106,15 @@ pub fn next_step(shape: Shape, members: &[Member], journal: &Journal) -> Step {
         .or_else(|| picture.reshape(shape))
         .or_else(|| picture.sync())
         .unwrap_or(Step::Settled)
+}
+
+/// Whether the servers that are to stay serve every slot and have all the replicas that are wanted, so that the others can go.
+pub fn can_do_without_surplus(shape: Shape, members: &[Member]) -> bool {
+    let staying: Vec<Member> = members.iter().filter(|member| !member.surplus).cloned().collect();
+    let picture = Picture::of(&staying);
+    let copied =
+        |one: &Live<'_>| picture.replicas_of(&one.me.id).filter(|replica| replica.in_sync()).count() >= shape.replicas;
+    picture.served.complement().is_empty() && picture.primaries().all(copied)
 }
 
 fn run_or_wait(why: String, wait: &str, orders: impl Iterator<Item = Order>) -> Option<Step> {

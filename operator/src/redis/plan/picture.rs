@@ -13,7 +13,9 @@ pub(crate) struct Live<'a> {
     pub(crate) pod: &'a str,
     pub(crate) ip: &'a str,
     pub(crate) place: &'a Place,
+    /// Its pod is about to go, or goes as soon as it can.
     pub(crate) leaving: bool,
+    pub(crate) surplus: bool,
     pub(crate) view: &'a View,
     pub(crate) me: &'a Node,
 }
@@ -68,9 +70,10 @@ impl<'a> Picture<'a> {
         let live: Vec<Live<'a>> = members
             .iter()
             .filter_map(|member| {
-                let Member { pod, name: _, ip, place, leaving, view } = member;
+                let Member { pod, name: _, ip, place, leaving, surplus, view } = member;
                 let view = view.as_ref()?;
-                Some(Live { pod, ip, place, leaving: *leaving, view, me: view.myself() })
+                let (leaving, surplus) = (*leaving || *surplus, *surplus);
+                Some(Live { pod, ip, place, leaving, surplus, view, me: view.myself() })
             })
             .collect();
         let mut served = SlotSet::empty();

@@ -31,7 +31,7 @@ impl<'a> Picture<'a> {
             Some(id) => self.primary(id).is_some() || falls_to(id),
             None => one.view.serves(),
         };
-        self.live.iter().filter(|one| !placed(one)).collect()
+        self.live.iter().filter(|one| !placed(one) && !one.surplus).collect()
     }
 
     /// Gives slots that nobody serves to new primaries, or to the smallest one when there are enough. Only when everybody has
@@ -75,7 +75,7 @@ impl<'a> Picture<'a> {
             .primaries()
             .map(|one| Shard {
                 primary: one.candidate(),
-                replicas: self.replicas_of(&one.me.id).count(),
+                replicas: self.staying_replicas_of(&one.me.id).count(),
                 absent: absent_replicas(&one.me.id),
             })
             .collect();
@@ -93,10 +93,16 @@ impl<'a> Picture<'a> {
 
     /// Replicas beyond those wanted; those nearest to their primary go first, because they protect the least.
     fn surplus<'s>(&'s self, shard: &Shard<'s>, shape: Shape) -> Vec<Candidate<'s>> {
-        let mut replicas: Vec<Candidate<'s>> = self.replicas_of(shard.primary.id).map(Live::candidate).collect();
+        let mut replicas: Vec<Candidate<'s>> =
+            self.staying_replicas_of(shard.primary.id).map(Live::candidate).collect();
         replicas.sort_by_key(|replica| std::cmp::Reverse(replica.place.nearness(shard.primary.place)));
         replicas.truncate(shard.replicas.saturating_sub(shape.replicas));
         replicas
+    }
+
+    /// Replicas that count: a surplus one goes as soon as the others suffice.
+    fn staying_replicas_of<'s>(&'s self, id: &'s NodeId) -> impl Iterator<Item = &'s Live<'a>> {
+        self.replicas_of(id).filter(|one| !one.surplus)
     }
 
     /// Drops those who are gone for good. A pod that is absent may come back, and keeps its place.

@@ -26,6 +26,7 @@ impl Sketch {
             ip: format!("10.0.0.{at}"),
             place: Place { host: format!("host-{}", at / 2), zone: String::new() },
             leaving: false,
+            surplus: false,
             view: Some(View { topology: Topology { nodes: vec![node(at, true)] }, info: in_sync(at), open: false }),
         });
         Self { members: members.collect(), journal: Journal::default(), now: Instant::now() }

@@ -244,6 +244,18 @@ fn a_primary_hands_over_to_nobody_who_lags_or_goes_too() {
 }
 
 #[test]
+fn a_server_that_is_one_too_many_goes_only_when_the_others_suffice() {
+    let mut sketch = Sketch::formed();
+    assert!(can_do_without_surplus(Shape { shards: 3, replicas: 1 }, &sketch.members));
+    sketch.members[4].surplus = true;
+    assert!(!can_do_without_surplus(Shape { shards: 3, replicas: 0 }, &sketch.members), "it serves slots");
+    assert_eq!(sketch.commands(), [told(1, "FAILOVER")]);
+    (sketch.members[4].surplus, sketch.members[3].surplus) = (false, true);
+    assert!(can_do_without_surplus(Shape { shards: 3, replicas: 0 }, &sketch.members));
+    assert!(!can_do_without_surplus(Shape { shards: 3, replicas: 1 }, &sketch.members), "its shard needs its copy");
+}
+
+#[test]
 fn primaries_that_share_a_host_spread_again() {
     let mut sketch = Sketch::formed();
     // Host 0 has the primaries 0 and 1 now.
