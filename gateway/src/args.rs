@@ -4,6 +4,8 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Parser, Subcommand};
 
+use crate::run::LogFormat;
+
 /// Serves a ChatRoom: holds its sockets, speaks its protocols, fans its rooms out.
 #[derive(Debug, Parser)]
 #[command(name = "parlor-gateway", version, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
@@ -52,6 +54,10 @@ pub struct Serve {
     /// Directory with the ChatRoom's Secrets, as NAME/KEY files
     #[arg(long, value_name = "DIR")]
     pub secrets: Option<PathBuf>,
+
+    /// How the log looks: text, or one JSON object per line. Default: JSON in a pod, text elsewhere
+    #[arg(long, value_name = "FORMAT")]
+    pub log: Option<LogFormat>,
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

@@ -3,15 +3,19 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use parlor_tests::audit::{self, Plan};
 use parlor_tests::client::native::Native;
 use parlor_tests::client::onlyone::OnlyOne;
 use parlor_tests::client::{Refused, Socket};
-use parlor_tests::gateway::{Gateway, Setup, http, refusal};
+use parlor_tests::gateway::{Gateway, Setup, binary, http, refusal};
 use parlor_tests::mistakes::MISTAKES;
 use parlor_tests::redis::{RedisCluster, free_port};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -25,6 +29,26 @@ protocols: {native: {}, onlyone: {}}
 replicas: 2
 redis: {managed: {}}
 ";
+
+#[test]
+fn a_gateway_that_is_told_to_end_while_it_starts_ends() {
+    let manifest = std::env::temp_dir().join(format!("parlor-manifest-{}", std::process::id()));
+    assert!(Command::new("mkfifo").arg(&manifest).status().unwrap().success());
+    let mut gateway = Command::new(binary().unwrap());
+    let gateway = gateway.arg(&manifest).args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
+    let mut gateway = gateway.stderr(Stdio::null()).spawn().unwrap();
+    // Opens when the gateway reads its manifest, and keeps it there.
+    let mut pipe = OpenOptions::new().write(true).open(&manifest).unwrap();
+    // It is read once more for how to drain, and then taken for gone.
+    std::fs::remove_file(&manifest).unwrap();
+    let pid = i32::try_from(gateway.id()).ok().and_then(Pid::from_raw).unwrap();
+    kill_process(pid, Signal::TERM).unwrap();
+    pipe.write_all(b"apiVersion: parlor.chat/v1alpha1\nkind: ChatRoom\nmetadata: {name: test}\nspec: {}\n").unwrap();
+    drop(pipe);
+    let status = gateway.wait().unwrap();
+    // A first process of a container has no default for signals: it would have gone on.
+    assert_eq!(status.code(), Some(0), "{status}");
+}
 
 #[tokio::test]
 async fn two_gateways_on_a_redis_cluster_are_one_chatroom() {
@@ -50,6 +74,8 @@ async fn protocols_share_a_room(gateways: &[Gateway; 2]) {
     assert_eq!(onlyone.chats(2).await.unwrap(), ["from onlyone", "from native"]);
     tokio::time::sleep(Duration::from_millis(1300)).await;
     let room = json!({"room_id": "onlyOne"});
+    let count = onlyone.ask("roomHandler.getRoomAllUserNum", room.clone()).await.unwrap();
+    assert_eq!(count["data"], 1, "the clients add themselves to the first count");
     let count = onlyone.ask("roomHandler.getRoomAllUserNum", room.clone()).await.unwrap();
     assert_eq!(count["data"], 2, "people of every protocol on every gateway count");
     let info = onlyone.ask("roomHandler.getRoomInfo", room).await.unwrap();

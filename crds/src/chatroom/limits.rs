@@ -59,6 +59,16 @@ pub struct Limits {
     #[serde(default = "rooms_per_connection")]
     #[schemars(range(min = 1, max = 10_000))]
     pub rooms_per_connection: u32,
+    /// Connections of one client address to one gateway; above it upgrades get 429. An IPv6 network of 64 bits counts as
+    /// one address. Absent: 100 for public addresses, and no limit for private and loopback ones, which proxies have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub connections_per_address: Option<u32>,
+    /// Proxies in front of the gateways whose `X-Forwarded-For` is believed: the client's address is the one that the
+    /// outermost of them was connected from. 0: the address of the connection itself.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    #[schemars(range(min = 0, max = 8))]
+    pub trusted_proxies: u8,
     /// What happens to a connection that does not read as fast as its rooms are written.
     #[serde(default)]
     pub slow_consumer: SlowConsumer,
@@ -84,6 +94,12 @@ fn rooms_per_connection() -> u32 {
     100
 }
 
+/// Left out where it says nothing, so that what gateways are given stays as it was before there was such a field.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(number: &u8) -> bool {
+    *number == 0
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
@@ -92,6 +108,8 @@ impl Default for Limits {
             messages_per_second: messages_per_second(),
             rooms: rooms(),
             rooms_per_connection: rooms_per_connection(),
+            connections_per_address: None,
+            trusted_proxies: 0,
             slow_consumer: SlowConsumer::default(),
         }
     }

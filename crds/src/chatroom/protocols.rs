@@ -90,6 +90,7 @@ macro_rules! protocol {
         $(#[$about:meta])*
         $name:ident on $path:ident = $path_name:tt
         $(#[$port:meta])* port
+        $(#[$origins:meta])* origins
         $($(#[$attribute:meta])* $field:ident: $type:ty = $default:expr,)*
     ) => {
         $(#[$about])*
@@ -108,6 +109,10 @@ macro_rules! protocol {
             #[serde(default, skip_serializing_if = "Vec::is_empty")]
             #[schemars(schema_with = "strings::hosts")]
             pub hosts: Vec<String>,
+            $(#[$origins])*
+            #[serde(default, skip_serializing_if = "Vec::is_empty")]
+            #[schemars(length(max = 32), inner(length(min = 1, max = 253)))]
+            pub allowed_origins: Vec<String>,
             /// Maximum message payload in bytes for this protocol. Default: `limits.messageBytes`.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             #[schemars(schema_with = "strings::message_bytes")]
@@ -125,6 +130,7 @@ macro_rules! protocol {
                     path: $path(),
                     port: None,
                     hosts: Vec::new(),
+                    allowed_origins: Vec::new(),
                     message_bytes: None,
                     deflate: false,
                     $($field: $default,)*
@@ -139,6 +145,9 @@ protocol! {
     Native on native_path = "native_path"
     /// A port of its own, on which any path is accepted.
     port
+    /// Origins whose pages may connect, beside those of the gateway's own host; `*` allows any. Clients that are no
+    /// browsers send no Origin, and may connect.
+    origins
     /// The rooms that may be used. Default: any.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "strings::rooms")]
@@ -150,6 +159,8 @@ protocol! {
     OnlyOne on onlyone_path = "onlyone_path"
     /// A port of its own, on which any path is accepted; its clients expect 9090.
     port
+    /// Origins whose pages may connect. Empty: any. Clients that are no browsers send no Origin, and may connect.
+    origins
     /// The rooms that exist.
     #[serde(default = "onlyone_rooms")]
     #[schemars(schema_with = "strings::some_rooms")]
@@ -157,10 +168,6 @@ protocol! {
     /// Key of 16 bytes that the clients' tokens are encrypted with. Default: tokens are not checked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     token: Option<SecretSource> = None,
-    /// Origins whose pages may connect. Default: any.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 32), inner(length(min = 1, max = 253)))]
-    allowed_origins: Vec<String> = Vec::new(),
 }
 
 protocol! {
@@ -168,6 +175,8 @@ protocol! {
     Relay on relay_path = "relay_path"
     /// A port of its own, on which any path is accepted; its clients expect 8081.
     port
+    /// Origins whose pages may connect. Empty: any. Clients that are no browsers send no Origin, and may connect.
+    origins
     /// The rooms that may be used. Default: any.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "strings::rooms")]
@@ -188,6 +197,8 @@ protocol! {
     Match on match_path = "match_path"
     /// A port of its own, on which any path is accepted; its clients expect 18224.
     port
+    /// Origins whose pages may connect. Empty: any. Clients that are no browsers send no Origin, and may connect.
+    origins
     /// How long an account and its sessions are kept after a lost connection; at most 1h.
     #[serde(default = "reconnect_grace")]
     #[x_kube(validation = Rule::new("duration(self) <= duration('1h')")
@@ -200,6 +211,8 @@ protocol! {
     Multiperson on multiperson_path = "multiperson_path"
     /// A port of its own, on which any path is accepted; its clients expect 7000.
     port
+    /// Origins whose pages may connect. Empty: any. Clients that are no browsers send no Origin, and may connect.
+    origins
     /// A port of its own for the HTTP endpoints; its clients expect 3100.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "strings::port")]
@@ -258,6 +271,8 @@ pub struct Endpoint<'a> {
     pub http_port: Option<u16>,
     /// Hosts that are wholly its.
     pub hosts: &'a [String],
+    /// Origins whose pages may connect.
+    pub allowed_origins: &'a [String],
     /// Its own limit of a message's payload.
     pub message_bytes: Option<u32>,
     /// Whether its messages may be compressed.
@@ -287,6 +302,7 @@ impl Protocols {
                     port: p.port,
                     http_port: $http,
                     hosts: &p.hosts,
+                    allowed_origins: &p.allowed_origins,
                     message_bytes: p.message_bytes,
                     deflate: p.deflate,
                 })

@@ -167,6 +167,10 @@ impl Admin {
 
 impl DrainAccess {
     fn check(&self, headers: &HeaderMap) -> Result<(), Response<Body>> {
+        // Any page that is open on the same machine reaches loopback, and no page has business here.
+        if headers.contains_key(header::ORIGIN) || headers.contains_key("sec-fetch-site") {
+            return Err(plain(StatusCode::FORBIDDEN, "web pages may not drain a gateway\n"));
+        }
         match self {
             Self::Loopback => Ok(()),
             Self::Closed => Err(plain(StatusCode::FORBIDDEN, "no drain token is configured, and this port is open\n")),
@@ -211,6 +215,17 @@ mod tests {
             assert_eq!(refused.status(), StatusCode::UNAUTHORIZED, "{wrong}");
         }
         assert!(access.check(&HeaderMap::new()).is_err());
+    }
+
+    #[test]
+    fn no_web_page_drains_a_gateway() {
+        for name in ["origin", "sec-fetch-site"] {
+            let mut headers = bearer("Bearer s3cret");
+            headers.insert(name, HeaderValue::from_static("https://evil.example"));
+            for access in [DrainAccess::Loopback, DrainAccess::Token(Arc::from(*b"s3cret"))] {
+                assert_eq!(access.check(&headers).expect_err(name).status(), StatusCode::FORBIDDEN, "{name}");
+            }
+        }
     }
 
     #[test]

@@ -17,9 +17,9 @@ pub struct Gate {
 
 /// Room for one connection; given back when dropped, by which time a reactor counts the connection.
 #[derive(Debug)]
-pub struct Place(Arc<AtomicUsize>);
+pub struct ConnectionPermit(Arc<AtomicUsize>);
 
-impl Drop for Place {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::AcqRel);
     }
@@ -36,15 +36,15 @@ impl Gate {
         self.limit
     }
 
-    /// A place beside the `open` connections, or None when the gateway is full.
-    pub fn enter(&self, open: usize) -> Option<Place> {
-        let place = Place(Arc::clone(&self.pending));
+    /// A permit beside the `open` connections, or None when the gateway is full.
+    pub fn enter(&self, open: usize) -> Option<ConnectionPermit> {
+        let permit = ConnectionPermit(Arc::clone(&self.pending));
         let before = self.pending.fetch_add(1, Ordering::AcqRel);
         let has_room = open.saturating_add(before) < self.limit;
         if !has_room {
             self.refused.fetch_add(1, Ordering::Relaxed);
         }
-        has_room.then_some(place)
+        has_room.then_some(permit)
     }
 
     /// Connections refused so far because the gateway was full.
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_upgrade_holds_no_place() {
+    fn a_refused_upgrade_holds_no_permit() {
         let gate = Gate::new(1);
         assert!(gate.enter(1).is_none());
         assert_eq!(gate.refused(), 1);

@@ -1,30 +1,50 @@
-//! Accept loops: one a listener, HTTP/1 with a header timeout and a bounded number of peers.
+//! Accept loops: one per listener, HTTP/1 with a bounded number of peers, each of which has a bounded time.
 //!
-//! Decides how many peers may be talking HTTP at once and what happens when descriptors run out. What is served is
-//! the caller's [`Site`], which may take a peer over before HTTP begins.
+//! Decides how many peers may be talking HTTP at once, how long one may take for all it does, and what happens when
+//! descriptors run out. What is served is the caller's [`Site`], which may take a peer over before HTTP begins.
 
 use std::{
     convert::Infallible,
     io,
+    net::{Ipv4Addr, SocketAddr},
+    pin::pin,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU32, AtomicU64, Ordering},
     },
     time::Duration,
 };
 
 use axum::{body::Body, response::Response};
+use http::{HeaderValue, header};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::{net::TcpListener, sync::Semaphore, task::coop::consume_budget};
+use parking_lot::Mutex;
+use tokio::{
+    net::TcpListener,
+    task::coop::consume_budget,
+    time::{Instant, sleep, timeout},
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::http::{peer::Peer, refusals::Refusals};
+use crate::{
+    http::{client::Ends, peer::Peer, peers::Peers, refusals::Refusals},
+    rooms::rates::Rate,
+};
 
-/// Peers that may be in HTTP at once, over all listeners; each costs some 20 KB until its upgrade or its end.
-const HTTP_PEERS: usize = 4096;
+/// Peers that may be in HTTP at once on the public listeners; each costs some 20 KB until its upgrade or its end.
+const PUBLIC_PEERS: usize = 4096;
+/// The same on the admin port, which has an acceptor of its own, so that probes never depend on what the internet does.
+const ADMIN_PEERS: usize = 256;
 /// A peer that has not sent its request's head by then is dropped.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// After so long a peer gets the answer that is under way, and no more: what it has not asked by then needs another
+/// connection.
+const HTTP_LIFE: Duration = Duration::from_secs(30);
+/// A peer that has not taken its last answer by then is dropped.
+const LAST_ANSWER: Duration = Duration::from_secs(15);
+/// Requests of one connection; the last one's answer says that it closes.
+const REQUESTS: u32 = 200;
 /// Largest head of a request in bytes.
 const HEAD_BYTES: usize = 16 * 1024;
 /// Bytes read of a peer when it is accepted: most heads of requests.
@@ -39,7 +59,39 @@ pub trait Site: Send + Sync + 'static {
         Some(peer)
     }
 
-    fn call(&self, request: http::Request<Incoming>) -> impl Future<Output = Response<Body>> + Send;
+    fn call(&self, talk: &Talk, request: http::Request<Incoming>) -> impl Future<Output = Response<Body>> + Send;
+}
+
+/// One peer's HTTP connection, as the site that answers it sees it.
+#[derive(Debug)]
+pub struct Talk {
+    pub ends: Ends,
+    began: Instant,
+    requests: AtomicU32,
+    /// When its burst of requests is full again, in microseconds since it began.
+    full: Mutex<u64>,
+}
+
+impl Talk {
+    fn new(ends: Ends) -> Self {
+        Self { ends, began: Instant::now(), requests: AtomicU32::new(0), full: Mutex::new(0) }
+    }
+
+    /// Waits until the connection may make one more request. Pipelined requests wait in the kernel meanwhile.
+    pub async fn paced(&self, rate: Rate) {
+        loop {
+            let now = u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX);
+            let taken = rate.take(&mut self.full.lock(), now);
+            match taken {
+                Ok(()) => return,
+                Err(wait) => sleep(Duration::from_micros(wait)).await,
+            }
+        }
+    }
+
+    fn is_last(&self) -> bool {
+        self.requests.fetch_add(1, Ordering::Relaxed) + 1 >= REQUESTS
+    }
 }
 
 /// A listener, and its socket once more.
@@ -57,22 +109,22 @@ impl Listener {
 
     /// The next connection. Of those that come together only the first goes through the runtime, which registers what
     /// it accepts with its epoll: most are a reactor's at once.
-    async fn accept(&self) -> io::Result<mio::net::TcpStream> {
+    async fn accept(&self) -> io::Result<(mio::net::TcpStream, SocketAddr)> {
         consume_budget().await;
         match self.socket.accept() {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                let (stream, _) = self.watched.accept().await?;
-                Ok(mio::net::TcpStream::from_std(stream.into_std()?))
+                let (stream, remote) = self.watched.accept().await?;
+                Ok((mio::net::TcpStream::from_std(stream.into_std()?), remote))
             }
-            accepted => accepted.map(|(stream, _)| stream),
+            accepted => accepted,
         }
     }
 }
 
-/// What all listeners share.
+/// What listeners of one kind share.
 #[derive(Clone)]
 pub struct Acceptor {
-    peers: Arc<Semaphore>,
+    peers: Peers,
     tasks: TaskTracker,
     stop: CancellationToken,
     pauses: Arc<AtomicU64>,
@@ -80,13 +132,23 @@ pub struct Acceptor {
 }
 
 impl Acceptor {
-    /// Stops accepting, and drops what is still in HTTP, when `stop` is cancelled.
-    pub fn new(stop: CancellationToken) -> Self {
-        let (peers, pauses) = (Arc::new(Semaphore::new(HTTP_PEERS)), Arc::default());
-        Self { peers, tasks: TaskTracker::new(), stop, pauses, refusals: Refusals::default() }
+    /// For the listeners that the internet reaches. Stops accepting, and drops what is still in HTTP, when `stop` is
+    /// cancelled.
+    pub fn public(stop: CancellationToken) -> Self {
+        Self::new(stop, PUBLIC_PEERS)
     }
 
-    /// What was refused over HTTP, by all listeners.
+    /// For the admin port.
+    pub fn admin(stop: CancellationToken) -> Self {
+        Self::new(stop, ADMIN_PEERS)
+    }
+
+    fn new(stop: CancellationToken, peers: usize) -> Self {
+        let (pauses, refusals) = (Arc::default(), Refusals::default());
+        Self { peers: Peers::new(peers), tasks: TaskTracker::new(), stop, pauses, refusals }
+    }
+
+    /// What was refused over HTTP, by all listeners of this kind.
     pub fn refusals(&self) -> &Refusals {
         &self.refusals
     }
@@ -103,50 +165,77 @@ impl Acceptor {
             Ok(listener) => {
                 stop.run_until_cancelled(self.accept(listener, site)).await;
             }
-            Err(error) => tracing::error!(%error, "a listener cannot be watched"),
+            Err(error) => tracing::error!(%error, "failed to watch a listener"),
         }
     }
 
     async fn accept<S: Site>(&self, listener: Listener, site: Arc<S>) {
         let mut buffer = vec![0; GREETING];
-        // A permit is taken before accepting, so that peers beyond the bound wait in the kernel's backlog.
-        while let Ok(permit) = Arc::clone(&self.peers).acquire_owned().await {
+        loop {
             match listener.accept().await {
-                Ok(stream) => {
-                    let Some(peer) = site.take(Peer::greet(stream, &mut buffer)) else { continue };
-                    let (stop, site, refusals) = (self.stop.clone(), Arc::clone(&site), self.refusals.clone());
-                    self.tasks.spawn(async move {
-                        stop.run_until_cancelled(serve_peer(peer, site, &refusals)).await;
-                        drop(permit);
-                    });
+                Ok((stream, remote)) => {
+                    let local = stream.local_addr().unwrap_or_else(|_| (Ipv4Addr::UNSPECIFIED, 0).into());
+                    let ends = Ends { remote: remote.ip(), local };
+                    if let Some(peer) = site.take(Peer::greet(stream, ends, &mut buffer)) {
+                        self.talk(peer, &site);
+                    }
                 }
                 Err(error) if is_the_peers_fault(&error) => {}
                 Err(error) => {
                     self.pauses.fetch_add(1, Ordering::Relaxed);
                     tracing::warn!(%error, "accepting paused");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                    sleep(ACCEPT_PAUSE).await;
                 }
             }
         }
     }
+
+    /// Gives the peer a place, and lets it talk HTTP for as long as it may.
+    fn talk<S: Site>(&self, peer: Peer, site: &Arc<S>) {
+        let (place, gave_way) = self.peers.enter(&self.stop);
+        if gave_way {
+            self.refusals.count(None, "gave_way");
+        }
+        let (site, refusals) = (Arc::clone(site), self.refusals.clone());
+        self.tasks.spawn(async move {
+            place.ended.run_until_cancelled(serve_peer(peer, site, &refusals)).await;
+        });
+    }
 }
 
 async fn serve_peer<S: Site>(peer: Peer, site: Arc<S>, refusals: &Refusals) {
+    let talk = Arc::new(Talk::new(peer.ends));
     let peer = match peer.watched() {
         Ok(peer) => peer,
-        Err(error) => return tracing::warn!(%error, "a peer cannot be watched"),
+        Err(error) => return tracing::warn!(%error, "failed to watch a peer"),
     };
     let service = service_fn(move |request| {
-        let site = Arc::clone(&site);
-        async move { Ok::<_, Infallible>(site.call(request).await) }
+        let (site, talk) = (Arc::clone(&site), Arc::clone(&talk));
+        async move {
+            let mut answer = site.call(&talk, request).await;
+            if talk.is_last() {
+                answer.headers_mut().entry(header::CONNECTION).or_insert(HeaderValue::from_static("close"));
+            }
+            Ok::<_, Infallible>(answer)
+        }
     });
-    let served = http1::Builder::new()
+    let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)
         .max_buf_size(HEAD_BYTES)
         .serve_connection(TokioIo::new(peer), service)
-        .with_upgrades()
-        .await;
+        .with_upgrades();
+    let mut connection = pin!(connection);
+    let served = tokio::select! {
+        served = &mut connection => served,
+        () = sleep(HTTP_LIFE) => {
+            connection.as_mut().graceful_shutdown();
+            match timeout(LAST_ANSWER, connection).await {
+                Ok(served) => served,
+                Err(_) => return refusals.count(None, "slow_peer"),
+            }
+        }
+    };
     if let Err(error) = served {
         if let Some(reason) = refused(&error) {
             refusals.count(None, reason);

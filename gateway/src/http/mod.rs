@@ -3,22 +3,31 @@
 //! Decides who may connect and to which protocol; everything after the upgrade is the reactors'.
 
 pub mod admin;
+pub mod client;
 pub mod drain;
 mod extensions;
+pub mod fast_upgrade;
 pub mod gate;
-pub mod head;
+mod host;
 pub mod listen;
 pub mod metrics;
+pub mod origins;
 pub mod peer;
+mod peers;
 pub mod refusals;
-pub mod site;
+pub mod routes;
 pub mod upgrade;
 pub mod web;
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::{
+    sync::LazyLock,
+    time::{Instant, SystemTime, UNIX_EPOCH},
+};
 
 use axum::{body::Body, response::Response};
 use http::{HeaderValue, StatusCode, header};
+
+use crate::protocols::Clock;
 
 /// A short plain-text answer.
 pub(crate) fn plain(status: StatusCode, body: impl Into<Body>) -> Response<Body> {
@@ -28,7 +37,28 @@ pub(crate) fn plain(status: StatusCode, body: impl Into<Body>) -> Response<Body>
     answer
 }
 
+/// The clocks of this machine.
+#[derive(Clone, Copy, Debug)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn unix(&self) -> u64 {
+        unix_millis()
+    }
+
+    fn monotonic(&self) -> u64 {
+        monotonic_micros()
+    }
+}
+
 /// Milliseconds since the Unix epoch; 0 before it.
 pub(crate) fn unix_millis() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+}
+
+/// Microseconds on a monotonic clock.
+pub(crate) fn monotonic_micros() -> u64 {
+    static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
+    // Not zero at the beginning: zero is what rates take for "long ago".
+    u64::try_from(BEGAN.elapsed().as_micros()).unwrap_or(u64::MAX).saturating_add(1)
 }

@@ -9,19 +9,22 @@ use std::{
 use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use crate::http::client::Ends;
+
 /// A peer, and what it has said that nobody has dealt with. Reading begins with that.
 #[derive(Debug)]
 pub struct Peer<S = mio::net::TcpStream> {
     pub(super) stream: S,
     pub(super) said: Bytes,
+    pub(super) ends: Ends,
 }
 
 impl Peer {
     /// Reads once, through `buffer`, what is there already.
-    pub(super) fn greet(mut stream: mio::net::TcpStream, buffer: &mut [u8]) -> Self {
+    pub(super) fn greet(mut stream: mio::net::TcpStream, ends: Ends, buffer: &mut [u8]) -> Self {
         // Whoever reads on finds out why nothing came.
         let length = stream.read(buffer).unwrap_or(0);
-        Self { stream, said: Bytes::copy_from_slice(&buffer[..length]) }
+        Self { stream, said: Bytes::copy_from_slice(&buffer[..length]), ends }
     }
 
     /// Writes what fits into the socket.
@@ -31,14 +34,16 @@ impl Peer {
 
     /// Gives the socket to the runtime, within which this is called.
     pub(super) fn watched(self) -> io::Result<Peer<tokio::net::TcpStream>> {
-        Ok(Peer { stream: tokio::net::TcpStream::from_std(self.stream.into())?, said: self.said })
+        let Self { stream, said, ends } = self;
+        Ok(Peer { stream: tokio::net::TcpStream::from_std(stream.into())?, said, ends })
     }
 }
 
 impl Peer<tokio::net::TcpStream> {
     /// Takes the socket away from the runtime.
     pub(super) fn unwatched(self) -> io::Result<Peer> {
-        Ok(Peer { stream: mio::net::TcpStream::from_std(self.stream.into_std()?), said: self.said })
+        let Self { stream, said, ends } = self;
+        Ok(Peer { stream: mio::net::TcpStream::from_std(stream.into_std()?), said, ends })
     }
 }
 
@@ -82,6 +87,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Peer<S> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use tokio::io::AsyncReadExt;
 
     use super::*;
@@ -89,7 +96,8 @@ mod tests {
     #[tokio::test]
     async fn what_was_said_before_comes_first_however_it_is_read() {
         for piece in 1..8 {
-            let mut peer = Peer { said: Bytes::from_static(b"first"), stream: &b", then"[..] };
+            let ends = Ends { remote: Ipv4Addr::LOCALHOST.into(), local: (Ipv4Addr::LOCALHOST, 1).into() };
+            let mut peer = Peer { said: Bytes::from_static(b"first"), stream: &b", then"[..], ends };
             let (mut all, mut buffer) = (Vec::new(), vec![0; piece]);
             loop {
                 match peer.read(&mut buffer).await.unwrap() {

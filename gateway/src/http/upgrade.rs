@@ -7,8 +7,13 @@
 use std::sync::Arc;
 
 use axum::{body::Body, response::Response};
+use base64::{
+    Engine,
+    alphabet::STANDARD,
+    engine::{GeneralPurpose, GeneralPurposeConfig},
+};
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Version, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Version, header};
 use hyper::upgrade::{OnUpgrade, Parts};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
@@ -18,15 +23,18 @@ use tungstenite::handshake::derive_accept_key;
 use crate::{
     fanout::{
         reactor::Reactors,
-        session::{Accepted, Policy, Session},
+        session::{Accepted, Context, Effects, Input, Policy, Session},
     },
     http::{
-        extensions,
-        gate::{Gate, Place},
-        head,
+        client::{AddressPermit, Addresses, Ends},
+        extensions, fast_upgrade,
+        gate::{ConnectionPermit, Gate},
+        host::Host,
+        origins::Origins,
         peer::Peer,
         plain,
         refusals::Refusals,
+        routes::closing,
         unix_millis,
     },
     protocols::{Handshake, Protocol, Refusal},
@@ -44,6 +52,7 @@ pub struct Served {
     /// Hosts on which every path is this protocol's, in lower case.
     pub hosts: Vec<String>,
     pub policy: Policy,
+    pub origins: Origins,
     /// Whether permessage-deflate is agreed to.
     pub deflate: bool,
 }
@@ -63,7 +72,10 @@ pub struct Upgrades {
     /// `route.publicURL` without a slash at the end.
     pub public_url: Option<String>,
     pub reactors: Arc<Reactors>,
+    /// Hosts that the ChatRoom names for itself, in lower case.
+    pub hosts: Vec<String>,
     pub gate: Gate,
+    pub addresses: Addresses,
     pub refusals: Refusals,
     /// Owns the sockets that are on their way from HTTP to a reactor.
     pub tasks: TaskTracker,
@@ -77,17 +89,34 @@ struct Admitted {
     deflate: bool,
     /// `Sec-WebSocket-Accept`.
     accept: String,
-    place: Place,
+    permit: ConnectionPermit,
+    address: Option<AddressPermit>,
 }
 
 impl Admitted {
     /// Hands the socket to a reactor, with what came behind the request.
     fn hand_over(self, reactors: &Reactors, stream: mio::net::TcpStream, leftover: Bytes) {
-        let Self { session, policy, protocol, deflate, accept: _, place } = self;
+        let Self { session, policy, protocol, deflate, accept: _, permit, address } = self;
+        let session = match address {
+            Some(address) => Box::new(Counted { session, _address: address }),
+            None => session,
+        };
         if reactors.adopt(Accepted { stream, leftover, session, policy, protocol, deflate }).is_err() {
             tracing::warn!("a reactor is flooded: a connection was dropped");
         }
-        drop::<Place>(place);
+        drop::<ConnectionPermit>(permit);
+    }
+}
+
+/// A session whose address has one connection more for as long as it lives.
+struct Counted {
+    session: Box<dyn Session>,
+    _address: AddressPermit,
+}
+
+impl Session for Counted {
+    fn handle(&mut self, input: Input<'_>, cx: &Context, out: &mut Effects) {
+        self.session.handle(input, cx, out);
     }
 }
 
@@ -100,25 +129,23 @@ struct TurnedAway {
 
 impl Upgrades {
     /// The protocol that `host` and `path` name within `scope`.
-    pub fn find(&self, scope: Scope, headers: &HeaderMap, path: &str) -> Option<&Served> {
+    fn find(&self, scope: Scope, host: Host<'_>, path: &str) -> Option<&Served> {
         match scope {
             Scope::Own(index) => self.served.get(index),
-            Scope::Shared => self.by_host(headers).or_else(|| self.served.iter().find(|served| served.path == path)),
+            Scope::Shared => self.by_host(host).or_else(|| self.served.iter().find(|served| served.path == path)),
         }
     }
 
-    /// The protocol that owns the request's host.
-    pub fn by_host(&self, headers: &HeaderMap) -> Option<&Served> {
-        let host = host_of(headers)?;
-        let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
-        self.served.iter().find(|served| served.hosts.iter().any(|own| own.eq_ignore_ascii_case(name)))
+    /// The protocol that owns the host.
+    fn by_host(&self, host: Host<'_>) -> Option<&Served> {
+        self.served.iter().find(|served| served.hosts.iter().any(|own| own.eq_ignore_ascii_case(host.name)))
     }
 
     /// Answers a peer whose upgrade request has come whole; gives back who needs HTTP.
     pub fn take(&self, scope: Scope, mut peer: Peer) -> Option<Peer> {
-        let Some((request, length)) = head::upgrade(&peer.said) else { return Some(peer) };
-        let Ok(admitted) = self.admit(scope, &request) else { return Some(peer) };
-        let head = head::write(&switching(&admitted));
+        let Some((request, length)) = fast_upgrade::upgrade(&peer.said) else { return Some(peer) };
+        let Ok(admitted) = self.admit(scope, peer.ends, &request) else { return Some(peer) };
+        let head = fast_upgrade::write(&switching(&admitted));
         // A new socket has room for it.
         if peer.send(&head).is_ok_and(|sent| sent == head.len()) {
             admitted.hand_over(&self.reactors, peer.stream, peer.said.slice(length..));
@@ -129,13 +156,13 @@ impl Upgrades {
     }
 
     /// Answers one upgrade request. On 101 the socket follows to a reactor by itself.
-    pub fn answer<B>(&self, scope: Scope, mut request: Request<B>) -> Response<Body> {
+    pub fn answer<B>(&self, scope: Scope, ends: Ends, mut request: Request<B>) -> Response<Body> {
         let upgrade = request.extensions_mut().remove::<OnUpgrade>();
-        let admitted = match self.admit(scope, &request) {
+        let admitted = match self.admit(scope, ends, &request) {
             Ok(admitted) => admitted,
             Err(TurnedAway { answer, protocol, reason }) => {
                 self.refusals.count(protocol, reason);
-                return answer;
+                return closing(answer);
             }
         };
         let Some(upgrade) = upgrade else {
@@ -152,19 +179,29 @@ impl Upgrades {
     }
 
     /// Decides whether the client comes in, and makes its session.
-    fn admit<B>(&self, scope: Scope, request: &Request<B>) -> Result<Admitted, TurnedAway> {
+    fn admit<B>(&self, scope: Scope, ends: Ends, request: &Request<B>) -> Result<Admitted, TurnedAway> {
         let headers = request.headers();
-        let Some(served) = self.find(scope, headers, request.uri().path()) else {
+        let Some(host) = Host::of(headers) else {
+            let answer = plain(StatusCode::BAD_REQUEST, "a request names one valid Host\n");
+            return Err(TurnedAway { answer, protocol: None, reason: "host" });
+        };
+        let Some(served) = self.find(scope, host, request.uri().path()) else {
             let answer = plain(StatusCode::NOT_FOUND, self.directions());
             return Err(TurnedAway { answer, protocol: None, reason: "not_found" });
         };
         let protocol = served.protocol.id();
         let turn_away = |answer, reason| TurnedAway { answer, protocol: Some(protocol), reason };
         let key = key_of(request).map_err(|answer| turn_away(answer, "handshake"))?;
-        let Some(place) = self.gate.enter(self.reactors.connections()) else {
+        if !served.origins.admit(headers, host) {
+            let answer = plain(StatusCode::FORBIDDEN, "pages of this origin may not connect: see allowedOrigins\n");
+            return Err(turn_away(answer, "origin"));
+        }
+        let address = self.addresses.enter(self.addresses.of(ends.remote, headers));
+        let address = address.map_err(|_| turn_away(too_many_connections(), "address"))?;
+        let Some(permit) = self.gate.enter(self.reactors.connections()) else {
             return Err(turn_away(full(), "full"));
         };
-        let public_url = self.public_url(headers);
+        let public_url = self.public_url(host, ends);
         let handshake = Handshake {
             target: request.uri().path_and_query().map_or("/", |target| target.as_str()),
             headers,
@@ -177,21 +214,25 @@ impl Upgrades {
         })?;
         let deflate = served.deflate && extensions::offers_deflate(headers);
         let accept = derive_accept_key(key);
-        Ok(Admitted { session, policy: served.policy, protocol, deflate, accept, place })
+        Ok(Admitted { session, policy: served.policy, protocol, deflate, accept, permit, address })
     }
 
-    fn public_url(&self, headers: &HeaderMap) -> String {
-        self.public_url.clone().unwrap_or_else(|| format!("http://{}", host_of(headers).unwrap_or("localhost")))
+    /// What URLs that others are shown begin with. A Host that the client made up becomes part of none; they are
+    /// relative then.
+    fn public_url(&self, host: Host<'_>, ends: Ends) -> String {
+        let own = |own: &String| own.eq_ignore_ascii_case(host.name);
+        let named = || self.hosts.iter().any(own) || self.served.iter().any(|served| served.hosts.iter().any(own));
+        match &self.public_url {
+            Some(url) => url.clone(),
+            None if named() || host.is(ends.local) => format!("http://{}", host.text),
+            None => String::new(),
+        }
     }
 
     fn directions(&self) -> String {
         let paths: Vec<_> = self.served.iter().map(|served| served.path.as_str()).collect();
         format!("no protocol here; WebSocket paths: {}\n", paths.join(" "))
     }
-}
-
-fn host_of(headers: &HeaderMap) -> Option<&str> {
-    headers.get(header::HOST)?.to_str().ok()
 }
 
 /// Checks the handshake as RFC 6455 section 4.2.1 asks; gives the client's key.
@@ -201,22 +242,35 @@ fn key_of<B>(request: &Request<B>) -> Result<&[u8], Response<Body>> {
     if request.method() != Method::GET || request.version() < Version::HTTP_11 {
         return Err(bad("a WebSocket handshake is a GET of HTTP/1.1\n"));
     }
+    // A proxy that counts it disagrees about where the frames begin.
+    let length = headers.get(header::CONTENT_LENGTH).is_some_and(|length| length != "0");
+    if length || headers.contains_key(header::TRANSFER_ENCODING) {
+        return Err(bad("a WebSocket handshake has no body\n"));
+    }
     let upgrades = |value: &HeaderValue| {
         value.to_str().is_ok_and(|list| list.split(',').any(|token| token.trim().eq_ignore_ascii_case("upgrade")))
     };
     if !headers.get_all(header::CONNECTION).iter().any(upgrades) {
         return Err(bad("the Connection header must name Upgrade\n"));
     }
-    if headers.get(header::SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
+    if only(headers, header::SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
         let mut answer = plain(StatusCode::UPGRADE_REQUIRED, "Sec-WebSocket-Version must be 13\n");
         answer.headers_mut().insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
         return Err(answer);
     }
-    match headers.get(header::SEC_WEBSOCKET_KEY).map(HeaderValue::as_bytes) {
-        // 16 bytes in base64.
-        Some(key) if key.len() == 24 => Ok(key),
-        _ => Err(bad("Sec-WebSocket-Key must be 16 bytes in base64\n")),
-    }
+    let key = only(headers, header::SEC_WEBSOCKET_KEY).map(HeaderValue::as_bytes);
+    let is_valid = |key: &&[u8]| KEY.decode(key).is_ok_and(|bytes| bytes.len() == 16);
+    key.filter(is_valid).ok_or_else(|| bad("Sec-WebSocket-Key must be 16 bytes in base64, once\n"))
+}
+
+/// Clients are careless about the bits that do not fill a byte; the length and the alphabet are what counts.
+const KEY: GeneralPurpose =
+    GeneralPurpose::new(&STANDARD, GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true));
+
+/// The header, if it stands there once.
+fn only(headers: &HeaderMap, name: HeaderName) -> Option<&HeaderValue> {
+    let mut values = headers.get_all(name).iter();
+    values.next().filter(|_| values.next().is_none())
 }
 
 /// The stream that HTTP was spoken over, and what came behind the request.
@@ -232,7 +286,7 @@ async fn take_back(upgrade: OnUpgrade) -> Option<(mio::net::TcpStream, Bytes)> {
         tracing::error!("an upgraded connection was not a peer's");
         return None;
     };
-    let Peer { stream, said } = io.into_inner().unwatched().ok()?;
+    let Peer { stream, said, ends: _ } = io.into_inner().unwatched().ok()?;
     Some((stream, if said.is_empty() { read_buf } else { [read_buf, said].concat().into() }))
 }
 
@@ -257,11 +311,15 @@ fn full() -> Response<Body> {
     answer
 }
 
+fn too_many_connections() -> Response<Body> {
+    let mut answer = plain(StatusCode::TOO_MANY_REQUESTS, "this address has as many connections as it may\n");
+    answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER));
+    answer
+}
+
 fn refusal(status: StatusCode, body: &'static str) -> Response<Body> {
     let mut answer = plain(status, body);
-    let headers = answer.headers_mut();
-    headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html"));
+    answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html"));
     answer
 }
 
@@ -291,12 +349,18 @@ mod tests {
     #[test]
     fn a_bad_handshake_is_told_what_is_wrong() {
         let upgrade = ("connection", "Upgrade");
-        let cases: [(&[_], StatusCode); 5] = [
+        let cases: [(&[_], StatusCode); 11] = [
             (&[VERSION, KEY], StatusCode::BAD_REQUEST),
             (&[("connection", "close"), VERSION, KEY], StatusCode::BAD_REQUEST),
             (&[upgrade, KEY], StatusCode::UPGRADE_REQUIRED),
             (&[upgrade, ("sec-websocket-version", "8"), KEY], StatusCode::UPGRADE_REQUIRED),
+            (&[upgrade, VERSION, ("sec-websocket-version", "8"), KEY], StatusCode::UPGRADE_REQUIRED),
             (&[upgrade, VERSION, ("sec-websocket-key", "short")], StatusCode::BAD_REQUEST),
+            (&[upgrade, VERSION, ("sec-websocket-key", "!!!!!!!!!!!!!!!!!!!!!!==")], StatusCode::BAD_REQUEST),
+            (&[upgrade, VERSION, KEY, ("sec-websocket-key", "AQIDBAUGBwgJCgsMDQ4PEA==")], StatusCode::BAD_REQUEST),
+            (&[upgrade, VERSION, KEY, ("content-length", "5")], StatusCode::BAD_REQUEST),
+            (&[upgrade, VERSION, KEY, ("transfer-encoding", "chunked")], StatusCode::BAD_REQUEST),
+            (&[upgrade, VERSION], StatusCode::BAD_REQUEST),
         ];
         for (headers, status) in cases {
             let refused = key_of(&request(headers)).expect_err("a bad handshake");

@@ -61,6 +61,15 @@ pub struct Handshake<'a> {
     pub unix: u64,
 }
 
+/// The time, for HTTP endpoints; sessions are told it with every input.
+pub trait Clock: Send + Sync {
+    /// Milliseconds since the Unix epoch.
+    fn unix(&self) -> u64;
+
+    /// Microseconds on a monotonic clock, more than zero.
+    fn monotonic(&self) -> u64;
+}
+
 /// Goes as an extension with an endpoint's answer that refuses something: the label of the refusals metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refused(pub &'static str);

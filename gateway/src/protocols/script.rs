@@ -13,6 +13,19 @@ use crate::{
 /// When the clock starts, in milliseconds since the Unix epoch.
 pub(crate) const UNIX: u64 = 1_700_000_000_000;
 
+/// A clock at [`UNIX`].
+pub(crate) struct StandingStill;
+
+impl super::Clock for StandingStill {
+    fn unix(&self) -> u64 {
+        UNIX
+    }
+
+    fn monotonic(&self) -> u64 {
+        1_000_000
+    }
+}
+
 /// One connection under test.
 pub(crate) struct Peer {
     session: Box<dyn Session>,

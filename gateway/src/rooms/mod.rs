@@ -8,7 +8,9 @@ pub mod membership;
 pub mod pace;
 mod partition;
 mod protocol;
+pub mod rates;
 pub mod resume;
+pub mod text;
 
 use std::{borrow::Borrow, fmt, sync::Arc};
 
@@ -18,8 +20,9 @@ use serde_json::value::RawValue;
 
 pub use self::partition::{PARTITIONS, Partition, Unavailable};
 pub use self::protocol::{PerProtocol, ProtocolId};
+use self::text::NameFault;
 
-/// Name of a room: 1 to 128 bytes of UTF-8 without control characters. Cheap to clone.
+/// Name of a room: 1 to 128 bytes of UTF-8 in normalization form C, by the rule of [`text::check_name`]. Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RoomName(Arc<str>);
 
@@ -30,6 +33,10 @@ pub enum RoomNameError {
     Length(usize),
     #[error("a room name has no control characters")]
     Control,
+    #[error("a room name is in Unicode normalization form C")]
+    Form,
+    #[error("a room name has no invisible characters, and at least one that can be seen")]
+    Invisible,
 }
 
 impl RoomName {
@@ -41,10 +48,12 @@ impl RoomName {
         if name.is_empty() || name.len() > Self::MAX_BYTES {
             return Err(RoomNameError::Length(name.len()));
         }
-        if name.chars().any(char::is_control) {
-            return Err(RoomNameError::Control);
-        }
-        Ok(Self(name.into()))
+        text::check_name(name).map_err(|fault| match fault {
+            NameFault::Control => RoomNameError::Control,
+            NameFault::Invisible | NameFault::Blank => RoomNameError::Invisible,
+        })?;
+        // Not normalized here: answers would name another room than the client asked for.
+        if text::is_normalized(name) { Ok(Self(name.into())) } else { Err(RoomNameError::Form) }
     }
 
     /// A room that no client can name: the inbox of someone, in a family of its own.
@@ -58,7 +67,10 @@ impl RoomName {
         let mut parts = name.split('\u{1}');
         match (parts.next(), parts.next(), parts.next().map(str::parse), parts.next()) {
             (Some(""), Some(family), Some(Ok(id)), None) => Ok(Self::private(family, id)),
-            _ => Self::new(name),
+            // Checked when it was written, by the rules of that time.
+            _ if name.is_empty() || name.len() > Self::MAX_BYTES => Err(RoomNameError::Length(name.len())),
+            _ if name.contains(char::is_control) => Err(RoomNameError::Control),
+            _ => Ok(Self(name.into())),
         }
     }
 

@@ -14,7 +14,7 @@ use crate::{
     bus::{Bus, History, memory::MemoryBus, redis::RedisBus},
     directory::{Directory, memory::MemoryDirectory, redis::RedisDirectory},
     redis::{Password, RedisSettings, Servers, StartError, Tls},
-    run::{RunError, place::Place, secrets::Secrets},
+    run::{RunError, environment::Environment, secrets::Secrets},
 };
 
 /// Pause between two attempts to reach Redis at the start.
@@ -44,7 +44,7 @@ pub(super) struct RedisChoice {
 /// Decides from the manifest and the command line; `incarnation` names this run of the gateway.
 pub(super) fn choose(
     room: &ChatRoom,
-    place: &Place,
+    environment: &Environment,
     secrets: &Secrets,
     seeds: Vec<String>,
     incarnation: u64,
@@ -55,7 +55,7 @@ pub(super) fn choose(
         RedisMode::Memory => return Ok(Choice::Memory(history)),
         RedisMode::External(external) => Some(external),
         RedisMode::Managed(_) if !seeds.is_empty() => None,
-        RedisMode::Managed(_) if place.is_pod() => return Err(RunError::NoSeeds),
+        RedisMode::Managed(_) if environment.is_pod() => return Err(RunError::NoSeeds),
         RedisMode::Managed(_) => {
             tracing::warn!(
                 "managed Redis needs a cluster: messages are kept in this process's memory and go with it; \
@@ -77,7 +77,7 @@ pub(super) fn choose(
         prefer: if external.is_some() { Prefer::HostName } else { Prefer::Ip },
         prefix: prefix(room, external),
     };
-    let gateway = format!("{}-{incarnation:016x}", place.name());
+    let gateway = format!("{}-{incarnation:016x}", environment.name());
     Ok(Choice::Redis(Box::new(RedisChoice { redis, history, gateway })))
 }
 

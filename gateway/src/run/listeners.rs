@@ -12,10 +12,11 @@ use tokio::net::{TcpListener, TcpSocket};
 use crate::{
     fanout::reactor,
     http::{
-        site::{Public, upgrade_required},
+        routes::{Public, upgrade_required},
         upgrade::{Scope, Upgrades},
     },
-    run::{RunError, place::Place},
+    rooms::rates::Rate,
+    run::{RunError, environment::Environment},
 };
 
 /// The addresses from the command line.
@@ -30,12 +31,20 @@ impl Listeners {
     /// in a pod; elsewhere a warning, so that two gateways can run on one machine.
     pub(super) async fn open(
         self,
-        place: &Place,
+        environment: &Environment,
         page: Router,
+        rate: Rate,
         upgrades: &Arc<Upgrades>,
         own_ports: Vec<Vec<u16>>,
     ) -> Result<Vec<(Public, TcpListener)>, RunError> {
-        let public = |scope, router| Public { upgrades: Arc::clone(upgrades), scope, router };
+        let addresses = &upgrades.addresses;
+        let public = |scope, router| Public {
+            upgrades: Arc::clone(upgrades),
+            scope,
+            router,
+            rate,
+            addresses: addresses.clone(),
+        };
         let mut open = vec![(public(Scope::Shared, page), bind("shared", "http", self.shared)?)];
         for (index, ports) in own_ports.into_iter().enumerate() {
             let protocol = &upgrades.served[index].protocol;
@@ -46,7 +55,7 @@ impl Listeners {
                         let router = routes.fallback(upgrade_required);
                         open.push((public(Scope::Own(index), router), listener));
                     }
-                    Err(error) if place.is_pod() => return Err(error),
+                    Err(error) if environment.is_pod() => return Err(error),
                     Err(error) => tracing::warn!("{error}"),
                 }
             }
@@ -77,10 +86,10 @@ fn listen_at(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-/// Binds and prints one listener.
+/// Binds one listener and logs where it is.
 pub(super) fn bind(what: &'static str, scheme: &str, address: SocketAddr) -> Result<TcpListener, RunError> {
     let failed = |source: io::Error| RunError::Listen { what, address, source };
     let listener = listen(address).map_err(failed)?;
-    println!("listening: {what} {scheme}://{}", listener.local_addr().map_err(failed)?);
+    tracing::info!("listening: {what} {scheme}://{}", listener.local_addr().map_err(failed)?);
     Ok(listener)
 }

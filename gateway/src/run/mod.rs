@@ -1,31 +1,30 @@
 //! Puts the parts together: reads the ChatRoom, gives each part its settings, starts everything in order, and ends it
 //! on a signal.
 
+mod bounds;
 mod bus;
+mod environment;
 mod error;
 mod listeners;
-mod place;
+mod log;
 mod secrets;
 mod served;
+mod signals;
 
 use std::{fs, net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
 use clap::{CommandFactory, Parser, error::ErrorKind};
-use parlor_crds::{
-    ChatRoom,
-    chatroom::{Drain as DrainSettings, SlowConsumer},
-    contract,
-};
+use parlor_crds::{ChatRoom, chatroom::Drain as DrainSettings, contract};
 use tokio::{
-    runtime,
-    signal::unix::{Signal, SignalKind, signal},
+    runtime::{self, Runtime},
     task::JoinSet,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tracing_subscriber::EnvFilter;
 
-use self::{bus::Stores, listeners::Listeners, place::Place, secrets::Secrets};
-pub use self::{error::RunError, secrets::SecretError};
+use self::{
+    bounds::Bounds, bus::Stores, environment::Environment, listeners::Listeners, secrets::Secrets, signals::Signals,
+};
+pub use self::{error::RunError, log::LogFormat, secrets::SecretError};
 use crate::{
     args::{Args, Command, Serve},
     bus::{Bus, Health},
@@ -36,15 +35,16 @@ use crate::{
     },
     http::{
         admin::{self, Admin, DrainAccess, Ready},
+        client::Addresses,
         drain::Drain,
         gate::Gate,
         listen::Acceptor,
         metrics::{Metrics, Sources},
-        site,
+        routes,
         upgrade::Upgrades,
     },
     probe,
-    protocols::{matching::ExitNotices, onlyone::Vitals},
+    protocols::{matching::ExitNotices, onlyone::ProcessStats},
 };
 
 /// How long the end may take after the last connection went.
@@ -52,13 +52,7 @@ const CLOSING: Duration = Duration::from_secs(2);
 
 /// Parses the command line, does what it says, and turns the end into an exit code.
 pub fn main() -> ExitCode {
-    let Args { command, serve: arguments } = Args::parse();
-    let ended = match (command, arguments) {
-        (Some(Command::Probe { url, within }), _) => probe(&url, within),
-        (None, Some(arguments)) => serve(arguments),
-        (None, None) => Args::command().error(ErrorKind::MissingRequiredArgument, "CHATROOM.yaml is missing").exit(),
-    };
-    match ended {
+    match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("parlor-gateway: {error}");
@@ -67,46 +61,51 @@ pub fn main() -> ExitCode {
     }
 }
 
+fn run() -> Result<(), RunError> {
+    // Before everything else: a first process of a container gets no signal that it has no handler for, so one that is
+    // told to end while it starts would never end.
+    let runtime = runtime::Builder::new_multi_thread().enable_all().build().map_err(RunError::Runtime)?;
+    let signals = runtime.block_on(async { Signals::listen() })?;
+    let Args { command, serve: arguments } = Args::parse();
+    match (command, arguments) {
+        (Some(Command::Probe { url, within }), _) => probe(&url, within),
+        (None, Some(arguments)) => serve(arguments, &runtime, signals),
+        (None, None) => Args::command().error(ErrorKind::MissingRequiredArgument, "CHATROOM.yaml is missing").exit(),
+    }
+}
+
 /// Posts a message to a ChatRoom from outside and says how long it took to come back.
-pub fn probe(url: &str, within: Duration) -> Result<(), RunError> {
+fn probe(url: &str, within: Duration) -> Result<(), RunError> {
     let took = probe::probe(url, within)?;
     println!("{url}: a message came back after {took:?}");
     Ok(())
 }
 
 /// Runs a gateway until a signal ends it.
-pub fn serve(args: Serve) -> Result<(), RunError> {
-    let Serve { chatroom: path, listen, admin, redis, secrets } = args;
+fn serve(arguments: Serve, runtime: &Runtime, signals: Signals) -> Result<(), RunError> {
+    let Serve { chatroom: path, listen, admin, redis, secrets, log } = arguments;
     let text = fs::read_to_string(&path).map_err(|source| RunError::Unreadable { path: path.clone(), source })?;
     let room = parlor_crds::load(&text).map_err(|source| RunError::Manifest { path: path.clone(), source })?;
-    let place = Place::detect();
-    log_to_stderr(&place);
-    place::use_small_pages();
-    place::raise_descriptor_limit(u64::from(room.spec.limits.connections_per_gateway));
+    let environment = Environment::detect();
+    log::to_stderr(log, &environment);
+    let bounds = Bounds::of(&room.spec.limits);
+    environment::use_small_pages();
+    environment::raise_descriptor_limit(u64::from(bounds.connections));
     let gateway = Gateway {
         manifest: Arc::new(Manifest { path, room }),
-        place,
+        bounds,
+        environment,
         secrets: Secrets::new(secrets),
         incarnation: rand::random(),
     };
-    runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(RunError::Runtime)?
-        .block_on(gateway.run(Listeners { shared: listen, admin }, redis))
-}
-
-fn log_to_stderr(place: &Place) {
-    // What fred warns of, a lost connection, is an ordinary event here and said by the bus where it matters.
-    let filter = EnvFilter::try_from_env("PARLOR_LOG").unwrap_or_else(|_| EnvFilter::new("info,fred=error"));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    if place.is_pod() { log.json().init() } else { log.without_time().with_target(false).init() }
+    runtime.block_on(gateway.run(Listeners { shared: listen, admin }, redis, signals))
 }
 
 /// What was asked for.
 struct Gateway {
     manifest: Arc<Manifest>,
-    place: Place,
+    bounds: Bounds,
+    environment: Environment,
     secrets: Secrets,
     /// Names this run of the process.
     incarnation: u64,
@@ -125,12 +124,6 @@ impl Manifest {
     }
 }
 
-/// The signals that end a gateway.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
 /// What runs.
 struct Running {
     reactors: Arc<Reactors>,
@@ -144,16 +137,15 @@ struct Running {
 }
 
 impl Gateway {
-    async fn run(self, listeners: Listeners, seeds: Vec<String>) -> Result<(), RunError> {
-        let mut signals = Signals::listen()?;
-        let choice = bus::choose(&self.manifest.room, &self.place, &self.secrets, seeds, self.incarnation)?;
+    async fn run(self, listeners: Listeners, seeds: Vec<String>, mut signals: Signals) -> Result<(), RunError> {
+        let choice = bus::choose(&self.manifest.room, &self.environment, &self.secrets, seeds, self.incarnation)?;
         let stop = CancellationToken::new();
-        let acceptor = Acceptor::new(stop.clone());
+        let acceptor = Acceptor::public(stop.clone());
         let mut tasks = JoinSet::new();
         // Probes are answered while Redis is waited for.
-        let admin = site::Admin::new(admin::starting());
+        let admin = routes::Admin::new(admin::starting());
         let listener = listeners::bind("admin", "http", listeners.admin)?;
-        tasks.spawn(acceptor.clone().serve(listener, Arc::new(admin.clone())));
+        tasks.spawn(Acceptor::admin(stop.clone()).serve(listener, Arc::new(admin.clone())));
         let stores = tokio::select! {
             stores = choice.open() => stores?,
             () = signals.any() => return Ok(()),
@@ -166,14 +158,14 @@ impl Gateway {
         &self,
         stores: Stores,
         listeners: Listeners,
-        admin: &site::Admin,
+        admin: &routes::Admin,
         acceptor: Acceptor,
         mut tasks: JoinSet<()>,
         stop: CancellationToken,
     ) -> Result<Running, RunError> {
         let settings = self.reactor_settings();
-        let vitals = Arc::new(Vitals::new(settings.threads));
-        let protocols = served::protocols(&self.manifest.room, &self.secrets, &vitals, &stores)?;
+        let process_stats = Arc::new(ProcessStats::new(settings.threads));
+        let protocols = served::protocols(&self.manifest.room, self.bounds, &self.secrets, &process_stats, &stores)?;
         let Stores { bus, directory } = stores;
         let prepared = Reactors::prepare(settings)?;
         let encodings = protocols.iter().flat_map(|protocol| protocol.served.protocol.encodings()).collect();
@@ -182,11 +174,12 @@ impl Gateway {
         let queue = hub.clone();
         let reactors = Arc::new(prepared.start(move |message| queue.try_send(message))?);
 
-        let gate = Gate::new(self.manifest.room.spec.limits.connections_per_gateway as usize);
+        let gate = Gate::new(self.bounds.connections as usize);
+        let addresses = Addresses::new(self.bounds.address);
         let drain = Drain::new(Arc::clone(&reactors));
         let ready = Ready::default();
         admin.start(admin::router(Arc::new(Admin {
-            name: self.place.name().to_owned(),
+            name: self.environment.name().to_owned(),
             reactors: Arc::clone(&reactors),
             hub: hub.clone(),
             bus: Arc::clone(&bus),
@@ -206,42 +199,43 @@ impl Gateway {
             },
         })));
 
-        let page = served::page(&self.manifest.room, &protocols, acceptor.refusals());
+        let page = served::page(&self.manifest.room, self.bounds, &protocols, acceptor.refusals());
         let (served, own_ports): (Vec<_>, Vec<_>) =
             protocols.into_iter().map(|protocol| (protocol.served, protocol.own_ports)).unzip();
+        let route = self.manifest.room.spec.route.as_ref();
         let upgrades = Arc::new(Upgrades {
             served,
-            public_url: self.manifest.room.spec.route.as_ref().and_then(|route| route.public_url.clone()),
+            public_url: route.and_then(|route| route.public_url.clone()),
+            hosts: route.map(|route| route.hosts.clone()).unwrap_or_default(),
             reactors: Arc::clone(&reactors),
             gate,
+            addresses: addresses.clone(),
             refusals: acceptor.refusals().clone(),
             tasks: TaskTracker::new(),
         });
-        for (site, listener) in listeners.open(&self.place, page, &upgrades, own_ports).await? {
+        for (site, listener) in
+            listeners.open(&self.environment, page, self.bounds.requests(), &upgrades, own_ports).await?
+        {
             tasks.spawn(acceptor.clone().serve(listener, Arc::new(site)));
         }
         tasks.spawn(keeper::keep(Arc::clone(&directory), ExitNotices::new(Arc::clone(&bus))));
         tasks.spawn(drain.clone().drive());
         tasks.spawn(become_ready(Arc::clone(&bus), ready));
-        tasks.spawn(sample(vitals, Arc::clone(&reactors)));
+        tasks.spawn(sample(process_stats, Arc::clone(&reactors)));
         Ok(Running { reactors, hub, bus, directory, drain, stop, tasks })
     }
 
     fn reactor_settings(&self) -> reactor::Settings {
-        let limits = &self.manifest.room.spec.limits;
         reactor::Settings {
-            slow_consumer: match limits.slow_consumer {
-                SlowConsumer::Disconnect => reactor::SlowConsumer::Disconnect,
-                SlowConsumer::SkipToLatest => reactor::SlowConsumer::SkipToLatest,
-            },
-            rooms_per_connection: limits.rooms_per_connection as usize,
+            slow_consumer: self.bounds.slow_consumer,
+            rooms_per_connection: self.bounds.rooms_per_connection,
             ..reactor::Settings::new(self.incarnation)
         }
     }
 
     fn hub_settings(&self) -> HubSettings {
         HubSettings {
-            rooms: self.manifest.room.spec.limits.rooms as usize,
+            rooms: self.bounds.rooms,
             age: self.manifest.room.spec.history.age.as_duration(),
             ..HubSettings::default()
         }
@@ -253,20 +247,6 @@ impl Gateway {
             None if admin.ip().is_loopback() => DrainAccess::Loopback,
             None => DrainAccess::Closed,
         })
-    }
-}
-
-impl Signals {
-    fn listen() -> Result<Self, RunError> {
-        let listen = |kind| signal(kind).map_err(RunError::Signals);
-        Ok(Self { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
-    }
-
-    async fn any(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
     }
 }
 
@@ -327,11 +307,11 @@ async fn become_ready(bus: Arc<dyn Bus>, ready: Ready) {
 }
 
 /// Keeps the numbers fresh that OnlyOne clients may ask for.
-async fn sample(vitals: Arc<Vitals>, reactors: Arc<Reactors>) {
+async fn sample(process_stats: Arc<ProcessStats>, reactors: Arc<Reactors>) {
     let mut each_second = tokio::time::interval(Duration::from_secs(1));
     loop {
         each_second.tick().await;
-        if let Err(error) = vitals.sample(reactors.connections() as u64) {
+        if let Err(error) = process_stats.sample(reactors.connections() as u64) {
             tracing::debug!(%error, "reading /proc/self failed");
         }
     }

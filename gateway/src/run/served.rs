@@ -13,18 +13,20 @@ use crate::{
     bus::Health,
     fanout::{poster::Poster, session::Policy},
     http::{
+        SystemClock,
+        origins::Origins,
         refusals::Refusals,
-        site::upgrade_required,
+        routes::upgrade_required,
         upgrade::Served,
         web::{self, PageSettings},
     },
     protocols::{
         self, Protocol, matching, multiperson, native,
-        onlyone::{self, TokenKey, Vitals},
+        onlyone::{self, ProcessStats, TokenKey},
         relay,
     },
-    rooms::RoomName,
-    run::{RunError, bus::Stores, secrets::Secrets},
+    rooms::{ProtocolId, RoomName},
+    run::{RunError, bounds::Bounds, bus::Stores, secrets::Secrets},
 };
 
 /// The room that the page opens where the ChatRoom names none.
@@ -39,49 +41,63 @@ pub(super) struct Configured {
 /// The protocols that the ChatRoom serves.
 pub(super) fn protocols(
     room: &ChatRoom,
+    bounds: Bounds,
     secrets: &Secrets,
-    vitals: &Arc<Vitals>,
+    process_stats: &Arc<ProcessStats>,
     stores: &Stores,
 ) -> Result<Vec<Configured>, RunError> {
     let spec = room.spec.served();
-    let protocols = build(room, &spec, secrets, vitals, stores)?;
+    let protocols = build(room, bounds, &spec, secrets, process_stats, stores)?;
     let endpoints = spec.endpoints();
     #[cfg(feature = "echo")]
     let endpoints = [endpoints, vec![echo_endpoint()]].concat();
     let configured = endpoints.into_iter().filter_map(|endpoint| {
         let protocol = protocols.iter().find(|protocol| protocol.id().name() == endpoint.protocol)?;
-        Some(configure(room, &endpoint, Arc::clone(protocol)))
+        Some(configure(bounds, &endpoint, Arc::clone(protocol)))
     });
     Ok(configured.collect())
+}
+
+/// Parlor's own protocol is for its own pages, unless the ChatRoom says more; the others are as open as their originals,
+/// unless it says less. OnlyOne answers a foreign page itself, as its original does.
+fn origins(protocol: ProtocolId, allowed: &[String]) -> Origins {
+    match protocol {
+        ProtocolId::OnlyOne => Origins::Any,
+        ProtocolId::Native => Origins::OwnHostAnd(allowed.to_vec()),
+        _ if allowed.is_empty() => Origins::Any,
+        _ => Origins::Listed(allowed.to_vec()),
+    }
 }
 
 /// The protocol of the tests: no ChatRoom names it, so it is served wherever it was compiled in.
 #[cfg(feature = "echo")]
 fn echo_endpoint() -> Endpoint<'static> {
     Endpoint {
-        protocol: crate::rooms::ProtocolId::Echo.name(),
+        protocol: ProtocolId::Echo.name(),
         path: protocols::echo::PATH,
         port: None,
         http_port: None,
         hosts: &[],
+        allowed_origins: &[],
         message_bytes: Some(16 << 20),
         deflate: true,
     }
 }
 
-fn configure(room: &ChatRoom, endpoint: &Endpoint<'_>, protocol: Arc<dyn Protocol>) -> Configured {
-    let limits = &room.spec.limits;
+fn configure(bounds: Bounds, endpoint: &Endpoint<'_>, protocol: Arc<dyn Protocol>) -> Configured {
     let policy = Policy {
-        message_bytes: endpoint.message_bytes.unwrap_or(limits.message_bytes) as usize,
-        messages_per_second: limits.messages_per_second,
+        message_bytes: endpoint.message_bytes.unwrap_or(bounds.message_bytes) as usize,
+        messages_per_second: bounds.messages_per_second,
         over_rate: protocol.over_rate(),
     };
+    let protocol_id = protocol.id();
     Configured {
         served: Served {
             protocol,
             path: endpoint.path.to_owned(),
             hosts: endpoint.hosts.to_vec(),
             policy,
+            origins: origins(protocol_id, endpoint.allowed_origins),
             deflate: endpoint.deflate,
         },
         own_ports: endpoint.port.into_iter().chain(endpoint.http_port).collect(),
@@ -90,9 +106,10 @@ fn configure(room: &ChatRoom, endpoint: &Endpoint<'_>, protocol: Arc<dyn Protoco
 
 fn build(
     room: &ChatRoom,
+    bounds: Bounds,
     spec: &Protocols,
     secrets: &Secrets,
-    vitals: &Arc<Vitals>,
+    process_stats: &Arc<ProcessStats>,
     stores: &Stores,
 ) -> Result<Vec<Arc<dyn Protocol>>, RunError> {
     let Protocols { native, onlyone, relay, r#match, multiperson } = spec;
@@ -117,7 +134,7 @@ fn build(
             token_key: token.transpose()?.map(|key| TokenKey::try_from(&*key)).transpose()?,
             allowed_origins: onlyone.allowed_origins.clone(),
             public_url: public_url.unwrap_or_default(),
-            vitals: Arc::clone(vitals),
+            process_stats: Arc::clone(process_stats),
         });
     }
     if let Some(relay) = relay {
@@ -130,8 +147,10 @@ fn build(
             issue_tokens: room.spec.relay_issues_tokens(relay),
             require_membership: relay.require_membership,
             rooms: allowed(&relay.rooms),
-            message_bytes: relay.message_bytes.unwrap_or(room.spec.limits.message_bytes) as usize,
+            message_bytes: relay.message_bytes.unwrap_or(bounds.message_bytes) as usize,
             poster: Poster::new(Arc::clone(&stores.bus)),
+            rate: bounds.requests(),
+            clock: Arc::new(SystemClock),
         });
     }
     if let Some(r#match) = r#match {
@@ -174,7 +193,7 @@ fn rooms(names: &[String]) -> impl Iterator<Item = RoomName> {
 
 /// What the shared port answers besides upgrades: the protocols' HTTP endpoints, and the page when there is a protocol
 /// for it to speak.
-pub(super) fn page(room: &ChatRoom, protocols: &[Configured], refusals: &Refusals) -> axum::Router {
+pub(super) fn page(room: &ChatRoom, bounds: Bounds, protocols: &[Configured], refusals: &Refusals) -> axum::Router {
     let served = room.spec.served();
     let with_native = served.native.is_some();
     let router = protocols.iter().fold(axum::Router::new(), |router, configured| {
@@ -189,7 +208,7 @@ pub(super) fn page(room: &ChatRoom, protocols: &[Configured], refusals: &Refusal
         native: with_native.then_some(native.path),
         room: rooms.first().cloned().unwrap_or_else(|| FIRST_ROOM.to_owned()),
         rooms,
-        message_bytes: native.message_bytes.unwrap_or(room.spec.limits.message_bytes),
+        message_bytes: native.message_bytes.unwrap_or(bounds.message_bytes),
         protocols: protocols.iter().map(|one| (one.served.protocol.id(), one.served.path.clone())).collect(),
         anonymous: room.spec.auth.anonymous,
         login: None,

@@ -16,7 +16,7 @@ use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use parlor_gateway::{
     fanout::session::{Context, Effect, Effects, Input},
-    http::head,
+    http::fast_upgrade,
     protocols::{Handshake, Protocol},
     rooms::{Origin, ProtocolId},
 };
@@ -38,11 +38,16 @@ const CLAIMS: &str = "eyJydG0iOiJ0ZXN0IiwiaWF0IjoxNjAwMDAwMDAwLCJleHAiOjQxMDI0ND
 /// What is answered without an HTTP server reads as that would read it; and it leaves nothing that is plain and whole.
 pub(crate) fn whole_head(data: &[u8]) {
     let served = served(data);
-    let Some((request, length)) = head::upgrade(&Bytes::copy_from_slice(data)) else {
+    let Some((request, length)) = fast_upgrade::upgrade(&Bytes::copy_from_slice(data)) else {
         let plain = |parts: &Parts| {
             let headers = &parts.headers;
             let body = headers.contains_key(CONTENT_LENGTH) || headers.contains_key(TRANSFER_ENCODING);
-            let upgrade = headers.get(UPGRADE).is_some_and(|to| to.as_bytes().eq_ignore_ascii_case(b"websocket"));
+            let names = |to: &http::HeaderValue| {
+                to.as_bytes()
+                    .split(|byte| *byte == b',')
+                    .any(|name| name.trim_ascii().eq_ignore_ascii_case(b"websocket"))
+            };
+            let upgrade = headers.get_all(UPGRADE).iter().any(names);
             parts.method == "GET" && parts.version == http::Version::HTTP_11 && upgrade && !body && headers.len() <= 64
         };
         assert!(!served.is_some_and(|parts| plain(&parts)), "a plain upgrade is left");

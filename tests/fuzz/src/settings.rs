@@ -6,12 +6,13 @@ use parlor_gateway::{
     bus::{Bus, History, memory::MemoryBus},
     directory::{Directory, memory::MemoryDirectory},
     fanout::poster::Poster,
+    http::SystemClock,
     protocols::{
         self, Protocol, matching, multiperson, native,
-        onlyone::{self, TokenKey, Vitals},
+        onlyone::{self, ProcessStats, TokenKey},
         relay,
     },
-    rooms::RoomName,
+    rooms::{RoomName, rates::Rate},
 };
 
 /// Signs every token of the corpus.
@@ -45,7 +46,7 @@ pub(crate) fn protocols(Stores { bus, directory }: &Stores, checked: bool) -> Ve
             token_key: checked.then(|| TokenKey::try_from(KEY).expect("a constant of 16 bytes")),
             allowed_origins: if checked { vec!["https://chat.example".to_owned()] } else { Vec::new() },
             public_url: String::new(),
-            vitals: Arc::new(Vitals::new(2)),
+            process_stats: Arc::new(ProcessStats::new(2)),
         }),
         relay: Some(relay::Settings {
             key: key.clone(),
@@ -54,6 +55,8 @@ pub(crate) fn protocols(Stores { bus, directory }: &Stores, checked: bool) -> Ve
             rooms: None,
             message_bytes: MESSAGE_BYTES,
             poster: Poster::new(bus.clone()),
+            rate: Rate::per_second(1_000_000),
+            clock: Arc::new(SystemClock),
         }),
         matching: Some(matching::Settings { key, grace: 30_000 }),
         multiperson: Some(multiperson::Settings {

@@ -343,6 +343,11 @@ fn command(setup: &Setup, directory: &std::path::Path) -> Result<Command> {
     Ok(command)
 }
 
+/// The gateway's binary, for tests that start it in a way of their own.
+pub fn binary() -> Result<PathBuf> {
+    BINARY.as_ref().cloned().map_err(|error| anyhow::anyhow!("{error}"))
+}
+
 static BINARY: LazyLock<Result<PathBuf, String>> = LazyLock::new(|| match std::env::var_os("PARLOR_GATEWAY") {
     Some(path) => Ok(path.into()),
     None => build("parlor-gateway", &[]).map_err(|error| format!("{error:#}")),

@@ -100,12 +100,12 @@ v < 200 {"code":200,"message":"","data":{"user_id":"$bob","user_name":"ROOM-bob"
 v > POST /ws/login [content-type: application/json] {"name":"ROOM-ada"}
 v < 200 {"code":200,"data":{"user_id":"$ada"}}
 
-# INIT is not answered; ids are numbers or text
+# INIT is answered with what shows nothing: clients that hear nothing reconnect for ever; ids are numbers or text
 a .
 a > BINARY {"type":"INIT","from_user_id":"$ada","message":"init"}
-a .
+a = {"type":"PONG","message":"pong","from_user_id":"0"}
 b > {"type":"INIT","from_user_id":"${bob}","message":"init"}
-b .
+b = {"type":"PONG","message":"pong","from_user_id":"0"}
 a > {"type":"PING","from_user_id":"${ada}","message":"ping"}
 a = {"type":"PONG","message":"pong","from_user_id":"0"}
 
@@ -153,12 +153,14 @@ a < {"type":"CONFIRM","message_id":"$m5>m2"}
 a > {"type":"MESSAGE","from_user_id":"${ada}","message":"two","chat_type":"BLOCK","block_id":"1","temp_id":"t6"}
 a < {"type":"CONFIRM","message_id":"$m6>m4"}
 d > {"type":"INIT","from_user_id":"${bob}","message":"init"}
+d < {"type":"PONG"}
 d < {"type":"MESSAGE","message_id":"$m5","message":"one","temp_id":"t5"}
 d < {"type":"MESSAGE","message_id":"$m6","message":"two","temp_id":"t6"}
 d > {"type":"CONFIRM","from_user_id":"${ada}","message_id":"${m5}"}
 d .
 # entering elsewhere takes the account over; only what was not confirmed comes again
 c > {"type":"INIT","from_user_id":"${bob}","message":"init"}
+c < {"type":"PONG"}
 c < {"type":"MESSAGE","message_id":"$m6","message":"two"}
 d > {"type":"MESSAGE","from_user_id":"${bob}","message":"from the old one","chat_type":"PTP","to_user_id":"${ada}","temp_id":"t7"}
 d .
@@ -170,7 +172,7 @@ a < {"type":"MESSAGE","message":"from the new one"}
 const WELCOMED: &str = r#"
 a > {"type":"INIT","from_user_id":7,"message":"init"}
 a = {"type":"MESSAGE","from_user_id":"1","to_user_id":"7","message":"<p>Welcome!</p>","message_id":"0000000000000002","chat_type":"PTP","send_time":${*}}
-# stage A is not welcomed
+# the broadcast dialect is not welcomed
 b > {"type":"INIT","user_id":8,"user_name":"bea","message":"join"}
 b = {"type":"SYSTEM","user_id":8,"user_name":"bea","message":"join"}
 "#;

@@ -62,6 +62,9 @@ c <~ {"type":"response","code":0,"requestId":2}
 c <~ {"route":"room.join"}
 a < {"route":"room.join"}
 c >x 1000
+# the first count after a join is without the one who asks: the clients add themselves
+a > {"requestId":11,"type":"request","route":"roomHandler.getRoomAllUserNum","data":{"room_id":"onlyOne"}}
+a <~ {"code":0,"requestId":11}
 a ? {"requestId":12,"type":"request","route":"roomHandler.getRoomAllUserNum","data":{"room_id":"onlyOne"}} => {"code":0,"data":1,"requestId":12}
 "#;
 

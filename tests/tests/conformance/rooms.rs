@@ -34,7 +34,7 @@ cr < {"type":3,"items":["{\"type\":\"text\",\"from\":\"ann\",\"content\":\"join\
 w > POST /ws/login [content-type: application/json] {"name":"cyd"}
 w < 200 {"data":{"user_id":"$cyd"}}
 ec > {"type":"INIT","from_user_id":"$cyd","message":"init"}
-ec .
+ec < {"type":"PONG"}
 
 an > {"op":"post","room":"1","body":{"text":"from native"}}
 an < {"op":"messages","items":[{"seq":2,"from":{"name":"nat"},"body":{"text":"from native"}}]}

@@ -32,10 +32,11 @@ b POST /ws/login {"user_name":"bob"}
 200 {"code":200,"message":"","data":{"user_id":3,"user_name":"bob","user_img":""}}
 b POST /ws/login {"name":"ada"}
 200 {"code":200,"message":"","data":{"user_id":2,"user_name":"ada","user_img":""}}
+# the clients' log-out is a login without a name
 a POST /ws/login {}
-400 {"code":400,"message":"name is missing","success":false,"data":{}}
+200 {"code":200,"message":"","data":{}}
 a POST /ws/login {"name":"a\u0000b"}
-400 {"code":400,"message":"name must have 1 to 255 bytes without control characters","success":false,"data":{}}
+400 {"code":400,"message":"name must have 1 to 255 bytes, something to see and nothing invisible","success":false,"data":{}}
 a POST /ws/login nonsense
 400 {"code":400,"message":"the body must be a JSON object","success":false,"data":{}}
 a GET /ws/login?name=ada
@@ -107,7 +108,7 @@ b GET /ws/search/contacter?user_name=
 b GET /ws/search/contacter?user_name=nobody
 200 {"code":200,"message":"","data":[]}
 b GET /ws/search/contacter
-400 {"code":400,"message":"user_name is missing","success":false,"data":{}}
+200 {"code":200,"message":"","data":[]}
 b GET /ws/search/block?block_name=%E8%8C%B6
 200 {"code":200,"message":"","data":[{"block_id":2,"block_name":"茶 room","owner_id":2,"block_img":""}]}
 
@@ -152,6 +153,18 @@ async fn ask(gateway: &Gateway, method: &str, target: &str, body: &str) -> Answe
     call(gateway.address("shared").unwrap(), "any.test", method, target, body).await
 }
 
+/// Without the pictures of people and blocks. There must be some: clients log people out who have none.
+fn without_pictures(body: &str) -> String {
+    let mut parts = body.split("_img\":\"");
+    let mut rest = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (picture, after) = part.split_once('"').unwrap();
+        assert!(picture.starts_with("data:image/svg+xml,"), "{body}");
+        rest += &format!("_img\":\"\"{after}");
+    }
+    rest
+}
+
 async fn play(a: &Gateway, b: &Gateway) {
     let mut lines = TABLE.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
     while let (Some(request), Some(expected)) = (lines.next(), lines.next()) {
@@ -159,7 +172,7 @@ async fn play(a: &Gateway, b: &Gateway) {
         let (gateway, method, target) = (words.next().unwrap(), words.next().unwrap(), words.next().unwrap());
         let gateway = if gateway == "a" { a } else { b };
         let (status, head, body) = ask(gateway, method, target, words.next().unwrap_or_default()).await;
-        assert_eq!(format!("{status} {body}").trim(), expected, "{request}");
+        assert_eq!(format!("{status} {}", without_pictures(&body)).trim(), expected, "{request}");
         for allowed in ["origin: *", "headers: content-type", "methods: get,head,put,post,delete,patch"] {
             assert!(head.contains(&format!("access-control-allow-{allowed}")), "{request}: {head}");
         }
@@ -259,7 +272,7 @@ async fn the_endpoints_answer_wherever_the_protocol_is_beside_the_match_protocol
     let ada = r#"{"code":200,"message":"","data":{"user_id":2,"user_name":"ada","user_img":""}}"#;
     for (address, host) in [(own, "any.test"), (shared, "any.test"), (shared, "old.test"), (shared, "OLD.test:80")] {
         let (status, _, body) = call(address, host, "POST", "/ws/login", r#"{"name":"ada"}"#).await;
-        assert_eq!((status, body.as_str()), (200, ada), "{address} {host}");
+        assert_eq!((status, without_pictures(&body).as_str()), (200, ada), "{address} {host}");
         assert_eq!(call(address, host, "GET", "/ws/block?block_id=1", "").await.0, 200, "{address} {host}");
         assert_eq!(call(address, host, "OPTIONS", "/ws/users", "").await.0, 204, "{address} {host}");
     }

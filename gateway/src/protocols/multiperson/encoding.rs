@@ -1,10 +1,10 @@
-//! How entries look to readers of either stage.
+//! How entries look to readers of either dialect.
 
 use std::{borrow::Cow, sync::Arc};
 
 use serde::Serialize;
 
-use super::frame::{NOTICE, Stage, message_id, read_verbatim, with_id};
+use super::frame::{Dialect, NOTICE, message_id, read_verbatim, with_id};
 use crate::{
     directory::people::message_id::in_block,
     fanout::encoding::{ChunkWriter, Encoding},
@@ -12,7 +12,7 @@ use crate::{
     rooms::{Entry, Epoch, ProtocolId, RoomName, Signal},
 };
 
-/// Stage A: everything, the author's own messages too.
+/// Dialect A: everything, the author's own messages too.
 #[derive(Debug)]
 pub(super) struct Broadcast;
 
@@ -26,7 +26,7 @@ impl Encoding for Broadcast {
     fn signal(&self, _: &RoomName, _: &Signal, _: &mut ChunkWriter) {}
 }
 
-/// Stage C: everything but what the connection wrote itself, in a block with the ids that the places in its room give.
+/// Dialect C: everything but what the connection wrote itself, in a block with the ids that the places in its room give.
 #[derive(Debug)]
 pub(super) struct Block;
 
@@ -44,7 +44,7 @@ impl Encoding for Block {
 }
 
 fn message<'a>(room: &RoomName, entry: &'a Entry) -> Cow<'a, [u8]> {
-    let frame = own(Stage::C, entry);
+    let frame = own(Dialect::Blocks, entry);
     let Some(block) = room.as_str().parse().ok() else {
         // An inbox: what comes there has its id already.
         return frame.map_or_else(|| block_frame(room, entry, 0).into_bytes().into(), Cow::Borrowed);
@@ -54,22 +54,22 @@ fn message<'a>(room: &RoomName, entry: &'a Entry) -> Cow<'a, [u8]> {
     text.unwrap_or_else(|| block_frame(room, entry, id)).into_bytes().into()
 }
 
-/// What stage A is shown of an entry.
+/// What the broadcast dialect is shown of an entry.
 pub(super) fn broadcast(entry: &Entry) -> Cow<'_, [u8]> {
-    own(Stage::A, entry).map_or_else(|| user_frame(entry).into_bytes().into(), Cow::Borrowed)
+    own(Dialect::Broadcast, entry).map_or_else(|| user_frame(entry).into_bytes().into(), Cow::Borrowed)
 }
 
 fn is_notice(entry: &Entry) -> bool {
     entry.protocol == ProtocolId::MultiPerson && entry.content.verbatim.as_deref() == Some(NOTICE)
 }
 
-fn own(stage: Stage, entry: &Entry) -> Option<&[u8]> {
+fn own(dialect: Dialect, entry: &Entry) -> Option<&[u8]> {
     let own = (entry.protocol == ProtocolId::MultiPerson).then_some(entry.content.verbatim.as_deref()).flatten();
     // Only such frames are ever posted; a store that was tampered with must not cost its readers their connections.
-    own.and_then(|stored| read_verbatim(stage, stored)).filter(|frame| json::is_json(frame))
+    own.and_then(|stored| read_verbatim(dialect, stored)).filter(|frame| json::is_json(frame))
 }
 
-/// Someone else's message as stage A shows one.
+/// Someone else's message as the broadcast dialect shows one.
 fn user_frame(entry: &Entry) -> String {
     #[derive(Serialize)]
     struct User<'a> {
@@ -82,7 +82,7 @@ fn user_frame(entry: &Entry) -> String {
     json::write(&User { user_name: &entry.from.name, user_id: &entry.from.id, r#type: "USER", message })
 }
 
-/// Someone else's message as stage C shows one; `user_name` is there because its directory does not know the sender.
+/// Someone else's message as the blocks dialect shows one; `user_name` is there because its directory does not know the sender.
 fn block_frame(room: &RoomName, entry: &Entry, id: u64) -> String {
     #[derive(Serialize)]
     struct Message<'a> {

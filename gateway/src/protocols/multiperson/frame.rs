@@ -1,4 +1,4 @@
-//! Reading frames of all stages: which stage a frame speaks, and the fields that decide what happens to it.
+//! Reading frames of both dialects: which dialect a frame speaks, and the fields that decide what happens to it.
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -8,21 +8,24 @@ use serde_json::value::RawValue;
 use crate::{
     directory::people::To,
     protocols::{canonical, json},
-    rooms::{Author, Content},
+    rooms::{Author, Content, text},
 };
 
-/// The two dialects.
+/// What a client speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stage {
-    A,
-    C,
+pub(super) enum Dialect {
+    /// The client's first version: one room for all.
+    Broadcast,
+    /// Its last version: people and blocks.
+    Blocks,
 }
 
-impl Stage {
+impl Dialect {
     fn mark(self) -> u8 {
         match self {
-            Self::A => b'A',
-            Self::C => b'C',
+            // Stored in entries: never changed.
+            Self::Broadcast => b'A',
+            Self::Blocks => b'C',
         }
     }
 }
@@ -86,18 +89,18 @@ impl<'a> Frame<'a> {
         self.kind.and_then(json::string).unwrap_or_default()
     }
 
-    /// Which stage a connection speaks, by its first frame; frames that tell nothing are stage A's.
-    pub(super) fn stage(&self) -> Stage {
+    /// Which dialect a connection speaks, by its first frame; frames that tell nothing are the broadcast dialect's.
+    pub(super) fn dialect(&self) -> Dialect {
         match self.kind().as_ref() {
-            "MESSAGE" | "CONFIRM" => Stage::C,
-            "USER" => Stage::A,
-            _ if self.user_id.is_some() || self.user_name.is_some() => Stage::A,
-            _ if self.from_user_id.is_some() => Stage::C,
-            _ => Stage::A,
+            "MESSAGE" | "CONFIRM" => Dialect::Blocks,
+            "USER" => Dialect::Broadcast,
+            _ if self.user_id.is_some() || self.user_name.is_some() => Dialect::Broadcast,
+            _ if self.from_user_id.is_some() => Dialect::Blocks,
+            _ => Dialect::Broadcast,
         }
     }
 
-    /// Stage A's user, when it has a number.
+    /// Dialect A's user, when it has a number.
     pub(super) fn user(&self) -> Option<u64> {
         self.user_id.and_then(loose_id)
     }
@@ -106,17 +109,17 @@ impl<'a> Frame<'a> {
         self.user_name.and_then(json::string)
     }
 
-    /// Stage C's sender.
+    /// Dialect C's sender.
     pub(super) fn from(&self) -> Option<u64> {
         self.from_user_id.and_then(loose_id)
     }
 
-    /// Whether a message that stage C was shown is from another protocol, whose people have no numbers.
+    /// Whether a message that the blocks dialect was shown is from another protocol, whose people have no numbers.
     pub(super) fn is_foreign(&self) -> bool {
         self.from_user_id.is_some() && self.from().is_none()
     }
 
-    /// Stage C's own number of a message.
+    /// Dialect C's own number of a message.
     pub(super) fn temp(&self) -> Option<Arc<str>> {
         // Number or text, as it is written: the client repeats it in the same way.
         self.temp_id.map(|raw| raw.get()).filter(|raw| raw.len() <= 64 && *raw != "null").map(Into::into)
@@ -144,15 +147,15 @@ impl<'a> Frame<'a> {
     }
 
     /// What is stored of a message.
-    pub(super) fn content(&self, stage: Stage, text: &str) -> Content {
+    pub(super) fn content(&self, dialect: Dialect, text: &str) -> Content {
         let body = self
             .message
             .and_then(json::string)
             .map_or_else(|| canonical::opaque_body(text.as_bytes()), |message| canonical::text_body(&message));
-        Content { body, verbatim: Some(verbatim(stage, text)) }
+        Content { body, verbatim: Some(verbatim(dialect, text)) }
     }
 
-    /// Who speaks, as far as stage A says.
+    /// Who speaks, as far as the broadcast dialect says.
     pub(super) fn author(&self) -> Author {
         let id = self.user().map_or_else(|| "m".to_owned(), |id| format!("m{id}"));
         Author { id: id.into(), name: self.shown_name().unwrap_or_else(|| "anonymous".into()), extra: None }
@@ -164,14 +167,14 @@ impl<'a> Frame<'a> {
     }
 }
 
-/// A name as others are shown it: its first 64 characters, but those that control. None when it would look like nothing.
+/// A name as others are shown it: its first 64 characters, but those that control. None when it may not be shown.
 pub(super) fn shown_name(name: &str) -> Option<Arc<str>> {
     let shown: String = name.chars().filter(|c| !c.is_control()).take(64).collect();
-    (!shown.trim().is_empty()).then(|| shown.into())
+    text::check_name(&shown).is_ok().then(|| text::normalized(&shown).into())
 }
 
 /// What is stored in a person's inbox when they are in another block than before: their session looks, and nobody is
-/// shown anything. No frame is stored like this, because each begins with its stage.
+/// shown anything. No frame is stored like this, because each begins with its dialect.
 pub(super) const NOTICE: &[u8] = b"N";
 
 /// A message as `kind`, with the id that it has. None when it is no object, or one of too many fields.
@@ -190,15 +193,15 @@ fn loose_id(raw: &RawValue) -> Option<u64> {
     id.filter(|id| *id < 1 << 53)
 }
 
-/// The frame, marked by its stage.
-fn verbatim(stage: Stage, text: &str) -> Bytes {
+/// The frame, marked by its dialect.
+fn verbatim(dialect: Dialect, text: &str) -> Bytes {
     let mut stored = Vec::with_capacity(1 + text.len());
-    stored.push(stage.mark());
+    stored.push(dialect.mark());
     stored.extend_from_slice(text.as_bytes());
     stored.into()
 }
 
-/// Reads what [`Frame::content`] stored for `stage`.
-pub(super) fn read_verbatim(stage: Stage, stored: &[u8]) -> Option<&[u8]> {
-    stored.split_first().filter(|(mark, _)| **mark == stage.mark()).map(|(_, frame)| frame)
+/// Reads what [`Frame::content`] stored for `dialect`.
+pub(super) fn read_verbatim(dialect: Dialect, stored: &[u8]) -> Option<&[u8]> {
+    stored.split_first().filter(|(mark, _)| **mark == dialect.mark()).map(|(_, frame)| frame)
 }

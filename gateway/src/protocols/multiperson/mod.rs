@@ -1,14 +1,18 @@
-//! `multiperson`: two stages of one client: A talks in a single room by broadcast, C to people and blocks with
+//! `multiperson`: one client that was written twice, and so speaks two dialects. In [`Dialect::Broadcast`] all talk in a
+//! single room and see every frame; in [`Dialect::Blocks`] people write to each other and to groups, called blocks, with
 //! confirmations. Frames are JSON, in TEXT or BINARY; the server answers in TEXT.
 //!
-//! Decides which stage a connection speaks and what its messages mean ([`session`]), and how entries look to either
-//! stage ([`encoding`]). People, blocks and what is kept for them are the directory's.
+//! Decides which dialect a connection speaks and what its messages mean ([`session`], [`blocks`]), and how entries look
+//! to readers of either ([`encoding`]). People, blocks and what is kept for them are the directory's.
+//!
+//! [`Dialect::Broadcast`]: frame::Dialect::Broadcast
+//! [`Dialect::Blocks`]: frame::Dialect::Blocks
 
+mod blocks;
 mod encoding;
 mod endpoints;
 mod frame;
 mod session;
-mod stage_c;
 #[cfg(test)]
 mod tests;
 
@@ -25,17 +29,17 @@ use crate::{
     rooms::{ProtocolId, RoomName},
 };
 
-/// How entries look to readers of stage A.
+/// How entries look to readers of the broadcast dialect.
 pub const BROADCAST: EncodingId = EncodingId::of(ProtocolId::MultiPerson, 0);
-/// How entries look to readers of stage C.
+/// How entries look to readers of the blocks dialect.
 pub const BLOCK: EncodingId = EncodingId::of(ProtocolId::MultiPerson, 1);
 
 /// What the ChatRoom decides about this protocol.
 #[derive(Clone)]
 pub struct Settings {
-    /// The room of stage A.
+    /// The room of the broadcast dialect.
     pub room: RoomName,
-    /// Whether people of stage C are welcomed whenever they come.
+    /// Whether people of the blocks dialect are welcomed whenever they come.
     pub welcome: bool,
     /// What the endpoints ask about people.
     pub directory: Arc<dyn Directory>,

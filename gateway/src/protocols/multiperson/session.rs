@@ -1,11 +1,11 @@
-//! The state machine of one multiperson connection: the heartbeat, the stage, and stage A.
+//! The state machine of one multiperson connection: the heartbeat, the dialect, and the broadcast dialect.
 
 use std::sync::Arc;
 
 use super::{
     BROADCAST, Settings,
-    frame::{Frame, Stage},
-    stage_c::StageC,
+    blocks::BlocksDialect,
+    frame::{Dialect, Frame},
 };
 use crate::{
     directory::{
@@ -27,15 +27,15 @@ pub(super) struct MultiPersonSession {
 }
 
 enum Speaks {
-    /// Nothing has been said that tells the stage.
+    /// Nothing has been said that tells the dialect.
     Unknown,
-    A(StageA),
-    C(StageC),
+    Broadcast(BroadcastDialect),
+    Blocks(BlocksDialect),
 }
 
 /// A connection of the broadcast room.
 #[derive(Default)]
-struct StageA {
+struct BroadcastDialect {
     /// A join was asked for, and not answered yet.
     joining: bool,
     joined: bool,
@@ -72,18 +72,18 @@ impl Session for MultiPersonSession {
             Input::Moved { .. } => out.push(Effect::Close { code: 1012, reason: "moved" }),
             Input::Closed => self.closed(cx, out),
             Input::Answer(answer) => match &mut self.speaks {
-                Speaks::A(stage) => stage.answer(answer, &self.settings, out),
-                Speaks::C(stage) => stage.answer(answer, self.settings.welcome, cx, out),
+                Speaks::Broadcast(dialect) => dialect.answer(answer, &self.settings, out),
+                Speaks::Blocks(dialect) => dialect.answer(answer, self.settings.welcome, cx, out),
                 Speaks::Unknown => {}
             },
             Input::Posted { tag, result } => match &mut self.speaks {
-                Speaks::C(stage) => stage.posted(tag, result.ok(), out),
-                Speaks::A(_) if result.is_err() => out.push(Effect::Refused("not_kept")),
-                Speaks::A(_) | Speaks::Unknown => {}
+                Speaks::Blocks(dialect) => dialect.posted(tag, result.ok(), out),
+                Speaks::Broadcast(_) if result.is_err() => out.push(Effect::Refused("not_kept")),
+                Speaks::Broadcast(_) | Speaks::Unknown => {}
             },
             Input::Notice { .. } => match &mut self.speaks {
-                Speaks::C(stage) => stage.noticed(out),
-                Speaks::A(_) | Speaks::Unknown => {}
+                Speaks::Blocks(dialect) => dialect.noticed(out),
+                Speaks::Broadcast(_) | Speaks::Unknown => {}
             },
             Input::Timer(_) | Input::Pong | Input::Limited { .. } | Input::Gap { .. } | Input::Presence { .. } => {}
         }
@@ -98,30 +98,30 @@ impl MultiPersonSession {
         };
         out.push(Effect::Timer(HEARTBEAT, SILENCE));
         let kind = frame.kind();
-        // INIT settles the stage anew, everything else only where it is open.
-        if matches!(self.speaks, Speaks::Unknown) || (kind == "INIT" && frame.stage() != self.stage()) {
+        // INIT settles the dialect anew, everything else only where it is open.
+        if matches!(self.speaks, Speaks::Unknown) || (kind == "INIT" && frame.dialect() != self.dialect()) {
             self.closed(cx, out);
-            self.speaks = match frame.stage() {
-                Stage::A => Speaks::A(StageA::default()),
-                Stage::C => Speaks::C(StageC::default()),
+            self.speaks = match frame.dialect() {
+                Dialect::Broadcast => Speaks::Broadcast(BroadcastDialect::default()),
+                Dialect::Blocks => Speaks::Blocks(BlocksDialect::default()),
             };
         }
         match &mut self.speaks {
-            Speaks::A(stage) => stage.frame(&kind, &frame, text, cx, &self.settings, out),
-            Speaks::C(stage) => stage.frame(&kind, &frame, text, cx, out),
+            Speaks::Broadcast(dialect) => dialect.frame(&kind, &frame, text, cx, &self.settings, out),
+            Speaks::Blocks(dialect) => dialect.frame(&kind, &frame, text, cx, out),
             Speaks::Unknown => {}
         }
     }
 
-    fn stage(&self) -> Stage {
-        if matches!(self.speaks, Speaks::C(_)) { Stage::C } else { Stage::A }
+    fn dialect(&self) -> Dialect {
+        if matches!(self.speaks, Speaks::Blocks(_)) { Dialect::Blocks } else { Dialect::Broadcast }
     }
 
     /// Gives back what the connection holds and reads.
     fn closed(&mut self, cx: &Context, out: &mut Effects) {
         match std::mem::replace(&mut self.speaks, Speaks::Unknown) {
             Speaks::Unknown => {}
-            Speaks::A(StageA { joined, user, .. }) => {
+            Speaks::Broadcast(BroadcastDialect { joined, user, .. }) => {
                 if let Some(user) = user {
                     tell(Query::Release { user, holder: cx.origin }, out);
                 }
@@ -129,12 +129,12 @@ impl MultiPersonSession {
                     out.push(Effect::Leave { room: self.settings.room.clone(), asked: false });
                 }
             }
-            Speaks::C(stage) => stage.closed(cx, out),
+            Speaks::Blocks(dialect) => dialect.closed(cx, out),
         }
     }
 }
 
-impl StageA {
+impl BroadcastDialect {
     fn frame(
         &mut self,
         kind: &str,
@@ -159,7 +159,7 @@ impl StageA {
         let enters = frame.user().filter(|_| kind == "INIT");
         let mentions = if enters.is_none() { frame.mentions() } else { Vec::new() };
         let content = match Frame::read(&said) {
-            Some(said_frame) => said_frame.content(Stage::A, &said),
+            Some(said_frame) => said_frame.content(Dialect::Broadcast, &said),
             None => return out.push(Effect::Refused("malformed")),
         };
         let waiting = Waiting { from: frame.author(), content, enters, mentions, frame: said.as_str().into() };

@@ -1,7 +1,8 @@
 //! Who a connection is: a name that the person chose, and an id that the server made and signed.
 //!
 //! The token is a JWT (HS256) with the claims `sub` (id) and `name`, so that a site which has the signing key can
-//! make tokens for its own users; an `exp` in such a token is kept. Without a token the id is new.
+//! make tokens for its own users; an `exp` in such a token is kept. The token of an anonymous person is renewed with
+//! each join, and ends when it was not used for a month. Without a token the id is new.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +13,17 @@ use crate::{
 
 /// Longest id that a token may carry, in bytes.
 const MAX_ID_BYTES: usize = 128;
+/// Life of an anonymous person's token after the last join, in seconds.
+const LIFE: u64 = 30 * 24 * 60 * 60;
+
+/// Whom a token names.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Known {
+    pub(super) id: String,
+    pub(super) name: String,
+    /// In seconds since the Unix epoch.
+    pub(super) expires: Option<f64>,
+}
 
 #[derive(Serialize, Deserialize)]
 struct Claims {
@@ -21,18 +33,23 @@ struct Claims {
     exp: Option<f64>,
 }
 
+/// When the token of an anonymous person ends that is made now, in seconds since the Unix epoch.
+pub(super) fn expiry(unix: u64) -> f64 {
+    (unix / 1000 + LIFE) as f64
+}
+
 /// Signs who `who` is.
-pub(super) fn token(key: &[u8], who: &Author) -> String {
-    let claims = Claims { sub: who.id.as_ref().to_owned(), name: who.name.as_ref().to_owned(), exp: None };
+pub(super) fn token(key: &[u8], who: &Author, expires: Option<f64>) -> String {
+    let claims = Claims { sub: who.id.as_ref().to_owned(), name: who.name.as_ref().to_owned(), exp: expires };
     jwt::sign(key, &json::write(&claims))
 }
 
-/// Id and name in a token that was signed with `key` and has not expired.
-pub(super) fn verify(key: &[u8], token: &str, unix: u64) -> Option<(String, String)> {
+/// The person in a token that was signed with `key` and has not expired.
+pub(super) fn verify(key: &[u8], token: &str, unix: u64) -> Option<Known> {
     let claims: Claims = serde_json::from_str(&jwt::verify(key, token).ok()?).ok()?;
     let alive = claims.exp.is_none_or(|seconds| seconds * 1000.0 > unix as f64);
     let bounded = (1..=MAX_ID_BYTES).contains(&claims.sub.len()) && !claims.sub.contains(char::is_control);
-    (alive && bounded).then_some((claims.sub, claims.name))
+    (alive && bounded).then_some(Known { id: claims.sub, name: claims.name, expires: claims.exp })
 }
 
 /// A new id: unique because `origin` is, and not to be foreseen by those who know neither key nor origin.
@@ -72,8 +89,12 @@ mod tests {
     #[test]
     fn a_token_names_its_person_until_it_expires() {
         let ada = Author { id: "u1".into(), name: "ada".into(), extra: None };
-        assert_eq!(verify(b"k", &token(b"k", &ada), 1), Some(("u1".to_owned(), "ada".to_owned())));
-        assert_eq!(verify(b"other", &token(b"k", &ada), 1), None);
+        let known = |expires| Known { id: "u1".to_owned(), name: "ada".to_owned(), expires };
+        assert_eq!(verify(b"k", &token(b"k", &ada, None), 1), Some(known(None)));
+        assert_eq!(verify(b"other", &token(b"k", &ada, None), 1), None);
+        let made = token(b"k", &ada, Some(expiry(5_000)));
+        assert_eq!(verify(b"k", &made, 5_000), Some(known(Some(2_592_005.0))));
+        assert_eq!(verify(b"k", &made, 2_592_005_000), None, "a token that was not used for a month");
         let brief = jwt::sign(b"k", r#"{"sub":"u1","name":"ada","exp":5}"#);
         assert!(verify(b"k", &brief, 4_999).is_some());
         assert!(verify(b"k", &brief, 5_000).is_none());

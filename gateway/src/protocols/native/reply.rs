@@ -1,7 +1,7 @@
 //! What the server says: every shape of the protocol's answers and pushes, in one place.
 
 use serde::{Serialize, Serializer};
-use serde_json::{Number, value::RawValue};
+use serde_json::value::RawValue;
 
 use super::identity::base36;
 use crate::{
@@ -15,7 +15,7 @@ use crate::{
 pub(super) enum Reply<'a> {
     Joined {
         #[serde(skip_serializing_if = "Option::is_none")]
-        id: Option<&'a Number>,
+        id: Option<&'a RawValue>,
         room: &'a str,
         #[serde(serialize_with = "write_epoch")]
         epoch: Epoch,
@@ -25,14 +25,14 @@ pub(super) enum Reply<'a> {
         recovered: bool,
     },
     Posted {
-        id: &'a Number,
+        id: &'a RawValue,
         room: &'a str,
         seq: u64,
         duplicate: bool,
     },
     History {
         #[serde(skip_serializing_if = "Option::is_none")]
-        id: Option<&'a Number>,
+        id: Option<&'a RawValue>,
         room: &'a str,
         #[serde(serialize_with = "write_epoch")]
         epoch: Epoch,
@@ -41,7 +41,7 @@ pub(super) enum Reply<'a> {
     },
     Members {
         #[serde(skip_serializing_if = "Option::is_none")]
-        id: Option<&'a Number>,
+        id: Option<&'a RawValue>,
         room: &'a str,
         count: u64,
         /// Only where names were asked for.
@@ -52,14 +52,14 @@ pub(super) enum Reply<'a> {
     },
     Typing {
         #[serde(skip_serializing_if = "Option::is_none")]
-        id: Option<&'a Number>,
+        id: Option<&'a RawValue>,
         room: &'a str,
         #[serde(skip_serializing_if = "Option::is_none")]
         from: Option<Person<'a>>,
     },
     Left {
         #[serde(skip_serializing_if = "Option::is_none")]
-        id: Option<&'a Number>,
+        id: Option<&'a RawValue>,
         room: &'a str,
     },
     Presence {
@@ -81,11 +81,11 @@ pub(super) enum Reply<'a> {
     },
     Pong {
         #[serde(skip_serializing_if = "Option::is_none")]
-        id: Option<&'a Number>,
+        id: Option<&'a RawValue>,
     },
     Error {
         #[serde(skip_serializing_if = "Option::is_none")]
-        id: Option<&'a Number>,
+        id: Option<&'a RawValue>,
         code: Code,
         message: &'a str,
         #[serde(skip_serializing_if = "Option::is_none")]

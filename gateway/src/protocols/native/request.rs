@@ -3,16 +3,21 @@
 
 use std::{borrow::Cow, sync::Arc};
 
-use serde_json::{Number, value::RawValue};
+use serde_json::value::RawValue;
 
 use super::reply::{Code, read_epoch};
 use crate::{
     protocols::json,
-    rooms::{Position, RoomName, RoomNameError},
+    rooms::{
+        Position, RoomName, RoomNameError,
+        text::{self, NameFault},
+    },
 };
 
 /// Longest name of a person, in characters.
 const MAX_NAME_CHARS: usize = 64;
+/// Longest id of a request, in bytes as written.
+const MAX_ID_BYTES: usize = 128;
 /// Longest key of a post, in bytes.
 const MAX_KEY_BYTES: usize = 128;
 /// Items of a history page when the client does not say, and at most.
@@ -69,17 +74,28 @@ impl Problem {
     }
 }
 
+/// What a client calls its request: echoed byte for byte, never read.
+pub(super) type Id = Box<RawValue>;
+
+fn is_number(raw: &RawValue) -> bool {
+    raw.get().starts_with(|c: char| c == '-' || c.is_ascii_digit())
+}
+
+/// Whether the client can be told by this what an answer is for, even if it is not what an id should be.
+fn is_echoed(raw: &RawValue) -> bool {
+    raw.get().len() <= MAX_ID_BYTES && (is_number(raw) || (raw.get().starts_with('"') && json::portable(raw)))
+}
+
 /// The request's id, as far as it could be read, and the operation or what is wrong with it.
-pub(super) fn parse(text: &str) -> (Option<Number>, Result<Op<'_>, Problem>) {
+pub(super) fn parse(text: &str) -> (Option<Id>, Result<Op<'_>, Problem>) {
     let Some(fields) = Fields::read(text) else {
         return (None, Err(Problem::bad("a frame is one JSON object")));
     };
-    let id = match fields.id.map(json::read::<Number>) {
-        None => None,
-        Some(None) => return (None, Err(Problem::bad("id is a number"))),
-        Some(id) => id,
-    };
-    (id, fields.op())
+    match fields.id {
+        None => (None, fields.op()),
+        Some(id) if is_number(id) && is_echoed(id) => (Some(id.to_owned()), fields.op()),
+        Some(id) => (is_echoed(id).then(|| id.to_owned()), Err(Problem::bad("id is a number"))),
+    }
 }
 
 /// What operations have, not read yet.
@@ -143,12 +159,16 @@ impl<'a> Fields<'a> {
             RoomNameError::Length(0) => Problem::bad("room is empty"),
             RoomNameError::Length(_) => Problem::new(Code::TooLarge, "a room name has at most 128 bytes"),
             RoomNameError::Control => Problem::bad("a room name has no control characters"),
+            RoomNameError::Form => Problem::bad("a room name is in Unicode normalization form C"),
+            RoomNameError::Invisible => {
+                Problem::bad("a room name has no invisible characters, and at least one that can be seen")
+            }
         })
     }
 
     fn name(&self) -> Result<Option<Cow<'a, str>>, Problem> {
         let name = string(self.name, "name is text")?;
-        name.map(|name| check_name(&name).map(|()| name)).transpose()
+        name.map(|name| check_name(&name).map(|()| normalized(name))).transpose()
     }
 
     fn after(&self) -> Result<Option<Position>, Problem> {
@@ -200,18 +220,20 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// Names are shown by every protocol: bounded, and one line.
+fn normalized(name: Cow<'_, str>) -> Cow<'_, str> {
+    if text::is_normalized(&name) { name } else { text::normalized(&name).into_owned().into() }
+}
+
+/// Names are shown by every protocol: bounded, and one line with something to see.
 pub(super) fn check_name(name: &str) -> Result<(), Problem> {
-    if name.trim().is_empty() {
-        return Err(Problem::bad("name is empty"));
-    }
     if name.chars().nth(MAX_NAME_CHARS).is_some() {
         return Err(Problem::new(Code::TooLarge, "a name has at most 64 characters"));
     }
-    if name.contains(char::is_control) {
-        return Err(Problem::bad("a name has no control characters"));
-    }
-    Ok(())
+    text::check_name(name).map_err(|fault| match fault {
+        NameFault::Control => Problem::bad("a name has no control characters"),
+        NameFault::Invisible => Problem::bad("a name has no invisible characters"),
+        NameFault::Blank => Problem::bad("name is empty"),
+    })
 }
 
 fn string<'a>(raw: Option<&'a RawValue>, fault: &'static str) -> Result<Option<Cow<'a, str>>, Problem> {

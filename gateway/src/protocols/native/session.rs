@@ -2,13 +2,14 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use serde_json::{Number, value::RawValue};
+use serde_json::value::RawValue;
 use smallvec::SmallVec;
 
 use super::{
-    ENCODING, Settings, identity,
+    ENCODING, Settings,
+    identity::{self, Known},
     reply::{Code, Item, Reply, You, people as named},
-    request::{self, Op, Problem},
+    request::{self, Id, Op, Problem},
 };
 use crate::{
     bus::AppendError,
@@ -24,8 +25,11 @@ const PING: TimerId = TimerId(0);
 const UNANSWERED: u8 = 2;
 /// Posts of one connection that may wait for their acknowledgement: bounds what a flood costs while the bus is away.
 const POSTS_IN_FLIGHT: usize = 1024;
-/// Bytes of one history frame, beyond which older items are left for the next page.
-const PAGE_BYTES: usize = 1024 * 1024;
+/// Bytes of one history frame, beyond which older items are left for the next page. As much as a peer that does not read
+/// may have waiting: 200 bytes of requests must not pin megabytes.
+const PAGE_BYTES: usize = 64 * 1024;
+/// Messages above the rate between two pings, each of which is answered. A peer that sends more is shown the door.
+const REFUSALS: u32 = 1_000;
 /// When to try again where nobody knows better, in milliseconds.
 const RETRY: u64 = 1_000;
 
@@ -38,18 +42,22 @@ pub(super) struct NativeSession {
     posts: VecDeque<Sent>,
     next_tag: u64,
     unanswered: u8,
+    /// Messages above the rate since the last ping.
+    refusals: u32,
+    /// When the token ends that this person came with, in seconds since the Unix epoch.
+    expires: Option<f64>,
 }
 
 /// The request that waits for [`Input::Answer`].
 struct Pending {
-    id: Option<Number>,
+    id: Option<Id>,
     room: RoomName,
 }
 
 /// A post that waits for [`Input::Posted`].
 struct Sent {
     tag: u64,
-    id: Option<Number>,
+    id: Option<Id>,
     room: RoomName,
 }
 
@@ -63,6 +71,8 @@ impl NativeSession {
             posts: VecDeque::new(),
             next_tag: 0,
             unanswered: 0,
+            refusals: 0,
+            expires: None,
         }
     }
 }
@@ -73,15 +83,12 @@ impl Session for NativeSession {
             Input::Open => out.push(Effect::Timer(PING, PING_EVERY)),
             Input::Text(text) => self.request(text, cx, out),
             Input::Binary(_) => refuse(None, Problem::new(Code::BadRequest, "frames are TEXT"), None, out),
-            Input::Limited { text, retry } => {
-                let (id, _) = request::parse(text);
-                refuse(id.as_ref(), Problem::new(Code::RateLimited, "too many messages a second"), Some(retry), out);
-            }
+            Input::Limited { text, retry } => self.limited(text, retry, out),
             Input::Pong => self.unanswered = 0,
             Input::Timer(PING) => self.ping(out),
             // Who is in a room is told by the encoding.
             Input::Timer(_) | Input::Presence { .. } | Input::Notice { .. } | Input::Closed => {}
-            Input::Answer(answer) => self.answer(answer, out),
+            Input::Answer(answer) => self.answer(answer, cx, out),
             Input::Posted { tag, result } => self.posted(tag, result, out),
             Input::Gap { room, epoch, from, to } => {
                 say(&Reply::Gap { room: room.as_str(), epoch, from, to }, out);
@@ -98,8 +105,20 @@ impl NativeSession {
             return;
         }
         self.unanswered += 1;
+        self.refusals = 0;
         out.push(Effect::Ping);
         out.push(Effect::Timer(PING, PING_EVERY));
+    }
+
+    fn limited(&mut self, text: &str, retry: u64, out: &mut Effects) {
+        self.refusals += 1;
+        if self.refusals > REFUSALS {
+            out.push(Effect::Refused("flood"));
+            out.push(Effect::Close { code: 1008, reason: "rate_limited" });
+            return;
+        }
+        let (id, _) = request::parse(text);
+        refuse(id.as_deref(), Problem::new(Code::RateLimited, "too many messages a second"), Some(retry), out);
     }
 
     fn request(&mut self, text: &str, cx: &Context, out: &mut Effects) {
@@ -107,11 +126,11 @@ impl NativeSession {
         let done = op.and_then(|op| self.act(id.clone(), op, cx, out));
         if let Err(problem) = done {
             let retry = (problem.code == Code::Unavailable).then_some(RETRY);
-            refuse(id.as_ref(), problem, retry, out);
+            refuse(id.as_deref(), problem, retry, out);
         }
     }
 
-    fn act(&mut self, id: Option<Number>, op: Op<'_>, cx: &Context, out: &mut Effects) -> Result<(), Problem> {
+    fn act(&mut self, id: Option<Id>, op: Op<'_>, cx: &Context, out: &mut Effects) -> Result<(), Problem> {
         match op {
             Op::Join { room, name, token, after } => {
                 self.open(&room)?;
@@ -135,7 +154,7 @@ impl NativeSession {
             Op::Typing { room } => {
                 let from = self.member(&room)?.clone();
                 if id.is_some() {
-                    say(&Reply::Typing { id: id.as_ref(), room: room.as_str(), from: None }, out);
+                    say(&Reply::Typing { id: id.as_deref(), room: room.as_str(), from: None }, out);
                 }
                 out.push(Effect::Signal { room, signal: Signal::Typing { from } });
             }
@@ -143,9 +162,9 @@ impl NativeSession {
                 self.member(&room)?;
                 self.rooms.retain(|joined| *joined != room);
                 out.push(Effect::Leave { room: room.clone(), asked: true });
-                say(&Reply::Left { id: id.as_ref(), room: room.as_str() }, out);
+                say(&Reply::Left { id: id.as_deref(), room: room.as_str() }, out);
             }
-            Op::Ping => say(&Reply::Pong { id: id.as_ref() }, out),
+            Op::Ping => say(&Reply::Pong { id: id.as_deref() }, out),
         }
         Ok(())
     }
@@ -171,20 +190,22 @@ impl NativeSession {
         let known = token.and_then(|token| identity::verify(key, token, cx.unix));
         if let Some(who) = &self.who {
             let renamed = name.is_some_and(|name| name != who.name.as_ref());
-            let other = known.is_some_and(|(id, _)| id != who.id.as_ref());
+            let other = known.is_some_and(|known| known.id != who.id.as_ref());
             let changed =
                 Problem::new(Code::BadRequest, "a connection is one person: another needs another connection");
             return if renamed || other { Err(changed) } else { Ok(()) };
         }
         let (id, name) = match known {
             // Where tokens are the only way in, they name the person; elsewhere people name themselves.
-            Some((id, own)) if !anonymous => {
+            Some(Known { id, name: own, expires }) if !anonymous => {
                 if name.is_some_and(|name| name != own) {
                     return Err(Problem::new(Code::Unauthorized, "the token is for another name"));
                 }
+                // Whoever made it decides how long it is good for.
+                self.expires = expires;
                 (id, own)
             }
-            Some((id, own)) => (id, name.map_or(own, str::to_owned)),
+            Some(Known { id, name: own, .. }) => (id, name.map_or(own, str::to_owned)),
             // A token that is none (the key was replaced) makes a new person: an anonymous one loses nothing but the id.
             None if *anonymous => {
                 let name = name.ok_or(Problem::new(Code::BadRequest, "name is missing"))?;
@@ -197,7 +218,7 @@ impl NativeSession {
         Ok(())
     }
 
-    fn join(&mut self, id: Option<Number>, room: RoomName, after: Option<Position>, out: &mut Effects) {
+    fn join(&mut self, id: Option<Id>, room: RoomName, after: Option<Position>, out: &mut Effects) {
         let Some(who) = self.who.clone() else { return };
         let join = Join { room: room.clone(), who, encoding: ENCODING, after, presence: true, announce: true };
         out.push(Effect::Join(join));
@@ -206,7 +227,7 @@ impl NativeSession {
 
     fn post(
         &mut self,
-        id: Option<Number>,
+        id: Option<Id>,
         room: RoomName,
         key: Option<Arc<str>>,
         body: &RawValue,
@@ -229,7 +250,7 @@ impl NativeSession {
         // Answers come in the order of the posts, room by room: the one looked for is at or near the front.
         let Some(at) = self.posts.iter().position(|sent| sent.tag == tag) else { return };
         let Some(Sent { id, room, .. }) = self.posts.remove(at) else { return };
-        match (result, &id) {
+        match (result, id.as_deref()) {
             (Ok(Posted { seq, duplicate, .. }), Some(id)) => {
                 say(&Reply::Posted { id, room: room.as_str(), seq, duplicate }, out);
             }
@@ -244,16 +265,16 @@ impl NativeSession {
                         (Code::Unavailable, "the message may not have been kept: send it again", Some(RETRY))
                     }
                 };
-                refuse(id.as_ref(), Problem::new(code, message), retry, out);
+                refuse(id, Problem::new(code, message), retry, out);
             }
         }
     }
 
-    fn answer(&mut self, answer: Answer, out: &mut Effects) {
+    fn answer(&mut self, answer: Answer, cx: &Context, out: &mut Effects) {
         let Some(Pending { id, room }) = self.pending.take() else { return };
-        let id = id.as_ref();
+        let id = id.as_deref();
         match answer {
-            Answer::Joined(joined) => self.joined(id, joined, out),
+            Answer::Joined(joined) => self.joined(id, joined, cx, out),
             Answer::History { epoch, entries, more } => history(id, &room, epoch, &entries, more, out),
             Answer::Members(count) => {
                 say(&Reply::Members { id, room: room.as_str(), count, people: None, more: None }, out);
@@ -271,10 +292,15 @@ impl NativeSession {
         }
     }
 
-    fn joined(&mut self, id: Option<&Number>, joined: Joined, out: &mut Effects) {
+    fn joined(&mut self, id: Option<&RawValue>, joined: Joined, cx: &Context, out: &mut Effects) {
         let Joined { room, head, members, recovered, gap, announced: _ } = joined;
         let Some(who) = &self.who else { return };
-        let you = You { id: &who.id, name: &who.name, token: identity::token(&self.settings.key, who) };
+        let expires = match self.settings.anonymous {
+            true => Some(identity::expiry(cx.unix)),
+            false => self.expires,
+        };
+        let token = identity::token(&self.settings.key, who, expires);
+        let you = You { id: &who.id, name: &who.name, token };
         let Position { epoch, seq } = head;
         say(&Reply::Joined { id, room: room.as_str(), epoch, seq, you, members, recovered }, out);
         if let Some(gap) = gap {
@@ -287,7 +313,14 @@ impl NativeSession {
 }
 
 /// The newest items that fit one frame; what was left out is on the next page.
-fn history(id: Option<&Number>, room: &RoomName, epoch: Epoch, entries: &[Arc<Entry>], more: bool, out: &mut Effects) {
+fn history(
+    id: Option<&RawValue>,
+    room: &RoomName,
+    epoch: Epoch,
+    entries: &[Arc<Entry>],
+    more: bool,
+    out: &mut Effects,
+) {
     let mut bytes = 0;
     let fitting = entries
         .iter()
@@ -308,7 +341,7 @@ fn say(reply: &Reply<'_>, out: &mut Effects) {
     out.push(Effect::Text(reply.text()));
 }
 
-fn refuse(id: Option<&Number>, problem: Problem, retry: Option<u64>, out: &mut Effects) {
+fn refuse(id: Option<&RawValue>, problem: Problem, retry: Option<u64>, out: &mut Effects) {
     let Problem { code, message } = problem;
     out.push(Effect::Refused(code.label()));
     say(&Reply::Error { id, code, message, retry }, out);

@@ -1,23 +1,23 @@
 //! `onlyone`: the protocol of OnlyOne's web client: requests, responses and pushes as TEXT JSON.
 //!
 //! Decides what its routes mean ([`session`]), how entries look ([`encoding`]), and who may connect ([`token`]). Never
-//! does I/O; what `getRoomInfo` tells of the process is sampled elsewhere ([`Vitals`]).
+//! does I/O; what `getRoomInfo` tells of the process is sampled elsewhere ([`ProcessStats`]).
 
 mod avatar;
 mod encoding;
 mod envelope;
 mod identity;
 mod names;
+mod process_stats;
 mod session;
 #[cfg(test)]
 mod tests;
 mod token;
-mod vitals;
 
 use std::sync::Arc;
 
+pub use process_stats::ProcessStats;
 pub use token::{TokenKey, TokenKeyError};
-pub use vitals::Vitals;
 
 use crate::{
     fanout::{
@@ -42,7 +42,7 @@ pub struct Settings {
     pub allowed_origins: Vec<String>,
     /// Start of the avatars' URLs of people of other protocols, without a slash at the end; empty makes them relative.
     pub public_url: String,
-    pub vitals: Arc<Vitals>,
+    pub process_stats: Arc<ProcessStats>,
 }
 
 /// The protocol as configured.

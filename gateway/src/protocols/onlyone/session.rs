@@ -11,7 +11,7 @@ use super::{
     encoding::presence,
     envelope::{Code, Message, Presence, response},
     identity::{new_person, own},
-    vitals::SystemInfo,
+    process_stats::SystemInfo,
 };
 use crate::{
     fanout::session::{
@@ -37,6 +37,8 @@ pub(super) struct OnlyOneSession {
     chats: VecDeque<(u64, Asker)>,
     next_tag: u64,
     alive: bool,
+    /// Has joined and not asked for a count since: the clients add themselves to the first one.
+    uncounted: bool,
 }
 
 /// Who waits for an answer.
@@ -78,6 +80,7 @@ impl OnlyOneSession {
             chats: VecDeque::new(),
             next_tag: 0,
             alive: true,
+            uncounted: false,
         }
     }
 }
@@ -195,6 +198,7 @@ impl OnlyOneSession {
         };
         if let Some(at) = self.rooms.iter().position(|joined| *joined == room) {
             self.rooms.swap_remove(at);
+            self.uncounted = false;
             out.push(Effect::Leave { room, asked: true });
         } else {
             // Someone who never joined is announced all the same.
@@ -232,13 +236,19 @@ impl OnlyOneSession {
         let Some((wait, asker)) = self.pending.take() else { return };
         match (wait, given) {
             (Wait::Join, Answer::Joined(joined)) => self.joined(joined, &asker, out),
-            (Wait::Count, Answer::Members(count)) => answer(Some(&count), &asker, out),
+            (Wait::Count, Answer::Members(count)) => answer(Some(&self.counted(count)), &asker, out),
             (Wait::Info, Answer::Members(count)) => {
-                let info = RoomInfo { room_user_count: count, system_info: self.settings.vitals.info() };
+                let count = self.counted(count);
+                let info = RoomInfo { room_user_count: count, system_info: self.settings.process_stats.info() };
                 answer(Some(&info), &asker, out);
             }
             _ => refuse(Code::Failed, &asker, out),
         }
+    }
+
+    /// The count to tell. The original's is some seconds old, so the first one after a join is without the joiner.
+    fn counted(&mut self, count: u64) -> u64 {
+        count.saturating_sub(u64::from(std::mem::take(&mut self.uncounted)))
     }
 
     fn joined(&mut self, joined: Joined, asker: &Asker, out: &mut Effects) {
@@ -252,6 +262,7 @@ impl OnlyOneSession {
         }
         if !self.rooms.contains(&room) {
             self.rooms.push(room);
+            self.uncounted = true;
         }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 
-use super::{OnlyOne, Settings, TokenKey, Vitals, encoding::OnlyOneEncoding, identity};
+use super::{OnlyOne, ProcessStats, Settings, TokenKey, encoding::OnlyOneEncoding, identity};
 use crate::{
     bus::AppendError,
     fanout::session::{Answer, Input, PostError},
@@ -23,7 +23,7 @@ fn onlyone(token_key: Option<&[u8]>) -> OnlyOne {
         token_key: token_key.map(|key| TokenKey::try_from(key).unwrap()),
         allowed_origins: vec!["https://chat.example.com".to_owned()],
         public_url: BASE.to_owned(),
-        vitals: Arc::new(Vitals::new(2)),
+        process_stats: Arc::new(ProcessStats::new(2)),
     })
 }
 

@@ -1,6 +1,6 @@
 //! `POST /msg` and `POST /tk`: other servers post into rooms, and get tokens for their users.
 
-use std::{collections::HashMap, sync::Arc, time::SystemTime};
+use std::{collections::HashMap, sync::Arc};
 
 use axum::{
     Form, Json, Router,
@@ -9,6 +9,7 @@ use axum::{
     routing::any,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use parking_lot::Mutex;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -18,7 +19,7 @@ use super::{
 };
 use crate::{
     protocols::{Refused, canonical, json},
-    rooms::{Content, ProtocolId, RoomName},
+    rooms::{Content, ProtocolId, RoomName, rates::Rates},
 };
 
 /// Room for the other fields, field names and the escapes of a form: every byte of a message may be written as three.
@@ -40,6 +41,16 @@ const CORS: [(HeaderName, HeaderValue); 5] = [
     (header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true")),
 ];
 
+/// People whose rate is remembered; each takes some 100 bytes.
+const PEOPLE: usize = 16 * 1024;
+
+/// What the endpoints answer from.
+struct Desk {
+    settings: Arc<Settings>,
+    /// By the id of the person who posts.
+    posts: Mutex<Rates<Arc<str>>>,
+}
+
 /// The answer's fields, in alphabetic order.
 #[derive(Serialize)]
 struct Outcome {
@@ -50,19 +61,27 @@ struct Outcome {
     /// Label of the refusals metric.
     #[serde(skip)]
     refused: Option<Refused>,
+    /// When to try again, in seconds; the status is 429 then.
+    #[serde(skip)]
+    retry: Option<u64>,
 }
 
 impl Outcome {
     fn success(data: Option<String>) -> Self {
-        Self { code: 1, data, msg: "suc".to_owned(), refused: None }
+        Self { code: 1, data, msg: "suc".to_owned(), refused: None, retry: None }
     }
 
     fn bad_token(told: impl Into<String>) -> Self {
-        Self { code: BAD_TOKEN, data: None, msg: told.into(), refused: Some(Refused("token")) }
+        Self { code: BAD_TOKEN, data: None, msg: told.into(), refused: Some(Refused("token")), retry: None }
     }
 
     fn refused(reason: &'static str, told: impl Into<String>) -> Self {
-        Self { code: 0, data: None, msg: told.into(), refused: Some(Refused(reason)) }
+        Self { code: 0, data: None, msg: told.into(), refused: Some(Refused(reason)), retry: None }
+    }
+
+    /// `wait` in microseconds.
+    fn over_rate(wait: u64) -> Self {
+        Self { retry: Some(wait.div_ceil(1_000_000).max(1)), ..Self::refused("rate", "too many messages") }
     }
 }
 
@@ -76,30 +95,35 @@ pub(super) fn routes(settings: Arc<Settings>) -> Router {
     if settings.issue_tokens {
         router = router.route("/tk", any(issue));
     }
-    router.layer(limit).with_state(settings)
+    let posts = Mutex::new(Rates::new(settings.rate, PEOPLE));
+    router.layer(limit).with_state(Arc::new(Desk { settings, posts }))
 }
 
-async fn message(State(settings): State<Arc<Settings>>, request: Request) -> Response {
+async fn message(State(desk): State<Arc<Desk>>, request: Request) -> Response {
     match post_only(&request) {
         Some(response) => response,
-        None => answer(&post_message(&settings, request).await),
+        None => answer(&post_message(&desk, request).await),
     }
 }
 
-async fn issue(State(settings): State<Arc<Settings>>, request: Request) -> Response {
+async fn issue(State(desk): State<Arc<Desk>>, request: Request) -> Response {
     if let Some(response) = post_only(&request) {
         return response;
     }
     let uid = fields(request).await.remove("uid").unwrap_or_default();
-    answer(&Outcome::success(Some(token::issue(&settings.key, &uid, unix()))))
+    answer(&Outcome::success(Some(token::issue(&desk.settings.key, &uid, desk.settings.clock.unix()))))
 }
 
-async fn post_message(settings: &Settings, request: Request) -> Outcome {
+async fn post_message(Desk { settings, posts }: &Desk, request: Request) -> Outcome {
     let Some(token) = bearer(request.headers()) else { return Outcome::bad_token("无效token") };
-    let from = match token::person(&settings.key, &token, unix()) {
+    let from = match token::person(&settings.key, &token, settings.clock.unix()) {
         Ok(from) => from,
         Err(told) => return Outcome::bad_token(told),
     };
+    let allowed = posts.lock().take(Arc::clone(&from.id), settings.clock.monotonic());
+    if let Err(wait) = allowed {
+        return Outcome::over_rate(wait);
+    }
     let mut fields = fields(request).await;
     let mut field = |name| fields.remove(name).filter(|value| !value.is_empty());
     let (Some(room), Some(msg)) = (field("room_id"), field("msg")) else {
@@ -135,6 +159,10 @@ fn answer(outcome: &Outcome) -> Response {
     let mut headers = HeaderMap::from_iter(CORS);
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     let mut response = (headers, json::write(outcome)).into_response();
+    if let Some(seconds) = outcome.retry {
+        *response.status_mut() = StatusCode::TOO_MANY_REQUESTS;
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
     if let Some(refused) = outcome.refused {
         response.extensions_mut().insert(refused);
     }
@@ -203,11 +231,6 @@ fn go_json(text: &str) -> String {
     }
     out.push('"');
     out
-}
-
-fn unix() -> u64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

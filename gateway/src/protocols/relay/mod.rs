@@ -11,7 +11,7 @@ mod tests;
 mod token;
 mod wire;
 
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashSet, fmt, sync::Arc};
 
 use crate::{
     fanout::{
@@ -19,15 +19,15 @@ use crate::{
         poster::Poster,
         session::{OverRate, Session},
     },
-    protocols::{Handshake, Protocol, Refusal},
-    rooms::{ProtocolId, RoomName},
+    protocols::{Clock, Handshake, Protocol, Refusal},
+    rooms::{ProtocolId, RoomName, rates::Rate},
 };
 
 /// How entries look to relay readers.
 pub const ENCODING: EncodingId = EncodingId::of(ProtocolId::Relay, 0);
 
 /// What the ChatRoom decides about this protocol.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Settings {
     /// Signs and checks tokens.
     pub key: Arc<[u8]>,
@@ -41,6 +41,15 @@ pub struct Settings {
     pub message_bytes: usize,
     /// Where `POST /msg` posts.
     pub poster: Poster,
+    /// How often one person may post over HTTP.
+    pub rate: Rate,
+    pub clock: Arc<dyn Clock>,
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings").field("rooms", &self.rooms).finish_non_exhaustive()
+    }
 }
 
 impl Settings {

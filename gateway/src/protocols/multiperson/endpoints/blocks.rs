@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::{Desk, Fields, Outcome, Refused, answer, done};
+use super::{Desk, Fields, Outcome, Refused, answer, done, image::image};
 use crate::{
     directory::people::{
         HOST, HOST_NAME, inbox,
@@ -20,7 +20,7 @@ struct Row<'a> {
     block_id: u64,
     block_name: &'a str,
     owner_id: u64,
-    block_img: &'static str,
+    block_img: String,
     /// Who is asked about.
     #[serde(skip_serializing_if = "Option::is_none")]
     user_id: Option<u64>,
@@ -28,7 +28,7 @@ struct Row<'a> {
 
 impl<'a> Row<'a> {
     fn new(Block { id, name, owner }: &'a Block, user_id: Option<u64>) -> Self {
-        Self { block_id: *id, block_name: name, owner_id: *owner, block_img: "", user_id }
+        Self { block_id: *id, block_name: name, owner_id: *owner, block_img: image(*id), user_id }
     }
 }
 
@@ -46,7 +46,8 @@ pub(super) async fn joined(desk: Arc<Desk>, fields: Fields) -> Outcome {
 }
 
 pub(super) async fn search(desk: Arc<Desk>, fields: Fields) -> Outcome {
-    let text = fields.part("block_name")?.into();
+    let Some(text) = fields.part("block_name")? else { return Ok(rows(&[], None)) };
+    let text = text.into();
     let _turn = desk.turn().await?;
     Ok(rows(&desk.blocks(Query::FindBlocks { text }).await?, None))
 }

@@ -1,11 +1,12 @@
-//! The endpoints under `/ws/`: logging in, people, blocks, conversations, and those of the earliest clients.
+//! The endpoints under `/ws/`: logging in, people, blocks, conversations, and those of the legacy clients.
 //!
 //! Decides what a request may hold and how answers look; what is true is the directory's. All of them allow any origin,
 //! as every call of the clients has a JSON content type, so that browsers ask first. What a client may ask with GET, it
 //! may ask with POST and a JSON body too.
 
 mod blocks;
-mod earliest;
+mod image;
+mod legacy;
 mod people;
 mod request;
 #[cfg(test)]
@@ -45,7 +46,7 @@ struct Desk {
     directory: Arc<dyn Directory>,
     bus: Arc<dyn Bus>,
     poster: Poster,
-    /// The room of stage A.
+    /// The room of the broadcast dialect.
     room: RoomName,
     searches: Semaphore,
 }
@@ -72,9 +73,9 @@ pub(super) fn routes(settings: &Settings) -> Router {
         .route("/ws/search/block", get(blocks::search))
         .route("/ws/block/join", get(blocks::join))
         .route("/ws/block/new", get(blocks::create))
-        .route("/ws/add", on(&[Method::POST], earliest::add))
-        .route("/ws/users", get(earliest::users))
-        .route("/ws/messages", get(earliest::messages))
+        .route("/ws/add", on(&[Method::POST], legacy::add))
+        .route("/ws/users", get(legacy::users))
+        .route("/ws/messages", get(legacy::messages))
         .with_state(Arc::new(desk))
 }
 

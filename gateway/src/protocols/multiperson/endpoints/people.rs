@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::response::Response;
 use serde::Serialize;
 
-use super::{Desk, Fields, Outcome, Refused, answer, done, unexpected};
+use super::{Desk, Fields, Outcome, Refused, answer, done, image::image, unexpected};
 use crate::directory::people::{
     To,
     social::{Person, Query, Reply},
@@ -16,12 +16,12 @@ use crate::directory::people::{
 struct Row<'a> {
     user_id: u64,
     user_name: &'a str,
-    user_img: &'static str,
+    user_img: String,
 }
 
 impl<'a> From<&'a Person> for Row<'a> {
     fn from(Person { id, name }: &'a Person) -> Self {
-        Self { user_id: *id, user_name: name, user_img: "" }
+        Self { user_id: *id, user_name: name, user_img: image(*id) }
     }
 }
 
@@ -29,7 +29,13 @@ fn rows(people: &[Person]) -> Response {
     answer(people.iter().map(Row::from).collect::<Vec<_>>())
 }
 
+/// Without a name nobody is logged in: it is how the client's log-out asks, which leaves once it is answered.
 pub(super) async fn login(desk: Arc<Desk>, fields: Fields) -> Outcome {
+    #[derive(Serialize)]
+    struct Nobody {}
+    if !fields.has(&["name", "user_name"]) {
+        return Ok(answer(Nobody {}));
+    }
     let person = desk.login(fields.name(&["name", "user_name"])?).await?;
     Ok(answer(Row::from(&person)))
 }
@@ -43,7 +49,8 @@ pub(super) async fn contacts(desk: Arc<Desk>, fields: Fields) -> Outcome {
 }
 
 pub(super) async fn search(desk: Arc<Desk>, fields: Fields) -> Outcome {
-    let text = fields.part("user_name")?.into();
+    let Some(text) = fields.part("user_name")? else { return Ok(rows(&[])) };
+    let text = text.into();
     let _turn = desk.turn().await?;
     Ok(rows(&desk.people(Query::FindPeople { text }).await?))
 }

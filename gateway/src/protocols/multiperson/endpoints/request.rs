@@ -8,6 +8,7 @@ use super::Refused;
 use crate::{
     directory::people::{MOST, NAME, is_name},
     protocols::json,
+    rooms::text::check_name,
 };
 
 /// Longest body, in bytes: a few names and what surrounds them.
@@ -58,17 +59,22 @@ impl Fields {
     pub(super) fn name(&self, names: &[&'static str]) -> Result<&str, Refused> {
         let found = names.iter().find_map(|name| Some((*name, self.get(name)?)));
         let (name, text) = found.ok_or_else(|| missing(names.first().copied().unwrap_or_default()))?;
-        if is_name(text) {
+        if is_name(text) && check_name(text).is_ok() {
             return Ok(text);
         }
-        Err(wrong(format!("{name} must have 1 to {NAME} bytes without control characters")))
+        Err(wrong(format!("{name} must have 1 to {NAME} bytes, something to see and nothing invisible")))
     }
 
-    /// What names are searched for; empty finds all of them.
-    pub(super) fn part(&self, name: &'static str) -> Result<&str, Refused> {
-        let text = self.text(name)?;
+    /// Whether one of these fields is there.
+    pub(super) fn has(&self, names: &[&'static str]) -> bool {
+        names.iter().any(|name| self.get(name).is_some())
+    }
+
+    /// What names are searched for; empty finds all of them. None: the client asks without a word, and finds nothing.
+    pub(super) fn part(&self, name: &'static str) -> Result<Option<&str>, Refused> {
+        let Some(text) = self.get(name) else { return Ok(None) };
         if text.is_empty() || is_name(text) {
-            return Ok(text);
+            return Ok(Some(text));
         }
         Err(wrong(format!("{name} must have at most {NAME} bytes without control characters")))
     }

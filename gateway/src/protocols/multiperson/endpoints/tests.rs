@@ -6,7 +6,10 @@ use axum::{Router, body::Body};
 use http_body_util::BodyExt;
 use tower::ServiceExt;
 
-use super::super::{MultiPerson, Settings};
+use super::{
+    super::{MultiPerson, Settings},
+    image::image,
+};
 use crate::{
     bus::{Bus, History, memory::MemoryBus},
     directory::{memory::MemoryDirectory, people::inbox},
@@ -44,19 +47,25 @@ async fn table(routes: &Router, rows: &[(&str, &str, &str, u16, &str)]) {
 
 #[tokio::test]
 async fn a_login_gives_a_name_its_number_again_and_again() {
-    let ada = r#"{"code":200,"message":"","data":{"user_id":2,"user_name":"ada","user_img":""}}"#;
-    let bob = r#"{"code":200,"message":"","data":{"user_id":3,"user_name":"bob","user_img":""}}"#;
-    let missing = r#"{"code":400,"message":"name is missing","success":false,"data":{}}"#;
+    let row = |id, name| {
+        let image = image(id);
+        format!(r#"{{"code":200,"message":"","data":{{"user_id":{id},"user_name":"{name}","user_img":"{image}"}}}}"#)
+    };
+    let (ada, bob) = (row(2, "ada"), row(3, "bob"));
+    let nobody = r#"{"code":200,"message":"","data":{}}"#;
+    let nothing = r#"{"code":200,"message":"","data":[]}"#;
     let long = r#"{"code":400,"message":"the body must have at most 4096 bytes","success":false,"data":{}}"#;
     let method = r#"{"code":405,"message":"method not allowed","success":false,"data":{}}"#;
     let rows = [
-        ("POST", "/ws/login", r#"{"name":"ada"}"#, 200, ada),
-        ("POST", "/ws/login", r#"{"user_name":"bob"}"#, 200, bob),
-        ("POST", "/ws/login", r#"{"name":"ada"}"#, 200, ada),
+        ("POST", "/ws/login", r#"{"name":"ada"}"#, 200, ada.as_str()),
+        ("POST", "/ws/login", r#"{"user_name":"bob"}"#, 200, bob.as_str()),
+        ("POST", "/ws/login", r#"{"name":"ada"}"#, 200, ada.as_str()),
         ("POST", "/ws/add", r#"{"name":"ada"}"#, 200, r#"{"user":{"name":"ada","id":2}}"#),
         ("OPTIONS", "/ws/login", "", 204, ""),
         ("OPTIONS", "/ws/block/join", "", 204, ""),
-        ("POST", "/ws/login", "{}", 400, missing),
+        ("POST", "/ws/login", "{}", 200, nobody),
+        ("GET", "/ws/search/contacter", "", 200, nothing),
+        ("GET", "/ws/search/block", "", 200, nothing),
         ("POST", "/ws/login", &"x".repeat(5000), 400, long),
         ("GET", "/ws/login", "", 405, method),
         ("DELETE", "/ws/user?user_id=1", "", 405, method),

@@ -1,4 +1,4 @@
-//! How entries look to either stage.
+//! How entries look to either dialect.
 
 use super::super::{
     encoding::{Block, Broadcast},
@@ -32,7 +32,7 @@ fn a_stored_frame_that_is_no_json_is_shown_by_its_text() {
 }
 
 #[test]
-fn entries_look_as_each_stage_writes_them() {
+fn entries_look_as_each_dialect_writes_them() {
     let (ada, bob) = (person("u1", "ada"), person("m7", "bob"));
     let a = r#"{"user_id":7,"type":"USER","message":"x"}"#;
     let c = r#"{"type":"MESSAGE","message_id":"-2","from_user_id":"7","message":"x"}"#;

@@ -1,4 +1,4 @@
-//! Stage C: messages on their way to people and blocks.
+//! Dialect C: messages on their way to people and blocks.
 
 use super::{HOLDER, reply, two, two_called};
 use crate::{
@@ -107,7 +107,7 @@ fn a_message_to_a_block_that_is_not_posted_or_not_kept_is_not_confirmed() {
 }
 
 #[test]
-fn people_of_stage_c_are_shown_by_their_names_and_by_their_numbers_without_one() {
+fn people_of_the_blocks_dialect_are_shown_by_their_names_and_by_their_numbers_without_one() {
     let long = "n".repeat(65);
     let table = [
         ("cyd", r#""from_user_id":"2""#, "cyd"),
@@ -159,7 +159,7 @@ fn a_message_to_a_person_that_is_kept_is_confirmed_even_when_it_was_not_shown_at
 }
 
 #[test]
-fn stage_c_pings_confirms_and_closes() {
+fn the_blocks_dialect_pings_confirms_and_closes() {
     two().table(&[
         (r#"{"type":"PING","from_user_id":"2"}"#, &[r#"{"type":"PONG","message":"pong","from_user_id":"0"}"#]),
         (

@@ -1,9 +1,9 @@
-//! What clients of both stages send and what they get, as tables.
+//! What clients of both dialects send and what they get, as tables.
 
+mod broadcast;
 mod encoding;
 mod entering;
 mod messages;
-mod stage_a;
 
 use std::{sync::Arc, time::Duration};
 
@@ -58,7 +58,7 @@ fn open(peer: &mut Peer, room: RoomName) -> Vec<String> {
     peer.input(Input::Answer(Answer::Joined(answer)))
 }
 
-/// A stage A peer who is alice and in the room.
+/// A peer of the broadcast dialect peer who is alice and in the room.
 fn alice() -> Peer {
     let mut peer = peer();
     peer.text(r#"{"user_name":"alice","user_id":7,"type":"INIT","message":"join"}"#);
@@ -68,7 +68,7 @@ fn alice() -> Peer {
     peer
 }
 
-/// A stage C peer who is user 2, without a name, in block 1.
+/// A the blocks dialect peer who is user 2, without a name, in block 1.
 fn two() -> Peer {
     two_called("")
 }
@@ -96,7 +96,7 @@ fn seven_seconds_without_json_cut_the_connection() {
 }
 
 #[test]
-fn an_init_of_the_other_stage_changes_the_stage() {
+fn an_init_of_the_other_dialect_changes_the_dialect() {
     let mut peer = alice();
     assert_eq!(
         peer.text(r#"{"type":"INIT","from_user_id":2}"#),

@@ -3,7 +3,7 @@
 use super::{super::identity, KEY, ada, error, peer, peer_with, you};
 use crate::{
     fanout::session::{Answer, Gap, Input},
-    protocols::script::{joined, person},
+    protocols::script::{UNIX, joined, person},
 };
 
 #[test]
@@ -25,7 +25,7 @@ fn joining_tells_where_the_room_stands_and_who_one_is() {
 #[test]
 fn a_token_keeps_the_id_across_reconnects() {
     let mut peer = peer();
-    let token = identity::token(KEY, &person("u1", "ada"));
+    let token = identity::token(KEY, &person("u1", "ada"), Some(identity::expiry(UNIX)));
     let resume = format!(r#"{{"op":"join","id":1,"room":"lobby","epoch":"k3","after":118,"token":"{token}"}}"#);
     assert_eq!(peer.text(&resume), ["join lobby as ada encoding 8 after 723:118 presence announce"]);
     let mut answer = joined("lobby", 131);
@@ -55,7 +55,7 @@ fn a_connection_is_one_person() {
     let mut peer = ada();
     let changed = error(r#""id":1,"#, "bad_request", "a connection is one person: another needs another connection");
     assert_eq!(peer.text(r#"{"op":"join","id":1,"room":"b","name":"bob"}"#), changed);
-    let other = identity::token(KEY, &person("u9", "ada"));
+    let other = identity::token(KEY, &person("u9", "ada"), Some(identity::expiry(UNIX)));
     assert_eq!(peer.text(&format!(r#"{{"op":"join","id":1,"room":"b","token":"{other}"}}"#)), changed);
     assert_eq!(peer.text(r#"{"op":"join","room":"b"}"#), ["join b as ada encoding 8 presence announce"]);
 }
@@ -66,7 +66,7 @@ fn without_anonymous_people_only_a_valid_token_lets_in() {
     let refused = error("", "unauthorized", "joining takes a valid token");
     assert_eq!(peer.text(r#"{"op":"join","room":"lobby","name":"ada"}"#), refused);
     assert_eq!(peer.text(r#"{"op":"join","room":"lobby","name":"ada","token":"a.b.c"}"#), refused);
-    let token = identity::token(KEY, &person("u1", "ada"));
+    let token = identity::token(KEY, &person("u1", "ada"), Some(identity::expiry(UNIX)));
     assert_eq!(
         peer.text(&format!(r#"{{"op":"join","room":"lobby","name":"eve","token":"{token}"}}"#)),
         error("", "unauthorized", "the token is for another name")
@@ -80,7 +80,7 @@ fn without_anonymous_people_only_a_valid_token_lets_in() {
 #[test]
 fn a_token_of_another_key_makes_a_new_anonymous_person() {
     let mut peer = peer();
-    let foreign = identity::token(b"old key", &person("u1", "ada"));
+    let foreign = identity::token(b"old key", &person("u1", "ada"), Some(identity::expiry(UNIX)));
     let join = format!(r#"{{"op":"join","room":"lobby","name":"ada","token":"{foreign}"}}"#);
     assert_eq!(peer.text(&join), ["join lobby as ada encoding 8 presence announce"]);
     assert!(peer.joined("lobby", 0)[0].contains(&you("ada").0));
@@ -109,5 +109,16 @@ fn a_join_that_fails_says_why() {
         let told = format!(r#"{{"op":"error","id":1,"code":"{code}","message":"{message}"{retry}}}"#);
         assert_eq!(peer.input(Input::Answer(answer)), [format!("refused {code}"), told]);
         assert_eq!(peer.text(r#"{"op":"typing","room":"lobby"}"#)[0], "refused not_joined");
+    }
+}
+
+#[test]
+fn a_token_that_ends_is_not_made_longer_by_joining() {
+    for expires in [None, Some(1_700_000_100.0)] {
+        let mut peer = peer_with(false, None);
+        let token = identity::token(KEY, &person("u1", "ada"), expires);
+        peer.text(&format!(r#"{{"op":"join","room":"lobby","token":"{token}"}}"#));
+        let told = peer.joined("lobby", 0);
+        assert!(told[0].contains(&format!(r#""token":"{token}""#)), "{told:?}");
     }
 }

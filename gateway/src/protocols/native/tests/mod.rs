@@ -42,7 +42,7 @@ fn ada() -> Peer {
 
 fn you(name: &str) -> (String, String) {
     let id = identity::new_id(KEY, Origin { gateway: 7, connection: 1 });
-    let token = identity::token(KEY, &person(&id, name));
+    let token = identity::token(KEY, &person(&id, name), Some(identity::expiry(UNIX)));
     (format!(r#""you":{{"id":"{id}","name":"{name}","token":"{token}"}}"#), token)
 }
 

@@ -109,10 +109,31 @@ fn history_members_typing_leaving_and_pings_are_answered_with_their_id() {
 }
 
 #[test]
+fn an_id_is_echoed_byte_for_byte() {
+    let mut peer = ada();
+    for id in ["18446744073709551616", "123456789012345678901234567890", "-0", "0.1e1", "1e999"] {
+        let ping = format!(r#"{{"op":"ping","id":{id}}}"#);
+        assert_eq!(peer.text(&ping), [format!(r#"{{"op":"pong","id":{id}}}"#)]);
+        let wrong = format!(r#"{{"op":"dance","id":{id}}}"#);
+        assert_eq!(peer.text(&wrong), error(&format!(r#""id":{id},"#), "unknown_op", "no such op"));
+    }
+}
+
+#[test]
+fn a_peer_that_floods_is_shown_the_door() {
+    let mut peer = ada();
+    let mut limited = || peer.input(Input::Limited { text: r#"{"op":"ping","id":1}"#, retry: 50 });
+    for _ in 0..1_000 {
+        assert_eq!(limited()[0], "refused rate_limited");
+    }
+    assert_eq!(limited(), ["refused flood", "close 1008 rate_limited"]);
+}
+
+#[test]
 fn a_history_frame_is_bounded_and_keeps_the_newest() {
     let mut peer = ada();
     peer.text(r#"{"op":"history","id":3,"room":"lobby"}"#);
-    let long = format!(r#"{{"text":"{}"}}"#, "x".repeat(600 * 1024));
+    let long = format!(r#"{{"text":"{}"}}"#, "x".repeat(40 * 1024));
     let entries = (1..=3).map(|seq| entry(seq, &person("u", "n"), ProtocolId::Native, &long, None)).collect();
     let lines = peer.input(Input::Answer(Answer::History { epoch: Epoch(5), entries, more: false }));
     assert!(lines[0].contains(r#""seq":2"#) && lines[0].contains(r#""seq":3"#) && !lines[0].contains(r#""seq":1,"#));
@@ -143,13 +164,29 @@ fn malformed_requests_say_what_is_wrong() {
         (r#"{"op":"ping"} x"#, "", "bad_request", "a frame is one JSON object"),
         (r#"{"id":1}"#, r#""id":1,"#, "bad_request", "op is missing"),
         (r#"{"op":5}"#, "", "bad_request", "op is missing"),
-        (r#"{"op":"ping","id":"1"}"#, "", "bad_request", "id is a number"),
+        (r#"{"op":"ping","id":"1"}"#, r#""id":"1","#, "bad_request", "id is a number"),
+        (r#"{"op":"ping","id":[1]}"#, "", "bad_request", "id is a number"),
+        (r#"{"op":"ping","id":"\ud800"}"#, "", "bad_request", "id is a number"),
+        (r#"{"op":"ping","id":true}"#, "", "bad_request", "id is a number"),
         (r#"{"op":"dance","id":1}"#, r#""id":1,"#, "unknown_op", "no such op"),
         (r#"{"op":"join","name":"a"}"#, "", "bad_request", "room is missing"),
         (r#"{"op":"join","room":7,"name":"a"}"#, "", "bad_request", "room is text"),
         (r#"{"op":"join","room":"","name":"a"}"#, "", "bad_request", "room is empty"),
         (r#"{"op":"join","room":"a\u0007","name":"a"}"#, "", "bad_request", "a room name has no control characters"),
+        (
+            "{\"op\":\"join\",\"room\":\"e\u{301}\"}",
+            "",
+            "bad_request",
+            "a room name is in Unicode normalization form C",
+        ),
+        (
+            r#"{"op":"join","room":"\u200b"}"#,
+            "",
+            "bad_request",
+            "a room name has no invisible characters, and at least one that can be seen",
+        ),
         (r#"{"op":"join","room":"r"}"#, "", "bad_request", "name is missing"),
+        (r#"{"op":"join","room":"r","name":"\u202egnp.exe"}"#, "", "bad_request", "a name has no invisible characters"),
         (r#"{"op":"join","room":"r","name":" "}"#, "", "bad_request", "name is empty"),
         (r#"{"op":"join","room":"r","name":"a\nb"}"#, "", "bad_request", "a name has no control characters"),
         (r#"{"op":"join","room":"r","name":"a","after":1}"#, "", "bad_request", "to resume takes both epoch and after"),

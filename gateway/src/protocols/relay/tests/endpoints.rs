@@ -7,12 +7,15 @@ use http_body_util::BodyExt;
 use tower::ServiceExt;
 
 use super::{
-    super::{Relay, Settings},
-    bus, settings,
+    super::{Relay, Settings, token},
+    KEY, bus, settings,
 };
 use crate::{
     bus::{Bus, memory::MemoryBus},
-    protocols::{Protocol, script::name},
+    protocols::{
+        Protocol,
+        script::{UNIX, name},
+    },
 };
 
 struct Http(Arc<MemoryBus>);
@@ -101,4 +104,23 @@ async fn tokens_are_issued_only_where_the_room_says_so() {
     let relay = Relay::new(Settings { issue_tokens: false, ..settings(bus()) });
     let request = http::Request::post("/tk").body(Body::from("uid=1")).unwrap();
     assert_eq!(relay.routes().oneshot(request).await.unwrap().status().as_u16(), 404);
+}
+
+#[tokio::test]
+async fn one_person_posts_no_faster_over_http_than_over_a_socket() {
+    let routes = Relay::new(settings(bus())).routes();
+    let post = async |uid: &str| {
+        let token = token::issue(KEY, uid, UNIX);
+        let request = http::Request::post("/msg").header("content-type", FORM).header("authorization", token);
+        let request = request.body(Body::from("room_id=r&msg=a")).unwrap();
+        routes.clone().oneshot(request).await.unwrap()
+    };
+    for _ in 0..40 {
+        assert_eq!(post("7").await.status().as_u16(), 200);
+    }
+    let refused = post("7").await;
+    assert_eq!((refused.status().as_u16(), &refused.headers()["retry-after"]), (429, &"1".parse().unwrap()));
+    let body = refused.into_body().collect().await.unwrap().to_bytes();
+    assert_eq!(body, r#"{"code":0,"msg":"too many messages"}"#);
+    assert_eq!(post("8").await.status().as_u16(), 200, "others may");
 }

@@ -17,8 +17,9 @@ use crate::{
     fanout::poster::Poster,
     protocols::{
         Handshake, Protocol,
-        script::{Peer, UNIX},
+        script::{Peer, StandingStill, UNIX},
     },
+    rooms::rates::Rate,
 };
 
 const KEY: &[u8] = b"relay key";
@@ -35,6 +36,8 @@ fn settings(bus: Arc<MemoryBus>) -> Settings {
         rooms: None,
         message_bytes: 100,
         poster: Poster::new(bus),
+        rate: Rate::per_second(20),
+        clock: Arc::new(StandingStill),
     }
 }
 

@@ -10,14 +10,14 @@ use rustix::{
 
 /// A pod or a laptop.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum Environment {
     /// With the pod's name.
     Pod(String),
     /// With the host's name.
     Laptop(String),
 }
 
-impl Place {
+impl Environment {
     /// A pod sets its name in the environment.
     pub(super) fn detect() -> Self {
         match env::var(POD_NAME_ENV) {

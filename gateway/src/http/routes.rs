@@ -6,22 +6,30 @@ use std::{
 };
 
 use axum::{Router, body::Body, response::Response};
-use http::{HeaderValue, Request, StatusCode, header};
+use http::{HeaderValue, Request, StatusCode, Version, header};
 use hyper::body::Incoming;
 use tokio::time::timeout;
 use tower::ServiceExt;
 
-use crate::http::{
-    head::asks_for_websocket,
-    listen::Site,
-    peer::Peer,
-    plain,
-    upgrade::{Scope, Upgrades},
+use crate::{
+    http::{
+        client::Addresses,
+        fast_upgrade::asks_for_websocket,
+        host::Host,
+        listen::{Site, Talk},
+        monotonic_micros,
+        peer::Peer,
+        plain,
+        upgrade::{Scope, Upgrades},
+    },
+    rooms::rates::Rate,
 };
 
 /// A request whose body has not come by then, or whose answer is not there, is given up: a peer that drips its body
 /// would keep its place for ever. Posts fail sooner when the bus is away.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(20);
+/// The same on the admin port, where nothing waits for Redis.
+const ADMIN_ANSWERED_WITHIN: Duration = Duration::from_secs(5);
 
 /// The public side of a gateway, as one listener shows it.
 pub struct Public {
@@ -29,6 +37,9 @@ pub struct Public {
     pub scope: Scope,
     /// Serves what is no upgrade: the page and the protocols' HTTP endpoints.
     pub router: Router,
+    /// Requests of one connection; those above it wait.
+    pub rate: Rate,
+    pub addresses: Addresses,
 }
 
 impl Site for Public {
@@ -36,25 +47,47 @@ impl Site for Public {
         self.upgrades.take(self.scope, peer)
     }
 
-    async fn call(&self, request: Request<Incoming>) -> Response<Body> {
+    async fn call(&self, talk: &Talk, request: Request<Incoming>) -> Response<Body> {
+        let refusals = &self.upgrades.refusals;
         if asks_for_websocket(request.headers()) {
-            return self.upgrades.answer(self.scope, request);
+            return self.upgrades.answer(self.scope, talk.ends, request);
+        }
+        if request.version() >= Version::HTTP_11 && Host::of(request.headers()).is_none() {
+            refusals.count(None, "host");
+            return closing(plain(StatusCode::BAD_REQUEST, "a request names one valid Host\n"));
+        }
+        talk.paced(self.rate).await;
+        let address = self.addresses.of(talk.ends.remote, request.headers());
+        if let Err(wait) = self.addresses.request(address, monotonic_micros()) {
+            refusals.count(None, "rate");
+            return too_many(wait);
         }
         match timeout(ANSWERED_WITHIN, answer(&self.router, request)).await {
             Ok(answer) => answer,
             Err(_) => {
-                self.upgrades.refusals.count(None, "request_timeout");
+                refusals.count(None, "request_timeout");
                 gave_up()
             }
         }
     }
 }
 
-/// The rest of a request that did not come would be read as the next one.
-fn gave_up() -> Response<Body> {
-    let mut answer = plain(StatusCode::REQUEST_TIMEOUT, "the request did not come in time\n");
+/// The answer to an address that sends more requests than it may; `wait` in microseconds.
+fn too_many(wait: u64) -> Response<Body> {
+    let mut answer = plain(StatusCode::TOO_MANY_REQUESTS, "too many requests from this address\n");
+    answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait.div_ceil(1_000_000).max(1)));
+    answer
+}
+
+/// The answer, after which the connection closes.
+pub(super) fn closing(mut answer: Response<Body>) -> Response<Body> {
     answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     answer
+}
+
+/// The rest of a request that did not come would be read as the next one.
+fn gave_up() -> Response<Body> {
+    closing(plain(StatusCode::REQUEST_TIMEOUT, "the request did not come in time\n"))
 }
 
 /// The admin side of a gateway. It answers probes from the first moment, and everything else once the gateway knows
@@ -78,8 +111,9 @@ impl Admin {
 }
 
 impl Site for Admin {
-    async fn call(&self, request: Request<Incoming>) -> Response<Body> {
-        answer(self.started.get().unwrap_or(&self.starting), request).await
+    async fn call(&self, _: &Talk, request: Request<Incoming>) -> Response<Body> {
+        let answer = answer(self.started.get().unwrap_or(&self.starting), request);
+        timeout(ADMIN_ANSWERED_WITHIN, answer).await.unwrap_or_else(|_| gave_up())
     }
 }
 

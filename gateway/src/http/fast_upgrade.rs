@@ -51,9 +51,12 @@ pub(super) fn write(answer: &Response<()>) -> Vec<u8> {
     head
 }
 
-/// True if the request asks for a WebSocket, well or badly.
+/// True if the request asks for a WebSocket, well or badly: Upgrade is a list, which may stand in several lines.
 pub(super) fn asks_for_websocket(headers: &HeaderMap) -> bool {
-    headers.get(header::UPGRADE).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
+    let names = |value: &HeaderValue| {
+        value.as_bytes().split(|byte| *byte == b',').any(|name| name.trim_ascii().eq_ignore_ascii_case(b"websocket"))
+    };
+    headers.get_all(header::UPGRADE).iter().any(names)
 }
 
 #[cfg(test)]
@@ -83,6 +86,13 @@ mod tests {
     }
 
     #[test]
+    fn websocket_may_be_one_of_several_protocols_to_upgrade_to() {
+        for list in ["Upgrade: websocket, h2c", "Upgrade: h2c,WebSocket", "Upgrade: h2c\r\nUpgrade: websocket"] {
+            assert!(read(&HEAD.replace("Upgrade: WebSocket", list)).is_some(), "{list}");
+        }
+    }
+
+    #[test]
     fn what_is_no_plain_upgrade_is_left() {
         assert!(read(HEAD).is_some());
         let cases = [
@@ -90,6 +100,7 @@ mod tests {
             ("GET ", "get "),
             ("HTTP/1.1", "HTTP/1.0"),
             ("Upgrade: WebSocket", "Upgrade: h2c"),
+            ("Upgrade: WebSocket", "Upgrade: websockets"),
             ("Upgrade: WebSocket", "Accept: */*"),
             ("Host: h", "Content-Length: 0"),
             ("Host: h", "Transfer-Encoding: chunked"),

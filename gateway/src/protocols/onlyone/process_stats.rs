@@ -12,7 +12,7 @@ const MILLIS_PER_TICK: u64 = 10;
 
 /// Shared by the sampler and all sessions.
 #[derive(Debug)]
-pub struct Vitals {
+pub struct ProcessStats {
     workers: u64,
     sessions: AtomicU64,
     data_kib: AtomicU64,
@@ -22,7 +22,7 @@ pub struct Vitals {
     system_ms: AtomicU64,
 }
 
-impl Vitals {
+impl ProcessStats {
     /// Nothing sampled yet, in a process with `workers` reactor threads.
     pub fn new(workers: usize) -> Self {
         let [sessions, data_kib, anonymous_kib, resident_kib, user_ms, system_ms] = Default::default();
@@ -116,9 +116,9 @@ mod tests {
 
     #[test]
     fn the_numbers_of_this_process_are_real() {
-        let vitals = Vitals::new(2);
-        vitals.sample(5).unwrap();
-        let info = vitals.info();
+        let process_stats = ProcessStats::new(2);
+        process_stats.sample(5).unwrap();
+        let info = process_stats.info();
         assert_eq!(info.process.process_id, std::process::id());
         assert_eq!((info.process.worker_num, info.process.process_session_num), (2, 5));
         assert!(info.memory.rss.parse::<f64>().unwrap() > 0.5, "{}", info.memory.rss);

@@ -1,4 +1,4 @@
-//! Stage C: messages to people and blocks, confirmed, and kept until they are confirmed in turn.
+//! Dialect C: messages to people and blocks, confirmed, and kept until they are confirmed in turn.
 //!
 //! A message to a person is kept and then posted; one to a block is posted and then kept, because its place in the room
 //! is its id. Either way it is confirmed only when it is kept: a sender who gets no CONFIRM sends it again, with the
@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::{
     BLOCK,
-    frame::{Frame, Stage, message_id, shown_name, with_id},
+    frame::{Dialect, Frame, message_id, shown_name, with_id},
     session::{ask, tell},
 };
 use crate::{
@@ -27,9 +27,9 @@ const PONG: &str = r#"{"type":"PONG","message":"pong","from_user_id":"0"}"#;
 /// Messages of one connection that may wait to be posted or kept.
 const IN_FLIGHT: usize = 1024;
 
-/// A connection that speaks stage C.
+/// A connection that speaks the blocks dialect.
 #[derive(Default)]
-pub(super) struct StageC {
+pub(super) struct BlocksDialect {
     user: Option<u64>,
     /// Of [`Self::user`], as others are shown it; None where the directory knows none.
     name: Option<Arc<str>>,
@@ -123,7 +123,7 @@ fn goes_to(frame: &str, blocks: &[(u64, Position)]) -> bool {
     blocks.iter().any(|(block, _)| to == Some(To::Block(*block)))
 }
 
-impl StageC {
+impl BlocksDialect {
     pub(super) fn frame(&mut self, kind: &str, frame: &Frame<'_>, text: &str, cx: &Context, out: &mut Effects) {
         match kind {
             "INIT" => self.init(frame, cx, out),
@@ -207,7 +207,9 @@ impl StageC {
             (Step::Inbox, None) => self.look(true, out),
             (Step::Blocks { entering }, Some(Reply::Blocks(blocks))) => self.read_blocks(entering, blocks, out),
             (Step::Queue(None), Some(Reply::Queued(kept))) => {
-                out.extend(self.user.filter(|_| welcome).map(|user| Effect::Text(greeting(user, cx.unix))));
+                // A client that hears nothing for some turns takes the connection for dead. A PONG shows nothing.
+                let greeting = self.user.filter(|_| welcome).map(|user| greeting(user, cx.unix));
+                out.push(Effect::Text(greeting.unwrap_or_else(|| PONG.to_owned())));
                 out.extend(kept.iter().map(|frame| Effect::Text(frame.as_ref().to_owned())));
             }
             (Step::Queue(Some(new)), Some(Reply::Queued(kept))) => {
@@ -323,7 +325,7 @@ impl StageC {
             out.push(Effect::Refused("malformed"));
             return None;
         };
-        let (tag, content) = (self.next_tag, frame.content(Stage::C, text));
+        let (tag, content) = (self.next_tag, frame.content(Dialect::Blocks, text));
         self.next_tag += 1;
         let from = self.author(from, frame.shown_name());
         let post = NewPost { tag, room, from, key, content, durable: false };

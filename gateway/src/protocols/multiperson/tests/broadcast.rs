@@ -1,4 +1,4 @@
-//! Stage A: the broadcast room.
+//! Dialect A: the broadcast room.
 
 use super::{HOLDER, alice, known, peer, reply};
 use crate::{
@@ -7,7 +7,7 @@ use crate::{
 };
 
 #[test]
-fn stage_a_enters_the_room_takes_what_was_kept_and_is_announced() {
+fn the_broadcast_dialect_enters_the_room_takes_what_was_kept_and_is_announced() {
     let mut peer = peer();
     assert_eq!(
         peer.binary(br#"{"user_name":"alice","user_id":7,"type":"INIT","message":"join"}"#),
@@ -23,7 +23,7 @@ fn stage_a_enters_the_room_takes_what_was_kept_and_is_announced() {
 }
 
 #[test]
-fn stage_a_broadcasts_whatever_it_can_read_as_it_is() {
+fn the_broadcast_dialect_broadcasts_whatever_it_can_read_as_it_is() {
     let mut peer = alice();
     let user = r#"{"user_name":"alice","user_id":"7","type":"USER","message":"hi there"}"#;
     assert_eq!(peer.text(user), [format!(r#"post 0 0 by alice {{"text":"hi there"}} verbatim A{user}"#)]);
@@ -38,7 +38,7 @@ fn stage_a_broadcasts_whatever_it_can_read_as_it_is() {
 }
 
 #[test]
-fn stage_a_pings_are_echoed_with_their_fields() {
+fn the_broadcast_dialect_pings_are_echoed_with_their_fields() {
     let mut peer = peer();
     assert_eq!(
         peer.text(r#"{"user_name":"a","user_id":7,"type":"PING","message":"ping","n":1.0}"#),
@@ -48,7 +48,7 @@ fn stage_a_pings_are_echoed_with_their_fields() {
 }
 
 #[test]
-fn stage_a_without_an_init_joins_at_its_first_message() {
+fn the_broadcast_dialect_without_an_init_joins_at_its_first_message() {
     let mut peer = peer();
     let user = r#"{"username":"bob","id":9,"type":"USER","message":"hi"}"#;
     assert_eq!(peer.text(user), ["join 0 as bob encoding 40 announce"]);
@@ -65,7 +65,7 @@ fn people_who_are_mentioned_are_told_to_the_directory() {
 }
 
 #[test]
-fn stage_a_goes_on_without_a_directory() {
+fn the_broadcast_dialect_goes_on_without_a_directory() {
     let mut peer = peer();
     peer.text(r#"{"user_name":"alice","user_id":7,"type":"INIT","message":"join"}"#);
     let away = || Input::Answer(Answer::Unavailable { retry: 1 });
