@@ -1,4 +1,4 @@
-//! The same room at a walking pace, where a delivery can hardly be cheaper than its system call, unless two share one.
+//! The same room at a walking pace, where a delivery can hardly be cheaper than its system call.
 
 use std::time::Duration;
 

@@ -167,8 +167,15 @@ impl Sockets {
     pub(super) fn count_refusal(&self, slot: Slot, reason: &'static str) {
         if let Some((protocol, _)) = self.policy(slot) {
             self.counters.refused(protocol, reason);
-            let about = self.about(slot);
-            tracing::debug!(connection = %about.id, protocol = about.protocol, address = about.address, reason, "refused");
+            self.tell_log(slot, "refused", reason);
+        }
+    }
+
+    /// A debug event about a connection. The peer's address costs a system call, which a flooder must not cause.
+    fn tell_log(&self, slot: Slot, what: &str, reason: &str) {
+        if tracing::enabled!(tracing::Level::DEBUG) {
+            let About { id, protocol, address } = self.about(slot);
+            tracing::debug!(connection = %id, protocol, address, reason, "{what}");
         }
     }
 
@@ -399,10 +406,9 @@ impl Sockets {
 
     /// Queues a frame for this connection alone; false when it takes so few that it must go.
     pub(super) fn reply(&mut self, slot: Slot, first: u8, payload: &[u8]) -> bool {
-        let Some((hot, connection)) = self.slab.both(slot).filter(|(hot, _)| !hot.state.is_ended()) else {
+        let Some((_, connection)) = self.slab.both(slot).filter(|(hot, _)| !hot.state.is_ended()) else {
             return true;
         };
-        debug_assert!(!hot.state.is_ended());
         if connection.outbox.is_full() {
             return false;
         }
@@ -546,11 +552,7 @@ impl Sockets {
         self.account(slot, before);
         self.set_timer(slot, Key::Linger, LINGER, now);
         self.list_to_read(slot);
-        let about = self.about(slot);
-        tracing::debug!(
-            connection = %about.id, protocol = about.protocol, address = about.address, code, reason,
-            "closing a connection"
-        );
+        self.tell_log(slot, "closing a connection", reason);
     }
 
     pub(super) fn peer_closed(&mut self, slot: Slot) {
