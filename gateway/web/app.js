@@ -6,7 +6,7 @@
  * @typedef {import("./store.js").StoredSession} StoredSession
  */
 import { addressedRoom, goTo, onStep } from "./address.js";
-import { announce, short, showUnread } from "./attention.js";
+import { announce, showUnread } from "./attention.js";
 import { Announcer } from "./announce.js";
 import { Composer } from "./composer.js";
 import { ConnectionStatus } from "./connection-status.js";
@@ -14,14 +14,13 @@ import { el } from "./dom.js";
 import { Drawer } from "./drawer.js";
 import { Feed } from "./feed.js";
 import { JoinedRoom, notice } from "./joined-room.js";
-import { clock, has, problem, t } from "./language.js";
+import { clock, problem, t } from "./language.js";
 import { paintAvatar, shownName } from "./names.js";
 import { connect } from "./parlor.js";
-import { openPersonMenu } from "./person-menu.js";
-import { ignore, ignores } from "./preferences.js";
-import { drawRoomList } from "./room-list.js";
+import { openPersonMenu, personChoices } from "./person-menu.js";
 import { some, words } from "./row.js";
 import { setUpSettings } from "./settings.js";
+import { drawHeading, drawPeople, drawRooms } from "./sides.js";
 import { keepLast, storeSession } from "./store.js";
 import { Tabs } from "./tabs.js";
 import { mentions } from "./text.js";
@@ -33,7 +32,6 @@ const EXCERPT = 80;
 /** People and rooms are drawn at most this often, and the session is kept at most this often. */
 const DRAW_MS = 150;
 const KEEP_MS = 500;
-const MUTE_SECONDS = 600;
 
 const drawers = [
   new Drawer(el("rooms"), el("show-rooms"), el("shade"), "(max-width: 760px)"),
@@ -136,7 +134,6 @@ class View {
     const { name, token } = session;
     const storage = globalThis.sessionStorage;
     this.chat = connect(config.native ?? "", { name, token: session.outside ? () => token ?? "" : token, messageBytes: config.messageBytes, storage });
-    for (const id of session.ids) this.chat.ids.add(id);
     this.status = new ConnectionStatus(this.chat, el);
     this.tabs = new Tabs(
       () => ({ ids: this.session.ids, rooms: this.session.rooms }),
@@ -171,7 +168,7 @@ class View {
     this.open = room;
     this.session.open = name;
     el("join-error").textContent = "";
-    this.#drawRoom(name);
+    drawHeading(name);
     if (step) goTo(name);
     composer.switchTo(name);
     feed.show(log, room.unread > 0 && log.marker && !place ? undefined : place);
@@ -275,16 +272,17 @@ class View {
   }
 
   /** @param {{ id?: string, name: string }} person @param {HTMLElement} anchor @param {import("./log.js").Said} [row] */
-  personMenu({ id = "", name }, anchor, row) {
+  personMenu(person, anchor, row) {
     const { open } = this;
     if (!open) return;
-    const ignored = ignores(id);
-    const choices = [
-      { label: t("mention"), act: () => composer.mention(shownName(name)) },
-      { label: t(ignored ? "ignoreNo" : "ignore"), act: () => (ignore(id, !ignored), feed.redraw()) },
-    ];
-    if (this.chat.role === "moderator") choices.push(...this.#moderation(open, id, row));
-    openPersonMenu(anchor, open.names.shown({ id, name }), choices);
+    openPersonMenu(anchor, open.names.shown(person), personChoices(person, {
+      room: open.room,
+      moderator: this.chat.role === "moderator",
+      seq: row?.seq,
+      mention: (name) => composer.mention(name),
+      ignored: () => feed.redraw(),
+      failed: (message) => (el("composer-note").textContent = t("moderationFailed", { message })),
+    }));
   }
 
   /** The reader came to the end, or went away from it. */
@@ -303,7 +301,7 @@ class View {
 
   /** Everything again, in another language. */
   redraw() {
-    if (this.open) this.#drawRoom(this.open.name);
+    if (this.open) drawHeading(this.open.name);
     feed.redraw();
     this.status.redraw();
     this.drawRooms();
@@ -327,36 +325,15 @@ class View {
   }
 
   drawRooms() {
-    const rooms = [...this.#rooms.values()];
-    const offered = this.config.rooms.filter((name) => !this.#rooms.has(name));
-    const entries = [
-      ...rooms.map(({ name, unread, mentioned }) => ({ name, unread, mentioned, current: name === this.open?.name, joined: true })),
-      ...offered.map((name) => ({ name, unread: 0, mentioned: false, current: false, joined: false })),
-    ];
-    drawRoomList(el("room-list"), entries, (name) => this.select(name));
-    const unread = rooms.reduce((sum, room) => sum + room.unread, 0);
-    const elsewhere = unread - (this.open?.unread ?? 0);
-    el("unread-elsewhere").hidden = elsewhere === 0;
-    el("unread-elsewhere").textContent = short(elsewhere);
-    showUnread(this.open ? `${this.open.name} · ${this.config.title}` : this.config.title, unread);
+    drawRooms([...this.#rooms.values()], this.open, this.config, (name) => this.select(name));
   }
 
   drawPeople() {
-    const { open } = this;
     const { id = "", name } = this.chat.identity;
-    const ownTabs = open ? this.tabs.in(open.name) : 0;
-    const count = open?.people.present(ownTabs);
-    el("member-count").textContent = count === undefined ? "" : String(count);
-    el("show-people").ariaLabel = count === undefined ? t("people") : t("peopleHere", { count });
-    el("people-title").textContent = count === undefined ? t("hereNow") : t("hereCount", { count });
-    el("find-person").hidden = (count ?? 0) <= 10;
-    if (!open) return void el("people-list").replaceChildren();
-    open.people.draw(el("people-list"), el("people-rest"), {
+    drawPeople(this.open, {
       me: { id, name },
       mine: this.session.ids,
-      ownTabs,
-      search: el("find-person").hidden ? "" : el("find-person").value,
-      shown: (person) => open.names.shown(person),
+      ownTabs: this.open ? this.tabs.in(this.open.name) : 0,
       choose: (person, anchor) => this.personMenu(person, anchor),
     });
   }
@@ -424,7 +401,7 @@ class View {
 
   /** @param {{ code: string, message: string }} error */
   #error({ code, message }) {
-    if (code === "refused") this.end(t("ended", { message: has(`error_${code}`) ? message : message }));
+    if (code === "refused") this.end(t("ended", { message }));
     else if (code === "unauthorized" || code === "expired") el("join-error").textContent = t("tokenRefused", { message });
   }
 
@@ -449,19 +426,10 @@ class View {
   /** The person is in no room, and still here. */
   #drawNoRoom() {
     this.session.open = undefined;
-    this.#drawRoom(undefined);
+    drawHeading(undefined);
     composer.switchTo("");
     this.drawPeople();
     drawers[0].open();
-  }
-
-  /** @param {string | undefined} name */
-  #drawRoom(name) {
-    el("room-name").textContent = name ?? t("noRoom");
-    el("messages").ariaLabel = name === undefined ? t("messages") : t("messagesIn", { room: name });
-    el("composer").placeholder = name === undefined ? t("noRoomHint") : t("writeTo", { room: name });
-    for (const control of [el("composer"), el("leave"), el("composer-form").querySelector("[type=submit]")]) control.disabled = name === undefined;
-    el("feed").hidden = el("jump").hidden = name === undefined;
   }
 
   /** @param {JoinedRoom} room @param {{ seq: number, offset: number }} place */
@@ -475,18 +443,6 @@ class View {
   #targetOf({ seq = 0, epoch, from, mine, body }) {
     const name = mine ? t("You") : (this.open?.names.shown(from) ?? from.name);
     return { seq, epoch, name, text: cut(words(body), EXCERPT) };
-  }
-
-  /** @param {JoinedRoom} room @param {string} person @param {import("./log.js").Said} [row] */
-  #moderation(room, person, row) {
-    const ask = (/** @type {string} */ action, /** @type {Record<string, any>} */ details) => () =>
-      room.room.moderate(action, details).catch(({ message }) => (el("composer-note").textContent = t("moderationFailed", { message })));
-    const choices = [
-      { label: t("mute"), act: ask("mute", { person, seconds: MUTE_SECONDS }) },
-      { label: t("kick"), act: ask("kick", { person }) },
-      { label: t("ban"), act: ask("ban", { person }) },
-    ];
-    return row?.seq === undefined ? choices : [{ label: t("deleteMessage"), act: ask("delete", { seq: row.seq }) }, ...choices];
   }
 
   /** @param {import("./parlor.js").Identity} identity */

@@ -121,7 +121,7 @@ export class JoinedRoom {
     for (let page = 0; page < PAGES && !this.log.find(seq); page++) if (!(await this.older())) return;
   }
 
-  /** @param {import("./parlor.js").Frame} joined */
+  /** @param {{ resumed: boolean, seq: number }} joined */
   async #joined({ resumed, seq }) {
     this.returning &&= seq > (this.read?.after ?? 0);
     this.people.count = this.room.memberCount;

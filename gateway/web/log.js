@@ -243,9 +243,9 @@ function said({ seq, epoch, time, from, body = {}, key, edited, deleted, reactio
   return { id: nextId++, kind: "message", seq, epoch, time, from, body, mine: mine(from.id), key, state: "sent", edited, deleted, reactions };
 }
 
-/** @param {Reactions} [before] @param {{ emoji: string, remove?: boolean }} change @param {boolean} own @returns {Reactions} */
-function reacted(before = {}, { emoji, remove = false }, own) {
-  const { count = 0, you = false } = before[emoji] ?? {};
+/** @param {Reactions | undefined} before @param {{ emoji: string, remove?: boolean }} change @param {boolean} own @returns {Reactions} */
+function reacted(before, { emoji, remove = false }, own) {
+  const { count = 0, you = false } = before?.[emoji] ?? {};
   const after = { ...before, [emoji]: { count: count + (remove ? -1 : 1), you: own ? !remove : you } };
   if (after[emoji].count <= 0) delete after[emoji];
   return after;

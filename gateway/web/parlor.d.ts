@@ -223,6 +223,8 @@ export declare class Chat implements Told<ChatEvents> {
   ready(limits?: Limits): Promise<void>;
   /** Tries at once where it was waiting, and checks a connection that may have died unnoticed. */
   wake(): void;
+  /** Tries at once where it was waiting, but for a few seconds after the last attempt. */
+  hurry(): void;
   close(): void;
 }
 export interface Chat extends Told<ChatEvents> {}

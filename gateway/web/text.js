@@ -74,10 +74,10 @@ function* linked(text, me) {
   if (done < text.length) yield* mentioned(text.slice(done), me);
 }
 
-/** @param {string} text @param {string} me */
+/** @param {string} text @param {string} me @returns {Generator<string | Node, void>} */
 function* mentioned(text, me) {
   const wanted = `@${me.trim()}`;
-  if (!mentions(text, me)) return yield text;
+  if (!mentions(text, me)) return void (yield text);
   let done = 0;
   const low = text.toLowerCase();
   for (let at = low.indexOf(wanted.toLowerCase()); at >= 0; at = low.indexOf(wanted.toLowerCase(), done)) {

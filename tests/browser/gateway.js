@@ -16,8 +16,8 @@ const STARTED_WITHIN_MS = 20_000;
 /** Lines of output that are kept for an error message. */
 const LINES = 60;
 
-/** A ChatRoom whose limits leave a test's pace alone. @param {boolean} deflate */
-const manifest = (deflate) => `
+/** A ChatRoom whose limits leave a test's pace alone. @param {boolean} deflate @param {string} spec further lines of the spec */
+const manifest = (deflate, spec) => `
 apiVersion: parlor.chat/v1alpha1
 kind: ChatRoom
 metadata: {name: lobby}
@@ -31,7 +31,7 @@ spec:
   limits: {messagesPerSecond: 10000}
   history: {messages: 10000}
   replicas: 1
-`;
+${spec}`;
 
 class Process {
   /** @param {string} program @param {string[]} args */
@@ -70,9 +70,9 @@ class Process {
 export class Gateway {
   /**
    * Starts one; the same port can be asked for again. With a key, people stay who they are on every gateway that has it.
-   * @param {{ port?: number, redis?: string, key?: string, deflate?: boolean }} [options]
+   * @param {{ port?: number, redis?: string, key?: string, deflate?: boolean, spec?: string }} [options]
    */
-  static async start({ port = 0, redis, key, deflate = false } = {}) {
+  static async start({ port = 0, redis, key, deflate = false, spec = "" } = {}) {
     await access(BINARY).catch(() => {
       throw new Error(`${BINARY} is missing: cargo build -p parlor-gateway, or set PARLOR_GATEWAY`);
     });
@@ -81,7 +81,7 @@ export class Gateway {
     gateway.key = key;
     gateway.directory = await mkdtemp(join(tmpdir(), "parlor-page-"));
     const file = join(gateway.directory, "chatroom.yaml");
-    await writeFile(file, manifest(deflate) + (redis ? "  redis: {managed: {}}\n" : "  redis: {memory: {}}\n"));
+    await writeFile(file, manifest(deflate, spec) + (redis ? "  redis: {managed: {}}\n" : "  redis: {memory: {}}\n"));
     await mkdir(join(gateway.directory, "parlor"));
     if (key) await writeFile(join(gateway.directory, "parlor", "signing-key"), key);
     const args = [file, "--secrets", gateway.directory, "--listen", `127.0.0.1:${port}`, "--admin", "127.0.0.1:0", ...(redis ? ["--redis", redis] : [])];

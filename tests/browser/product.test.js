@@ -1,7 +1,7 @@
 /** The client as a product: its types, its size, and the package that is built from the same file. */
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { copyFile, mkdtemp, readFile, readdir, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -89,6 +89,15 @@ test("the module has the types that it says it has", async (t) => {
     readFile(join(WEB, "npm/package.json"), "utf8").then(JSON.parse),
   ]);
   assert.equal(version, packed);
+});
+
+test("the types of the page and of the console hold", async (t) => {
+  const made = await folder(t);
+  const files = await readdir(WEB);
+  const sources = files.filter((name) => name.endsWith(".js") || name === "parlor.d.ts");
+  for (const name of sources) await copyFile(join(WEB, name), join(made, name));
+  await writeFile(join(made, "package.json"), '{"type":"module"}');
+  assert.equal(await compile(made, ["--allowJs", "--checkJs", "--lib", "esnext,dom,dom.iterable", "main.js", "console.js"]), "");
 });
 
 test("the module's own types hold", async (t) => {

@@ -7,6 +7,7 @@
 
 mod fleet;
 mod limits;
+mod page;
 mod period;
 mod protocols;
 mod redis;
@@ -17,6 +18,7 @@ mod view;
 
 pub use fleet::{Scaling, Size, Template};
 pub use limits::{Auth, Drain, History, Limits, SlowConsumer};
+pub use page::Page;
 pub use period::{Period, PeriodError};
 pub use protocols::{Endpoint, Match, Multiperson, Native, OnlyOne, Protocols, Relay};
 pub use redis::{ExternalRedis, ManagedRedis, MemoryRedis, Redis, RedisMode, RedisTls, Storage};
@@ -82,6 +84,9 @@ pub struct ChatRoomSpec {
     /// Who may use the ChatRoom.
     #[serde(default)]
     pub auth: Auth,
+    /// The web page that gateways serve on the shared port.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub page: Option<Page>,
     /// Fixed number of gateways, set by you, `kubectl scale` or a HorizontalPodAutoscaler. Excludes `scaling`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1000))]

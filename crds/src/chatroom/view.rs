@@ -21,6 +21,7 @@ impl ChatRoom {
             history,
             limits,
             auth,
+            page,
             replicas: _,
             scaling: _,
             drain,
@@ -36,7 +37,7 @@ impl ChatRoom {
                 namespace: self.metadata.namespace.clone(),
                 ..ObjectMeta::default()
             },
-            spec: ChatRoomSpec { protocols, history, limits, auth, drain, redis, ..ChatRoomSpec::default() },
+            spec: ChatRoomSpec { protocols, history, limits, auth, page, drain, redis, ..ChatRoomSpec::default() },
             status: None,
         };
         view.spec.redis.managed = view.spec.redis.managed.map(|_| ManagedRedis::default());

@@ -201,6 +201,7 @@ pub(super) fn page(room: &ChatRoom, bounds: Bounds, protocols: &[Configured], re
         router.merge(refusals.watch(protocol.id(), protocol.routes())).route(path, get(upgrade_required))
     });
     let native = served.native.unwrap_or_default();
+    let page = room.spec.page.clone().unwrap_or_default();
     let shared = served.onlyone.map(|onlyone| onlyone.rooms).unwrap_or_default();
     let rooms = if native.rooms.is_empty() { shared } else { native.rooms };
     router.merge(web::routes(&PageSettings {
@@ -211,8 +212,8 @@ pub(super) fn page(room: &ChatRoom, bounds: Bounds, protocols: &[Configured], re
         message_bytes: native.message_bytes.unwrap_or(bounds.message_bytes),
         protocols: protocols.iter().map(|one| (one.served.protocol.id(), one.served.path.clone())).collect(),
         anonymous: room.spec.auth.anonymous,
-        login: None,
-        console: true,
-        media: Vec::new(),
+        login: page.login_url,
+        console: page.console,
+        media: page.media_hosts,
     }))
 }

@@ -47,7 +47,7 @@ pub(super) const NAMED: [File; 5] = [
 pub(super) const ENTRIES: [&str; 2] = ["main.js", "console.js"];
 
 /// Every module of the page and the console.
-pub(super) const MODULES: [(&str, &str); 30] = modules![
+pub(super) const MODULES: [(&str, &str); 31] = modules![
     "address.js",
     "announce.js",
     "app.js",
@@ -75,6 +75,7 @@ pub(super) const MODULES: [(&str, &str); 30] = modules![
     "room-list.js",
     "row.js",
     "settings.js",
+    "sides.js",
     "store.js",
     "tabs.js",
     "text.js",
