@@ -56,7 +56,7 @@ pub struct GatewayStatus {
     pub refusal: Option<RefusalStatus>,
 }
 
-/// A refusal that stands.
+/// A refusal that lasts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RefusalStatus {

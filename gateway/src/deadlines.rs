@@ -49,7 +49,7 @@ const _: () = assert!(less(LINK_DOWN, APPEND), "an append outlasts the time afte
 const _: () = assert!(less(APPEND, hub::POST), "a post is tried by more than one call");
 const _: () = assert!(less(hub::POST, DEDUPE), "the key of a post is known for as long as it is tried");
 
-/// The hub: posts, joins, and what people are told of each other.
+/// The hub: posts, joins, and what people learn of each other.
 pub(crate) mod hub {
     use std::time::Duration;
 

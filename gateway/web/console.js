@@ -19,7 +19,7 @@ let seen = {};
 let socket;
 /** @type {any} */
 let beat;
-/** Makes the prepared message anew, for the room and the ids of now; none once it was edited. @type {(() => object) | undefined} */
+/** Makes the prepared message again, for the room and the ids of now; none once it was edited. @type {(() => object) | undefined} */
 let prepared;
 /** Everything that was shown, for copying. @type {string[]} */
 let lines = [];

@@ -1,6 +1,6 @@
 /**
  * Draws a log into a scrolling list. Decides which rows are in the page (a bounded stretch around what is visible),
- * and keeps the reader's place while rows come and go on both sides. Never decides what a row says.
+ * and keeps the reader's place while rows come and leave on both sides. Never decides what a row says.
  *
  * @typedef {import("./log.js").Log} Log
  * @typedef {import("./log.js").Row} Row
@@ -139,7 +139,7 @@ export class Feed {
     this.#cost = performance.now() - began;
   }
 
-  /** Where the rows that are drawn stand in the log now. @param {Log} log @returns {[number, number]} */
+  /** The range of the log that is drawn now. @param {Log} log @returns {[number, number]} */
   #range(log) {
     const there = (/** @type {Row} */ row) => log.indexOf(row) >= 0;
     const first = this.#drawn.find(there);

@@ -6,7 +6,7 @@
 const START = /\bhttps?:\/\//g;
 /** What no address contains: white space, quotes, and the full-width punctuation that ends it in Chinese text. */
 const STOP = /[\s<>"\u2018-\u201f\u2026\u3000-\u303f\ufe30-\ufe4f\uff01-\uff0f\uff1a-\uff20\uff3b-\uff40\uff5b-\uff65]/;
-/** What may stand within an address, but does not end it. */
+/** What may be within an address, but does not end it. */
 const TRAILING = /[.,;:!?'*_~]/;
 const CLOSES = /** @type {Record<string, string>} */ ({ ")": "(", "]": "[", "}": "{" });
 

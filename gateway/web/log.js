@@ -111,7 +111,7 @@ export class Log {
   }
 
   /**
-   * People came or went; joins the last note where nothing was said since. Who left and came back, or the other way
+   * People came or went; joins the last note where nothing was said since. A person who left and came back, or the other way
    * round, is as before.
    * @param {string[]} joined @param {string[]} left @param {boolean} [cut] whether there were more than these
    */

@@ -21,7 +21,7 @@
  *   amends?: number, kind?: string, edited?: number, deleted?: boolean, reactions?: Record<string, { count: number, you?: boolean }> }} Message
  *   `epoch` and `seq` name it, `time` is in milliseconds since 1970, `key` is there on what this client posted itself.
  * @typedef {{ from: number, to?: number, epoch?: string }} Missing
- *   Messages `from` to `to`, both included, cannot be had any more; without `to` nobody knows how many.
+ *   Messages `from` to `to`, both included, are lost; without `to` nobody knows how many.
  * @typedef {{ key: string, seq: number, duplicate: boolean }} Posted
  * @typedef {{ timeout?: number, signal?: AbortSignal }} Limits
  *   `timeout` in milliseconds; both reject with a {@link ParlorError} (`timeout`, `aborted`).
@@ -93,7 +93,7 @@ export class ParlorError extends Error {
 }
 
 /**
- * A moment by two clocks. The steady one is never set, but may stop while the machine sleeps; the wall clock goes on
+ * A moment by two clocks. The steady one is never set, but may stop while the machine sleeps; the wall clock continues
  * then, but may be set back.
  * @typedef {{ steady: number, wall: number }} Moment
  * @returns {Moment}
@@ -371,7 +371,7 @@ export class Room extends EventTarget {
     return this.#cursor.seq;
   }
 
-  /** Where reading stands: give it to `join` to resume here later. @returns {Position | undefined} */
+  /** The position reached: give it to `join` to resume here later. @returns {Position | undefined} */
   get position() {
     const { epoch, seq } = this.#cursor;
     return epoch === undefined ? undefined : { epoch, after: seq };
@@ -902,7 +902,7 @@ export class Chat extends EventTarget {
     return true;
   }
 
-  /** Presents a new token; false where there is none to be had. @returns {Promise<boolean>} */
+  /** Presents a new token; false where there is none. @returns {Promise<boolean>} */
   renew() {
     const { connection } = this;
     if (!this.#provider || !connection) return Promise.resolve(false);
@@ -1043,7 +1043,7 @@ export class Chat extends EventTarget {
   /** @param {Frame} frame */
   #frame(frame) {
     if (frame.op === "moved") {
-      // The old connection goes on delivering until the new one is there, or until the server closes it.
+      // The old connection continues to deliver until the new one is there, or until the server closes it.
       this.#due = performance.now() + frame.after;
       clearTimeout(this.#timer);
       this.#timer = setTimeout(() => !this.#next && this.#connect(), frame.after);

@@ -26,7 +26,7 @@ export function storeSession(session) {
   write("sessionStorage", SESSION, { ...session, ids: session.ids.slice(-IDS_KEPT) });
 }
 
-/** The tab becomes nobody; the browser offers the name, and whoever takes it is somebody new. */
+/** The tab becomes nobody; the browser offers the name, and the person who takes it is somebody new. */
 export function forgetSession() {
   write("sessionStorage", SESSION, undefined);
   keepLast({ name: last().name ?? "" });

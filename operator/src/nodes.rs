@@ -45,7 +45,7 @@ impl Nodes {
         Place { host: host.to_owned(), zone: zone.unwrap_or_default() }
     }
 
-    /// Whether no pod may go to the node any more, as when it is drained.
+    /// Whether pods may no longer go to the node, as when it is drained.
     pub fn is_cordoned(&self, host: &str) -> bool {
         self.get(host).and_then(|node| node.spec.as_ref()?.unschedulable).unwrap_or(false)
     }

@@ -42,7 +42,7 @@ pub enum RunError {
     /// The lease is gone.
     #[error(transparent)]
     Leader(#[from] LeaderError),
-    /// A controller ended without being told.
+    /// A controller ended without being asked to.
     #[error("the controller ended unexpectedly")]
     ControllerEnded,
 }
@@ -104,7 +104,7 @@ pub async fn operate(client: Client, settings: Settings, stop: CancellationToken
             let name = leader::lease_name(&watch_namespaces);
             Ok(leader::Lease::wait(client.clone(), &lease_namespace, name, &health).await)
         };
-        // Whoever is told to stop before it leads has nothing to finish.
+        // A process that is to stop before it leads has nothing to finish.
         let mut lease = tokio::select! {
             lease = begin => lease.map_err(RunError::Resource)?,
             () = stop.cancelled() => return Ok(()),

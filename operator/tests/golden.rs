@@ -2,7 +2,7 @@
 //!
 //! `golden/objects/*.yaml` are ChatRooms; beside each lies everything that is built for it. `golden/plans/*/` hold a ChatRoom and
 //! what was observed (`CURRENT` stands for the hash of the present template); beside them lies what is decided.
-//! `INSTA_UPDATE=always cargo test -p parlor-operator --test golden` writes them anew: then look at what changed. A changed
+//! `INSTA_UPDATE=always cargo test -p parlor-operator --test golden` writes them again: then look at what changed. A changed
 //! hash of a template means that an upgrade of the operator restarts every gateway, which needs a reason in the changelog.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests, which clippy does not take for tests")]

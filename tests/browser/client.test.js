@@ -460,7 +460,7 @@ test("whatever is delivered twice or out of order within a batch, a cursor shows
 
 const HOUR = 3_600_000;
 
-/** Every wait is the same, whether the wall clock stands still, is set back or is set ahead. */
+/** Every wait is the same, whether the wall clock stops, is set back or is set ahead. */
 for (const [words, step] of [["back", -HOUR], ["ahead", HOUR]]) {
   test(`with the clock set ${words} by an hour, a dead connection is noticed in time`, async () => {
     await inLobby();
@@ -554,7 +554,7 @@ test("a join with a position delivers what came since, and the position follows"
   assert.deepEqual(room.position, { epoch: "k3", after: 10 });
 });
 
-test("a server that cannot be reached is told as an error after the third attempt, with attempts and reasons", async () => {
+test("a server that cannot be reached is reported as an error after the third attempt, with attempts and reasons", async () => {
   chat = connect("ws://here/wrong", { name: "ada", WebSocket: ScriptedSocket, random: () => 0 });
   const states = [];
   const errors = [];

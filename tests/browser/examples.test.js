@@ -148,7 +148,7 @@ test("the React component talks, in strict mode too", async (t) => {
   await talks(t, await site(t, { "/": '<div id="root"></div><script type="module" src="/main.js"></script>', "/main.js": outputFiles[0].text }));
 });
 
-test("the Node bot answers, and after a restart it goes on where it was", async (t) => {
+test("the Node bot answers, and after a restart it continues where it was", async (t) => {
   const gateway = await Gateway.start();
   t.after(() => gateway.stop());
   const folder = await mkdtemp(join(tmpdir(), "parlor-bot-"));

@@ -52,7 +52,7 @@ export class ScriptedSocket {
   }
 }
 
-/** Two clocks: one that is never set, and the wall's. Both go on with {@link pass}. */
+/** Two clocks: one that is never set, and the wall's. Both advance with {@link pass}. */
 export const clock = {
   steady: 1_000,
   wall: 1_795_000_000_000,

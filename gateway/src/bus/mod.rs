@@ -62,8 +62,8 @@ pub enum Record {
     /// A new epoch opened here; what follows is of `epoch`.
     Boundary {
         epoch: Epoch,
-        /// The reader was shown entries that the new branch does not hold: rooms learn where they stand by comparing
-        /// heads ([`Bus::head`]). False: what was read is part of the new branch, and seqs go on.
+        /// The reader was shown entries that the new branch does not hold: rooms learn their place by comparing
+        /// heads ([`Bus::head`]). False: what was read is part of the new branch, and seqs continue.
         lost: bool,
     },
     /// The stream no longer holds what came after the position asked for: rooms must be read again from history.
@@ -78,7 +78,7 @@ pub struct Batch {
     pub next: Offset,
 }
 
-/// Where a room's log stands.
+/// The head of a room's log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Head {
     /// Of the partition now.
@@ -104,7 +104,7 @@ pub enum AppendError {
     /// `durable` was asked for while only one copy exists.
     #[error("only one copy of the room exists")]
     NotDurable,
-    /// The partition's data is gone and began anew, which whoever holds rooms of it did not know: nothing was written.
+    /// The partition's data is gone and began again, which the caller, who holds rooms of it, did not know: nothing was written.
     /// After [`Bus::restore`] the same posts may be sent again.
     #[error("the data of the partition was lost")]
     Lost,
@@ -156,7 +156,7 @@ pub struct Refusal {
 /// A future of the bus.
 pub type Task<'a, T> = BoxFuture<'a, T>;
 
-/// What the fan-out needs of a bus. One call a group or a read, never one a connection, so boxing costs nothing.
+/// What the fan-out needs of a bus. One call per group or read, never one per connection, so boxing costs nothing.
 pub trait Bus: Send + Sync + 'static {
     /// Appends a group of posts of one partition, in order, and answers each one in the same order once two copies
     /// hold it. The caller keeps one group in flight a partition and, on [`AppendError::Unavailable`] for the group, sends
@@ -179,7 +179,7 @@ pub trait Bus: Send + Sync + 'static {
     /// Waits up to a second for what comes after `from`, at most `limit` records. Cancel-safe.
     fn tail(&self, partition: Partition, from: Offset, limit: u32) -> Task<'_, Result<Batch, Unavailable>>;
 
-    /// Where a room stands; two copies hold everything up to it.
+    /// The head of a room; two copies hold everything up to it.
     fn head<'a>(&'a self, room: &'a RoomName) -> Task<'a, Result<Head, Unavailable>>;
 
     /// The newest `limit` entries of a room below `before` (exclusive; None: the newest).

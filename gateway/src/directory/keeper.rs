@@ -1,4 +1,4 @@
-//! Keeps a directory: calls it once a second, and has people told whom someone has left.
+//! Keeps a directory: calls it once per second, and posts the notices for people whose partner has left.
 //!
 //! Decides when. How a notice is written and posted is the caller's. Runs on every gateway: telling twice is harmless,
 //! because the caller posts each notice under a key of its own.
@@ -38,7 +38,7 @@ pub async fn keep(directory: Arc<dyn Directory>, notices: impl Notices) {
         if !told.is_empty()
             && let Err(unavailable) = directory.told(&told).await
         {
-            tracing::debug!(%unavailable, "failed to note that exits were told; they are told once more");
+            tracing::debug!(%unavailable, "failed to note that exits were announced; they are announced once more");
         }
     }
 }

@@ -61,7 +61,7 @@ impl Directory for MemoryDirectory {
     }
 
     fn hurry(&self) -> Task<'_, ()> {
-        // Everything is carried out when it is told.
+        // Everything is carried out at once.
         Box::pin(std::future::pending())
     }
 

@@ -49,11 +49,11 @@ pub trait Directory: Send + Sync + 'static {
     /// the latest for each account.
     fn tell(&self, query: Query, at: Instant);
 
-    /// Waits until something was told that should not wait for the next tick.
+    /// Waits until a change has come that should not wait for the next tick.
     fn hurry(&self) -> Task<'_, ()>;
 
-    /// Carries out what was told, renews this gateway's hold on its accounts, lets graces run out, and forgets what is
-    /// old; called once a second. Answers whom the keeper has to tell, the same ones again until [`Directory::told`].
+    /// Carries out the changes that have come, renews this gateway's hold on its accounts, lets graces run out, and forgets what is
+    /// old; called once per second. Answers the notices that the keeper has to post, the same ones again until [`Directory::told`].
     fn tick(&self) -> Task<'_, Result<Vec<pairs::Exit>, Unavailable>>;
 
     /// The keeper told them.

@@ -1,4 +1,4 @@
-//! The directory on Redis: one script a decision, all of it in one slot, copied like everything else before it is told.
+//! The directory on Redis: one script per decision, all of it in one slot, copied like everything else before it is answered.
 //!
 //! Decides which attempts may be made again: those that surely did nothing. What is told and not awaited is gathered
 //! here, the latest for each account, and written with the next tick.
@@ -124,7 +124,9 @@ impl RedisDirectory {
     async fn server_time(&self, notes: &[((u64, Origin), Note)]) -> Option<ServerTime> {
         notes.iter().find(|(_, note)| note.seen.is_some())?;
         let told = async { ServerTime::of(self.lane.connection().await?.node()).await };
-        told.await.inspect_err(|fault| tracing::debug!(%fault, "the directory's time is not to be had")).ok()
+        told.await
+            .inspect_err(|fault| tracing::debug!(%fault, "failed to read the time of the directory's server"))
+            .ok()
     }
 
     async fn tick(&self) -> Result<Vec<Exit>, Fault> {
@@ -175,7 +177,7 @@ impl RedisDirectory {
         people::redis::reply(&values).ok_or_else(|| Fault::Refused(format!("the directory answered {values:?}")))
     }
 
-    /// Carries out what was told of people, in its order; what fails goes with the next tick.
+    /// Carries out the changes of people, in their order; what fails goes with the next tick.
     async fn catch_up(&self) -> Result<(), Fault> {
         let later = std::mem::take(&mut self.notes().later);
         for (done, query) in later.iter().enumerate() {

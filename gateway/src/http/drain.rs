@@ -36,12 +36,12 @@ pub struct Drain {
 pub struct ShuttingDown;
 
 impl Drain {
-    /// Not draining. [`Drain::drive`] must run for drains to go on.
+    /// Not draining. [`Drain::drive`] must run for drains to proceed.
     pub fn new(reactors: Arc<Reactors>) -> Self {
         Self { reactors, phase: Arc::new(watch::Sender::new(Phase::Serving)) }
     }
 
-    /// Starts a drain at `rate` connections a second; a running one only takes the new rate.
+    /// Starts a drain at `rate` connections per second; a running one only takes the new rate.
     pub fn start(&self, rate: u32) {
         self.begin(rate, false);
     }

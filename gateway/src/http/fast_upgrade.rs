@@ -51,7 +51,7 @@ pub(super) fn write(answer: &Response<()>) -> Vec<u8> {
     head
 }
 
-/// True if the request asks for a WebSocket, well or badly: Upgrade is a list, which may stand in several lines.
+/// True if the request asks for a WebSocket, well or badly: Upgrade is a list, which may be spread over several lines.
 pub(super) fn asks_for_websocket(headers: &HeaderMap) -> bool {
     let names = |value: &HeaderValue| {
         value.as_bytes().split(|byte| *byte == b',').any(|name| name.trim_ascii().eq_ignore_ascii_case(b"websocket"))

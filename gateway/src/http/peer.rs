@@ -22,7 +22,7 @@ pub struct Peer<S = mio::net::TcpStream> {
 impl Peer {
     /// Reads once, through `buffer`, what is there already.
     pub(super) fn greet(mut stream: mio::net::TcpStream, ends: Ends, buffer: &mut [u8]) -> Self {
-        // Whoever reads on finds out why nothing came.
+        // The next reader finds out why nothing came.
         let length = stream.read(buffer).unwrap_or(0);
         Self { stream, said: Bytes::copy_from_slice(&buffer[..length]), ends }
     }

@@ -124,7 +124,7 @@ async fn answer(router: &Router, request: Request<Incoming>) -> Response<Body> {
     }
 }
 
-/// What a plain request to a protocol's path is told.
+/// The answer to a plain request to a protocol's path.
 pub(crate) async fn upgrade_required() -> Response<Body> {
     let mut answer = plain(StatusCode::UPGRADE_REQUIRED, "this path speaks WebSocket\n");
     answer.headers_mut().insert(header::UPGRADE, HeaderValue::from_static("websocket"));

@@ -120,7 +120,7 @@ impl Session for Counted {
     }
 }
 
-/// A request that may not, what it is told, and what that counts as.
+/// A request that may not, its answer, and what that counts as.
 struct TurnedAway {
     answer: Response<Body>,
     protocol: Option<ProtocolId>,
@@ -267,7 +267,7 @@ fn key_of<B>(request: &Request<B>) -> Result<&[u8], Response<Body>> {
 const KEY: GeneralPurpose =
     GeneralPurpose::new(&STANDARD, GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true));
 
-/// The header, if it stands there once.
+/// The header, if it is there once.
 fn only(headers: &HeaderMap, name: HeaderName) -> Option<&HeaderValue> {
     let mut values = headers.get_all(name).iter();
     values.next().filter(|_| values.next().is_none())

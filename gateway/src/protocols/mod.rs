@@ -61,7 +61,7 @@ pub struct Handshake<'a> {
     pub unix: u64,
 }
 
-/// The time, for HTTP endpoints; sessions are told it with every input.
+/// The time, for HTTP endpoints; sessions receive it with every input.
 pub trait Clock: Send + Sync {
     /// Milliseconds since the Unix epoch.
     fn unix(&self) -> u64;

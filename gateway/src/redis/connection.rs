@@ -25,7 +25,7 @@ const OPENING: Duration = Duration::from_secs(2);
 /// Pub/sub messages that may wait for a subscriber; a slower one loses the oldest. They take some 2 MB a connection.
 const UNHEARD: usize = 4096;
 
-/// What a server's refusal begins with that stands until somebody changes something there.
+/// What a server's refusal begins with that lasts until somebody changes something there.
 const DENIALS: [&str; 6] = ["OOM", "MISCONF", "NOREPLICAS", "NOPERM", "NOAUTH", "WRONGPASS"];
 
 /// Why a command was not answered with a value.
@@ -40,13 +40,13 @@ pub enum Fault {
     /// Some of the keys have moved, some not: again in a moment.
     #[error("the slot is between two servers")]
     TryAgain,
-    /// The server knows the script no more.
+    /// The server no longer knows the script.
     #[error("the script is not loaded")]
     NoScript,
     /// The server will not do this now: loading, cluster down, a replica.
     #[error("the server refuses: {0}")]
     Refused(String),
-    /// The server refuses this whoever asks again: memory or disk is full, too few replicas, a missing right, a wrong
+    /// The server refuses this to everyone: memory or disk is full, too few replicas, a missing right, a wrong
     /// password. Nothing was done.
     #[error("Redis refuses: {0}")]
     Denied(String),

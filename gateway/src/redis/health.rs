@@ -55,7 +55,7 @@ fn lag(line: &str) -> u64 {
 #[derive(Clone, Debug)]
 pub struct Answer {
     pub role: Option<Role>,
-    /// Its view of the cluster; None where it stands alone.
+    /// Its view of the cluster; None where there is no cluster.
     pub view: Option<Topology>,
 }
 

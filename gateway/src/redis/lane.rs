@@ -98,7 +98,7 @@ impl Connection {
         last(answers).map_err(Failed::of_answer)
     }
 
-    /// A command that calls `script`, with a WAIT behind it. A server that does not know the script is told it.
+    /// A command that calls `script`, with a WAIT behind it. A server that does not know the script receives it.
     pub(crate) async fn run(&self, script: &Script, command: Command) -> Result<Answer, Failed> {
         match self.write(command.clone()).await {
             Err(Failed { fault: Fault::NoScript, .. }) => {

@@ -1,4 +1,4 @@
-//! Asks every Redis server twice a second how it is, each over a connection of its own.
+//! Asks every Redis server twice per second how it is, each over a connection of its own.
 //!
 //! Decides nothing: [`HealthView`] does, from the answers. Nothing that reads or writes messages waits for a probe.
 

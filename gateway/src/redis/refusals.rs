@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::rooms::Partition;
 
-/// A refusal that stands.
+/// A refusal that lasts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Refusal {
     /// What Redis said: `OOM …`, `MISCONF …`, `NOREPLICAS …`, `NOPERM …`, `WRONGPASS …`.
@@ -46,7 +46,7 @@ impl Refusals {
         }
     }
 
-    /// The oldest refusal that stands.
+    /// The oldest refusal that lasts.
     pub(crate) fn oldest(&self) -> Option<Refusal> {
         self.0.lock().values().min_by_key(|refusal| refusal.since).cloned()
     }

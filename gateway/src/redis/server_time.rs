@@ -10,7 +10,7 @@ use super::connection::{Command, Fault, Node, list, number};
 /// How long a server may take to tell.
 const ANSWER: Duration = Duration::from_secs(1);
 
-/// A server's time, as it was told once.
+/// A server's time, as it was read once.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ServerTime {
     /// Microseconds since the Unix epoch.

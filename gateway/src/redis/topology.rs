@@ -33,7 +33,7 @@ impl Topology {
         Ok(Self::new(View::parse(text)?, asked, prefer))
     }
 
-    /// A server that stands alone: the primary of every slot.
+    /// A server without a cluster: the primary of every slot.
     pub fn alone(server: &Address) -> Self {
         Self::new(View::alone(server), server, Prefer::Ip)
     }

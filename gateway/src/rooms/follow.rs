@@ -1,6 +1,6 @@
 //! How a log follows its room, and what its readers are told on the way.
 //!
-//! Decides which entries readers see next, and when they are told of a gap. The tail brings entries one by one; the
+//! Decides which entries readers see next, and when they receive a gap. The tail brings entries one by one; the
 //! history is read when the tail has left a hole, jumped or parted from what was shown. Pure; called by the hub.
 
 use std::sync::Arc;
@@ -19,7 +19,7 @@ pub struct Reading {
     pub complete: bool,
 }
 
-/// What readers are told, in order.
+/// What readers receive, in order.
 #[derive(Clone, Debug)]
 pub enum News {
     /// The next entry.
@@ -30,7 +30,7 @@ pub enum News {
     Lost { epoch: Epoch, span: Span },
 }
 
-/// Whether the history must be read before the log can go on.
+/// Whether the history must be read before the log can continue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Follow {
     Taken,
@@ -124,7 +124,7 @@ impl Log {
     }
 }
 
-/// Where the seqs go on behind the newest hole, which data leaves that was lost and given back: who held more than was
+/// Where the seqs continue behind the newest hole, which data leaves that was lost and restored: a reader that held more than was
 /// given back must not show it as if it were followed by what comes now.
 fn behind_hole(reading: &Reading) -> Option<u64> {
     let mut first = reading.head.seq + 1;

@@ -54,7 +54,7 @@ pub struct Log {
 }
 
 impl Log {
-    /// A log that stands at `head` and holds nothing yet.
+    /// A log with its head at `head` that holds nothing yet.
     pub fn new(window: Window, head: Position) -> Self {
         Self { window, entries: VecDeque::new(), bytes: 0, head, complete: head.seq == 0 }
     }
@@ -183,7 +183,7 @@ impl Log {
         self.head.epoch = self.head.epoch.max(epoch);
     }
 
-    /// Gives up on the entries between the head and `seq`: the log stands right before `seq` and holds nothing older.
+    /// Gives up on the entries between the head and `seq`: the head is right before `seq`, and nothing older is held.
     pub fn skip_to(&mut self, seq: u64) -> Option<Span> {
         let missing = Span { first: self.head.seq + 1, last: seq.checked_sub(1)? };
         if missing.last < missing.first {

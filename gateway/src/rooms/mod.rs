@@ -1,6 +1,6 @@
 //! The domain as plain data: entries, positions, the room log and its window, limits.
 //!
-//! Decides what a room's log holds and what a resume is owed. Never touches a socket, Redis or a clock.
+//! Decides what a room's log holds and what a resume receives. Never touches a socket, Redis or a clock.
 
 pub mod follow;
 pub mod log;
@@ -96,7 +96,7 @@ impl fmt::Display for RoomName {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Epoch(pub u64);
 
-/// Where a reader stands in a room: the last entry it has, and the epoch that the reader was told.
+/// A reader's place in a room: the last entry it has, and the epoch that it received.
 /// `seq` 0 means "before the first entry".
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Position {

@@ -47,7 +47,7 @@ struct Room {
     epoch: u64,
     branch: BTreeMap<u64, Arc<Entry>>,
     head: u64,
-    /// When and where the room went on after its data was lost.
+    /// When and where the room continued after its data was lost.
     reborn: Position,
     /// Seqs below are trimmed from the history.
     kept: u64,
@@ -109,7 +109,7 @@ impl Room {
     }
 }
 
-/// A reader that believes what it is told.
+/// A reader that believes what it receives.
 #[derive(Clone)]
 struct Client {
     joined: u64,

@@ -16,7 +16,7 @@ macro_rules! protocols {
             $($(#[$about])* #[serde(rename = $name)] $variant = $number,)*
         }
 
-        /// Where each protocol stands in [`ProtocolId::ALL`].
+        /// The index of each protocol in [`ProtocolId::ALL`].
         enum Place {
             $($(#[$about])* $variant,)*
         }

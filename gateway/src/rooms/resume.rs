@@ -1,4 +1,4 @@
-//! What a reader that comes back with a position is owed.
+//! What a reader that comes back with a position receives.
 //!
 //! A position (epoch, seq) names an entry of one branch. It resumes when the entry at that seq is of that epoch or
 //! an older one, because branches part only at an epoch's start. Pure; called by the hub at a join.
@@ -13,7 +13,7 @@ use super::{
 pub enum Resume {
     /// Everything after the position is held.
     Complete { after: u64 },
-    /// `gap` is held no more; what follows it is.
+    /// `gap` is no longer held; what follows it is.
     Partial { gap: Span, after: u64 },
     /// The position is on no branch that is known: nothing can be said to follow it.
     UnknownBranch,

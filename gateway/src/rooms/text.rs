@@ -1,4 +1,4 @@
-//! What people and rooms may be called: one rule, whoever names them.
+//! What people and rooms may be called: one rule for all protocols.
 //!
 //! A name is shown to others. It has one line and something to see, and nothing in it that cannot be seen: two names that
 //! look the same would be two people. Emoji are put together with such characters, and may keep them.

@@ -32,7 +32,7 @@ pub(super) enum Choice {
     Redis(Box<RedisChoice>),
 }
 
-/// A Redis, and what the bus on it is told.
+/// A Redis, and the settings of the bus on it.
 #[derive(Clone)]
 pub(super) struct RedisChoice {
     redis: RedisSettings,

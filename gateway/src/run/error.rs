@@ -1,4 +1,4 @@
-//! Why a gateway did not start or could not go on, and the exit code that says so.
+//! Why a gateway did not start or had to end, and the exit code that says so.
 
 use std::{io, net::SocketAddr, path::PathBuf};
 

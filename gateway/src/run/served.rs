@@ -176,7 +176,7 @@ fn build(
     Ok(protocols::registry(settings))
 }
 
-/// On a laptop a key lives as long as the process; identities and tokens of before are then made anew.
+/// On a laptop a key lives as long as the process; earlier identities and tokens are refused then.
 fn made_up_key() -> Arc<[u8]> {
     rand::random::<[u8; 32]>().into()
 }

@@ -48,7 +48,7 @@ pub struct Observed {
     /// What the Redis servers say.
     #[serde(skip)]
     pub redis: Vec<Member>,
-    /// Since when Redis servers are missing, and what they were told when.
+    /// Since when Redis servers are missing, and which orders they received when.
     #[serde(skip)]
     pub redis_journal: Journal,
     /// Objects of other kinds that exist for the ChatRoom, as `Kind/name`.

@@ -26,7 +26,7 @@ pub struct PassCache {
     pub last_connections: BTreeMap<String, u32>,
     /// Connections that each gateway has refused since it started.
     pub refusals: BTreeMap<String, u64>,
-    /// Since when Redis servers are missing, and what they were told when.
+    /// Since when Redis servers are missing, and which orders they received when.
     pub redis: Journal,
     /// Gateways that cannot reach their Redis, and since when.
     pub unavailable_since: BTreeMap<String, Timestamp>,

@@ -1,7 +1,7 @@
 //! Adds what earlier passes saw to what this one sees (no client).
 //!
 //! Keeps the samples that decisions need over time: the load, what silent gateways last reported, who refuses connections,
-//! since when a gateway cannot reach Redis, and what Redis servers were told. Decides nothing.
+//! since when a gateway cannot reach Redis, and the orders to Redis servers. Decides nothing.
 
 use super::observed::Observed;
 use super::pass_cache::PassCaches;

@@ -1,6 +1,6 @@
 //! What the planner remembers between two passes: since when a server has been missing, and what was ordered when.
 //!
-//! In memory alone. An operator that starts anew is patient anew, and may repeat one order; it forgets nothing that matters,
+//! In memory alone. An operator that restarts is patient again, and may repeat one order; it forgets nothing that matters,
 //! because every decision is made from the live topology. The time is passed in.
 
 use super::plan::{Command, Member, Order};

@@ -16,7 +16,7 @@ pub enum Upgrade {
     Restart(String),
     /// Let this up-to-date replica take over from its outdated primary.
     HandOver(Order),
-    /// This pod would take the only copy of its shard along: whoever runs the ChatRoom must decide.
+    /// This pod would take the only copy of its shard along: the owner of the ChatRoom must decide.
     Hold(String),
 }
 

@@ -142,7 +142,7 @@ fn carried_out(members: &[Member], orders: &[Order]) {
                 let primary = me.replica_of.as_ref();
                 assert!(primary.is_some_and(|id| !known(id)), "{pod} takes over from {primary:?}");
             }
-            Command::Protect => panic!("{pod} is told a password that nobody has"),
+            Command::Protect => panic!("{pod} is to take a password that nobody has"),
             Command::HandOver => panic!("{pod} takes over for no reason"),
         }
     }

@@ -46,7 +46,7 @@ fn delete(redis: &RedisNode, room: &RoomName, kinds: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// Reads on until `key` is shown; true if the reader was told of a loss before that.
+/// Reads on until `key` is shown; true if the reader received a gap before that.
 async fn told_of_a_loss(
     bus: &Gateway,
     at: &mut parlor_gateway::bus::Offset,

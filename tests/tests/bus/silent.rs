@@ -1,4 +1,4 @@
-//! Servers that say nothing instead of failing, and servers that refuse: what used them goes on elsewhere, at once.
+//! Servers that say nothing instead of failing, and servers that refuse: what used them continues elsewhere, at once.
 
 use std::time::{Duration, Instant};
 
@@ -20,7 +20,7 @@ use tokio::{
 
 use super::{Gateway, failover::hit_room, post};
 
-/// How long what used a silent server may take to go on elsewhere, with room for a machine that does other things.
+/// How long what used a silent server may take to continue elsewhere, with room for a machine that does other things.
 const SOON: Duration = Duration::from_secs(4);
 
 /// One room in each partition of the first shard.

@@ -68,7 +68,10 @@ fn scan(tokens: TokenStream, found: &mut Vec<Vec<String>>) {
         path.clear();
     };
     let mut inner = Vec::new();
+    let mut visibility = false;
     for token in tokens {
+        // The path in pub(in path) says who may look, not what is used.
+        let after_pub = std::mem::replace(&mut visibility, matches!(&token, TokenTree::Ident(word) if word == "pub"));
         match token {
             TokenTree::Ident(ident) => {
                 if colons != 2 {
@@ -81,7 +84,9 @@ fn scan(tokens: TokenStream, found: &mut Vec<Vec<String>>) {
             other => {
                 end(&mut path);
                 colons = 0;
-                if let TokenTree::Group(group) = other {
+                if let TokenTree::Group(group) = other
+                    && !after_pub
+                {
                     inner.push(group.stream());
                 }
             }

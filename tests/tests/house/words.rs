@@ -35,7 +35,11 @@ const IDIOMS: [Idiom; 13] = [
         instead: "receives, learns, or say who sends it",
         pattern: r"(?i)\b(?:is|are|was|were|be|been|being) (?:not |also |then |never |only )?told\b(?: (?:a|again|all|an|as|by|how|in|it|its|no|of|once|so|that|the|they|what|when|where|who)\b|[.,;:)])",
     },
-    Idiom { name: "no more", instead: "no longer", pattern: r"(?i)\b(?:no|any) more\b[.,;:)]" },
+    Idiom {
+        name: "no more",
+        instead: "no longer",
+        pattern: r"(?i)\bany more\b[.,;:)]|\b(?:asked for|held|knows it|leads|reads it|script) no more\b",
+    },
     Idiom { name: "goes on", instead: "continues", pattern: r"(?i)\b(?:goes|go|went|going) on\b" },
     Idiom { name: "stands", instead: "is", pattern: r"(?i)\bstands?\b(?:[^ -]| [^f])" },
     Idiom { name: "owed", instead: "is due, or say what is sent", pattern: r"(?i)\b(?:is|are|was|were|be) owed\b" },

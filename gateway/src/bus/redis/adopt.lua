@@ -1,5 +1,5 @@
 -- Opens an epoch of a partition in the process that runs this, unless that was done already. A partition that misses one
--- of its permanent keys, or that a writer found broken, has lost its data: it begins anew.
+-- of its permanent keys, or that a writer found broken, has lost its data: it begins again.
 -- KEYS: meta, log, heads, keys0, keys1. ARGV: format, partitions, highest epoch that the caller has seen,
 --       dedupe window ms, offset up to which the caller has seen it, epoch that was found broken or 0.
 -- Answers {'OK', epoch, offset, first epoch of this data}, or {'FORMAT', found}, {'PARTITIONS', found} without having
@@ -37,7 +37,7 @@ end
 local function open() return redis.pcall('XADD', KEYS[2], text(epoch) .. '-' .. text(base + 1), 'x', text(base), 'm', '0 ' .. text(time) .. ' ' .. text(bytes)) end
 local opened = open()
 if type(opened) == 'table' and opened.err then
-  -- The log is ahead of its metadata: readers are told of a gap instead.
+  -- The log is ahead of its metadata: readers receive a gap instead.
   redis.call('UNLINK', KEYS[2])
   open()
 end

@@ -181,7 +181,7 @@ impl Request for Append<'_> {
         let Self { appending, writer, partition, group, mark } = self;
         let (partition, dataset) = (*partition, appending.dataset(*partition));
         let again = || Failed::before(Fault::Refused("the script does not come to an end".into()));
-        // At most: adopt, begin anew, know the data, one new segment per room, and the group itself.
+        // At most: adopt, begin again, know the data, one new segment per room, and the group itself.
         for _ in 0..group.rooms.len() + 4 {
             let segment = |room: &RoomName| writer.segments.get(room).copied().unwrap_or(0);
             let caller = Caller { born: dataset.born(), mark: *mark, run: &connection.run };
@@ -204,7 +204,7 @@ impl Request for Append<'_> {
                 }
                 scripts::Answer::Broken { epoch } => {
                     let server = connection.server();
-                    tracing::error!(partition = partition.index(), epoch, %server, "keys of the partition are missing; its data begins anew");
+                    tracing::error!(partition = partition.index(), epoch, %server, "keys of the partition are missing; its data begins again");
                     appending.adopt(connection, partition, Some(epoch)).await?;
                 }
                 scripts::Answer::Lost { .. } if dataset.held() => return Ok(None),

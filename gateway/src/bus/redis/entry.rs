@@ -1,6 +1,6 @@
 //! The stored form of an entry: what the script neither reads nor writes.
 //!
-//! Byte 0 is the format. Seq, time, epoch and room stand beside it in the stream, because the script decides them.
+//! Byte 0 is the format. Seq, time, epoch and room are beside it in the stream, because the script decides them.
 //! Pure; an unknown format is refused, never guessed at.
 
 use std::sync::Arc;

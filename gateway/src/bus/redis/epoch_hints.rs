@@ -1,7 +1,7 @@
 //! Epochs that were opened, as gateways tell one another: a reader that waits at a server where nothing comes any
 //! more looks around at once.
 //!
-//! A hint and no more: what is true stands in the stream. One that is wrong or late costs a reader one look, one that is
+//! Only a hint: the stream has the truth. One that is wrong or late costs a reader one look, one that is
 //! lost costs it the time until it compares itself with the primary.
 
 use std::collections::BTreeMap;
@@ -66,7 +66,7 @@ impl EpochHints {
         heard.wait_for(elsewhere).await.map_or(known, |newest| newest.epoch)
     }
 
-    /// What the others are to be told; waits for something. Cancel-safe.
+    /// The next hint for the other gateways; waits for one. Cancel-safe.
     pub(super) async fn untold(&self) -> BTreeMap<Partition, Opening> {
         loop {
             let untold = std::mem::take(&mut *self.untold.lock());

@@ -57,7 +57,7 @@ fn page(head: Head, mut found: Found, limit: usize, oldest: u64) -> Page {
     found.truncate(limit);
     let mut entries: Vec<_> = found.into_iter().flatten().collect();
     let shown = entries.iter().take_while(|entry| entry.time >= oldest).count();
-    // Who pages goes on below the oldest entry: there must be one.
+    // A reader that pages continues below the oldest entry: there must be one.
     let more = !whole && shown == entries.len() && shown > 0;
     entries.truncate(shown);
     entries.reverse();
@@ -67,7 +67,7 @@ fn page(head: Head, mut found: Found, limit: usize, oldest: u64) -> Page {
 }
 
 impl StreamReader {
-    /// Where a room stands; see [`super::super::Bus::head`].
+    /// The head of a room; see [`super::super::Bus::head`].
     pub(super) async fn room(&self, room: &RoomName) -> Result<Head, Fault> {
         let partition = Partition::of(room);
         let answers = self.ask(partition, self.line(room, partition).into()).await?;

@@ -72,7 +72,7 @@ impl RedisBus {
         Ok(())
     }
 
-    /// True when a read found no data and an epoch was opened for it, so that readers of what was lost are told:
+    /// True when a read found no data and an epoch was opened for it, so that readers of what was lost receive a gap:
     /// then it is worth reading again.
     async fn opened<T: Sync>(&self, partition: Partition, read: &Result<T, Fault>) -> Result<bool, Unavailable> {
         if !matches!(read, Err(Fault::Absent)) {

@@ -1,6 +1,6 @@
 -- Gives a room back, whole or what is missing at its end: entries, a head, and the keys of its recent posts, which come
 -- last.
--- KEYS: meta, log, heads, keys0, keys1, and the history segment that the room goes on in (named in ARGV too).
+-- KEYS: meta, log, heads, keys0, keys1, and the history segment that the room continues in (named in ARGV too).
 -- ARGV: format, partitions, epoch, dedupe window ms, history messages, history age ms, most rooms,
 --       room, history key, new head, the room's line in heads as the caller read it (empty: it is not known),
 --       id of its newest entry as the caller holds it, then for each entry above that, ascending,
@@ -23,7 +23,7 @@ else
   local seq, kept
   seq, segment, kept = string.match(line, '(%d+) (%d+) (%d+)')
   bytes = tonumber(kept)
-  -- Only what goes on from the very entry that is the newest here belongs behind it.
+  -- Only what continues from the very entry that is the newest here belongs behind it.
   local newest = redis.call('XREVRANGE', history, '+', '-', 'COUNT', 1)[1]
   if seq ~= '0' and (not newest or newest[1] ~= ARGV[12]) then return {'OK', 0} end
 end

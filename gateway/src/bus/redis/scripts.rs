@@ -43,9 +43,9 @@ pub enum Answer {
     Written(Vec<Option<Appended>>),
     /// No epoch is open in this process.
     Adopt,
-    /// A room's history goes on in another segment than was named.
+    /// A room's history continues in another segment than was named.
     Segment { room: usize, segment: u32 },
-    /// The data began anew with this epoch.
+    /// The data set began with this epoch.
     Lost { born: u64 },
     /// The data that is open in this epoch contradicts itself: a part of it is missing.
     Broken { epoch: u64 },
@@ -112,7 +112,7 @@ impl<'a> Group<'a> {
         }
     }
 
-    /// The call of the append script; `segment` tells where a room's history goes on.
+    /// The call of the append script; `segment` names the segment in which a room's history continues.
     pub(super) fn append(
         &self,
         keys: &Keys,
@@ -181,7 +181,7 @@ pub(super) fn adopt(keys: &Keys, partition: Partition, seen: Offset, broken: Opt
 }
 
 /// The call of the script that gives a room back, or what is missing at its end, in the epoch that is open; `line` is the
-/// room's line in heads. None: nothing that is held goes on from what is there.
+/// room's line in heads. None: nothing that is held continues from what is there.
 pub(super) fn restore(
     keys: &Keys,
     held: &HeldRoom,

@@ -77,7 +77,7 @@ impl Signalling {
         self.said.push(room.clone(), signal.clone());
     }
 
-    /// Hears a partition or no longer; returns when the server has been told, or after two seconds.
+    /// Subscribes to a partition or ends that; returns when the server knows, or after two seconds.
     pub(super) async fn watch(&self, partition: Partition, on: bool) {
         self.watched
             .send_if_modified(|watched| if on { watched.insert(partition) } else { watched.remove(&partition) });

@@ -1,7 +1,7 @@
 //! What the stream holds, read: entries, boundaries, and the holes that tell of a trim.
 //!
 //! Decides whether what was read follows what was asked for, and leaves out what nobody can read: one damaged entry must
-//! not hold up every room of its partition. Its place stays empty, which readers are told as a gap. What a newer release
+//! not hold up every room of its partition. Its place stays empty, and readers receive a gap. What a newer release
 //! wrote is refused instead: it is whole, and an older gateway must not tell its readers otherwise.
 
 use std::sync::Arc;
@@ -65,7 +65,7 @@ pub(super) fn written(seq: u64, time: u64) -> bool {
     (1..LARGE).contains(&seq) && time < LARGE / 1000
 }
 
-/// Where an entry stands.
+/// The place of an entry.
 fn place(seq: u64, epoch: u64, time: u64) -> Result<Place, Unreadable> {
     written(seq, time).then_some(Place { seq, epoch: Epoch(epoch), time }).ok_or(Unreadable::Damaged)
 }

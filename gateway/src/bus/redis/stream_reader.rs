@@ -68,7 +68,7 @@ struct Tail {
     unanswered: bool,
     /// Replica that was left because it lay behind; others come first.
     shunned: Option<Address>,
-    /// The newest epoch that it was told of and has looked for: one that is not there makes it look only once.
+    /// The newest epoch that a hint named and it has looked for: one that is not there makes it look only once.
     heard: u64,
 }
 
@@ -226,7 +226,7 @@ impl StreamReader {
             self.give_up(&mut reader, partition, None);
             // Sockets stay open and nothing is lost: the next read starts at the same position.
             if let Err(fault) = self.servers.cluster.refresh().await {
-                tracing::debug!(%fault, "the topology is not to be had");
+                tracing::debug!(%fault, "failed to refresh the cluster topology");
             }
         }
         read
@@ -288,7 +288,7 @@ impl StreamReader {
         Ok(batch)
     }
 
-    /// Elsewhere the stream goes on, perhaps: asks the primary where.
+    /// The stream may continue elsewhere: asks the primary where.
     async fn look_around(&self, reader: &mut Tail, partition: Partition) -> Result<(), Fault> {
         self.give_up(reader, partition, None);
         match timeout(READ, self.head(partition)).await {
@@ -301,7 +301,7 @@ impl StreamReader {
         }
     }
 
-    /// Once a second: does the reader lie behind the primary without moving? Then its replica is left.
+    /// Once per second: does the reader lie behind the primary without moving? Then its replica is left.
     async fn compare(&self, reader: &mut Tail, partition: Partition, at: Offset) -> Result<(), Fault> {
         if reader.compared.is_some_and(|last| last.elapsed() < BEHIND) {
             return Ok(());

@@ -245,7 +245,7 @@ impl Pairs {
         self.exits.iter().take(EXITS_A_TICK).map(exit).collect()
     }
 
-    /// The grace is over: sessions end, and whoever is at their other ends is to be told.
+    /// The grace is over: sessions end, and their other ends are to be notified.
     fn log_out(&mut self, id: u64, now: u64) {
         let Some(account) = self.accounts.get_mut(&id) else { return };
         (account.absent, account.holder) = (None, None);

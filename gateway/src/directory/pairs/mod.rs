@@ -16,7 +16,7 @@ pub const ACCOUNTS: usize = 100_000;
 /// How long what has ended is known, in milliseconds: an account for its return, a session for a late word in it.
 pub const KEPT: u64 = 24 * 60 * 60 * 1000;
 
-/// What a connection asks about the accounts that it holds. Whoever is not the holder gets [`Reply::NotHeld`].
+/// What a connection asks about the accounts that it holds. A connection that is not the holder gets [`Reply::NotHeld`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Query {
     /// A new account, which nobody is matched with before [`Query::Enter`]. It keeps its sessions for `grace`
@@ -65,13 +65,13 @@ pub enum Reply {
     NotHeld,
 }
 
-/// Someone is to be told that the other end of a session is gone.
+/// A notice for someone that the other end of a session is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Exit {
     pub session: u64,
     /// Who left.
     pub account: u64,
-    /// Who is told.
+    /// The receiver of the notice.
     pub partner: u64,
 }
 

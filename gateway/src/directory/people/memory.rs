@@ -215,7 +215,7 @@ impl People {
         let Some(block) = self.blocks.get_mut(&block) else { return Reply::Kept { late: Vec::new() } };
         block.spoken = rank;
         let mut members: Vec<_> = block.members.iter().copied().filter(|member| *member != from).collect();
-        // Who has confirmed it has it.
+        // A person who has confirmed it has it.
         members.retain(|member| !self.users.get_mut(member).is_some_and(|user| user.early.remove(&id)));
         let here = |id: &u64| self.users.get(id).is_some_and(|user| user.holder.is_some());
         let late = |id: &u64| block.read.get(id).is_some_and(|read| *read >= order) && here(id);

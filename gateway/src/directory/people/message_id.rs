@@ -3,7 +3,7 @@
 //!
 //! An id is a rank times [`LANES`] and a lane, which tells conversations apart: each block has its own, and what goes to
 //! a person has [`PERSONAL`]. Ranks are in milliseconds since [`START`]. A message to a block gets its rank from its place
-//! in the room ([`in_block`]), so that whoever holds the entry knows its id; one to a person gets it from the directory.
+//! in the room ([`in_block`]), so that every holder of the entry knows its id; one to a person gets it from the directory.
 //! Pure.
 
 use super::social::BLOCKS;
@@ -74,7 +74,7 @@ mod tests {
             block in 0..=BLOCKS as u64,
             start in 0..LATEST,
             first in 1_u64..1_000_000_000,
-            // Most entries share their millisecond with the one before; clocks that went back stand still for long.
+            // Most entries share their millisecond with the one before; clocks that went back do not move for long.
             pauses in proptest::collection::vec(prop_oneof![4 => Just(0_u64), 1 => 0_u64..3, 1 => 0_u64..3_600_000], 1..400),
         ) {
             let (mut time, mut last) = (start, 0);

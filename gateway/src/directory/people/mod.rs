@@ -24,7 +24,7 @@ pub const NAME: usize = 255;
 pub const MOST: u64 = (1 << 53) - 1;
 /// Messages kept for one person; the oldest go first.
 pub const QUEUE: usize = 1000;
-/// How long a message is known by its sender's own number, in milliseconds: as long as the bus may know it by its key. Who
+/// How long a message is known by its sender's own number, in milliseconds: as long as the bus may know it by its key. A client that
 /// sends it again later sends another one, both in the room and for those who are away.
 pub const RECENT: u64 = 2 * DEDUPE.as_millis() as u64;
 /// People who are told at once of a message that was kept after they had been given what was kept for them; others are
@@ -108,7 +108,7 @@ pub enum Reply {
     Full,
 }
 
-/// The room from which a person is told what concerns only them.
+/// The room through which a person receives what concerns only them.
 pub fn inbox(user: u64) -> RoomName {
     RoomName::private("people", user)
 }

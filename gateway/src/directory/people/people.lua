@@ -1,4 +1,4 @@
--- Whoever has the account on a gateway that lives; false when nobody does.
+-- The holder of the account on a gateway that lives; false when nobody does.
 local function holder(user)
   local held = redis.call('HGET', users, user .. ':holder')
   if not held or held == '' then return false end
@@ -156,8 +156,8 @@ if operation == 'keep' then
 end
 
 -- Arguments: sender, its number or '', id, block, epoch, seq, time, the frame. Keeps it for some of the block and answers
--- {'KEEPING', who was late...} until it is kept for all, so that no block is too large for one call: whoever calls again
--- goes on where the last call ended.
+-- {'KEEPING', who was late...} until it is kept for all, so that no block is too large for one call: a caller that calls again
+-- continues where the last call ended.
 if operation == 'keep_posted' then
   local from, temp, id, block = arg[1], arg[2], wide(arg[3]), arg[4]
   local at = position(arg[5], arg[6])

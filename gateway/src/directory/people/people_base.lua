@@ -3,7 +3,7 @@
 --       queued ('user:message'), frames (by the same: time, position, frame), rank, recent ('user:temp' to message, and
 --       'k:message' to the member for whom it was kept last), order, leases, contacts ('user:other'), groups ('id:name', 'id:owner', 'last'), spoken (block to rank),
 --       talks ('user:rank:with'), talked ('user:with' to rank), early ('user:message'), readers ('block:position:user'),
---       read ('user:block' to position). Sorted sets but order and leases are read by prefix. Who one talks with is 'c'
+--       read ('user:block' to position). Sorted sets but order and leases are read by prefix. The other end of a conversation is 'c'
 --       and a person or 'b' and a block. A position is an epoch and a seq.
 -- ARGV: people at most, messages kept for one, ms that a sender's number is known, the host, the block of everyone,
 --       contacts, blocks of one and all blocks at most, conversations of one, names a search looks at, when ranks begin,

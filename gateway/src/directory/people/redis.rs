@@ -73,12 +73,12 @@ fn words(query: Query) -> Vec<String> {
     }
 }
 
-/// Whether a message to a block is not kept for all yet: then the same call goes on.
+/// Whether a message to a block is not kept for all yet: then the same call continues.
 fn goes_on(values: &[Value]) -> bool {
     values.first().and_then(Value::as_str).as_deref() == Some("KEEPING")
 }
 
-/// Reads an answer of the script, or of several calls that went on.
+/// Reads an answer of the script, or of several calls that continued it.
 pub fn reply(values: &[Value]) -> Option<Reply> {
     let at = |index: usize| values.get(index).and_then(number);
     let text = |value: &Value| Some(value.as_str()?.as_ref().into());

@@ -67,7 +67,7 @@ fn append(decompress: &mut Decompress, mut piece: &[u8], limit: usize, out: &mut
         let used = (decompress.total_in() - taken) as usize;
         piece = &piece[used..];
         if status == Status::StreamEnd {
-            // A block may say that it is the last; what follows stands by itself.
+            // A block may say that it is the last; what follows is independent of it.
             decompress.reset(false);
         } else if out.len() == out.capacity() {
             out.reserve(out.len().clamp(1, limit + 1));

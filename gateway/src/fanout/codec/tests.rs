@@ -39,7 +39,7 @@ fn client(first: u8, payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// Feeds `bytes` in pieces of the given sizes (the last goes on for ever).
+/// Feeds `bytes` in pieces of the given sizes (the last repeats for ever).
 fn decode(limit: usize, bytes: &[u8], pieces: &[usize]) -> (Vec<Owned>, Option<Violation>) {
     decode_by(Decoder::new(limit), bytes, pieces)
 }

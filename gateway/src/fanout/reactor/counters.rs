@@ -1,4 +1,4 @@
-//! What reactors count: plain atomics, written by one thread each, read by whoever shows metrics.
+//! What reactors count: plain atomics, written by one thread each, read when metrics are shown.
 
 use std::{
     collections::BTreeMap,

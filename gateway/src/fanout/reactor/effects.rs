@@ -162,7 +162,7 @@ impl Stage<'_> {
     }
 
     /// The effects of an answer to what was refused, from place `from` of the list on: a session that asks again at once
-    /// would go on for ever.
+    /// would never end.
     pub(super) fn refuse_once(&mut self, slot: Slot, from: usize) {
         let asked_again = |next: &Next| matches!(next, Next::Refuse(of, _) if *of == slot);
         if !self.todo.range(from..).any(asked_again) {

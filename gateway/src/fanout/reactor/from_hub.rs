@@ -1,6 +1,6 @@
 //! What the hub brings: answers for one connection, chunks for all readers of a room.
 //!
-//! Decides who is told, and in which order: what came before a gap is queued before it is told.
+//! Decides which sessions receive it, and in which order: what came before a gap is queued before the gap.
 
 use std::sync::Arc;
 

@@ -104,7 +104,7 @@ impl Mailbox {
         self.poll.registry().try_clone()
     }
 
-    /// Waits for sockets and other threads, at most for `timeout`. `ring`: whoever queues something ends the wait, and
+    /// Waits for sockets and other threads, at most for `timeout`. `ring`: a thread that queues something ends the wait, and
     /// there is none if something is queued or the `ending` says so.
     pub(super) fn wait(&mut self, timeout: Option<Duration>, ring: bool, ending: impl Fn() -> bool) -> io::Result<()> {
         let quiet = || self.inbox.is_empty() && self.adopted.is_empty() && !ending();

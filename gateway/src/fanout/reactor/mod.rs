@@ -176,7 +176,7 @@ impl Reactors {
         self.drain.undrain();
     }
 
-    /// Resolves when a reactor has ended; before [`Reactors::shutdown`] that means the process cannot go on.
+    /// Resolves when a reactor has ended; before [`Reactors::shutdown`] that means the process must end.
     pub async fn ended(&self) {
         self.ended.cancelled().await;
     }

@@ -149,7 +149,7 @@ impl Reactor {
         self.carry_on();
     }
 
-    /// Tells the session what its peer says, until nothing more is to be had in this turn.
+    /// Tells the session what its peer says, until this turn brings nothing more.
     fn hear(&mut self, slot: Slot) {
         loop {
             match self.sockets.hear(slot, &mut self.intake, self.now, &mut self.effects) {

@@ -15,7 +15,7 @@ const WRITES: usize = 128;
 /// What the loop carries out next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
-    /// Wait for sockets and other threads, at most for `timeout` if there is one. `ring`: whoever queues something has
+    /// Wait for sockets and other threads, at most for `timeout` if there is one. `ring`: a thread that queues something has
     /// to ring; otherwise the time ends the wait.
     Poll { timeout: Option<Duration>, ring: bool },
     /// Take over new sockets, read those that are listed.

@@ -4,19 +4,16 @@ use std::sync::Arc;
 
 use super::{
     ENCODING,
-    session::{Held, MatchSession, Step, not_created, say, tell},
+    session::{Held, MatchSession, PING, PING_EVERY, Step, not_created, say, tell},
     wire::{Code, Frame},
 };
 use crate::{
     directory::pairs::{Query, inbox},
-    fanout::session::{Ask, Context, Effect, Effects, Join, TimerId},
+    fanout::session::{Ask, Context, Effect, Effects, Join},
     protocols::jwt,
     rooms::{Author, Entry, Epoch, Origin, Position, RoomName},
 };
 
-/// Pause between the server's `PING_REQ`s, in milliseconds.
-pub(super) const PING_EVERY: u64 = 3_000;
-pub(super) const PING: TimerId = TimerId(0);
 /// How long an account may leave them unanswered, in milliseconds.
 const SILENCE: u64 = 20_000;
 /// Accounts that one connection may hold; clients hold one.

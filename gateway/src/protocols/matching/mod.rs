@@ -1,20 +1,22 @@
 //! `match`: strangers talk in pairs, over TEXT JSON with a `cmd` in each frame. (`match` is a Rust keyword, so the
 //! module has another name; manifests, metrics and paths say `match`.)
 //!
-//! Decides what its commands mean ([`session`]), who a connection acts for ([`accounts`]) and how they are written ([`wire`]). Who holds an account and who talks
-//! with whom is decided by the directory, for the whole ChatRoom at once; what a person is to be told is posted into
+//! Decides what its commands mean ([`session`]), who a connection acts for ([`accounts`]) and how they are written ([`wire`]). The directory decides, for the whole
+//! ChatRoom at once, who holds an account and who talks with whom; what a person is to receive is posted into
 //! their inbox, a private room.
 
 mod accounts;
 mod encoding;
 mod session;
+mod settings;
 #[cfg(test)]
 mod tests;
 mod wire;
 
+pub use settings::{ENCODING, Settings};
+
 use std::sync::Arc;
 
-use bytes::Bytes;
 use futures::future::BoxFuture;
 
 use crate::{
@@ -27,21 +29,9 @@ use crate::{
         encoding::{Encoding, EncodingId},
         session::{OverRate, Session},
     },
-    protocols::{Handshake, Protocol, Refusal, canonical},
-    rooms::{Author, Content, Origin, Partition, Post, ProtocolId},
+    protocols::{Handshake, Protocol, Refusal},
+    rooms::{Author, Origin, Partition, Post, ProtocolId},
 };
-
-/// How entries of an inbox look.
-pub const ENCODING: EncodingId = EncodingId::of(ProtocolId::Match, 0);
-
-/// What the ChatRoom decides about this protocol.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// Makes the tokens of accounts; every gateway of the ChatRoom has the same.
-    pub key: Arc<[u8]>,
-    /// How long an account whose connection is gone keeps its sessions, in milliseconds.
-    pub grace: u64,
-}
 
 /// The protocol as configured.
 #[derive(Clone, Debug)]
@@ -111,13 +101,8 @@ fn exit_notice(exit: Exit) -> Post {
         from: Author { id: "0".into(), name: "system".into(), extra: None },
         protocol: ProtocolId::Match,
         key: format!("exit-{}-{}", exit.session, exit.account).into(),
-        content: content(wire::partner_exit(exit.session, exit.partner, exit.account)),
+        content: wire::content(wire::partner_exit(exit.session, exit.partner, exit.account)),
         durable: false,
         origin: Origin::default(),
     }
-}
-
-/// What an inbox keeps of a frame.
-fn content(frame: String) -> Content {
-    Content { body: canonical::text_body(""), verbatim: Some(Bytes::from(frame)) }
 }

@@ -4,9 +4,7 @@ use std::{collections::VecDeque, sync::Arc};
 
 use super::{
     Settings,
-    accounts::{PING, PING_EVERY},
-    content,
-    wire::{self, Code, Command, Frame, SignalData, partner_exit},
+    wire::{self, Code, Command, Frame, SignalData, content, partner_exit},
 };
 use crate::{
     directory::{
@@ -17,6 +15,9 @@ use crate::{
     rooms::Author,
 };
 
+/// Pause between the server's `PING_REQ`s, in milliseconds.
+pub(super) const PING_EVERY: u64 = 3_000;
+pub(super) const PING: TimerId = TimerId(0);
 /// Pause between ws-level pings, and how long they may go unanswered, in milliseconds.
 const WS_PING_EVERY: u64 = 54_000;
 const WS_PING: TimerId = TimerId(1);

@@ -1,10 +1,14 @@
 //! The commands: reading those of clients as the original's JSON decoder does, and writing the server's with their
 //! keys in its order.
 
+use bytes::Bytes;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::protocols::json;
+use crate::{
+    protocols::{canonical, json},
+    rooms::Content,
+};
 
 /// How a request ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -161,4 +165,9 @@ pub(super) fn partner_exit(session: u64, receiver: u64, left: u64) -> String {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 fn is_zero(number: &u64) -> bool {
     *number == 0
+}
+
+/// What an inbox keeps of a frame.
+pub(super) fn content(frame: String) -> Content {
+    Content { body: canonical::text_body(""), verbatim: Some(Bytes::from(frame)) }
 }

@@ -10,8 +10,8 @@ use serde::Serialize;
 
 use super::{
     BLOCK,
+    effects::{ask, tell},
     frame::{Dialect, Frame, message_id, shown_name, with_id},
-    session::{ask, tell},
 };
 use crate::{
     directory::{
@@ -370,7 +370,7 @@ impl BlocksDialect {
     }
 
     pub(super) fn closed(self, cx: &Context, out: &mut Effects) {
-        // Nobody is left to be told that these are kept, but others were shown them.
+        // Nobody is left to receive the confirmation that these are kept, but others were shown them.
         let posted = self.posted.iter().filter_map(|(outgoing, place)| outgoing.keep_at(*place));
         posted.for_each(|(_, query)| tell(query, out));
         if let Some(user) = self.user {

@@ -9,49 +9,27 @@
 //! [`Dialect::Blocks`]: frame::Dialect::Blocks
 
 mod blocks;
+mod effects;
 mod encoding;
 mod endpoints;
 mod frame;
 mod session;
+mod settings;
 #[cfg(test)]
 mod tests;
 
-use std::{fmt, sync::Arc};
+pub use settings::{BLOCK, BROADCAST, Settings};
+
+use std::sync::Arc;
 
 use crate::{
-    bus::Bus,
-    directory::Directory,
     fanout::{
         encoding::{Encoding, EncodingId},
         session::{OverRate, Session},
     },
     protocols::{Handshake, Protocol, Refusal},
-    rooms::{ProtocolId, RoomName},
+    rooms::ProtocolId,
 };
-
-/// How entries look to readers of the broadcast dialect.
-pub const BROADCAST: EncodingId = EncodingId::of(ProtocolId::MultiPerson, 0);
-/// How entries look to readers of the blocks dialect.
-pub const BLOCK: EncodingId = EncodingId::of(ProtocolId::MultiPerson, 1);
-
-/// What the ChatRoom decides about this protocol.
-#[derive(Clone)]
-pub struct Settings {
-    /// The room of the broadcast dialect.
-    pub room: RoomName,
-    /// Whether people of the blocks dialect are welcomed whenever they come.
-    pub welcome: bool,
-    /// What the endpoints ask about people.
-    pub directory: Arc<dyn Directory>,
-    /// Where the endpoints post and read.
-    pub bus: Arc<dyn Bus>,
-}
-
-impl fmt::Debug for Settings {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Settings").field("room", &self.room).finish_non_exhaustive()
-    }
-}
 
 /// The protocol as configured.
 #[derive(Clone, Debug)]

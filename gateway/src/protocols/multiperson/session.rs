@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{
     BROADCAST, Settings,
     blocks::BlocksDialect,
+    effects::{ask, tell},
     frame::{Dialect, Frame},
 };
 use crate::{
@@ -12,7 +13,7 @@ use crate::{
         self,
         people::{Query, Reply, is_name},
     },
-    fanout::session::{Answer, Ask, Context, Effect, Effects, Input, Join, NewPost, Session, TimerId},
+    fanout::session::{Answer, Context, Effect, Effects, Input, Join, NewPost, Session, TimerId},
     protocols::json,
     rooms::{Author, Content},
 };
@@ -98,7 +99,7 @@ impl MultiPersonSession {
         };
         out.push(Effect::Timer(HEARTBEAT, SILENCE));
         let kind = frame.kind();
-        // INIT settles the dialect anew, everything else only where it is open.
+        // INIT settles the dialect again, everything else only where it is open.
         if matches!(self.speaks, Speaks::Unknown) || (kind == "INIT" && frame.dialect() != self.dialect()) {
             self.closed(cx, out);
             self.speaks = match frame.dialect() {
@@ -219,7 +220,7 @@ impl BroadcastDialect {
             Answer::RoomLimit | Answer::Unavailable { .. } if self.joining => {
                 out.extend([Effect::Refused("not_joined"), Effect::Terminate]);
             }
-            // Without the directory nothing is kept for anyone, and the room goes on.
+            // Without the directory nothing is kept for anyone, and the room continues.
             _ if !self.joined => self.join(waiting, settings, out),
             Answer::Directory(_) => {
                 ask(Query::Queue { user: waiting.enters.unwrap_or(0), take: true, read: Vec::new() }, out);
@@ -228,12 +229,4 @@ impl BroadcastDialect {
             _ => self.say(waiting, settings, out),
         }
     }
-}
-
-pub(super) fn ask(query: Query, out: &mut Effects) {
-    out.push(Effect::Ask(Ask::Directory(directory::Query::People(query))));
-}
-
-pub(super) fn tell(query: Query, out: &mut Effects) {
-    out.push(Effect::Tell(directory::Query::People(query)));
 }

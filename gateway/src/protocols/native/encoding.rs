@@ -46,7 +46,7 @@ impl Encoding for NativeEncoding {
                 let typing = Reply::Typing { id: None, room: room.as_str(), from: Some(from.into()) };
                 out.text(typing.text().as_bytes());
             }
-            // Told by presence, once a second.
+            // Sent with presence, at most once per second.
             Signal::Joined { .. } | Signal::Left { .. } | Signal::Count => {}
             Signal::WhoIsHere { .. } | Signal::Here { .. } => {}
         }

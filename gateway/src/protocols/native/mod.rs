@@ -8,10 +8,13 @@ mod identity;
 mod reply;
 mod request;
 mod session;
+mod settings;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::HashSet, sync::Arc};
+pub use settings::{ENCODING, Settings};
+
+use std::sync::Arc;
 
 use crate::{
     fanout::{
@@ -19,22 +22,8 @@ use crate::{
         session::{OverRate, Session},
     },
     protocols::{Handshake, Protocol, Refusal},
-    rooms::{ProtocolId, RoomName},
+    rooms::ProtocolId,
 };
-
-/// How entries look to native readers.
-pub const ENCODING: EncodingId = EncodingId::of(ProtocolId::Native, 0);
-
-/// What the ChatRoom decides about this protocol.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// Signs identities; every gateway of the ChatRoom has the same.
-    pub key: Arc<[u8]>,
-    /// Whether people without a valid token may join.
-    pub anonymous: bool,
-    /// The rooms that may be used; None: any.
-    pub rooms: Option<HashSet<RoomName>>,
-}
 
 /// The protocol as configured.
 #[derive(Clone, Debug)]

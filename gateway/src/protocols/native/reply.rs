@@ -178,7 +178,7 @@ fn write_epoch<S: Serializer>(epoch: &Epoch, out: S) -> Result<S::Ok, S::Error> 
     out.serialize_str(&base36(u128::from(epoch.0)))
 }
 
-/// Reads an epoch that a client was told.
+/// Reads an epoch that a client received.
 pub(super) fn read_epoch(text: &str) -> Option<Epoch> {
     // from_str_radix takes a sign, an epoch has none.
     let digits = text.bytes().all(|b| b.is_ascii_alphanumeric());

@@ -81,7 +81,7 @@ fn is_number(raw: &RawValue) -> bool {
     raw.get().starts_with(|c: char| c == '-' || c.is_ascii_digit())
 }
 
-/// Whether the client can be told by this what an answer is for, even if it is not what an id should be.
+/// Whether this can show the client what an answer is for, even if it is not what an id should be.
 fn is_echoed(raw: &RawValue) -> bool {
     raw.get().len() <= MAX_ID_BYTES && (is_number(raw) || (raw.get().starts_with('"') && json::portable(raw)))
 }

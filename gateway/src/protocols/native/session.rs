@@ -86,7 +86,7 @@ impl Session for NativeSession {
             Input::Limited { text, retry } => self.limited(text, retry, out),
             Input::Pong => self.unanswered = 0,
             Input::Timer(PING) => self.ping(out),
-            // Who is in a room is told by the encoding.
+            // The encoding tells who is in a room.
             Input::Timer(_) | Input::Presence { .. } | Input::Notice { .. } | Input::Closed => {}
             Input::Answer(answer) => self.answer(answer, cx, out),
             Input::Posted { tag, result } => self.posted(tag, result, out),
@@ -118,7 +118,7 @@ impl NativeSession {
             return;
         }
         let (id, _) = request::parse(text);
-        refuse(id.as_deref(), Problem::new(Code::RateLimited, "too many messages a second"), Some(retry), out);
+        refuse(id.as_deref(), Problem::new(Code::RateLimited, "too many messages per second"), Some(retry), out);
     }
 
     fn request(&mut self, text: &str, cx: &Context, out: &mut Effects) {
@@ -201,7 +201,7 @@ impl NativeSession {
                 if name.is_some_and(|name| name != own) {
                     return Err(Problem::new(Code::Unauthorized, "the token is for another name"));
                 }
-                // Whoever made it decides how long it is good for.
+                // Its maker decides how long it is good for.
                 self.expires = expires;
                 (id, own)
             }
@@ -326,7 +326,7 @@ fn history(
         .iter()
         .rev()
         .take_while(|entry| {
-            // The first always fits, so that paging goes on.
+            // The first always fits, so that paging continues.
             let fits = bytes < PAGE_BYTES;
             bytes += entry.content.body.get().len();
             fits

@@ -10,9 +10,12 @@ mod identity;
 mod names;
 mod process_stats;
 mod session;
+mod settings;
 #[cfg(test)]
 mod tests;
 mod token;
+
+pub use settings::{ENCODING, Settings};
 
 use std::sync::Arc;
 
@@ -25,25 +28,8 @@ use crate::{
         session::{OverRate, Session},
     },
     protocols::{Handshake, Protocol, Refusal},
-    rooms::{ProtocolId, RoomName},
+    rooms::ProtocolId,
 };
-
-/// How entries look to OnlyOne readers.
-pub const ENCODING: EncodingId = EncodingId::of(ProtocolId::OnlyOne, 0);
-
-/// What the ChatRoom decides about this protocol.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// The rooms that exist; `getRoomList` tells them in this order.
-    pub rooms: Vec<RoomName>,
-    /// None: any client may connect.
-    pub token_key: Option<TokenKey>,
-    /// Empty: any page may connect.
-    pub allowed_origins: Vec<String>,
-    /// Start of the avatars' URLs of people of other protocols, without a slash at the end; empty makes them relative.
-    pub public_url: String,
-    pub process_stats: Arc<ProcessStats>,
-}
 
 /// The protocol as configured.
 #[derive(Clone, Debug)]

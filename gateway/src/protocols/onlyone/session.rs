@@ -133,7 +133,7 @@ impl OnlyOneSession {
         };
         let route = message.route.and_then(json::string).filter(|route| !route.is_empty());
         let Some(route) = route else {
-            // Not even a push, so whoever gave an id is told.
+            // Not even a push, so a request with an id is answered.
             let id = message.request_id.map(ToOwned::to_owned);
             let told = kind.is_none() && id.is_some();
             refuse(Code::NoRoute, &if told { Asker::Request(id) } else { asker }, out);

@@ -6,57 +6,24 @@
 mod encoding;
 mod endpoints;
 mod session;
+mod settings;
 #[cfg(test)]
 mod tests;
 mod token;
 mod wire;
 
-use std::{collections::HashSet, fmt, sync::Arc};
+pub use settings::{ENCODING, Settings};
+
+use std::sync::Arc;
 
 use crate::{
     fanout::{
         encoding::{Encoding, EncodingId},
-        poster::Poster,
         session::{OverRate, Session},
     },
-    protocols::{Clock, Handshake, Protocol, Refusal},
-    rooms::{ProtocolId, RoomName, rates::Rate},
+    protocols::{Handshake, Protocol, Refusal},
+    rooms::ProtocolId,
 };
-
-/// How entries look to relay readers.
-pub const ENCODING: EncodingId = EncodingId::of(ProtocolId::Relay, 0);
-
-/// What the ChatRoom decides about this protocol.
-#[derive(Clone)]
-pub struct Settings {
-    /// Signs and checks tokens.
-    pub key: Arc<[u8]>,
-    /// Whether `POST /tk` gives a token to anyone.
-    pub issue_tokens: bool,
-    /// Whether a message reaches only the room that its sender signed in to.
-    pub require_membership: bool,
-    /// The rooms that may be used; None: any.
-    pub rooms: Option<HashSet<RoomName>>,
-    /// Longest message that `POST /msg` takes, in bytes.
-    pub message_bytes: usize,
-    /// Where `POST /msg` posts.
-    pub poster: Poster,
-    /// How often one person may post over HTTP.
-    pub rate: Rate,
-    pub clock: Arc<dyn Clock>,
-}
-
-impl fmt::Debug for Settings {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Settings").field("rooms", &self.rooms).finish_non_exhaustive()
-    }
-}
-
-impl Settings {
-    fn serves(&self, room: &RoomName) -> bool {
-        self.rooms.as_ref().is_none_or(|rooms| rooms.contains(room))
-    }
-}
 
 /// The protocol as configured.
 #[derive(Clone, Debug)]

@@ -38,7 +38,7 @@ pub(super) fn issue(key: &[u8], uid: &str, unix: u64) -> String {
     jwt::sign(key, &json::write(&Issued { rtm: "test", iat, exp: iat + LIFETIME, ctm: "", uid }))
 }
 
-/// The person whom a token names, or what the client is told.
+/// The person whom a token names, or the answer to the client.
 pub(super) fn person(key: &[u8], token: &str, unix: u64) -> Result<Author, String> {
     let refused = |reason: &str| format!("rpc error: code = Unknown desc = {reason}");
     let claims = jwt::verify(key, token).map_err(|error| refused(&error.to_string()))?;

@@ -1,4 +1,4 @@
-//! The fleet: sizes of ReplicaSets, and what single gateways are told.
+//! The fleet: sizes of ReplicaSets, and the orders to single gateways.
 
 use super::run::{ApplyError, Run};
 use crate::api_error::ApiError;
@@ -54,7 +54,7 @@ impl Run<'_> {
                 }
             }
             Order::PutBack { pod, ip } => {
-                // Told first: a gateway that was not reached stays marked, and goes on draining.
+                // The order comes first: a gateway that was not reached stays marked, and its drain continues.
                 if self.tell(pod, ip.as_deref(), token, false).await {
                     self.mark(pod, json!({}), observed).await;
                 }
@@ -84,7 +84,7 @@ impl Run<'_> {
         }
     }
 
-    /// Tells a gateway to drain or to serve; whether it was told. A pod without an address serves nobody and needs no telling
+    /// Tells a gateway to drain or to serve; whether it has the order. A pod without an address serves nobody and needs no telling
     /// to drain, but is not known to serve again either.
     async fn tell(&mut self, pod: &str, ip: Option<&str>, token: Option<&str>, drain: bool) -> bool {
         let (Some(ip), Some(token)) = (ip, token) else { return drain };

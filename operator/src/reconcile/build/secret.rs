@@ -53,7 +53,7 @@ pub fn secret(room: &ChatRoom, observed: Option<&Secret>, fresh: &Fresh) -> Secr
     }
 }
 
-/// Whether nothing has to be generated any more.
+/// Whether every key is there.
 pub fn is_complete(room: &ChatRoom, secret: &Secret) -> bool {
     let has = |key: &str| secret.data.as_ref().and_then(|data| data.get(key)).is_some_and(|value| !value.0.is_empty());
     generated(room).all(has)

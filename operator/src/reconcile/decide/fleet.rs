@@ -1,6 +1,6 @@
 //! Which ReplicaSet has how many gateways, who is emptied, who is put back, and who may go.
 //!
-//! A pure function of the pods as they are: it remembers nothing, so that an operator that died half-way goes on. A rollout
+//! A pure function of the pods as they are: it remembers nothing, so that an operator that died half-way continues. A rollout
 //! brings up one gateway of the new template, then a surge of them, and empties the old ones as the new become ready. A
 //! gateway goes only when it is empty, past its deadline, or holds nobody because it never ran; and a ReplicaSet is shrunk only
 //! when exactly the gateways meant can be those that it deletes.
@@ -29,7 +29,7 @@ pub const RELEASED_COST: &str = "-2000";
 pub struct Fleet {
     /// ReplicaSets and their sizes.
     pub sizes: Vec<(String, u32)>,
-    /// What single gateways are told.
+    /// Orders to single gateways.
     pub orders: Vec<Order>,
     /// ReplicaSets of former templates that have nothing left.
     pub spent: Vec<String>,
@@ -39,10 +39,10 @@ pub struct Fleet {
     pub draining: usize,
 }
 
-/// What a gateway is told.
+/// An order to a gateway.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Order {
-    /// Drain; since when it has been told.
+    /// Drain; since when it has the order.
     Drain {
         /// The pod.
         pod: String,
@@ -213,7 +213,7 @@ impl<'a> Set<'a> {
         let (released, ready_to_go): (Vec<&Gateway<'_>>, Vec<_>) = done.partition(|one| one.is_released());
         plan.orders.extend(returning.iter().map(|one| Order::PutBack { pod: one.name(), ip: one.ip() }));
         plan.orders.extend(victims.iter().map(|one| one.drain(observed.now)));
-        // Being told once more would take the mark away by which the ReplicaSet chooses a released one.
+        // A second order would take the mark away by which the ReplicaSet chooses a released one.
         let forgot = leaving.iter().filter(|one| one.forgot_its_drain() && !one.is_released());
         plan.orders.extend(forgot.map(|one| one.drain(observed.now)));
         plan.orders.extend(ready_to_go.iter().map(|one| one.release(observed.now)));
@@ -279,7 +279,7 @@ impl<'a> Gateway<'a> {
         Order::Release { pod: self.name(), since: self.since.unwrap_or(now) }
     }
 
-    /// It reports, and does not know that it should empty itself: the order was lost, or its container began anew.
+    /// It reports, and does not know that it should empty itself: the order was lost, or its container was restarted.
     fn forgot_its_drain(&self) -> bool {
         self.report.is_some_and(|report| report.drain.is_none())
     }

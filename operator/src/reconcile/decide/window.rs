@@ -27,7 +27,7 @@ struct Watch {
 }
 
 impl Window {
-    /// Notes `connections`. After a gap of a minute, or with another `stretch`, watching starts anew.
+    /// Notes `connections`. After a gap of a minute, or with another `stretch`, watching starts again.
     pub fn note(&mut self, now: Timestamp, stretch: Duration, connections: u64) {
         let unbroken = |watch: &Watch| watch.stretch == stretch && since(watch.last, now) <= LONGEST_GAP;
         let since = self.watch.filter(unbroken).map_or(now, |watch| watch.since);

@@ -1,4 +1,4 @@
-//! What a server can be told, and the words for it.
+//! The orders to a server, and the words for them.
 
 use parlor_redis::{NodeId, SlotSet};
 
@@ -9,7 +9,7 @@ pub struct Order {
     pub pod: String,
     /// Its address.
     pub ip: String,
-    /// What it is told.
+    /// The order.
     pub command: Command,
 }
 

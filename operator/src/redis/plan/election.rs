@@ -18,7 +18,7 @@ const VOTE_OVERDUE: Duration = Duration::from_secs(13);
 /// How long a majority that is absent is waited for, because its pods may come back with their data. A container restarts in
 /// less. What was acknowledged is on the replicas, so taking over after that loses nothing that was promised.
 const MAJORITY_OVERDUE: Duration = Duration::from_secs(30);
-/// How long Redis tries to hand over (5 s) before it gives up; an order that is repeated earlier begins anew.
+/// How long Redis tries to hand over (5 s) before it gives up; an order that is repeated earlier begins again.
 pub(crate) const HAND_OVER_TIME: Duration = Duration::from_secs(6);
 
 /// What a fallen primary's shard needs.

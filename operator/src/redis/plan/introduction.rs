@@ -1,4 +1,4 @@
-//! Servers are told the password, and those that do not know each other at their present addresses are introduced.
+//! Servers receive the password, and those that do not know each other at their present addresses are introduced.
 
 use super::command::Command;
 use super::picture::{Live, Picture};
@@ -6,7 +6,7 @@ use super::{Step, run_if_any, run_or_wait};
 use std::collections::BTreeSet;
 
 impl<'a> Picture<'a> {
-    /// Servers that were started before there was a password are told it.
+    /// Servers that were started before there was a password receive it.
     pub(super) fn protect(&self) -> Option<Step> {
         let open = self.live.iter().filter(|one| one.view.open);
         run_if_any(|count| format!("give {count} servers their password"), open.map(|one| one.order(Command::Protect)))

@@ -3,11 +3,12 @@
 //! A function of the live topology, and of how long things have lasted: an operator that died half-way finds the same place
 //! again. It never moves data that a living server holds, never declares a server dead whose pod may still come back while
 //! nobody misses it, and repeats nothing that is under way. What needs everybody (burying a shard, giving slots out) waits
-//! for everybody; all other healing goes on while a member is absent. Called once a pass; `client` carries the step out.
+//! for everybody; all other healing continues while a member is absent. Called once per pass; `client` carries the step out.
 
 mod command;
 mod election;
 mod introduction;
+mod member;
 mod picture;
 mod placement;
 #[cfg(test)]
@@ -16,49 +17,13 @@ mod synchrony;
 
 pub use command::{Command, Order};
 pub(crate) use election::HAND_OVER_TIME;
+pub use member::{Member, Shape};
 pub(crate) use picture::{Live, Picture};
 
 use super::journal::Journal;
-use super::roles::Place;
-use super::view::View;
 
 /// Most commands in one step, so that a step stays short even in a large cluster; the next pass continues.
 const MAX_ORDERS: usize = 64;
-
-/// The cluster that the ChatRoom asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Shape {
-    /// Primaries.
-    pub shards: usize,
-    /// Replicas of each primary.
-    pub replicas: usize,
-}
-
-impl Shape {
-    /// Servers in all.
-    pub fn servers(self) -> usize {
-        self.shards * (1 + self.replicas)
-    }
-}
-
-/// A Redis pod that exists or should, and what its server says when it answers.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Member {
-    /// Pod name.
-    pub pod: String,
-    /// The host name that its server announces, by which others know it whatever its address is.
-    pub name: String,
-    /// Pod address; empty while it has none.
-    pub ip: String,
-    /// Where it runs.
-    pub place: Place,
-    /// It was told to end, or its node is being drained.
-    pub leaving: bool,
-    /// It is one of more than the ChatRoom asks for, and goes once it is not needed.
-    pub surplus: bool,
-    /// `None` when the server did not answer.
-    pub view: Option<View>,
-}
 
 /// What to do now.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -19,7 +19,7 @@ impl<'a> Picture<'a> {
 
     fn forget_everywhere(&self, id: &NodeId, how: &str) -> Option<Step> {
         let knowing = self.live.iter().filter(|one| one.view.node(id).is_some());
-        // Whoever forgot hears of it no more for a minute, in which the others are told.
+        // A server that forgot it ignores it for a minute, in which the others receive the order.
         let orders = knowing.map(|one| one.order(Command::Forget(id.clone())));
         run_if_any(|_| format!("forget server {}, {how}", id.short()), orders)
     }

@@ -7,7 +7,7 @@ use crate::redis::journal::{Journal, Kind};
 use parlor_redis::SlotSet;
 use std::time::Duration;
 
-/// How long a replica's link may be down while its primary answers. It connects anew every second.
+/// How long a replica's link may be down while its primary answers. It connects again every second.
 const LINK_OVERDUE: Duration = Duration::from_secs(15);
 
 impl<'a> Picture<'a> {
@@ -44,7 +44,7 @@ impl<'a> Picture<'a> {
 
 fn lost_its_primary(replica: &Live<'_>, primary: &Live<'_>) -> bool {
     let replication = &replica.view.info.replication;
-    // In the middle of a copy, or waiting for the primary to begin one: beginning anew would only lose time.
+    // In the middle of a copy, or waiting for the primary to begin one: beginning again would only lose time.
     let is_served = primary.view.info.replication.replica_ips.iter().any(|ip| ip == replica.ip);
     if replication.in_sync || replication.copying || is_served {
         return false;

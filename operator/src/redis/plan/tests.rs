@@ -106,7 +106,7 @@ fn an_election_is_awaited_then_ordered_once_and_then_done_without_a_vote() {
     assert_eq!(sketch.step(), Step::Wait("a replica such as redis-5 is elected primary".into()));
     assert_eq!(sketch.later(15).commands(), [told(5, "FAILOVER FORCE")]);
     for _ in 0..12 {
-        assert!(matches!(sketch.later(1).step(), Step::Wait(_)), "an order that is given again would begin anew");
+        assert!(matches!(sketch.later(1).step(), Step::Wait(_)), "an order that is given again would begin again");
     }
     assert_eq!(sketch.later(1).commands(), [told(5, "FAILOVER TAKEOVER")]);
     assert!(matches!(sketch.later(1).step(), Step::Wait(_)));
@@ -302,7 +302,7 @@ fn a_large_cluster_forgets_a_server_in_several_steps() {
 }
 
 proptest! {
-    /// Whoever is silent, restarted or replaced: no order that takes its time is repeated a second later, and
+    /// For servers that are silent, restarted or replaced: no order that takes its time is repeated a second later, and
     /// none could lose data which may come back.
     #[test]
     fn no_order_is_repeated_at_once_and_none_buries_what_may_come_back(

@@ -64,7 +64,7 @@ fn offers() -> Vec<Case> {
         ("permessage-deflate; client_max_window_bits=\"12\"", true),
         ("permessage-deflate; server_max_window_bits=9, permessage-deflate", true),
         ("x-unknown; a=b, permessage-deflate", true),
-        // A compressor that keeps to a smaller window is not had; without compression all goes on.
+        // There is no compressor that keeps to a smaller window; everything works without compression.
         ("permessage-deflate; server_max_window_bits=9", false),
         ("permessage-deflate; server_max_window_bits=9; client_max_window_bits=9", false),
         // What RFC 7692 has declined.

@@ -109,7 +109,7 @@ pub(super) fn utf8() -> Vec<Case> {
             cases.push(Case::new(id, format!("{bytes:x?}, {how}"), vec![sent, Step::Closed(Some(1007))]));
         }
     }
-    // The message is not whole yet, and cannot become text any more.
+    // The message is not whole yet, and can no longer become text.
     let early = [
         ("6.4.1", frame(TEXT, b"\xce\xba\xf4\x90")),
         ("6.4.2", frame(TEXT, b"\xce\xba\xed\xa0")),

@@ -58,9 +58,9 @@ pub enum Query {
     FindPeople { text: Arc<str> },
     /// The same for blocks.
     FindBlocks { text: Arc<str> },
-    /// Makes two people contacts of each other. Who are already stay so.
+    /// Makes two people contacts of each other. Existing contacts stay so.
     Befriend { user: u64, contact: u64 },
-    /// Puts a person into a block. Who is in it already stays so.
+    /// Puts a person into a block. A person who is in it already stays so.
     Join { user: u64, block: u64 },
     /// Makes a block with its owner in it.
     Create { owner: u64, name: Arc<str> },

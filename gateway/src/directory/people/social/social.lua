@@ -55,7 +55,7 @@ if operation == 'conversations' then
   return answer
 end
 
--- Arguments: 'people' or 'blocks', what their names hold, where to go on. Answers where to go on, and what was found:
+-- Arguments: 'people' or 'blocks', what their names hold, where to continue. Answers where to continue, and what was found:
 -- a few at a time, so that no search blocks Redis for long.
 if operation == 'find' then
   local kind, needle, from = arg[1], string.lower(arg[2]), arg[3]

@@ -99,7 +99,7 @@ impl Feed {
         self.readers.iter().map(|reader| reader.slot)
     }
 
-    /// Those that want to be told who is in the room.
+    /// Those that want to see who is in the room.
     pub(super) fn presence_readers(&self) -> impl Iterator<Item = Slot> {
         self.readers.iter().filter(|reader| reader.presence).map(|reader| reader.slot)
     }

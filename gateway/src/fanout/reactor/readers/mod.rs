@@ -161,7 +161,7 @@ impl Readers {
         Some((feed.name.clone(), feed.readers().collect()))
     }
 
-    /// The room's name, and those of its readers in one encoding that are told who is in it.
+    /// The room's name, and those of its readers in one encoding that see who is in it.
     pub(super) fn presence_readers_of(&self, room: RoomId, encoding: EncodingId) -> Option<(RoomName, Vec<Slot>)> {
         let feed = &self.feeds[self.feed_of(room, encoding)?.index()];
         Some((feed.name.clone(), feed.presence_readers().collect()))

@@ -1,4 +1,4 @@
-//! Readers that come, go and stall at random, without sockets: each gets every byte it is owed once and in order, and
+//! Readers that come, go and stall at random, without sockets: each gets every byte that is due once and in order, and
 //! the sums agree.
 
 use std::collections::HashMap;
@@ -73,11 +73,11 @@ fn act() -> impl Strategy<Value = Act> {
     ]
 }
 
-/// Readers, their wires, and what each connection is owed.
+/// Readers, their wires, and what is due to each connection.
 struct World {
     readers: Readers,
     wires: Wires,
-    /// Bytes that a connection is owed of a room since it joined it.
+    /// Bytes of a room that are due to a connection since it joined it.
     owed: HashMap<(Slot, u32), Vec<u8>>,
     pushed: u64,
 }
@@ -149,7 +149,7 @@ impl World {
         }
         for ((slot, _), owed) in &self.owed {
             let got = self.wires.got.get(slot).map_or(&[][..], Vec::as_slice);
-            assert!(owed.starts_with(got), "{slot:?} got what it is owed, in order");
+            assert!(owed.starts_with(got), "{slot:?} got what was due, in order");
         }
     }
 }

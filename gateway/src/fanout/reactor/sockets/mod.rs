@@ -235,7 +235,7 @@ impl Sockets {
         Some(slot)
     }
 
-    /// Reads and decodes until the session was told something, or nothing more is to be had in this turn.
+    /// Reads and decodes until the session has received something, or this turn brings nothing more.
     pub(super) fn hear(&mut self, slot: Slot, intake: &mut Intake, now: Now, out: &mut Effects) -> Heard {
         loop {
             let cx = self.context(slot, now);
@@ -291,7 +291,7 @@ impl Sockets {
         self.read_on(slot, now);
     }
 
-    /// Reads on unless there is a reason not to. The session's timers go on then.
+    /// Reads on unless there is a reason not to. The session's timers continue then.
     pub(super) fn read_on(&mut self, slot: Slot, now: Now) {
         let owner = self.owner(slot);
         let Some((hot, connection)) = self.slab.both(slot) else { return };
@@ -568,7 +568,7 @@ impl Sockets {
         }
     }
 
-    /// Takes the session out, once, to be told that it is over; and what it was waiting for.
+    /// Takes the session out, once, to learn that it is over; and what it was waiting for.
     pub(super) fn end_session(&mut self, slot: Slot) -> Option<(Box<dyn Session>, Option<Pending>)> {
         let (hot, connection) = self.slab.both(slot)?;
         let session = connection.session.take()?;
@@ -587,7 +587,7 @@ impl Sockets {
         }
     }
 
-    /// A connection that is to be freed. Its session may still have to be told.
+    /// A connection that is to be freed. Its session may still have to learn it.
     pub(super) fn next_dropped(&mut self) -> Option<Slot> {
         self.dropped.pop()
     }

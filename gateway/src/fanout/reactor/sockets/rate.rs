@@ -16,7 +16,7 @@ pub(super) struct Bucket {
 /// The burst: twice what the sustained rate allows in one second.
 const BURST: u64 = 2_000_000;
 
-/// Refusals after which a client floods. A client that retries its messages in a loop has been told so many times what
+/// Refusals after which a client floods. A client that retries its messages in a loop has received so many times what
 /// is wrong; one that is merely busy never gets there.
 const FLOOD: u32 = 1000;
 

@@ -39,7 +39,7 @@ pub(in crate::fanout::reactor) enum Heard {
     /// Far more messages over the rate than a client that listens would send.
     Flood,
     Broken(Violation),
-    /// Nothing more is to be had now.
+    /// There is nothing more to read now.
     Nothing,
 }
 

@@ -180,7 +180,7 @@ impl State {
     // Ending.
 
     /// A close frame will be the last word; false if the connection has ended before. Nothing that reading waited for
-    /// matters any more.
+    /// matters any longer.
     pub(super) fn begin_closing(&mut self) -> bool {
         let begins = !self.any(Self::ENDED);
         if begins {
@@ -216,7 +216,7 @@ impl State {
         self.any(Self::CLOSING)
     }
 
-    /// No session is there any more.
+    /// The session is gone.
     pub(super) fn is_ended(self) -> bool {
         self.any(Self::ENDED)
     }

@@ -1,4 +1,4 @@
-//! Readers that come, go and stall at random see every entry they are owed once, in order, or are told of the gap.
+//! Readers that come, go and stall at random see every entry that is due once, in order, or receive a gap.
 
 use std::{
     collections::HashMap,
@@ -59,7 +59,7 @@ impl Talker {
         self.writer.send(Message::text(text)).unwrap();
     }
 
-    /// Whether this, client `who`, has all that it is owed, up to `heads`; panics over what cannot be mended.
+    /// Whether this, client `who`, has all that is due to it, up to `heads`; panics over what cannot be mended.
     fn has_all(&self, who: usize, heads: &[u64; 3], hidden: &HiddenFrom) -> bool {
         let next = follow(who, &self.heard.lock().unwrap(), hidden);
         (0..ROOMS.len())
@@ -166,7 +166,7 @@ fn soak(seed: u64) {
         joins -= answer_joins(&mut rig, &heads);
         joins == 0
     });
-    eventually("everybody has what it is owed", || {
+    eventually("everybody has what is due", || {
         talkers.iter().enumerate().all(|(who, talker)| talker.has_all(who, &heads, &hidden))
     });
     // A reply overtakes chunks that wait: the last word is said when nothing does.

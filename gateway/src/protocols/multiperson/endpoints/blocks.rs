@@ -4,7 +4,11 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::{Desk, Fields, Outcome, Refused, answer, done, image::image};
+use super::{
+    desk::{Desk, Outcome, Refused, answer, done},
+    image::image,
+    request::Fields,
+};
 use crate::{
     directory::people::{
         HOST, HOST_NAME, inbox,

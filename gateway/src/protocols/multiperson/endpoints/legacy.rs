@@ -9,7 +9,10 @@ use axum::{
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::{Desk, Fields, Outcome, unavailable};
+use super::{
+    desk::{Desk, Outcome, unavailable},
+    request::Fields,
+};
 use crate::{directory::people::social::Query, protocols::multiperson::encoding::broadcast};
 
 /// Messages that are shown.

@@ -5,7 +5,11 @@ use std::sync::Arc;
 use axum::response::Response;
 use serde::Serialize;
 
-use super::{Desk, Fields, Outcome, Refused, answer, done, image::image, unexpected};
+use super::{
+    desk::{Desk, Outcome, Refused, answer, done, unexpected},
+    image::image,
+    request::Fields,
+};
 use crate::directory::people::{
     To,
     social::{Person, Query, Reply},

@@ -4,7 +4,7 @@ use axum::extract::{Query, Request};
 use http::StatusCode;
 use http_body_util::{BodyExt, Limited};
 
-use super::Refused;
+use super::desk::Refused;
 use crate::{
     directory::people::{MOST, NAME, is_name},
     protocols::json,

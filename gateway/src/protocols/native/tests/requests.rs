@@ -230,7 +230,7 @@ fn binary_frames_and_floods_are_answered_and_the_connection_stays() {
         peer.input(Input::Limited { text: r#"{"op":"ping","id":2}"#, retry: 500 }),
         [
             "refused rate_limited",
-            r#"{"op":"error","id":2,"code":"rate_limited","message":"too many messages a second","retry":500}"#
+            r#"{"op":"error","id":2,"code":"rate_limited","message":"too many messages per second","retry":500}"#
         ]
     );
     peer.table(&[(r#"{"op":"ping"}"#, &[r#"{"op":"pong"}"#])]);

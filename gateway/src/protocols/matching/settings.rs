@@ -1,0 +1,17 @@
+//! What the ChatRoom decides about this protocol, and the name of its encoding.
+
+use std::sync::Arc;
+
+use crate::{fanout::encoding::EncodingId, rooms::ProtocolId};
+
+/// How entries of an inbox look.
+pub const ENCODING: EncodingId = EncodingId::of(ProtocolId::Match, 0);
+
+/// What the ChatRoom decides about this protocol.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Makes the tokens of accounts; every gateway of the ChatRoom has the same.
+    pub key: Arc<[u8]>,
+    /// How long an account whose connection is gone keeps its sessions, in milliseconds.
+    pub grace: u64,
+}

@@ -1,0 +1,34 @@
+//! What the ChatRoom decides about this protocol, and the names of its encodings.
+
+use std::{fmt, sync::Arc};
+
+use crate::{
+    bus::Bus,
+    directory::Directory,
+    fanout::encoding::EncodingId,
+    rooms::{ProtocolId, RoomName},
+};
+
+/// How entries look to readers of the broadcast dialect.
+pub const BROADCAST: EncodingId = EncodingId::of(ProtocolId::MultiPerson, 0);
+/// How entries look to readers of the blocks dialect.
+pub const BLOCK: EncodingId = EncodingId::of(ProtocolId::MultiPerson, 1);
+
+/// What the ChatRoom decides about this protocol.
+#[derive(Clone)]
+pub struct Settings {
+    /// The room of the broadcast dialect.
+    pub room: RoomName,
+    /// Whether people of the blocks dialect are welcomed whenever they come.
+    pub welcome: bool,
+    /// What the endpoints ask about people.
+    pub directory: Arc<dyn Directory>,
+    /// Where the endpoints post and read.
+    pub bus: Arc<dyn Bus>,
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings").field("room", &self.room).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,22 @@
+//! What the ChatRoom decides about this protocol, and the name of its encoding.
+
+use std::{collections::HashSet, sync::Arc};
+
+use crate::{
+    fanout::encoding::EncodingId,
+    rooms::{ProtocolId, RoomName},
+};
+
+/// How entries look to native readers.
+pub const ENCODING: EncodingId = EncodingId::of(ProtocolId::Native, 0);
+
+/// What the ChatRoom decides about this protocol.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Signs identities; every gateway of the ChatRoom has the same.
+    pub key: Arc<[u8]>,
+    /// Whether people without a valid token may join.
+    pub anonymous: bool,
+    /// The rooms that may be used; None: any.
+    pub rooms: Option<HashSet<RoomName>>,
+}
