@@ -123,7 +123,7 @@ fn expected(bytes: &[u8], violation: Option<Violation>) -> Vec<Told> {
             (_, []) => told.push(Told::Close(None)),
             (_, [high, low, reason @ ..]) => {
                 let code = u16::from_be_bytes([*high, *low]);
-                if std::str::from_utf8(reason).is_err() || !matches!(code, 1000..=1003 | 1007..=1013 | 3000..=4999) {
+                if std::str::from_utf8(reason).is_err() || !matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999) {
                     assert!(violation.is_some(), "close {code} passed");
                     return told;
                 }
