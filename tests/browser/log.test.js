@@ -107,3 +107,29 @@ test("a room of a hundred thousand messages keeps a bounded log that can be page
   assert.equal(log.older.state, "more");
   assert.equal(log.before, log.at(1).seq);
 });
+
+test("amendments change the message that they name, and make no row of their own", () => {
+  const log = new Log();
+  log.append(items(1, 3), mine);
+  const amend = (seq, amends, rest) => ({ ...item(seq), amends, ...rest });
+  log.append([amend(4, 1, { kind: "edit", body: { text: "better" } }), amend(5, 2, { kind: "delete" })], mine);
+  log.append([amend(6, 3, { kind: "react", emoji: "👍" }), { ...amend(7, 3, { kind: "react", emoji: "👍" }), from: { id: "me", name: "me" } }], mine);
+  assert.deepEqual(short(log), ["more", 1, 2, 3]);
+  assert.deepEqual([log.find(1).body.text, log.find(1).edited], ["better", 4]);
+  assert.deepEqual([log.find(2).deleted, log.find(2).body], [true, {}]);
+  assert.deepEqual(log.find(3).reactions, { "👍": { count: 2, you: true } });
+  log.append([amend(8, 3, { kind: "react", emoji: "👍", remove: true }), amend(9, 99, { kind: "delete" })], mine);
+  assert.deepEqual(log.find(3).reactions, { "👍": { count: 1, you: true } });
+});
+
+test("the line of what is new stands above one message, and goes", () => {
+  const log = new Log();
+  log.append(items(1, 3), mine);
+  log.mark(2);
+  assert.deepEqual(short(log), ["more", 1, "new", 2, 3]);
+  log.mark(3);
+  assert.deepEqual(short(log), ["more", 1, 2, "new", 3]);
+  log.prepend([], false, mine);
+  log.mark();
+  assert.deepEqual(short(log), ["start", 1, 2, 3]);
+});
