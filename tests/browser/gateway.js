@@ -23,7 +23,8 @@ kind: ChatRoom
 metadata: {name: lobby}
 spec:
   protocols:
-    native: {path: /chat, deflate: ${deflate}}
+    # Some tests serve a page of another site, which may only talk where it is allowed.
+    native: {path: /chat, deflate: ${deflate}, allowedOrigins: ["*"]}
     onlyone: {path: /onlyone, rooms: [onlyOne, support]}
     relay: {path: /room, issueTokens: true}
     match: {path: /ws}
