@@ -56,7 +56,8 @@ pub(crate) mod hub {
     /// A call of the bus. The bus bounds its own calls; this bounds the bus.
     pub(crate) const CALL: Duration = Duration::from_secs(5);
 
-    /// A post, from when it was taken to when it fails: longer than a failover takes, shorter than people wait.
+    /// A post, from when it was taken to when it fails: longer than a failover takes, shorter than people
+    /// and HTTP clients wait.
     pub(crate) const POST: Duration = Duration::from_secs(10);
 
     /// A group of posts gets at least this long, however old its posts are.

@@ -9,11 +9,10 @@ use uuid::Uuid;
 
 use crate::{
     bus::{AppendError, Appended, Bus},
+    deadlines::hub::POST,
     rooms::{Author, Content, Origin, Partition, Post, ProtocolId, RoomName},
 };
 
-/// How long a post is tried for: shorter than the time after which HTTP clients commonly give up.
-const PATIENCE: Duration = Duration::from_secs(10);
 /// Pause between two tries.
 const PAUSE: Duration = Duration::from_millis(200);
 
@@ -40,7 +39,7 @@ impl Poster {
         let partition = Partition::of(&room);
         let key = Uuid::new_v4().simple().to_string().into();
         let post = Post { room, from, protocol, key, content, durable: false, origin: Origin::default() };
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + POST;
         loop {
             let appended = self.bus.append(partition, std::slice::from_ref(&post)).await;
             match appended

@@ -1,16 +1,22 @@
 use std::{
     net::Shutdown,
-    sync::atomic::Ordering::SeqCst,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
     time::{Duration, Instant},
 };
 
 use bytes::Bytes;
 
 use super::rig::*;
-use crate::fanout::{
-    messages::{ToHub, ToReactor},
-    reactor::Settings,
-    session::{Answer, Ask, OverRate, Policy},
+use crate::{
+    fanout::{
+        messages::{ToHub, ToReactor, Unheard},
+        reactor::Settings,
+        session::{Answer, Ask, OverRate, Policy, Posted},
+    },
+    rooms::Epoch,
 };
 
 #[test]
@@ -54,6 +60,32 @@ fn a_session_that_asks_again_when_it_is_answered_is_read_only_after_its_second_a
     let ToHub::Ask { ask: Ask::Members { room }, .. } = rig.next() else { panic!("an ask") };
     assert_eq!(room.as_str(), "attic");
     assert_eq!(client.hear(), "members 3");
+    rig.reactors.shutdown();
+}
+
+#[test]
+fn an_acknowledgement_whose_connection_has_ended_counts_as_unheard() {
+    let mut rig = Rig::start(settings());
+    let mut client = rig.connect(policy());
+    let unheard = Arc::new(AtomicUsize::new(0));
+    let posted = |to| {
+        let unheard = Arc::clone(&unheard);
+        let count = move || {
+            unheard.fetch_add(1, SeqCst);
+        };
+        let unheard = Some(Unheard::new(count));
+        let result = Ok(Posted { seq: 7, epoch: Epoch(1), time: 0, duplicate: false });
+        ToReactor::Posted { to, tag: 1, result, unheard }
+    };
+    client.say("members lobby");
+    let ToHub::Ask { from, .. } = rig.next() else { panic!("an ask") };
+    rig.push(from.reactor, vec![ToReactor::Answer { to: from, answer: Answer::Members(1) }, posted(from)]);
+    assert_eq!((client.hear(), client.hear()), ("members 1".to_owned(), "posted 7".to_owned()));
+    assert_eq!(unheard.load(SeqCst), 0);
+    client.socket.get_ref().shutdown(Shutdown::Both).unwrap();
+    eventually("the connection is gone", || rig.reactors.connections() == 0);
+    rig.push(from.reactor, vec![posted(from)]);
+    eventually("nobody has heard", || unheard.load(SeqCst) == 1);
     rig.reactors.shutdown();
 }
 
