@@ -34,6 +34,8 @@ pub const DECIDE: Duration = Duration::from_secs(5);
 pub const ACCOUNT_LEASE: Duration = Duration::from_secs(5);
 /// How long the counts of a gateway's members last without being renewed.
 pub const COUNT_LEASE: Duration = Duration::from_secs(5);
+/// How often they are renewed.
+pub const COUNT_RENEWAL: Duration = Duration::from_millis(1500);
 
 const fn less(a: Duration, b: Duration) -> bool {
     a.as_millis() < b.as_millis()
@@ -42,6 +44,7 @@ const fn less(a: Duration, b: Duration) -> bool {
 const _: () = assert!(less(PROBE, SILENT) && less(PROBE_PERIOD, SILENT), "one slow probe must not call a server dead");
 const _: () = assert!(less(SILENT, DEAD), "a silent server is let go within two seconds");
 const _: () = assert!(less(DEAD, LINK_DOWN), "a shard is not called unreplicated before its replica is called silent");
+const _: () = assert!(COUNT_LEASE.as_millis() > 3 * COUNT_RENEWAL.as_millis(), "a renewal may be lost");
 const _: () = assert!(less(WAIT, ANSWER), "the answer of a WAIT must arrive before the request is given up");
 const _: () = assert!(less(TAIL_WAIT, ANSWER), "a read that finds nothing must arrive before it is given up");
 const _: () = assert!(less(ANSWER, COPIED) && less(COPIED, APPEND), "an append waits for its copy within its time");

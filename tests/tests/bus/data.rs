@@ -43,6 +43,31 @@ async fn the_members_of_a_dead_gateway_go_with_its_lease() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sum_of_members_is_one_request_however_many_gateways_are_listed() -> Result<()> {
+    let redis = RedisNode::start()?;
+    let bus = connect(vec![redis.address()], "a").await?;
+    let room = room("many");
+    bus.count(Partition::of(&room), &[(room.clone(), 2)]).await?;
+    let list = keys(&redis, "*:gateways")?.pop().context("no gateway is listed")?;
+    for n in 0..50 {
+        redis.call(&["ZADD", &list, "9999999999999", &format!("other-{n}")])?;
+    }
+    let evals = || -> Result<u64> {
+        let info = redis.call(&["INFO", "commandstats"])?;
+        let line = info.text().lines().find_map(|line| line.strip_prefix("cmdstat_eval:calls=")).unwrap_or_default();
+        Ok(line.split(',').next().unwrap_or_default().parse()?)
+    };
+    let before = evals()?;
+    for _ in 0..10 {
+        ensure!(bus.members(&room).await? == 2);
+    }
+    // Renewals of the lease come in between.
+    let asked = evals()? - before;
+    ensure!((10..=12).contains(&asked), "{asked} requests for ten sums");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn data_of_another_number_of_partitions_is_refused() -> Result<()> {
     let redis = RedisNode::start()?;
     drop(connect(vec![redis.address()], "a").await?);

@@ -1,12 +1,9 @@
-//! Members of rooms over all gateways: each writes its own counts under a lease, readers add them up.
+//! Members of rooms over all gateways: each writes its own counts under a lease, readers add them up
+//! with one request, whatever the number of gateways.
 //!
 //! Decides nothing about who is a member. A gateway that dies takes its counts with it when its lease ends.
 
-use std::{
-    collections::HashMap,
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use fred::types::Value;
 use futures::future::join_all;
@@ -14,6 +11,7 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::time::sleep;
 
 use crate::{
+    deadlines::{COUNT_LEASE as LEASE, COUNT_RENEWAL as RENEWAL},
     redis::{
         Servers,
         connection::{Command, Fault, list, number},
@@ -21,11 +19,8 @@ use crate::{
     rooms::{PARTITIONS, Partition, RoomName, Unavailable},
 };
 
-/// How long counts live without a sign of their gateway.
-const LEASE: Duration = Duration::from_secs(5);
-
-/// Three renewals a lease: one may be lost.
-const RENEWAL: Duration = Duration::from_millis(1500);
+const LEASE_SCRIPT: &str = include_str!("lease.lua");
+const MEMBERS_SCRIPT: &str = include_str!("members.lua");
 
 /// Gateways stay listed this long; the lease is on their counts, the list is only where to look.
 const LISTED: Duration = Duration::from_secs(60);
@@ -43,10 +38,6 @@ pub(super) struct Presence {
     pub(super) servers: Arc<Servers>,
     gateway: String,
     counts: Vec<Mutex<Counts>>,
-}
-
-fn now() -> u64 {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis() as u64
 }
 
 /// The sum of what gateways counted; each counts its connections, which are fewer than any `u32`.
@@ -94,7 +85,7 @@ impl Presence {
             }
         }
         let commands = counts.chunks(CHUNK).flat_map(|chunk| self.write(partition, chunk)).collect::<Vec<_>>();
-        self.ask_twice(partition, commands.into_iter().chain(self.lease(partition)).collect()).await?;
+        self.ask_twice(partition, commands.into_iter().chain([self.lease(partition)]).collect()).await?;
         Ok(())
     }
 
@@ -112,32 +103,29 @@ impl Presence {
         commands
     }
 
-    fn lease(&self, partition: Partition) -> [Command; 3] {
-        let (counts, list) =
-            (self.servers.keys.counts(partition, &self.gateway), self.servers.keys.gateways(partition));
-        let old = now().saturating_sub(LISTED.as_millis() as u64);
-        [
-            Command::new("ZADD").arg(list.clone()).arg(now().to_string()).arg(self.gateway.clone()),
-            Command::new("ZREMRANGEBYSCORE").arg(list).arg("-inf").arg(old.to_string()),
-            Command::new("PEXPIRE").arg(counts).arg(LEASE.as_millis() as u32),
-        ]
+    fn lease(&self, partition: Partition) -> Command {
+        let keys = &self.servers.keys;
+        Command::new("EVAL")
+            .arg(LEASE_SCRIPT)
+            .arg(2_u32)
+            .arg(keys.counts(partition, &self.gateway))
+            .arg(keys.gateways(partition))
+            .arg(self.gateway.clone())
+            .args([LEASE, LISTED].map(|duration| duration.as_millis().to_string()))
     }
 
     /// Members of a room over all gateways; see [`super::super::Bus::members`].
     pub(super) async fn members(&self, room: &RoomName) -> Result<u64, Unavailable> {
         let partition = Partition::of(room);
-        let range = Command::new("ZRANGE").arg(self.servers.keys.gateways(partition)).arg(0_u32).arg(-1_i32);
-        let gateways = self.ask_twice(partition, vec![range]).await?;
-        let gateways = gateways.into_iter().next().map(list).unwrap_or_default();
-        let count = |gateway: &Value| {
-            let gateway = gateway.as_str()?;
-            Some(Command::new("HGET").arg(self.servers.keys.counts(partition, &gateway)).arg(room.to_string()))
-        };
-        let commands: Vec<_> = gateways.iter().filter_map(count).collect();
-        if commands.is_empty() {
-            return Ok(0);
-        }
-        Ok(total(&self.ask_twice(partition, commands).await?))
+        let keys = &self.servers.keys;
+        let sum = Command::new("EVAL")
+            .arg(MEMBERS_SCRIPT)
+            .arg(1_u32)
+            .arg(keys.gateways(partition))
+            .arg(keys.counts(partition, ""))
+            .arg(room.to_string());
+        let counts = self.ask_twice(partition, vec![sum]).await?;
+        Ok(total(&counts.into_iter().next().map(list).unwrap_or_default()))
     }
 
     /// Renews the leases of the partitions in use, for ever.
@@ -152,21 +140,21 @@ impl Presence {
         if self.counts(partition).is_empty() {
             return;
         }
-        let renewed = match self.ask_twice(partition, self.lease(partition).into()).await {
+        let renewed = match self.ask_twice(partition, vec![self.lease(partition)]).await {
             // The key is gone: the lease ended, or a failover lost it.
             Ok(answers) if answers.last().and_then(number) == Some(0) => self.rewrite(partition).await,
             Ok(_) => Ok(()),
             Err(fault) => Err(fault),
         };
         if let Err(fault) = renewed {
-            tracing::debug!(partition = partition.index(), %fault, "a lease was not renewed");
+            tracing::debug!(partition = partition.index(), %fault, "failed to renew the lease on counts of members");
         }
     }
 
     async fn rewrite(&self, partition: Partition) -> Result<(), Fault> {
         let counts: Vec<_> = self.counts(partition).iter().map(|(room, count)| (room.clone(), *count)).collect();
         let commands = counts.chunks(CHUNK).flat_map(|chunk| self.write(partition, chunk)).collect::<Vec<_>>();
-        self.ask_twice(partition, commands.into_iter().chain(self.lease(partition)).collect()).await.map(|_| ())
+        self.ask_twice(partition, commands.into_iter().chain([self.lease(partition)]).collect()).await.map(|_| ())
     }
 
     /// Takes back what this gateway counted.
