@@ -100,6 +100,57 @@ fn its_test_talks_to_the_shared_port_of_the_named_chatroom() -> Result<()> {
 }
 
 #[test]
+fn images_take_a_registry_a_digest_and_pull_secrets_everywhere() -> Result<()> {
+    let digest = format!("sha256:{}", "a".repeat(64));
+    let values = [
+        "global.imageRegistry=reg.local/team",
+        &format!("image.digest={digest}"),
+        "imagePullSecrets={pull}",
+        "noFixedUsers=true",
+    ];
+    let objects = render(&values)?;
+    let images: Vec<Value> =
+        pods(&objects).iter().filter_map(|pod| pod.pointer("/containers/0/image").cloned()).collect();
+    let wanted = [format!("reg.local/team/parlor-operator@{digest}"), "reg.local/team/parlor-gateway:0.1.0".into()];
+    ensure!(images == wanted, "{images:?}");
+    for pod in pods(&objects) {
+        ensure!(list(&pod, "/imagePullSecrets") == [serde_json::json!({ "name": "pull" })], "{pod}");
+        ensure!(pod.pointer("/securityContext/runAsUser").is_none(), "{pod}");
+    }
+    let environment = list(&of_kind(&objects, "Deployment")[0], "/spec/template/spec/containers/0/env");
+    ensure!(environment.iter().any(|one| one["name"] == "PARLOR_GATEWAY_IMAGE" && one["value"] == wanted[1].as_str()));
+    Ok(())
+}
+
+#[test]
+fn monitoring_is_rendered_on_request_and_every_alert_names_its_section_of_the_runbook() -> Result<()> {
+    let nothing = render(&[])?;
+    for kind in ["PodMonitor", "PrometheusRule", "NetworkPolicy", "ConfigMap"] {
+        ensure!(of_kind(&nothing, kind).is_empty(), "{kind} without being asked for");
+    }
+    let objects = render(&[
+        "monitoring.podMonitor.enabled=true",
+        "monitoring.rules.enabled=true",
+        "monitoring.dashboard.enabled=true",
+        "networkPolicy.enabled=true",
+    ])?;
+    ensure!(of_kind(&objects, "PodMonitor").len() == 2 && of_kind(&objects, "NetworkPolicy").len() == 1);
+    let runbook = fs::read_to_string(repository().join("docs/operations.md"))?;
+    let heading = |line: &str| line.trim_start_matches('#').trim().to_lowercase().replace(' ', "-");
+    let sections: BTreeSet<String> = runbook.lines().filter(|line| line.starts_with("##")).map(heading).collect();
+    let alerts = list(&of_kind(&objects, "PrometheusRule")[0], "/spec/groups/0/rules");
+    ensure!(!alerts.is_empty());
+    for alert in alerts {
+        let section = alert.pointer("/annotations/runbook").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let section = section.strip_prefix("docs/operations.md#").context("an alert without a runbook")?.to_owned();
+        ensure!(sections.contains(&section), "{section} is no section of docs/operations.md");
+    }
+    let dashboard = of_kind(&objects, "ConfigMap")[0]["data"]["parlor.json"].clone();
+    serde_json::from_str::<Value>(dashboard.as_str().context("no dashboard")?).context("the dashboard is no JSON")?;
+    Ok(())
+}
+
+#[test]
 fn two_operators_have_a_disruption_budget_and_one_has_none() -> Result<()> {
     ensure!(of_kind(&render(&[])?, "PodDisruptionBudget").is_empty());
     ensure!(of_kind(&render(&["replicas=2"])?, "PodDisruptionBudget").len() == 1);
@@ -130,6 +181,8 @@ fn wrong_values_are_refused_with_their_path() -> Result<()> {
         ("crds.enabled=perhaps", "/crds/enabled"),
         ("image.pullPolicy=Sometimes", "/image/pullPolicy"),
         ("image.tag=a b", "/image/tag"),
+        ("image.digest=sha256:abc", "/image/digest"),
+        ("global.imageRegistry=reg.local/", "/global/imageRegistry"),
         ("gateway.image.repository=", "/gateway/image/repository"),
         ("resources.requests.cpu=fast", "/resources/requests/cpu"),
         ("test.path=chat", "/test/path"),
@@ -149,7 +202,8 @@ async fn a_restricted_namespace_admits_its_pods_and_uninstalling_keeps_the_resou
     kubectl(&["label", "namespace", &namespace, "pod-security.kubernetes.io/enforce=restricted"])?;
     let chart = chart();
     let chart = chart.to_str().context("a path that is no UTF-8")?;
-    run(&plane, "helm", &["install", "--namespace", &namespace, "parlor", chart])?;
+    let notes = run(&plane, "helm", &["install", "--namespace", &namespace, "parlor", chart])?;
+    ensure!(notes.contains("WARNING: the image parlor-operator:0.1.0 names no registry"), "{notes}");
     let start = Instant::now();
     while kubectl(&["get", "pods", "--namespace", &namespace, "--output", "name"])?.is_empty() {
         let events = kubectl(&["get", "events", "--namespace", &namespace])?;

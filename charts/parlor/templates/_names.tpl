@@ -1,6 +1,6 @@
 {{- /* The name of all that the chart makes. */}}
 {{- define "parlor.name" -}}
-{{ .Release.Name | trunc 50 | trimSuffix "-" }}-operator
+{{ .Values.nameOverride | default .Release.Name | trunc 50 | trimSuffix "-" }}-operator
 {{- end }}
 
 {{- /* Labels that select the operator's pods; the NetworkPolicies of every ChatRoom let pods of this name through. */}}
@@ -13,18 +13,38 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{ include "parlor.selector" . }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- end }}
+
+{{- /* An image's full name: (list . image). */}}
+{{- define "parlor.image" -}}
+{{- $root := first . }}{{- $image := last . }}
+{{- $global := $root.Values.global | default dict }}
+{{- with $root.Values.image.registry | default $global.imageRegistry }}{{ . }}/{{ end }}
+{{- $image.repository }}
+{{- if $image.digest }}@{{ $image.digest }}{{ else }}:{{ $image.tag | default $root.Chart.AppVersion }}{{ end }}
 {{- end }}
 
 {{- define "parlor.gatewayImage" -}}
-{{ .Values.gateway.image.repository }}:{{ .Values.gateway.image.tag | default .Chart.AppVersion }}
+{{ include "parlor.image" (list . .Values.gateway.image) }}
+{{- end }}
+
+{{- define "parlor.pullSecrets" -}}
+{{- with .Values.imagePullSecrets }}
+imagePullSecrets:
+  {{- range . }}
+  - name: {{ . }}
+  {{- end }}
+{{- end }}
 {{- end }}
 
 {{- /* What restricted pod security asks of a pod. */}}
 {{- define "parlor.podSecurity" -}}
 runAsNonRoot: true
+{{- if not .Values.noFixedUsers }}
 runAsUser: 65532
 runAsGroup: 65532
+{{- end }}
 seccompProfile: {type: RuntimeDefault}
 {{- end }}
 

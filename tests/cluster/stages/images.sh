@@ -23,7 +23,7 @@ parlor_image() {
   local context
   context=$(mktemp -d "$STATE/context.XXXXXX")
   cp "$2/parlor-$1" "$context/"
-  image "docker.io/library/parlor-$1:$TAG" "$REPOSITORY/$1/Containerfile" "$context"
+  image "docker.io/library/parlor-$1:$TAG" "$REPOSITORY/$1/Containerfile" "$context" --target prebuilt
   rm -rf "$context"
 }
 
