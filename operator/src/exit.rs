@@ -1,6 +1,7 @@
 //! How the process ends when it fails: one sentence on standard error, and a code from `sysexits.h`.
 
 use crate::explain::ExplainError;
+use crate::kubectl::KubectlError;
 use crate::run::RunError;
 use crate::simulate::SimulateError;
 use std::process::ExitCode;
@@ -17,6 +18,9 @@ pub enum CommandError {
     /// `explain`.
     #[error(transparent)]
     Explain(#[from] ExplainError),
+    /// `kubectl parlor`.
+    #[error(transparent)]
+    Kubectl(#[from] KubectlError),
     /// `simulate`.
     #[error(transparent)]
     Simulate(#[from] SimulateError),
@@ -29,7 +33,7 @@ impl CommandError {
         ExitCode::from(match self {
             Self::Simulate(SimulateError::Unreadable(..)) => 66,
             Self::Simulate(_) | Self::Explain(ExplainError::Invalid(_)) => 64,
-            Self::Run(RunError::Connect(_) | RunError::Resource(_)) | Self::Explain(_) => 69,
+            Self::Run(RunError::Connect(_) | RunError::Resource(_)) | Self::Explain(_) | Self::Kubectl(_) => 69,
             Self::Run(RunError::Leader(_)) => 75,
             Self::Run(_) | Self::Start(_) => 70,
         })

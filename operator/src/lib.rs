@@ -16,6 +16,7 @@ pub mod events;
 pub mod exit;
 pub mod explain;
 pub mod gateways;
+pub mod kubectl;
 pub mod leader;
 pub mod metrics;
 pub mod nodes;

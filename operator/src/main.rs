@@ -3,7 +3,9 @@
 use clap::Parser;
 use parlor_operator::args::{Args, Command};
 use parlor_operator::exit::CommandError;
+use parlor_operator::kubectl::{self, KubectlArgs};
 use parlor_operator::{run, signals, simulate};
+use std::path::Path;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -20,6 +22,12 @@ fn start() -> Result<(), CommandError> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(CommandError::Start)?;
     // Before anything else: the kernel drops the signals of process 1 until it has handlers.
     let told_to_stop = runtime.block_on(async { signals::listen() }).map_err(CommandError::Start)?;
+    if std::env::args_os().next().is_some_and(|program| kubectl::is_called(Path::new(&program))) {
+        let args = KubectlArgs::parse();
+        run::prepare_process(None);
+        print!("{}", runtime.block_on(kubectl::run(args))?);
+        return Ok(());
+    }
     let Args { command, settings } = Args::parse();
     run::prepare_process(settings.log);
     match command.unwrap_or(Command::Run) {

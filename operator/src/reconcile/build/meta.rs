@@ -21,6 +21,10 @@ pub const TEMPLATE: &str = "parlor.chat/template";
 pub const DRAINING_SINCE: &str = "parlor.chat/draining-since";
 /// Set to `true` on a ChatRoom: the operator leaves it and all its objects as they are.
 pub const PAUSED: &str = "parlor.chat/paused";
+/// Set to `true` on a gateway's pod: the operator replaces it.
+pub const DRAIN: &str = "parlor.chat/drain";
+/// On a ChatRoom: a new value replaces all gateways.
+pub const RESTARTED_AT: &str = "parlor.chat/restarted-at";
 /// What a ReplicaSet looks at to choose among pods that are alike otherwise.
 pub const DELETION_COST: &str = "controller.kubernetes.io/pod-deletion-cost";
 

@@ -53,7 +53,11 @@ fn pod_template(room: &ChatRoom, defaults: &Defaults, config: &str) -> PodTempla
     labels.extend(meta::selector_labels(room, Component::Gateway));
     labels.insert(meta::MANAGED_BY.into(), meta::OPERATOR.into());
     let own_security = || pod::pod_security(defaults.fixed_users.then_some(USER));
-    let annotations = (!wanted.pod_annotations.is_empty()).then(|| wanted.pod_annotations.clone());
+    let mut annotations = wanted.pod_annotations.clone();
+    if let Some(at) = room.annotations().get(meta::RESTARTED_AT) {
+        annotations.insert(meta::RESTARTED_AT.into(), at.clone());
+    }
+    let annotations = (!annotations.is_empty()).then_some(annotations);
     let spread = match wanted.topology_spread_constraints.as_slice() {
         [] => pod::spread(room, Component::Gateway),
         given => given.to_vec(),

@@ -169,8 +169,8 @@ struct Gateway<'a> {
     report: Option<&'a GatewayStatus>,
     since: Option<Timestamp>,
     ready: bool,
-    /// Alone without its Redis: to be replaced.
-    stranded: bool,
+    /// Alone without its Redis, or named by a person: another takes its place.
+    replaced: bool,
 }
 
 impl<'a> Set<'a> {
@@ -203,9 +203,9 @@ impl<'a> Set<'a> {
     }
 
     fn plan(&self, target: u32, wanted: Wanted<'_>, observed: &Observed, plan: &mut Fleet) {
-        let serving = count(self.serving().filter(|gateway| !gateway.stranded));
+        let serving = count(self.serving().filter(|gateway| !gateway.replaced));
         let mut victims = self.victims(serving.saturating_sub(target));
-        victims.extend(self.serving().filter(|gateway| gateway.stranded));
+        victims.extend(self.serving().filter(|gateway| gateway.replaced));
         let returning = self.returning(target.saturating_sub(serving), wanted, observed);
         let is_returning = |one: &&Gateway<'_>| returning.iter().any(|other| other.name() == one.name());
         let leaving: Vec<Gateway<'_>> = self.draining().filter(|one| !is_returning(one)).copied().collect();
@@ -231,7 +231,7 @@ impl<'a> Set<'a> {
 
     /// Those that fewest people notice: not ready first, then fewest connections; one that does not report comes last.
     fn victims(&self, count: u32) -> Vec<Gateway<'a>> {
-        let mut serving: Vec<Gateway<'a>> = self.serving().filter(|one| !one.stranded).copied().collect();
+        let mut serving: Vec<Gateway<'a>> = self.serving().filter(|one| !one.replaced).copied().collect();
         serving.sort_by_key(|one| (one.ready, one.report.map_or(u32::MAX, |report| report.connections), one.name()));
         serving.truncate(count as usize);
         serving
@@ -240,7 +240,7 @@ impl<'a> Set<'a> {
     /// Draining gateways that serve again rather than that new ones start: the fullest first.
     fn returning(&self, count: u32, wanted: Wanted<'_>, observed: &Observed) -> Vec<Gateway<'a>> {
         let overdue = |one: &Gateway<'_>| one.overdue(wanted.deadline, observed.now);
-        let able = |one: &&Gateway<'a>| one.report.is_some() && !one.stranded && !one.is_released() && !overdue(one);
+        let able = |one: &&Gateway<'a>| one.report.is_some() && !one.replaced && !one.is_released() && !overdue(one);
         let mut able: Vec<Gateway<'a>> = self.draining().filter(able).copied().collect();
         able.sort_by_key(|one| (Reverse(one.report.map(|report| report.connections)), one.name()));
         able.truncate(count as usize);
@@ -259,8 +259,9 @@ impl<'a> Set<'a> {
 impl<'a> Gateway<'a> {
     fn of(pod: &'a Pod, observed: &'a Observed, stranded: &BTreeSet<&str>) -> Self {
         let report = pod.metadata.name.as_ref().and_then(|name| observed.reports.get(name));
-        let stranded = stranded.contains(pod.name_any().as_str());
-        Self { pod, report, since: observed::draining_since(pod), ready: observed::is_ready(pod), stranded }
+        let asked = pod.annotations().get(meta::DRAIN).is_some_and(|value| value == "true");
+        let replaced = asked || stranded.contains(pod.name_any().as_str());
+        Self { pod, report, since: observed::draining_since(pod), ready: observed::is_ready(pod), replaced }
     }
 
     fn name(&self) -> String {
