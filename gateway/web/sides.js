@@ -1,5 +1,5 @@
 /**
- * Draws what stands around the messages: the list of rooms, the people, the heading. Decides nothing; the view says what
+ * Draws what is around the messages: the list of rooms, the people, the heading. Decides nothing; the view says what
  * is so.
  *
  * @typedef {import("./joined-room.js").JoinedRoom} JoinedRoom
