@@ -54,11 +54,7 @@ impl Run<'_> {
                 }
             }
             Order::PutBack { pod, ip } => {
-<<<<<<< HEAD
                 // The order comes first: a gateway that was not reached stays marked, and its drain continues.
-=======
-                // Told first: a gateway that was not reached stays marked, and continues to drain.
->>>>>>> c21177b (Operator: plain words)
                 if self.tell(pod, ip.as_deref(), token, false).await {
                     self.mark(pod, json!({}), observed).await;
                 }
