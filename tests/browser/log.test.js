@@ -122,7 +122,7 @@ test("amendments change the message that they name, and make no row of their own
   assert.deepEqual(log.find(3).reactions, { "👍": { count: 1, you: true } });
 });
 
-test("the line of what is new stands above one message, and goes", () => {
+test("the line of what is new is above one message, and goes", () => {
   const log = new Log();
   log.append(items(1, 3), mine);
   log.mark(2);
