@@ -37,6 +37,12 @@ pub(crate) fn plain(status: StatusCode, body: impl Into<Body>) -> Response<Body>
     answer
 }
 
+/// The answer, after which the connection closes.
+pub(crate) fn closing(mut answer: Response<Body>) -> Response<Body> {
+    answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    answer
+}
+
 /// The clocks of this machine.
 #[derive(Clone, Copy, Debug)]
 pub struct SystemClock;

@@ -14,6 +14,7 @@ use tower::ServiceExt;
 use crate::{
     http::{
         client::Addresses,
+        closing,
         fast_upgrade::asks_for_websocket,
         host::Host,
         listen::{Site, Talk},
@@ -76,12 +77,6 @@ impl Site for Public {
 fn too_many(wait: u64) -> Response<Body> {
     let mut answer = plain(StatusCode::TOO_MANY_REQUESTS, "too many requests from this address\n");
     answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait.div_ceil(1_000_000).max(1)));
-    answer
-}
-
-/// The answer, after which the connection closes.
-pub(super) fn closing(mut answer: Response<Body>) -> Response<Body> {
-    answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     answer
 }
 
