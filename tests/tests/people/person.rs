@@ -67,6 +67,10 @@ impl Person {
     pub(crate) async fn hear(&mut self) -> Value {
         loop {
             let message = self.frame().await;
+            if message["type"] == "PONG" {
+                // The answer to INIT.
+                continue;
+            }
             assert_eq!(message["type"], "MESSAGE", "{message}");
             let id = message["message_id"].as_str().unwrap().to_owned();
             if !self.shown.contains(&id) {
