@@ -85,13 +85,13 @@ impl Stage<'_> {
         if !self.sockets.begin_closing(slot) {
             return;
         }
-        write::settle_all(slot, self.sockets, self.readers, self.counters);
+        write::settle_all(slot, self.sockets.table(), self.readers, self.counters);
         self.sockets.queue_close(slot, code, reason, self.now.micros);
         self.todo.push_back(Next::End(slot));
     }
 
     fn reply(&mut self, slot: Slot, first: u8, payload: &[u8]) {
-        if !self.sockets.reply(slot, first, payload) {
+        if !self.sockets.table().reply(slot, first, payload) {
             self.cut_slow(slot);
         }
     }

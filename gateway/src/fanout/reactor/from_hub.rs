@@ -10,7 +10,7 @@ use super::{
     next::{Next, Todo},
     readers::{Pushed, Readers, pass_on},
     settings::SlowConsumer,
-    sockets::{Pending, Sockets},
+    sockets::{Pending, Sockets, Table},
     write,
 };
 use crate::{
@@ -109,7 +109,7 @@ impl Arrival<'_> {
         let Some(Pending::Join { room: name, presence }) = self.sockets.end_asking(slot) else { return };
         let epoch = if let Answer::Joined(joined) = &answer { joined.head.epoch } else { Epoch::default() };
         // One that joins again is first written what it had not got yet.
-        write::settle_room(slot, &name, self.sockets, self.readers, self.counters);
+        write::settle_room(slot, &name, self.sockets.table(), self.readers, self.counters);
         self.readers.leave(slot, &name);
         let feed = self.readers.join(slot, room, &name, encoding, epoch, presence);
         self.todo.push_back(Next::Tell(slot, Input::Answer(answer)));
@@ -119,7 +119,7 @@ impl Arrival<'_> {
     fn gap(&mut self, room: RoomId, epoch: Epoch, from: u64, to: Option<u64>) {
         for (feed, name, slots) in self.readers.begin_epoch(room, epoch) {
             for slot in slots {
-                write::settle(slot, feed, self.sockets, self.readers, self.counters);
+                write::settle(slot, feed, self.sockets.table(), self.readers, self.counters);
                 self.todo.push_back(Next::Tell(slot, Input::Gap { room: name.clone(), epoch, from, to }));
             }
         }
@@ -127,8 +127,8 @@ impl Arrival<'_> {
 }
 
 /// Queues the log of before a join for the connection, if it is still a reader of the feed.
-pub(super) fn queue_backlog(slot: Slot, backlog: &[Chunk], sockets: &mut Sockets, counters: &Counters) {
-    let origin = sockets.origin(slot);
-    let delivered = pass_on(backlog.iter(), origin, |bytes| sockets.queue_chunk(slot, bytes));
+pub(super) fn queue_backlog(slot: Slot, backlog: &[Chunk], table: &mut Table, counters: &Counters) {
+    let origin = table.origin(slot);
+    let delivered = pass_on(backlog.iter(), origin, |bytes| table.queue_chunk(slot, bytes));
     Counters::add(&counters.deliveries, delivered);
 }

@@ -118,7 +118,7 @@ impl Reactor {
     fn work(&self) -> Work {
         let ticking = self.sockets.has_timers() || self.hub.holds_back() || self.drain.draining();
         Work {
-            readable: self.sockets.has_readable(),
+            readable: self.sockets.readable() > 0,
             news: self.sockets.has_writable() || self.readers.have_news(),
             timer: ticking.then(|| self.now.micros.until_tick()),
         }
@@ -129,8 +129,8 @@ impl Reactor {
     fn read(&mut self) {
         for event in self.mailbox.events() {
             let slot = Slot(event.token().0 as u32);
-            if self.sockets.saw(slot, event) {
-                write_on(slot, &mut self.sockets, &mut self.readers, &self.counters);
+            if self.sockets.table().saw(slot, event) {
+                write_on(slot, self.sockets.table(), &mut self.readers, &self.counters);
             }
         }
         let adopted: Vec<Accepted> = self.mailbox.adopted().collect();
@@ -207,7 +207,7 @@ impl Reactor {
 
     fn flush(&mut self, writes: usize, fresh: bool) {
         let start = self.clock.now();
-        let done = flush(writes, &mut self.sockets, &mut self.readers, &self.counters, start);
+        let done = flush(writes, self.sockets.table(), &mut self.readers, &self.counters, start);
         let end = self.clock.micros();
         self.scheduler.flushed(Flushed { cost: start.micros.until(end), fresh, done }, end);
         self.counters.set_flush_pause(self.scheduler.flush_pause());
@@ -264,7 +264,7 @@ impl Reactor {
         for slot in self.sockets.slots().filter(|slot| self.sockets.is_used(*slot)).collect::<Vec<_>>() {
             self.stage().close(slot, Some(1012), "going_away");
             self.carry_on();
-            write_on(slot, &mut self.sockets, &mut self.readers, &self.counters);
+            write_on(slot, self.sockets.table(), &mut self.readers, &self.counters);
             self.sockets.drop(slot);
         }
         self.end_turn();
@@ -275,7 +275,7 @@ impl Reactor {
     /// Does what is to be done, until nothing is.
     fn carry_on(&mut self) {
         loop {
-            if self.sockets.holds_too_much() {
+            if self.sockets.table().holds_too_much() {
                 self.relieve();
             }
             let Some(next) = self.todo.pop_front() else { return };
@@ -288,7 +288,7 @@ impl Reactor {
                 }
                 Next::Joined { slot, feed, backlog } => {
                     if self.readers.reads(slot, feed) && !self.sockets.is_ended(slot) {
-                        queue_backlog(slot, &backlog, &mut self.sockets, &self.counters);
+                        queue_backlog(slot, &backlog, self.sockets.table(), &self.counters);
                     }
                     self.sockets.read_on(slot, self.now);
                 }
@@ -331,11 +331,11 @@ impl Reactor {
     /// Replies that clients leave unread take more memory than all connections may: writes what can be written, and cuts
     /// those that hold most.
     fn relieve(&mut self) {
-        while let Some(slot) = self.sockets.next_to_write() {
-            write_on(slot, &mut self.sockets, &mut self.readers, &self.counters);
+        while let Some(slot) = self.sockets.table().next_to_write() {
+            write_on(slot, self.sockets.table(), &mut self.readers, &self.counters);
         }
-        if self.sockets.holds_too_much() {
-            for slot in self.sockets.heaviest() {
+        if self.sockets.table().holds_too_much() {
+            for slot in self.sockets.table().heaviest() {
                 self.stage().cut_slow(slot);
             }
         }

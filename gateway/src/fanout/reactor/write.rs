@@ -8,7 +8,7 @@ use super::{
     counters::Counters,
     ids::{FeedId, Slot},
     readers::Readers,
-    sockets::{Slices, Sockets},
+    sockets::{Slices, Table},
 };
 use crate::rooms::RoomName;
 
@@ -25,25 +25,25 @@ enum Wrote {
 }
 
 /// Writes to one connection until it has all or takes no more.
-pub(super) fn write_on(slot: Slot, sockets: &mut Sockets, readers: &mut Readers, counters: &Counters) {
+pub(super) fn write_on(slot: Slot, table: &mut Table, readers: &mut Readers, counters: &Counters) {
     loop {
-        match write_once(slot, sockets, readers, counters) {
+        match write_once(slot, table, readers, counters) {
             Wrote::More => {}
             Wrote::All => {
-                if sockets.wrote_all(slot) {
+                if table.wrote_all(slot) {
                     readers.mark_rooms_dirty(slot);
                 }
                 return;
             }
-            Wrote::Blocked => return sockets.block(slot),
-            Wrote::Failed => return sockets.drop(slot),
+            Wrote::Blocked => return table.block(slot),
+            Wrote::Failed => return table.drop(slot),
         }
     }
 }
 
-fn write_once(slot: Slot, sockets: &mut Sockets, readers: &mut Readers, counters: &Counters) -> Wrote {
-    let origin = sockets.origin(slot);
-    let Some((stream, outbox)) = sockets.stream_and_outbox(slot) else { return Wrote::All };
+fn write_once(slot: Slot, table: &mut Table, readers: &mut Readers, counters: &Counters) -> Wrote {
+    let origin = table.origin(slot);
+    let Some((stream, outbox)) = table.stream_and_outbox(slot) else { return Wrote::All };
     let mut slices = Slices::new();
     let whole = outbox.gather(&mut slices) && readers.gather(slot, origin, &mut slices);
     let total: usize = slices.iter().map(|slice| slice.len()).sum();
@@ -66,8 +66,8 @@ fn write_once(slot: Slot, sockets: &mut Sockets, readers: &mut Readers, counters
     };
     Counters::add(&counters.writes, u64::from(total > 0));
     Counters::add(&counters.bytes_out, n as u64);
-    if let Some(n) = sockets.wrote(slot, n) {
-        let delivered = readers.wrote(slot, origin, n, |rest| sockets.queue_chunk(slot, rest));
+    if let Some(n) = table.wrote(slot, n) {
+        let delivered = readers.wrote(slot, origin, n, |rest| table.queue_chunk(slot, rest));
         Counters::add(&counters.deliveries, delivered);
     }
     match (n < total, whole) {
@@ -78,28 +78,22 @@ fn write_once(slot: Slot, sockets: &mut Sockets, readers: &mut Readers, counters
 }
 
 /// Queues what the connection has not got yet of a feed, so that what is queued next comes after it.
-pub(super) fn settle(slot: Slot, feed: FeedId, sockets: &mut Sockets, readers: &mut Readers, counters: &Counters) {
-    let origin = sockets.origin(slot);
-    let delivered = readers.settle(slot, feed, origin, |bytes| sockets.queue_chunk(slot, bytes));
+pub(super) fn settle(slot: Slot, feed: FeedId, table: &mut Table, readers: &mut Readers, counters: &Counters) {
+    let origin = table.origin(slot);
+    let delivered = readers.settle(slot, feed, origin, |bytes| table.queue_chunk(slot, bytes));
     Counters::add(&counters.deliveries, delivered);
 }
 
 /// Queues what the connection has not got yet of any of its rooms.
-pub(super) fn settle_all(slot: Slot, sockets: &mut Sockets, readers: &mut Readers, counters: &Counters) {
-    let origin = sockets.origin(slot);
-    let delivered = readers.settle_all(slot, origin, |bytes| sockets.queue_chunk(slot, bytes));
+pub(super) fn settle_all(slot: Slot, table: &mut Table, readers: &mut Readers, counters: &Counters) {
+    let origin = table.origin(slot);
+    let delivered = readers.settle_all(slot, origin, |bytes| table.queue_chunk(slot, bytes));
     Counters::add(&counters.deliveries, delivered);
 }
 
 /// As [`settle`], of a room by its name, if the connection reads it.
-pub(super) fn settle_room(
-    slot: Slot,
-    room: &RoomName,
-    sockets: &mut Sockets,
-    readers: &mut Readers,
-    counters: &Counters,
-) {
+pub(super) fn settle_room(slot: Slot, room: &RoomName, table: &mut Table, readers: &mut Readers, counters: &Counters) {
     if let Some(feed) = readers.feed_read(slot, room) {
-        settle(slot, feed, sockets, readers, counters);
+        settle(slot, feed, table, readers, counters);
     }
 }
