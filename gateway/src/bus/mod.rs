@@ -4,6 +4,7 @@
 //! Two implementations with the same semantics: [`memory`] for one gateway, [`redis`] for a fleet.
 //! Called by the hub in `fanout` alone.
 
+mod histograms;
 pub mod memory;
 pub mod redis;
 mod signals;
@@ -13,6 +14,7 @@ use std::{sync::Arc, time::Duration};
 use futures::future::BoxFuture;
 use tokio::time::Instant;
 
+pub use self::histograms::Histograms;
 pub use crate::deadlines::{DEDUPE, TAIL_WAIT};
 use crate::rooms::{Entry, Epoch, Partition, Post, RoomName, Signal, Unavailable, log::Window};
 
@@ -212,6 +214,11 @@ pub trait Bus: Send + Sync + 'static {
     /// Why the bus refuses posts now, if it does.
     fn refusal(&self) -> Option<Refusal> {
         None
+    }
+
+    /// How long its calls take; of a bus that waits for nobody, nothing.
+    fn histograms(&self) -> Histograms {
+        Histograms::default()
     }
 
     /// Gives the lease back and stops background work; waits at most `limit`.

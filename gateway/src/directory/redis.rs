@@ -237,9 +237,9 @@ impl Request for Decide<'_> {
     const REPEAT: Repeat = Repeat::Unsent;
 
     async fn attempt(&mut self, connection: &Connection) -> Result<Vec<Value>, Failed> {
-        let Answer { value, copied } = connection.run(self.script, self.command.clone()).await?;
+        let Answer { value, copied, sent } = connection.run(self.script, self.command.clone()).await?;
         if !copied {
-            connection.copied().await?;
+            connection.copied(sent).await?;
         }
         Ok(list(value))
     }

@@ -10,7 +10,7 @@ use prometheus_client::{
 };
 
 use crate::{
-    bus::{Bus, Health},
+    bus::{self, Bus, Health},
     fanout::{
         hub::Hub,
         reactor::{Histograms, Reactors},
@@ -89,6 +89,12 @@ impl Collector for Sources {
         let help = "From when an entry was appended until its last reader here was written to";
         page.histogram("delivery", help, delivery)?;
         page.histogram("reactor_turn", "What a turn of a reactor's loop takes, without pauses", turn)?;
+
+        let bus::Histograms { append, wait } = self.bus.histograms();
+        let help = "From when a group of posts was sent to Redis until it was acknowledged, retries included";
+        page.histogram("append", help, &append)?;
+        let help = "From when a write was sent to Redis until WAIT said that a replica holds it";
+        page.histogram("wait", help, &wait)?;
 
         page.counter("messages_received", "Messages that clients sent", totals.messages_in)?;
         page.counter("received_bytes", "Bytes that clients sent", totals.bytes_in)?;

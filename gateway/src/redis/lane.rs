@@ -71,6 +71,8 @@ pub(crate) struct Answer {
     pub(crate) value: Value,
     /// Two copies hold what was written, or one where there is no other. If not, [`Connection::copied`] waits for it.
     pub(crate) copied: bool,
+    /// When it was sent.
+    pub(crate) sent: Instant,
 }
 
 fn wait() -> Command {
@@ -116,18 +118,28 @@ impl Connection {
         if !one_copy {
             commands.push(wait());
         }
+        let sent = Instant::now();
         let mut answers = self.node.all(commands, ANSWER).await.map_err(Failed::after)?;
         let copied = one_copy || answers.pop().and_then(Result::ok).as_ref().and_then(number) > Some(0);
         let value = last(answers).map_err(Failed::of_answer)?;
-        Ok(Answer { value, copied })
+        if copied && !one_copy {
+            self.observe(sent);
+        }
+        Ok(Answer { value, copied, sent })
     }
 
-    /// Waits for the copy of what this connection has written.
-    pub(crate) async fn copied(&self) -> Result<(), Failed> {
+    /// What was sent then has its copy now.
+    fn observe(&self, sent: Instant) {
+        self.servers.wait.observe(sent.elapsed().as_secs_f64());
+    }
+
+    /// Waits for the copy of what this connection has written; the last of it was sent at `sent`.
+    pub(crate) async fn copied(&self, sent: Instant) -> Result<(), Failed> {
         let deadline = Instant::now() + COPIED;
         while !self.servers.health.unreplicated(self.server()) {
             let copies = self.node.call(wait(), ANSWER).await.map_err(Failed::after)?;
             if number(&copies) > Some(0) {
+                self.observe(sent);
                 return Ok(());
             }
             if Instant::now() > deadline {

@@ -18,6 +18,7 @@ pub mod topology;
 use std::{sync::Arc, time::Duration};
 
 use parlor_redis::{Address, AddressError, Prefer};
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use tokio_util::task::AbortOnDropHandle;
 
 use self::{access::Access, cluster::Cluster, connection::Command, keys::Keys, prober::Prober, refusals::Refusals};
@@ -62,6 +63,8 @@ pub struct Servers {
     pub(crate) health: Arc<Prober>,
     pub(crate) refusals: Refusals,
     pub(crate) keys: Keys,
+    /// Seconds from when a write was sent until a second copy held it.
+    pub(crate) wait: Histogram,
     /// Asks the servers how they are, for as long as somebody uses them.
     _probes: AbortOnDropHandle<()>,
 }
@@ -80,9 +83,14 @@ impl Servers {
         let health = Arc::new(Prober::new(Arc::clone(&cluster)));
         health.look().await;
         let probes = AbortOnDropHandle::new(tokio::spawn(Arc::clone(&health).run()));
-        let keys = Keys::new(&prefix);
-        Ok(Arc::new(Self { cluster, health, refusals: Refusals::default(), keys, _probes: probes }))
+        let (keys, refusals, wait) = (Keys::new(&prefix), Refusals::default(), seconds());
+        Ok(Arc::new(Self { cluster, health, refusals, keys, wait, _probes: probes }))
     }
+}
+
+/// How long requests to Redis take: 0.1 ms to 13 s, longer than any of them is waited for.
+pub(crate) fn seconds() -> Histogram {
+    Histogram::new(exponential_buckets(1e-4, 2.0, 18))
 }
 
 /// How long a server may take to name its eviction policy.

@@ -82,4 +82,10 @@ async fn two_gateways_on_a_redis_cluster_speak_every_protocol_as_one_does() {
     let failed: Vec<_> = played.into_iter().filter_map(Result::err).map(|error| format!("{error:#}")).collect();
     let logs = world.gateways.iter().map(Gateway::log).collect::<String>();
     assert!(failed.is_empty(), "{}\n{logs}", failed.join("\n"));
+    let (_, metrics) = world.gateways[0].admin_get("/metrics").await.unwrap();
+    for histogram in ["append", "wait"] {
+        let name = format!("parlor_{histogram}_seconds_count ");
+        let count = metrics.lines().find_map(|line| line.strip_prefix(&name)?.parse().ok());
+        assert!(count > Some(0_u64), "{histogram}: {metrics}");
+    }
 }

@@ -187,11 +187,11 @@ impl Request for Append<'_> {
             let caller = Caller { born: dataset.born(), mark: *mark, run: &connection.run };
             let command =
                 group.append(&appending.servers.keys, partition, appending.history, connection.moving, caller, segment);
-            let Answer { value, copied } = connection.run(&scripts::APPEND, command).await?;
+            let Answer { value, copied, sent } = connection.run(&scripts::APPEND, command).await?;
             match scripts::answer(value, *mark).map_err(Failed::before)? {
                 scripts::Answer::Written(written) => {
                     if !copied {
-                        connection.copied().await?;
+                        connection.copied(sent).await?;
                     }
                     let epoch = written.iter().flatten().map(|answer| answer.epoch.0).max().unwrap_or(0);
                     dataset.see(Offset { epoch, offset: 0 });

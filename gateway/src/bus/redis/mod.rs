@@ -18,13 +18,18 @@ mod stream_reader;
 use std::{sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
-use tokio::{task::JoinSet, time::timeout};
+use tokio::{
+    task::JoinSet,
+    time::{Instant, timeout},
+};
 
 use self::{
     append::Appending, epoch_hints::EpochHints, gc::GarbageCollector, presence::Presence, signals::Signalling,
     stream_reader::StreamReader,
 };
-use super::{AppendError, Appended, Batch, Bus, Head, Health, HeldRoom, History, Offset, Page, Refusal, Task};
+use super::{
+    AppendError, Appended, Batch, Bus, Head, Health, HeldRoom, Histograms, History, Offset, Page, Refusal, Task,
+};
 use crate::{
     redis::{Fault, Servers, StartError, health},
     rooms::{Epoch, Partition, Post, RoomName, Signal, Unavailable},
@@ -38,6 +43,7 @@ pub struct RedisBus {
     reading: StreamReader,
     signalling: Arc<Signalling>,
     presence: Arc<Presence>,
+    histograms: Histograms,
     servers: Arc<Servers>,
     gc: Arc<GarbageCollector>,
     tasks: Mutex<JoinSet<()>>,
@@ -49,12 +55,14 @@ impl RedisBus {
     pub async fn open(servers: Arc<Servers>, history: History, gateway: String) -> Result<Self, StartError> {
         let gc = Arc::new(GarbageCollector::new(Arc::clone(&servers), history));
         let epoch_hints = Arc::<EpochHints>::default();
+        let histograms = Histograms { wait: servers.wait.clone(), ..Histograms::default() };
         let bus = Self {
             history,
             appending: Appending::new(Arc::clone(&servers), Arc::clone(&epoch_hints), Arc::clone(&gc), history),
             reading: StreamReader::new(Arc::clone(&servers), Arc::clone(&epoch_hints)),
             signalling: Arc::new(Signalling::new(Arc::clone(&servers), epoch_hints)),
             presence: Arc::new(Presence::new(Arc::clone(&servers), gateway)),
+            histograms,
             servers,
             gc,
             tasks: Mutex::default(),
@@ -105,7 +113,12 @@ impl Bus for RedisBus {
         partition: Partition,
         group: &'a [Post],
     ) -> Task<'a, Result<Vec<Result<Appended, AppendError>>, AppendError>> {
-        Box::pin(self.appending.append(partition, group))
+        Box::pin(async move {
+            let began = Instant::now();
+            let answers = self.appending.append(partition, group).await?;
+            self.histograms.append.observe(began.elapsed().as_secs_f64());
+            Ok(answers)
+        })
     }
 
     fn restore<'a>(&'a self, partition: Partition, rooms: &'a [HeldRoom]) -> Task<'a, Result<Epoch, Unavailable>> {
@@ -191,6 +204,10 @@ impl Bus for RedisBus {
     fn refusal(&self) -> Option<Refusal> {
         let refusal = self.servers.refusals.oldest()?;
         Some(Refusal { reason: refusal.reason, since: refusal.since })
+    }
+
+    fn histograms(&self) -> Histograms {
+        self.histograms.clone()
     }
 
     fn close(&self, limit: Duration) -> Task<'_, ()> {

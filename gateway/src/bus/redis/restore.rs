@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::{
     super::HeldRoom,
     append::{Appending, Writing},
@@ -60,8 +62,9 @@ impl Request for GiveBack<'_> {
         }
         // WAIT covers what its own connection wrote and what came before: also what others have given back.
         let mark = Command::new("HSET").arg(keys.meta(partition)).arg("partitions").arg(PARTITIONS.to_string());
+        let sent = Instant::now();
         connection.send(mark).await?;
-        connection.copied().await?;
+        connection.copied(sent).await?;
         appending.dataset(partition).accept(born);
         let (partition, held, server) = (partition.index(), rooms.len(), connection.server());
         tracing::warn!(partition, given, held, %server, "restored lost rooms");
