@@ -16,17 +16,17 @@ use super::{
     bus_calls::{BusCalls, Done},
     call::{BusAccess, RETRY},
     calls::{
-        append::{AppendNext, Appender, FULL_RETRY, Fates, GroupDone, PostSender},
+        append::PostSender,
         directory::DirectoryCall,
         history_requests::{Asked, HistoryRequest, HistoryRequests},
-        restore::{Restore, RestoreDone, RestoreNext},
         room_reads::{RoomReadDone, RoomReads},
         tail::{Tail, TailNext},
     },
-    counters::{add, tick},
+    counters::add,
     delivery::Delivery,
     mailbox::Command,
     people::People,
+    posts::Posts,
     rooms::{Opened, Rooms, eviction::Eviction, joins::Waiter, room::Room},
     schedule::Schedule,
     shared::Shared,
@@ -34,8 +34,8 @@ use super::{
 use crate::{
     deadlines::hub::LOOK,
     fanout::{
-        messages::{ConnectionId, ToHub, ToReactor, Unheard},
-        session::{Answer, Ask, Join, PostError, Posted},
+        messages::{ConnectionId, ToHub},
+        session::{Answer, Ask, Join},
     },
     rooms::{ProtocolId, RoomName, follow::Reading},
 };
@@ -56,8 +56,7 @@ pub(crate) struct PartitionActor {
     delivery: Delivery,
     rooms: Rooms,
     tail: Tail,
-    appender: Appender,
-    restore: Restore,
+    posts: Posts,
     reads: RoomReads,
     history: HistoryRequests,
     people: People,
@@ -71,12 +70,11 @@ impl PartitionActor {
         Self {
             rooms: Rooms::new(access.partition, Arc::clone(&shared)),
             people: People::new(Arc::clone(&shared)),
+            posts: Posts::new(Arc::clone(&shared)),
             calls: BusCalls::new(access),
             shared,
             delivery,
             tail: Tail::default(),
-            appender: Appender::default(),
-            restore: Restore::default(),
             reads: RoomReads::default(),
             history: HistoryRequests::default(),
             joins: Schedule::default(),
@@ -106,7 +104,7 @@ impl PartitionActor {
     async fn finish_round(&mut self) {
         self.attend();
         self.read_next();
-        self.append_next();
+        self.posts.append_next(&mut self.calls);
         self.people.finish_round(&self.rooms, &mut self.calls);
         self.delivery.flush().await;
     }
@@ -120,8 +118,8 @@ impl PartitionActor {
             }
         }
         let end = Instant::now() + FAREWELL;
-        while !self.appender.is_empty() {
-            self.append_next();
+        while !self.posts.is_empty() {
+            self.posts.append_next(&mut self.calls);
             tokio::select! {
                 Some(done) = self.calls.next() => self.done(done),
                 () = sleep_until(end) => return,
@@ -135,10 +133,8 @@ impl PartitionActor {
             Command::Reactor(ToHub::Join { from, protocol, join }) => self.join(from, protocol, join),
             Command::Reactor(ToHub::Leave { from, room, asked }) => self.leave(&from, &room, asked),
             Command::Reactor(ToHub::Post { from, tag, post, if_gone }) => {
-                if let Err(sender) = self.appender.offer(PostSender { to: from, tag, if_gone }, post) {
-                    let retry = FULL_RETRY.as_millis() as u64;
-                    self.posted(sender, Err(PostError::Full { retry }));
-                }
+                let sender = PostSender { to: from, tag, if_gone };
+                self.posts.offer(sender, post, &self.calls, &mut self.delivery);
             }
             Command::Reactor(ToHub::Signal { room, signal }) => self.people.publish(room, signal),
             Command::Reactor(ToHub::Ask { from, ask: Ask::History { room, before, limit } }) => {
@@ -179,8 +175,12 @@ impl PartitionActor {
                 add(&self.shared.counters().entries, records.len() as u64);
                 self.rooms.take(records, &mut self.delivery);
             }
-            Done::Append(done) => self.appended(done),
-            Done::Restore(done) => self.restored(done),
+            Done::Append(done) => {
+                self.posts.appended(done, &self.rooms, &mut self.calls, &mut self.delivery);
+            }
+            Done::Restore(done) => {
+                self.posts.restored(done, &self.rooms, &mut self.calls, &mut self.delivery);
+            }
             Done::RoomRead(done) => self.room_read(done),
             Done::Page(done) => self.history.done(done).for_each(|(to, answer)| self.delivery.answer(to, answer)),
             Done::Directory(done) => {
@@ -273,7 +273,7 @@ impl PartitionActor {
     /// Starts the reads that are wanted, as many as may be under way.
     fn read_next(&mut self) {
         while self.tail.started()
-            && !self.restore.under_way()
+            && !self.posts.is_restoring()
             && let Some(read) = self.reads.next(&mut self.rooms)
         {
             self.calls.start([read]);
@@ -305,9 +305,9 @@ impl PartitionActor {
     fn take_reading(&mut self, name: &RoomName, reading: &Reading) {
         let window = self.rooms.window();
         let Some(room) = self.rooms.get_mut(name) else { return };
-        if self.restore.helps(reading.head.epoch) && room.falls_short(reading) {
+        if self.posts.can_restore(reading.head.epoch) && room.falls_short(reading) {
             room.read_too_early();
-            self.begin_restore();
+            self.posts.begin_restore(&self.rooms, &mut self.calls);
         } else {
             room.read(reading, window, &mut self.delivery);
         }
@@ -335,64 +335,6 @@ impl PartitionActor {
             Asked::Waits => {}
             Asked::Refused => self.delivery.answer(from, Answer::Unavailable { retry: RETRY }),
         }
-    }
-}
-
-// Posts, and the rooms that are given back before posts continue.
-impl PartitionActor {
-    fn append_next(&mut self) {
-        if let Some(group) = self.appender.next_group() {
-            tick(&self.shared.counters().groups);
-            self.calls.start([group]);
-        }
-    }
-
-    fn appended(&mut self, done: GroupDone) {
-        match self.appender.done(done) {
-            AppendNext::Restore => self.begin_restore(),
-            AppendNext::Tell(fates) => self.tell(fates),
-        }
-    }
-
-    fn begin_restore(&mut self) {
-        let rooms = &self.rooms;
-        self.calls.start(self.restore.begin(|| rooms.to_restore()));
-    }
-
-    fn restored(&mut self, done: RestoreDone) {
-        let rooms = &self.rooms;
-        match self.restore.done(done, || rooms.to_restore()) {
-            RestoreNext::Restored => self.calls.start(self.appender.restored()),
-            RestoreNext::Failed { error, again } => {
-                let fates = self.appender.not_restored(&error);
-                self.tell(fates);
-                self.calls.start([again]);
-            }
-        }
-    }
-
-    fn tell(&mut self, fates: Fates) {
-        if let Some(error) = fates.failure() {
-            let partition = self.calls.access().partition.index();
-            tracing::warn!(partition, %error, "failed to append a group of posts");
-            tick(&self.shared.counters().unavailable);
-        }
-        fates.each(|sender, result| self.posted(sender, result));
-    }
-
-    fn posted(&mut self, sender: PostSender, result: Result<Posted, PostError>) {
-        let counters = self.shared.counters();
-        tick(match &result {
-            Ok(_) => &counters.posts,
-            Err(PostError::Append(_)) => &counters.posts_failed,
-            Err(PostError::Full { .. }) => &counters.posts_full,
-        });
-        let PostSender { to, tag, if_gone } = sender;
-        let unheard = if_gone.zip(result.as_ref().ok().copied()).map(|(if_gone, posted)| {
-            let (directory, at) = (Arc::clone(&self.calls.access().directory), Instant::now());
-            Unheard::new(move || directory.tell(if_gone.query(posted), at))
-        });
-        self.delivery.push(to.reactor, ToReactor::Posted { to, tag, result, unheard });
     }
 }
 

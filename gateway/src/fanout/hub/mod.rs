@@ -20,6 +20,7 @@ mod counters;
 mod delivery;
 mod mailbox;
 mod people;
+mod posts;
 mod presence;
 mod rooms;
 mod schedule;

@@ -210,7 +210,7 @@ impl BusCall for Group {
 }
 
 impl Failure for GroupDone {
-    /// Told by the actor: a group that failed is not retried.
+    /// Logged with the fates of its posts: a group that failed is not retried.
     fn failure(&self) -> Option<(&'static str, &Unavailable)> {
         None
     }
