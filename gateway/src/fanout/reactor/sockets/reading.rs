@@ -1,6 +1,6 @@
 //! From the bytes of one socket to its session.
 //!
-//! Decides how much is read at once, and answers pings. Never decides whose turn it is: [`super::Sockets`] does.
+//! Decides how much is read at once, and answers pings. Never decides whose turn it is: [`super::lists::Lists`] does.
 
 use std::io::{ErrorKind, Read};
 

@@ -1,6 +1,6 @@
 //! The state of a connection as bits, changed by named transitions alone.
 //!
-//! Decides nothing about bytes: [`super::Sockets`] asks what it may do and notes what it did.
+//! Decides nothing about bytes: the table, the lists and [`super::Sockets`] ask what they may do and note what they did.
 
 /// Why the gateway itself does not read a socket. Session timers are suspended meanwhile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
