@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 pub use self::histograms::Histograms;
 pub use crate::deadlines::{DEDUPE, TAIL_WAIT};
-use crate::rooms::{Entry, Epoch, Partition, Post, RoomName, Signal, Unavailable, log::Window};
+use crate::rooms::{Cause, Entry, Epoch, Partition, Post, RoomName, Signal, Unavailable, log::Window};
 
 /// Bytes of entries that a partition's stream keeps for its readers (payload; at most one group more).
 pub const LOG_BYTES: usize = 8 << 20;
@@ -115,7 +115,7 @@ pub enum AppendError {
     Denied(String),
     /// The outcome is unknown or nothing was written; the same posts may be sent again.
     #[error("the bus is unavailable: {0}")]
-    Unavailable(String),
+    Unavailable(#[source] Cause),
 }
 
 /// What a gateway holds of a room whose data is gone.

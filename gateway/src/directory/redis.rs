@@ -29,7 +29,7 @@ use crate::{
     deadlines::{ACCOUNT_LEASE, DECIDE},
     redis::{
         Fault, Servers,
-        connection::{Command, list},
+        connection::{Command, failed_to, list},
         lane::{Answer, Connection, Failed, Lane, Repeat, Request},
         script::Script,
         server_time::ServerTime,
@@ -116,7 +116,7 @@ impl RedisDirectory {
             self.gateway.store(holder.gateway, Relaxed);
         }
         let values = self.run(&PAIRS, &pairs::redis::words(query)).await?;
-        pairs::redis::reply(&values).ok_or_else(|| Fault::Refused(format!("the directory answered {values:?}")))
+        pairs::redis::reply(&values).ok_or_else(|| Fault::Refused(format!("the directory answered {values:?}").into()))
     }
 
     /// The time by which signs of life in `notes` are dated. Asked for before the script: the time in there is later by
@@ -174,7 +174,7 @@ impl RedisDirectory {
             self.gateway.store(holder.gateway, Relaxed);
         }
         let values = self.run_people(query).await?;
-        people::redis::reply(&values).ok_or_else(|| Fault::Refused(format!("the directory answered {values:?}")))
+        people::redis::reply(&values).ok_or_else(|| Fault::Refused(format!("the directory answered {values:?}").into()))
     }
 
     /// Carries out the changes of people, in their order; what fails goes with the next tick.
@@ -249,9 +249,15 @@ impl Directory for RedisDirectory {
     fn ask(&self, query: Query) -> Task<'_, Result<Reply, Unavailable>> {
         Box::pin(async move {
             match query {
-                Query::Pairs(query) => Ok(Reply::Pairs(self.ask_pairs(query).await?)),
-                Query::People(query) => Ok(Reply::People(self.ask_people(query).await?)),
-                Query::Social(query) => Ok(Reply::Social(self.ask_social(query).await?)),
+                Query::Pairs(query) => {
+                    Ok(Reply::Pairs(self.ask_pairs(query).await.map_err(failed_to("ask for a pair"))?))
+                }
+                Query::People(query) => {
+                    Ok(Reply::People(self.ask_people(query).await.map_err(failed_to("ask for an account"))?))
+                }
+                Query::Social(query) => {
+                    Ok(Reply::Social(self.ask_social(query).await.map_err(failed_to("ask for a person's list"))?))
+                }
             }
         })
     }
@@ -288,14 +294,14 @@ impl Directory for RedisDirectory {
     }
 
     fn tick(&self) -> Task<'_, Result<Vec<Exit>, Unavailable>> {
-        Box::pin(async { Ok(self.tick().await?) })
+        Box::pin(async { self.tick().await.map_err(failed_to("renew accounts and pairs")) })
     }
 
     fn told<'a>(&'a self, exits: &'a [Exit]) -> Task<'a, Result<(), Unavailable>> {
         Box::pin(async move {
             let member = |Exit { session, account, partner }: &Exit| format!("{session}:{account}:{partner}");
             let words: Vec<_> = std::iter::once("told".to_owned()).chain(exits.iter().map(member)).collect();
-            self.run(&PAIRS, &words).await?;
+            self.run(&PAIRS, &words).await.map_err(failed_to("note who was told"))?;
             Ok(())
         })
     }

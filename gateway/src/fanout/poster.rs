@@ -43,7 +43,7 @@ impl Poster {
         loop {
             let appended = self.bus.append(partition, std::slice::from_ref(&post)).await;
             match appended
-                .and_then(|mut fates| fates.pop().unwrap_or(Err(AppendError::Unavailable("no answer".to_owned()))))
+                .and_then(|mut fates| fates.pop().unwrap_or(Err(AppendError::Unavailable("no answer".into()))))
             {
                 Err(AppendError::Unavailable(_) | AppendError::Lost) if Instant::now() < deadline => sleep(PAUSE).await,
                 fate => return fate,

@@ -3,7 +3,12 @@
 //! Decides what a new connection presents. Files are read again whenever a connection is opened: a Secret that is mounted
 //! changes in place when a password is rotated. Never keeps or logs a password from a file.
 
-use std::{fmt, fs, path::PathBuf, sync::OnceLock};
+use std::{
+    error::Error,
+    fmt, fs,
+    path::{Path, PathBuf},
+    sync::OnceLock,
+};
 
 use fred::types::config::{TlsConfig, TlsConnector};
 use rustls::{
@@ -12,6 +17,7 @@ use rustls::{
 };
 
 use super::connection::Fault;
+use crate::rooms::Cause;
 
 /// The password of the Redis user.
 #[derive(Clone)]
@@ -36,7 +42,9 @@ impl Password {
         match self {
             Self::Given(password) => Ok(password.clone()),
             Self::File(path) => {
-                let unread = |error| Fault::Gone(format!("failed to read the password in {}: {error}", path.display()));
+                let unread = |error| {
+                    Fault::Gone(Cause::because(format!("failed to read the password in {}", path.display()), error))
+                };
                 let text = fs::read_to_string(path).map_err(unread)?;
                 Ok(text.strip_suffix('\n').unwrap_or(&text).to_owned())
             }
@@ -85,19 +93,24 @@ impl Tls {
         let roots = match &self.roots {
             None => system_roots().clone(),
             Some(path) => {
-                let unread = |error: &dyn fmt::Display| {
-                    Fault::Gone(format!("failed to read the TLS roots in {}: {error}", path.display()))
+                let unread = |error| {
+                    Fault::Gone(Cause::because(format!("failed to read the TLS roots in {}", path.display()), error))
                 };
-                let mut roots = RootCertStore::empty();
-                for certificate in CertificateDer::pem_file_iter(path).map_err(|error| unread(&error))? {
-                    roots.add(certificate.map_err(|error| unread(&error))?).map_err(|error| unread(&error))?;
-                }
-                roots
+                authorities(path).map_err(unread)?
             }
         };
         let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
         Ok(TlsConnector::from(config).into())
     }
+}
+
+/// The authorities in a PEM file.
+fn authorities(path: &Path) -> Result<RootCertStore, Box<dyn Error + Send + Sync>> {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_file_iter(path)? {
+        roots.add(certificate?)?;
+    }
+    Ok(roots)
 }
 
 /// The authorities that the system trusts. An image made from scratch has none: then those that browsers trust.

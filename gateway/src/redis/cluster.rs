@@ -18,7 +18,7 @@ use super::{
     keys,
     topology::{Member, Topology},
 };
-use crate::rooms::Partition;
+use crate::rooms::{Cause, Partition};
 
 /// Longest wait for a server's view.
 const VIEW: Duration = Duration::from_secs(1);
@@ -80,8 +80,8 @@ pub(crate) struct Cluster {
 async fn view(node: &Node, prefer: Prefer) -> Result<Topology, Fault> {
     match node.call(Command::new("CLUSTER").arg("NODES"), VIEW).await {
         Ok(value) => Topology::parse(value.as_str().as_deref().unwrap_or_default(), &node.server, prefer)
-            .map_err(|error| Fault::Refused(format!("failed to read CLUSTER NODES: {error}"))),
-        Err(Fault::Refused(text) | Fault::Gone(text)) if text.contains("cluster support disabled") => {
+            .map_err(|error| Fault::Refused(Cause::because("failed to read CLUSTER NODES", error))),
+        Err(Fault::Refused(cause) | Fault::Gone(cause)) if cause.to_string().contains("cluster support disabled") => {
             Ok(Topology::alone(&node.server))
         }
         Err(fault) => Err(fault),

@@ -17,7 +17,7 @@ use parlor_redis::Address;
 use tokio::time::timeout;
 
 use super::access::{Access, Presented};
-use crate::rooms::Unavailable;
+use crate::rooms::{Cause, Unavailable};
 
 /// Longest time to open a connection.
 const OPENING: Duration = Duration::from_secs(2);
@@ -45,7 +45,7 @@ pub enum Fault {
     NoScript,
     /// The server will not do this now: loading, cluster down, a replica.
     #[error("the server refuses: {0}")]
-    Refused(String),
+    Refused(#[source] Cause),
     /// The server refuses this to everyone: memory or disk is full, too few replicas, a missing right, a wrong
     /// password. Nothing was done.
     #[error("Redis refuses: {0}")]
@@ -55,16 +55,15 @@ pub enum Fault {
     Absent,
     /// The data is not for this release; trying again does not help.
     #[error("{0}")]
-    Unfit(String),
+    Unfit(#[source] Cause),
     /// The connection is of no more use; what was sent may have been done.
     #[error("the connection ended: {0}")]
-    Gone(String),
+    Gone(#[source] Cause),
 }
 
-impl From<Fault> for Unavailable {
-    fn from(fault: Fault) -> Self {
-        Self(fault.to_string())
-    }
+/// Makes a fault the reason why `action` failed.
+pub(crate) fn failed_to(action: &'static str) -> impl Fn(Fault) -> Unavailable {
+    move |fault| Unavailable(Cause::because(format!("failed to {action}"), fault))
 }
 
 /// A command with its arguments.
@@ -130,8 +129,10 @@ fn fault(error: &fred::error::Error) -> Fault {
         "NOSCRIPT" => Fault::NoScript,
         word if DENIALS.contains(&word) => Fault::Denied(text.into()),
         // What a server says begins with a word in capitals; the client's own errors do not.
-        word if word.len() > 2 && word.bytes().all(|b| b.is_ascii_uppercase()) => Fault::Refused(text.into()),
-        _ => Fault::Gone(text.into()),
+        word if word.len() > 2 && word.bytes().all(|b| b.is_ascii_uppercase()) => {
+            Fault::Refused(text.to_owned().into())
+        }
+        _ => Fault::Gone(Cause::because("a command was not answered", error.clone())),
     }
 }
 
@@ -163,9 +164,9 @@ impl Node {
             Ok(Ok(())) => Ok(node),
             Ok(Err(error)) => Err(match fault(&error) {
                 Fault::Denied(reason) => Fault::Denied(format!("{reason} ({server})")),
-                _ => Fault::Gone(format!("{server}: {}", error.details())),
+                _ => Fault::Gone(Cause::because(format!("failed to connect to {server}"), error)),
             }),
-            Err(_) => Err(Fault::Gone(format!("{server} does not answer"))),
+            Err(_) => Err(Fault::Gone(format!("{server} does not answer").into())),
         }
     }
 
@@ -206,7 +207,7 @@ impl Node {
             queued.map_err(|error| fault(&error))?;
         }
         let answers = timeout(limit, pipeline.try_all::<Value>());
-        let answers = answers.await.map_err(|_| Fault::Gone(format!("{} does not answer", self.server)))?;
+        let answers = answers.await.map_err(|_| Fault::Gone(format!("{} does not answer", self.server).into()))?;
         if answers.len() != number {
             let error = answers.into_iter().find_map(Result::err);
             return Err(error.map_or_else(|| Fault::Gone("answers are missing".into()), |error| fault(&error)));
@@ -239,4 +240,24 @@ pub(crate) const LARGE: u64 = 1 << 53;
 /// A number that clients are shown as one: an id.
 pub(crate) fn exact(value: &Value) -> Option<u64> {
     number(value).filter(|number| *number < LARGE)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_error_names_the_action_that_failed_and_keeps_the_error_of_the_connection() {
+        // Nobody listens on a port that was given back.
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let server: Address = free.to_string().parse().unwrap();
+        let fault = Node::open(&server, &Access::default()).await.unwrap_err();
+        let error = failed_to("read a page of history")(fault);
+        let told = error.to_string();
+        assert!(told.contains("failed to read a page of history") && told.contains(&server.to_string()), "{told}");
+        let mut chain = std::iter::successors(error.source(), |error| (*error).source());
+        assert!(chain.any(|error| error.is::<fred::error::Error>()), "{error:?}");
+    }
 }

@@ -27,6 +27,7 @@ pub use self::{
     connection::Fault,
     keys::slot,
 };
+use crate::rooms::Cause;
 
 /// Where Redis is and how to speak to it.
 #[derive(Clone, Debug)]
@@ -47,13 +48,13 @@ pub struct RedisSettings {
 pub enum StartError {
     /// The settings will not do.
     #[error("cannot use the redis settings: {0}")]
-    Settings(String),
+    Settings(#[source] Cause),
     /// The data is of another release or another number of partitions; trying again does not help.
     #[error("cannot use the data in redis: {0}")]
-    Unfit(String),
+    Unfit(#[source] Cause),
     /// Worth trying again.
     #[error("cannot reach redis: {0}")]
-    Unavailable(String),
+    Unavailable(#[source] Cause),
 }
 
 /// The Redis servers of one ChatRoom, and what is known of them.
@@ -77,7 +78,9 @@ impl Servers {
         let RedisSettings { seeds: _, username, password, tls, prefer, prefix } = settings;
         let access = Access { username, password, tls };
         // A file that cannot be read at all is a mistake in the settings, not a Redis that is away.
-        access.present().map_err(|fault| StartError::Settings(fault.to_string()))?;
+        access
+            .present()
+            .map_err(|fault| StartError::Settings(Cause::because("failed to read the credentials for Redis", fault)))?;
         let cluster = Arc::new(Cluster::discover(seeds, access, prefer).await?);
         refuse_eviction(&cluster).await?;
         let health = Arc::new(Prober::new(Arc::clone(&cluster)));
@@ -109,10 +112,10 @@ async fn refuse_eviction(cluster: &Cluster) -> Result<(), StartError> {
         let policy =
             info.lines().find_map(|line| line.strip_prefix("maxmemory_policy:")).map_or("noeviction", str::trim);
         if policy != "noeviction" {
-            return Err(StartError::Settings(format!(
+            return Err(StartError::Settings(Cause::from(format!(
                 "maxmemory-policy is {policy} on {}, which deletes messages when memory is short; set it to noeviction",
                 primary.server
-            )));
+            ))));
         }
     }
     Ok(())
@@ -122,7 +125,11 @@ fn seeds(settings: &RedisSettings) -> Result<Vec<Address>, StartError> {
     if settings.prefix.contains(['{', '}']) {
         return Err(StartError::Settings("the key prefix holds a brace".into()));
     }
-    let parse = |seed: &String| seed.parse().map_err(|error: AddressError| StartError::Settings(error.to_string()));
+    let parse = |seed: &String| {
+        seed.parse().map_err(|error: AddressError| {
+            StartError::Settings(Cause::because("failed to read an address of Redis", error))
+        })
+    };
     settings.seeds.iter().map(parse).collect()
 }
 
@@ -130,7 +137,7 @@ impl From<Fault> for StartError {
     fn from(fault: Fault) -> Self {
         match fault {
             Fault::Unfit(reason) => Self::Unfit(reason),
-            other => Self::Unavailable(other.to_string()),
+            other => Self::Unavailable(Cause::because("a request failed", other)),
         }
     }
 }

@@ -126,7 +126,7 @@ impl Prober {
 
     async fn probe(&self, node: &mut Option<Node>, server: &Address) -> Result<(), Fault> {
         self.view().asked(server, Instant::now());
-        let silent = |_| Fault::Gone(format!("{server} does not answer"));
+        let silent = |_| Fault::Gone(format!("{server} does not answer").into());
         let answer = timeout(PROBE, self.ask(node, server)).await.map_err(silent).flatten();
         match answer {
             Ok(answer) => self.view().answered(server, answer, Instant::now()),

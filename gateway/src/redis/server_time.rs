@@ -22,7 +22,7 @@ pub(crate) struct ServerTime {
 impl ServerTime {
     pub(crate) async fn of(node: &Node) -> Result<Self, Fault> {
         let answer = list(node.call(Command::new("TIME"), ANSWER).await?);
-        let told = micros(&answer).ok_or_else(|| Fault::Refused(format!("TIME is {answer:?}")))?;
+        let told = micros(&answer).ok_or_else(|| Fault::Refused(format!("TIME is {answer:?}").into()))?;
         Ok(Self { told, here: Instant::now() })
     }
 

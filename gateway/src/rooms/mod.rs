@@ -2,6 +2,7 @@
 //!
 //! Decides what a room's log holds and what a resume receives. Never touches a socket, Redis or a clock.
 
+mod cause;
 pub mod follow;
 pub mod log;
 pub mod membership;
@@ -18,6 +19,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+pub use self::cause::Cause;
 pub use self::partition::{PARTITIONS, Partition, Unavailable};
 pub use self::protocol::{PerProtocol, ProtocolId};
 use self::text::NameFault;

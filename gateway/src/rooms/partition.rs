@@ -2,7 +2,7 @@
 //!
 //! Decides the partition of a room, for every gateway alike. Pure; called by the bus, the directory and the hub.
 
-use super::RoomName;
+use super::{Cause, RoomName};
 
 /// Number of partitions. It is written in the stored data: a gateway refuses to start on data with another number.
 pub const PARTITIONS: u16 = 64;
@@ -41,4 +41,4 @@ impl Partition {
 /// Redis cannot serve now; the caller may try again.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("Redis is unavailable: {0}")]
-pub struct Unavailable(pub String);
+pub struct Unavailable(#[source] pub Cause);

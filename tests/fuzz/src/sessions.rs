@@ -295,7 +295,7 @@ impl World {
 
     fn append(&self, at: usize, post: NewPost) -> Result<Posted, PostError> {
         if self.away {
-            return Err(PostError::Append(AppendError::Unavailable("the script says so".to_owned())));
+            return Err(PostError::Append(AppendError::Unavailable("the script says so".into())));
         }
         let NewPost { tag, room, from, key, content, durable } = post;
         let origin = self.peers[at].origin;

@@ -20,7 +20,7 @@ use crate::{
         Fault, Servers,
         lane::{Answer, Connection, Failed, Lane, Repeat, Request},
     },
-    rooms::{Partition, Post, RoomName},
+    rooms::{Cause, Partition, Post, RoomName},
 };
 
 /// Rooms whose history has more than one segment, remembered per partition; forgetting costs one round trip.
@@ -115,7 +115,7 @@ impl Appending {
                 Ok(written)
             }
             Err(Fault::Denied(reason)) => Err(AppendError::Denied(reason)),
-            Err(fault) => Err(AppendError::Unavailable(fault.to_string())),
+            Err(fault) => Err(AppendError::Unavailable(Cause::because("failed to append posts", fault))),
         }
     }
 

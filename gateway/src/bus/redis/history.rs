@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     redis::connection::{Command, Fault, list, number},
-    rooms::{Entry, Epoch, Partition, RoomName},
+    rooms::{Cause, Entry, Epoch, Partition, RoomName},
 };
 
 /// A room's line in the partition's heads.
@@ -124,7 +124,8 @@ fn lowest(found: &Found) -> Option<u64> {
 
 fn read(answer: Value) -> Result<Found, Fault> {
     // An absent key is an empty history.
-    stream_codec::history(Value::Array(list(answer))).map_err(|error| Fault::Unfit(error.to_string()))
+    stream_codec::history(Value::Array(list(answer)))
+        .map_err(|error| Fault::Unfit(Cause::because("failed to read a page of history", error)))
 }
 
 #[cfg(test)]

@@ -31,7 +31,7 @@ use super::{
     AppendError, Appended, Batch, Bus, Head, Health, HeldRoom, Histograms, History, Offset, Page, Refusal, Task,
 };
 use crate::{
-    redis::{Fault, Servers, StartError, health},
+    redis::{Fault, Servers, StartError, connection::failed_to, health},
     rooms::{Epoch, Partition, Post, RoomName, Signal, Unavailable},
 };
 
@@ -89,7 +89,7 @@ impl RedisBus {
         match self.appending.check(partition).await {
             Err(Fault::Ask(ask)) => self.reading.follow(partition, &ask),
             other => {
-                other?;
+                other.map_err(failed_to("open an epoch"))?;
             }
         }
         Ok(true)
@@ -122,7 +122,7 @@ impl Bus for RedisBus {
     }
 
     fn restore<'a>(&'a self, partition: Partition, rooms: &'a [HeldRoom]) -> Task<'a, Result<Epoch, Unavailable>> {
-        Box::pin(async move { Ok(self.appending.restore(partition, rooms).await?) })
+        Box::pin(async move { self.appending.restore(partition, rooms).await.map_err(failed_to("restore rooms")) })
     }
 
     fn end(&self, partition: Partition) -> Task<'_, Result<Offset, Unavailable>> {
@@ -131,7 +131,7 @@ impl Bus for RedisBus {
             if self.opened(partition, &read).await? {
                 read = self.reading.end(partition).await;
             }
-            Ok(read?)
+            read.map_err(failed_to("find the end of a stream"))
         })
     }
 
@@ -141,7 +141,7 @@ impl Bus for RedisBus {
             if self.opened(partition, &read).await? {
                 read = self.reading.tail(partition, from, limit).await;
             }
-            let batch = read?;
+            let batch = read.map_err(failed_to("read a stream"))?;
             self.appending.dataset(partition).see(batch.next);
             Ok(batch)
         })
@@ -153,7 +153,7 @@ impl Bus for RedisBus {
             if self.opened(Partition::of(room), &read).await? {
                 read = self.reading.room(room).await;
             }
-            Ok(read?)
+            read.map_err(failed_to("read the head of a room"))
         })
     }
 
@@ -168,7 +168,7 @@ impl Bus for RedisBus {
             if self.opened(Partition::of(room), &read).await? {
                 read = self.reading.page(room, before, limit, self.history).await;
             }
-            Ok(read?)
+            read.map_err(failed_to("read a page of history"))
         })
     }
 

@@ -14,7 +14,7 @@ use crate::{
     deadlines::{COUNT_LEASE as LEASE, COUNT_RENEWAL as RENEWAL},
     redis::{
         Servers,
-        connection::{Command, Fault, list, number},
+        connection::{Command, Fault, failed_to, list, number},
     },
     rooms::{PARTITIONS, Partition, RoomName, Unavailable},
 };
@@ -85,7 +85,9 @@ impl Presence {
             }
         }
         let commands = counts.chunks(CHUNK).flat_map(|chunk| self.write(partition, chunk)).collect::<Vec<_>>();
-        self.ask_twice(partition, commands.into_iter().chain([self.lease(partition)]).collect()).await?;
+        self.ask_twice(partition, commands.into_iter().chain([self.lease(partition)]).collect())
+            .await
+            .map_err(failed_to("publish member counts"))?;
         Ok(())
     }
 
@@ -124,7 +126,7 @@ impl Presence {
             .arg(keys.gateways(partition))
             .arg(keys.counts(partition, ""))
             .arg(room.to_string());
-        let counts = self.ask_twice(partition, vec![sum]).await?;
+        let counts = self.ask_twice(partition, vec![sum]).await.map_err(failed_to("add up member counts"))?;
         Ok(total(&counts.into_iter().next().map(list).unwrap_or_default()))
     }
 

@@ -244,10 +244,10 @@ pub(super) fn forget(keys: &Keys, partition: Partition, rooms: &[String]) -> Com
 fn refused(word: &str, found: Option<&Value>) -> Fault {
     let found = found.and_then(|found| found.as_str().map(|text| text.to_string())).unwrap_or_default();
     match word {
-        "FORMAT" => Fault::Unfit(format!("the data is of format {found}, this release reads {FORMAT}")),
-        "PARTITIONS" => Fault::Unfit(format!("the data has {found} partitions, this release {PARTITIONS}")),
+        "FORMAT" => Fault::Unfit(format!("the data is of format {found}, this release reads {FORMAT}").into()),
+        "PARTITIONS" => Fault::Unfit(format!("the data has {found} partitions, this release {PARTITIONS}").into()),
         "TRYAGAIN" => Fault::TryAgain,
-        _ => Fault::Refused(format!("a script answered {word:?}")),
+        _ => Fault::Refused(format!("a script answered {word:?}").into()),
     }
 }
 
@@ -332,7 +332,7 @@ mod tests {
     fn data_of_another_release_is_unfit_and_nonsense_is_refused() {
         for word in ["FORMAT", "PARTITIONS"] {
             let value = values(vec![word.into(), "77".into()]);
-            assert!(matches!(answer(value.clone(), 0), Err(Fault::Unfit(reason)) if reason.contains("77")));
+            assert!(matches!(answer(value.clone(), 0), Err(Fault::Unfit(reason)) if reason.to_string().contains("77")));
             assert!(matches!(adopted(value), Err(Fault::Unfit(_))));
         }
         let written =

@@ -25,7 +25,7 @@ use crate::{
         Servers,
         connection::{Command, Fault, Node},
     },
-    rooms::{PARTITIONS, Partition, RoomName, Signal},
+    rooms::{Cause, PARTITIONS, Partition, RoomName, Signal},
 };
 
 /// Pause after the connection was lost.
@@ -199,7 +199,7 @@ impl Signalling {
         };
         match timeout(ANSWER, told).await {
             Ok(Ok(())) => *self.subscribed.lock() = wanted,
-            Ok(Err(error)) => return Err(Fault::Gone(error.to_string())),
+            Ok(Err(error)) => return Err(Fault::Gone(Cause::because("failed to subscribe", error))),
             Err(_) => return Err(Fault::Gone("a server does not answer".into())),
         }
         Ok(())

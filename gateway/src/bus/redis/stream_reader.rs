@@ -26,7 +26,7 @@ use crate::{
         health::Reader,
         lane::asking,
     },
-    rooms::{PARTITIONS, Partition},
+    rooms::{Cause, PARTITIONS, Partition},
 };
 
 /// How long a reader may lie behind the primary's head before it tries another replica.
@@ -259,7 +259,7 @@ impl StreamReader {
             biased;
             answers = self.send(node, vec![read], trust, limit) => answers?,
             () = self.servers.health.silent(&server) => {
-                return Err(Fault::Gone(format!("{server} has stopped answering")));
+                return Err(Fault::Gone(format!("{server} has stopped answering").into()));
             }
             heard = self.epoch_hints.elsewhere(partition, from.epoch.max(reader.heard), &server) => {
                 reader.heard = heard;
@@ -269,7 +269,8 @@ impl StreamReader {
         };
         reader.unanswered = false;
         let value = answers.pop().unwrap_or(Value::Null);
-        let batch = stream_codec::batch(value, from).map_err(|error| Fault::Unfit(error.to_string()))?;
+        let batch = stream_codec::batch(value, from)
+            .map_err(|error| Fault::Unfit(Cause::because("failed to read the stream", error)))?;
         if batch.records.is_empty() {
             self.compare(reader, partition, from).await?;
             return Ok(batch);

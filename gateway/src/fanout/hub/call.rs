@@ -74,6 +74,6 @@ pub(crate) async fn within_limit<T>(
     limit: Duration,
     call: impl Future<Output = Result<T, Unavailable>>,
 ) -> Result<T, Unavailable> {
-    let late = || Unavailable(format!("no answer within {} ms", limit.as_millis()));
+    let late = || Unavailable(format!("no answer within {} ms", limit.as_millis()).into());
     timeout(limit, call).await.unwrap_or_else(|_| Err(late()))
 }

@@ -78,7 +78,7 @@ impl ExitNotices {
     async fn post(&self, exit: Exit) -> Result<Appended, AppendError> {
         let post = exit_notice(exit);
         let mut answers = self.bus.append(Partition::of(&post.room), std::slice::from_ref(&post)).await?;
-        answers.pop().unwrap_or(Err(AppendError::Unavailable("the bus answered nothing".to_owned())))
+        answers.pop().unwrap_or(Err(AppendError::Unavailable("the bus answered nothing".into())))
     }
 }
 

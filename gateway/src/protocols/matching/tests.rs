@@ -118,7 +118,7 @@ fn a_partner_who_could_not_be_told_is_gone_for_the_one_who_asked() {
     let mut peer = ada();
     peer.text(r#"{"cmd":"MATCH_REQ","accountId":10}"#);
     reply(&mut peer, Reply::Matched { session: 20, partner: 11, nick: "".into() });
-    let lost = Err(PostError::Append(AppendError::Unavailable("down".to_owned())));
+    let lost = Err(PostError::Append(AppendError::Unavailable("down".into())));
     assert_eq!(
         peer.input(Input::Posted { tag: 0, result: lost }),
         [
@@ -152,7 +152,7 @@ fn a_dialogue_is_posted_to_the_partner_and_answered_once_it_is_kept() {
     assert_eq!(peer.posted(0, 1), [r#"{"cmd":"DIALOGUE_RESP","code":0,"requestId":"r1","msgId":12}"#]);
     peer.text(say);
     reply(&mut peer, found(11, true));
-    let lost = Err(PostError::Append(AppendError::Unavailable("down".to_owned())));
+    let lost = Err(PostError::Append(AppendError::Unavailable("down".into())));
     assert_eq!(
         peer.input(Input::Posted { tag: 1, result: lost }),
         [r#"{"cmd":"DIALOGUE_RESP","code":2,"requestId":"r1","msgId":0}"#]

@@ -207,7 +207,7 @@ fn chat_fails_with_code_0_where_there_is_no_room_and_with_500_when_it_was_not_ke
     peer.text(
         r#"{"requestId":7,"type":"request","route":"chatHandler.chat","data":{"room_id":"onlyOne","chat_message":{}}}"#,
     );
-    let away = Err(PostError::Append(AppendError::Unavailable("down".to_owned())));
+    let away = Err(PostError::Append(AppendError::Unavailable("down".into())));
     assert_eq!(
         peer.input(Input::Posted { tag: 0, result: away }),
         ["refused failed", r#"{"type":"response","code":500,"data":"服务器错误","requestId":7}"#]

@@ -105,5 +105,5 @@ fn text(value: &Value) -> Option<Arc<str>> {
 }
 
 fn nonsense(values: &[Value]) -> Fault {
-    Fault::Refused(format!("the directory answered {values:?}"))
+    Fault::Refused(format!("the directory answered {values:?}").into())
 }

@@ -197,7 +197,7 @@ impl BusCall for Group {
                 Ok(Err(AppendError::Unavailable(reason))) => reason,
                 Ok(answers) => return GroupDone { group: self, answers },
                 // What the bus said before tells more than that it was late this time.
-                Err(_) => last.take().unwrap_or_else(|| "no answer in time".to_owned()),
+                Err(_) => last.take().unwrap_or_else(|| "no answer in time".into()),
             };
             let pause = backoff.failed();
             if Instant::now() + pause >= self.deadline {

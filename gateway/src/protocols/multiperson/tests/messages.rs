@@ -93,7 +93,7 @@ fn messages_to_blocks_that_were_posted_are_kept_though_their_sender_has_gone() {
 
 #[test]
 fn a_message_to_a_block_that_is_not_posted_or_not_kept_is_not_confirmed() {
-    let lost = || Err(PostError::Append(AppendError::Unavailable("down".to_owned())));
+    let lost = || Err(PostError::Append(AppendError::Unavailable("down".into())));
     let mut peer = two();
     let say = |peer: &mut Peer| {
         peer.text(r#"{"type":"MESSAGE","from_user_id":"2","message":"hi","block_id":"1","temp_id":1}"#);
@@ -150,7 +150,7 @@ fn a_message_to_a_person_that_is_kept_is_confirmed_even_when_it_was_not_shown_at
     peer.text(r#"{"type":"MESSAGE","from_user_id":"2","message":"hi","to_user_id":"3"}"#);
     reply(&mut peer, Reply::Fresh { id: Some(1) });
     reply(&mut peer, Reply::Done);
-    let lost = Err(PostError::Append(AppendError::Unavailable("down".to_owned())));
+    let lost = Err(PostError::Append(AppendError::Unavailable("down".into())));
     let lines = peer.input(Input::Posted { tag: 0, result: lost });
     assert_eq!(lines[0], "refused not_shown_at_once");
     assert!(lines[1].starts_with(r#"{"type":"CONFIRM""#));

@@ -33,7 +33,7 @@ fn posts_are_acknowledged_with_their_seq_in_any_order_of_rooms() {
 
 #[test]
 fn a_post_that_failed_says_why_and_when_to_retry() {
-    let away = || PostError::Append(AppendError::Unavailable("down".to_owned()));
+    let away = || PostError::Append(AppendError::Unavailable("down".into()));
     let table = [
         (PostError::Full { retry: 250 }, "unavailable", "too many messages are waiting", r#","retry":250"#),
         (away(), "unavailable", "the message may not have been kept: send it again", r#","retry":1000"#),
