@@ -68,7 +68,7 @@ impl Person {
         loop {
             let message = self.frame().await;
             if message["type"] == "PONG" {
-                // The answer to INIT.
+                // INIT is over.
                 continue;
             }
             assert_eq!(message["type"], "MESSAGE", "{message}");
@@ -83,7 +83,7 @@ impl Person {
 }
 
 async fn live(mut socket: Socket, mut said: mpsc::Receiver<String>, heard: mpsc::Sender<Value>) {
-    let (mut beat, mut entered) = (interval(Duration::from_millis(500)), false);
+    let (mut beat, mut pongs) = (interval(Duration::from_millis(500)), 0);
     loop {
         let text = tokio::select! {
             _ = beat.tick() => r#"{"type":"PING"}"#.to_owned(),
@@ -94,8 +94,10 @@ async fn live(mut socket: Socket, mut said: mpsc::Receiver<String>, heard: mpsc:
             frame = socket.next() => {
                 let Frame::Text(text) = frame else { return };
                 let frame: Value = serde_json::from_str(&text).unwrap();
-                let again = frame["type"] == "PONG" && std::mem::replace(&mut entered, true);
-                if !again && heard.send(frame).await.is_err() {
+                // The first answers INIT, before what was kept; the second is the first answer to a PING, after it.
+                pongs += u32::from(frame["type"] == "PONG");
+                let passed_on = frame["type"] != "PONG" || pongs == 2;
+                if passed_on && heard.send(frame).await.is_err() {
                     return;
                 }
                 continue;
