@@ -3,6 +3,8 @@
 //!
 //! Decides what may be tried again: nothing that may have run, unless the caller says that running twice does no harm.
 //! Every request that writes takes this way: groups of posts, what is given back, decisions of the directory.
+//! Reads of streams and histories do not: they go to replicas, follow a moving slot key by key, and change their server
+//! after one failed attempt, so that no read waits behind a write.
 
 use std::{sync::Arc, time::Duration};
 
@@ -293,3 +295,6 @@ impl Lane {
         *self.state.lock().await = State::default();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,7 +8,7 @@ use std::{borrow::Cow, error::Error, fmt, sync::Arc};
 /// Why something failed. Errors are copied to everybody who waits for a request, so the source is shared.
 #[derive(Clone, Debug)]
 pub enum Cause {
-    /// No other error stands behind it.
+    /// No other error is the reason.
     Alone(Cow<'static, str>),
     /// An action, and the error that stopped it.
     Because { action: Cow<'static, str>, source: Arc<dyn Error + Send + Sync> },
