@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::Stdio;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -15,6 +15,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Node, Pod, Secret};
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::{Api, Client, ResourceExt};
+use parking_lot::Mutex;
 use parlor_crds::contract::{ADMIN_PORT, BusStatus, DrainStatus, GatewayStatus};
 use parlor_operator::reconcile::build::secret::REDIS_PASSWORD_FILE;
 use parlor_operator::redis::settings;
@@ -96,17 +97,17 @@ impl Kubelet {
 
     /// Changes what the gateway's admin port answers.
     pub fn gateway(&self, pod: &str, change: impl FnOnce(&mut Gateway)) {
-        change(lock(&self.world).gateways.entry(pod.to_owned()).or_default());
+        change(self.world.lock().gateways.entry(pod.to_owned()).or_default());
     }
 
     /// The orders that every gateway has received.
     pub fn gateways(&self) -> BTreeMap<String, Gateway> {
-        lock(&self.world).gateways.clone()
+        self.world.lock().gateways.clone()
     }
 
     /// Containers of this image never start.
     pub fn break_image(&self, image: &str) {
-        lock(&self.world).broken.push(image.to_owned());
+        self.world.lock().broken.push(image.to_owned());
     }
 }
 
@@ -114,10 +115,6 @@ impl Drop for Kubelet {
     fn drop(&mut self) {
         self.task.abort();
     }
-}
-
-fn lock(world: &Mutex<World>) -> std::sync::MutexGuard<'_, World> {
-    world.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Node1 {
@@ -210,13 +207,13 @@ impl Node1 {
         let container =
             pod.spec.as_ref().and_then(|spec| spec.containers.first()).context("a pod without containers")?;
         let image = container.image.clone().unwrap_or_default();
-        let server = if lock(&self.world).broken.contains(&image) {
+        let server = if self.world.lock().broken.contains(&image) {
             Server::Broken
         } else if container.name == "redis" {
             self.configure(pod).await.with_context(|| format!("configure {name}"))?;
             Server::Redis(self.redis(&name, &ip, container.args.as_deref().unwrap_or_default())?)
         } else {
-            lock(&self.world).gateways.entry(name.clone()).or_default();
+            self.world.lock().gateways.entry(name.clone()).or_default();
             let listener = TcpListener::bind((ip.as_str(), ADMIN_PORT)).await.context("listen as a gateway")?;
             Server::Gateway(tokio::spawn(serve(listener, name.clone(), self.world.clone())))
         };
@@ -265,7 +262,7 @@ impl Node1 {
     async fn report(&mut self, pods: &Api<Pod>, pod: &Pod) -> Result<()> {
         let name = &pod.name_any();
         let Some(running) = self.running.get_mut(name) else { return Ok(()) };
-        let draining = lock(&self.world).gateways.get(name).is_some_and(|gateway| gateway.draining);
+        let draining = self.world.lock().gateways.get(name).is_some_and(|gateway| gateway.draining);
         let broken = matches!(running.server, Server::Broken);
         let ready = !draining && !broken && gates_are_open(pod);
         if running.ready == Some(ready) {
@@ -293,7 +290,7 @@ impl Node1 {
 
     async fn stop(&mut self, name: &str) {
         let Some(running) = self.running.remove(name) else { return };
-        lock(&self.world).gateways.remove(name);
+        self.world.lock().gateways.remove(name);
         match running.server {
             Server::Gateway(task) => task.abort(),
             Server::Broken => {}
@@ -355,7 +352,7 @@ async fn answer(mut stream: TcpStream, pod: String, world: Arc<Mutex<World>>) {
 }
 
 fn respond(request: &str, pod: &str, world: &Mutex<World>) -> (u16, String) {
-    let mut world = lock(world);
+    let mut world = world.lock();
     let Some(gateway) = world.gateways.get_mut(pod) else { return (500, String::new()) };
     let authorized = request.to_lowercase().contains("authorization: bearer ");
     if request.starts_with("GET /status") {

@@ -2,13 +2,11 @@
 //!
 //! Reasons are a small closed set, the same in every protocol that has them.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{Router, body::Body, middleware::map_response, response::Response};
 use http::StatusCode;
+use parking_lot::Mutex;
 
 use crate::{protocols::Refused, rooms::ProtocolId};
 
@@ -22,12 +20,12 @@ pub type Counts = BTreeMap<(Option<ProtocolId>, &'static str), u64>;
 impl Refusals {
     /// Counts one.
     pub fn count(&self, protocol: Option<ProtocolId>, reason: &'static str) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner).entry((protocol, reason)).or_default() += 1;
+        *self.0.lock().entry((protocol, reason)).or_default() += 1;
     }
 
     /// All counts so far.
     pub fn all(&self) -> Counts {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.lock().clone()
     }
 
     /// Counts what the endpoints of `protocol` refuse, and not paths that are none of its.

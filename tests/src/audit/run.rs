@@ -2,12 +2,13 @@
 
 use std::collections::{HashMap, HashSet};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use hdrhistogram::Histogram;
+use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -79,13 +80,13 @@ pub(super) struct Outcome {
 
 impl Shared {
     pub(super) fn clock(&self) -> Clock {
-        *lock(&self.clock)
+        *self.clock.lock()
     }
 
     /// Notes that a message of this run was shown now.
     pub(super) fn shown(&self, tag: Tag) {
         let late = self.clock().now().saturating_sub(tag.due).max(1);
-        lock(&self.latency).saturating_record(late);
+        self.latency.lock().saturating_record(late);
     }
 }
 
@@ -123,7 +124,7 @@ impl Member {
 
     /// The member's `n`-th post came back to it while it waited.
     pub(super) fn echoed(&self, n: u32) {
-        lock(&self.in_room().echoed).insert((self.number, n));
+        self.in_room().echoed.lock().insert((self.number, n));
         self.confirmed();
     }
 
@@ -137,7 +138,7 @@ impl Member {
     }
 
     pub(super) fn acknowledged(&self, n: u32, seq: u64) {
-        lock(&self.in_room().acknowledged).insert((self.number, n), seq);
+        self.in_room().acknowledged.lock().insert((self.number, n), seq);
         self.reached(seq);
         self.confirmed();
     }
@@ -160,10 +161,6 @@ fn names_an_address(url: &str) -> bool {
     host.is_some_and(|host| host.parse::<Ipv4Addr>().is_ok())
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// Carries the plan out. Fails only if it cannot be carried out at all; what went wrong is in the report.
 pub async fn run(plan: &Plan) -> Result<Report> {
     ensure!(!plan.native.is_empty(), "an audit needs a native URL: only native members know every message's place");
@@ -181,7 +178,7 @@ pub async fn run(plan: &Plan) -> Result<Report> {
     let began = Instant::now();
     let mut tasks = start(plan, &shared).await;
     let posting = Instant::now();
-    *lock(&shared.clock) = Clock::start();
+    *shared.clock.lock() = Clock::start();
     phase.send_replace(Phase::Posting);
     tokio::time::sleep(plan.duration).await;
     phase.send_replace(Phase::Settling);
@@ -200,7 +197,7 @@ pub async fn run(plan: &Plan) -> Result<Report> {
         outcomes.push(outcome.context("a member's task ended")?);
     }
     let trace = trace(&shared, outcomes);
-    let latency = lock(&shared.latency).clone();
+    let latency = shared.latency.lock().clone();
     let reconnects = shared.reconnects.load(Ordering::SeqCst);
     Ok(Report { verdict: verdict::judge(&trace), latency, reconnects, posting, elapsed: began.elapsed() })
 }
@@ -255,7 +252,7 @@ fn trace(shared: &Shared, outcomes: Vec<Outcome>) -> Trace {
         .iter()
         .map(|room| RoomTrace {
             room: room.name.clone(),
-            acknowledged: lock(&room.acknowledged).clone(),
+            acknowledged: room.acknowledged.lock().clone(),
             ..RoomTrace::default()
         })
         .collect();
@@ -264,7 +261,7 @@ fn trace(shared: &Shared, outcomes: Vec<Outcome>) -> Trace {
         rooms[room].members.push(trace);
     }
     for (trace, room) in rooms.iter_mut().zip(&shared.rooms) {
-        onlyone::acknowledge_echoes(trace, &lock(&room.echoed));
+        onlyone::acknowledge_echoes(trace, &room.echoed.lock());
     }
     Trace { rooms }
 }

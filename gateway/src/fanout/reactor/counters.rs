@@ -2,13 +2,11 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
     time::Duration,
 };
 
+use parking_lot::Mutex;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 
 use super::clock::Now;
@@ -92,7 +90,7 @@ impl Counters {
     }
 
     pub(crate) fn refused(&self, protocol: ProtocolId, reason: &'static str) {
-        *self.refusals.lock().unwrap_or_else(PoisonError::into_inner).entry((protocol, reason)).or_default() += 1;
+        *self.refusals.lock().entry((protocol, reason)).or_default() += 1;
     }
 
     fn add_to(&self, totals: &mut Totals) {
@@ -109,7 +107,7 @@ impl Counters {
         totals.held_back += self.held_back.load(Relaxed);
         totals.signals_dropped += self.signals_dropped.load(Relaxed);
         totals.flush_pause_micros = totals.flush_pause_micros.max(self.flush_pause_micros.load(Relaxed));
-        for (key, n) in self.refusals.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+        for (key, n) in self.refusals.lock().iter() {
             *totals.refusals.entry(*key).or_default() += n;
         }
     }

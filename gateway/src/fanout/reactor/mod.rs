@@ -28,13 +28,9 @@ mod sockets;
 mod tests;
 mod write;
 
-use std::{
-    io,
-    os::fd::AsFd,
-    sync::{Arc, Mutex, PoisonError},
-    thread::JoinHandle,
-};
+use std::{io, os::fd::AsFd, sync::Arc, thread::JoinHandle};
 
+use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use self::{
@@ -186,7 +182,7 @@ impl Reactors {
     pub fn shutdown(&self) {
         self.drain.shut_down();
         self.wake_all();
-        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        let threads = std::mem::take(&mut *self.threads.lock());
         for thread in threads {
             if thread.join().is_err() {
                 tracing::error!("a reactor had panicked");

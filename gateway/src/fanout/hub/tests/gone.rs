@@ -1,7 +1,8 @@
 //! Posts whose sender is gone when they are acknowledged.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tokio::time::{Duration, Instant, sleep};
 
 use super::world::{Gateway, at, memory, post};
@@ -25,7 +26,7 @@ impl Directory for Told {
     }
 
     fn tell(&self, query: Query, _: Instant) {
-        self.0.lock().unwrap().push(query);
+        self.0.lock().push(query);
     }
 
     fn hurry(&self) -> Task<'_, ()> {
@@ -65,9 +66,9 @@ async fn the_directory_is_told_of_a_post_whose_sender_is_gone() {
             _ => None,
         })
         .await;
-    assert!(told.0.lock().unwrap().is_empty(), "the sender may still hear of it");
+    assert!(told.0.lock().is_empty(), "the sender may still hear of it");
     drop(unheard);
-    assert_eq!(*told.0.lock().unwrap(), [confirm(1)]);
+    assert_eq!(*told.0.lock(), [confirm(1)]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -80,7 +81,7 @@ async fn the_directory_is_told_nothing_of_a_post_whose_sender_heard_of_it() {
         _ => None,
     };
     gateway.find(0, heard).await;
-    assert!(told.0.lock().unwrap().is_empty());
+    assert!(told.0.lock().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
@@ -90,5 +91,5 @@ async fn the_directory_is_told_when_the_reactor_has_ended() {
     gateway.reactors.clear();
     send(&gateway);
     sleep(Duration::from_secs(1)).await;
-    assert_eq!(*told.0.lock().unwrap(), [confirm(1)]);
+    assert_eq!(*told.0.lock(), [confirm(1)]);
 }
