@@ -1,5 +1,8 @@
 //! Checks a document against the structural part of a schema, in the way an API server does: nulls dropped, unknown
 //! fields refused, defaults filled in, then types, ranges, lengths and patterns. Knows nothing of ChatRooms or CEL.
+//!
+//! The jsonschema crate would replace the last step alone. It drops no nulls, fills no defaults in, and does not know the
+//! `x-kubernetes-` keywords, so the walk over document and schema would stay.
 
 use regex::Regex;
 use serde_json::{Map, Value};
