@@ -2,7 +2,9 @@
 //!
 //! A message to a person is kept and then posted; one to a block is posted and then kept, because its place in the room
 //! is its id. Either way it is confirmed only when it is kept: a sender who gets no CONFIRM sends it again, with the
-//! number by which the room and the directory know it.
+//! number by which the room and the directory know it. What a message becomes on its way is in [`outgoing`].
+//!
+//! [`outgoing`]: super::outgoing
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -11,12 +13,13 @@ use serde::Serialize;
 use super::{
     BLOCK,
     effects::{ask, tell},
-    frame::{Dialect, Frame, message_id, shown_name, with_id},
+    frame::{Dialect, Frame, message_id, shown_name},
+    outgoing::{Outgoing, place_of},
 };
 use crate::{
     directory::{
         self,
-        people::{Place, Query, Reply, To, inbox, message_id::in_block},
+        people::{Place, Query, Reply, To, inbox},
     },
     fanout::session::{Answer, Context, Effect, Effects, IfGone, Join, NewPost, Posted},
     protocols::json,
@@ -72,45 +75,6 @@ enum Step {
     Check(Outgoing),
     Keep(Outgoing, u64),
     KeepPosted(Outgoing, u64),
-}
-
-/// A message on its way.
-#[derive(Clone)]
-struct Outgoing {
-    from: u64,
-    temp: Option<Arc<str>>,
-    to: To,
-    text: String,
-}
-
-impl Outgoing {
-    /// The frame with the id that the server gave it.
-    fn frame(&self, kind: &str, id: u64) -> String {
-        // It was read as an object when it came in.
-        with_id(&self.text, kind, id).unwrap_or_default()
-    }
-
-    /// The id of a message to a block that is in its room, and what keeps it.
-    fn keep_at(&self, place: Place) -> Option<(u64, Query)> {
-        let To::Block(block) = self.to else { return None };
-        Some(self.kept_in(block, place))
-    }
-
-    fn kept_in(&self, block: u64, place: Place) -> (u64, Query) {
-        let id = in_block(block, place.time, place.position.seq);
-        let (from, temp, frame) = (self.from, self.temp.clone(), self.frame("MESSAGE", id).into());
-        (id, Query::KeepPosted { from, temp, id, block, place, frame })
-    }
-
-    /// Keeps a message to a block whose sender is gone when it is in its room: others were shown it.
-    fn if_gone(&self, block: u64) -> IfGone {
-        let outgoing = self.clone();
-        IfGone::new(move |posted| directory::Query::People(outgoing.kept_in(block, place_of(&posted)).1))
-    }
-}
-
-fn place_of(&Posted { seq, epoch, time, .. }: &Posted) -> Place {
-    Place { position: Position { epoch, seq }, time }
 }
 
 fn room_of(block: u64) -> Option<RoomName> {
@@ -401,19 +365,4 @@ fn greeting(user: u64, unix: u64) -> String {
         chat_type: "PTP",
         send_time: unix,
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::rooms::Epoch;
-
-    #[test]
-    fn a_message_to_a_block_whose_sender_is_gone_is_kept_as_the_sender_would_have_kept_it() {
-        let text = r#"{"type":"MESSAGE","from_user_id":2,"to_block_id":5,"message":"hi"}"#.to_owned();
-        let outgoing = Outgoing { from: 2, temp: Some("t1".into()), to: To::Block(5), text };
-        let posted = Posted { seq: 7, epoch: Epoch(3), time: 1_700_000_000_000, duplicate: false };
-        let (_, kept) = outgoing.keep_at(place_of(&posted)).unwrap();
-        assert_eq!(outgoing.if_gone(5).query(posted), directory::Query::People(kept));
-    }
 }

@@ -2,8 +2,8 @@
 //! single room and see every frame; in [`Dialect::Blocks`] people write to each other and to groups, called blocks, with
 //! confirmations. Frames are JSON, in TEXT or BINARY; the server answers in TEXT.
 //!
-//! Decides which dialect a connection speaks and what its messages mean ([`session`], [`blocks`]), and how entries look
-//! to readers of either ([`encoding`]). People, blocks and what is kept for them are the directory's.
+//! Decides which dialect a connection speaks and what its messages mean ([`session`], [`blocks`], [`outgoing`]), and how
+//! entries look to readers of either ([`encoding`]). People, blocks and what is kept for them are the directory's.
 //!
 //! [`Dialect::Broadcast`]: frame::Dialect::Broadcast
 //! [`Dialect::Blocks`]: frame::Dialect::Blocks
@@ -13,6 +13,7 @@ mod effects;
 mod encoding;
 mod endpoints;
 mod frame;
+mod outgoing;
 mod session;
 mod settings;
 #[cfg(test)]
