@@ -10,6 +10,7 @@ mod log;
 mod secrets;
 mod served;
 mod signals;
+mod usage;
 
 use std::{fs, net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
@@ -221,7 +222,7 @@ impl Gateway {
         tasks.spawn(keeper::keep(Arc::clone(&directory), ExitNotices::new(Arc::clone(&bus))));
         tasks.spawn(drain.clone().drive());
         tasks.spawn(become_ready(Arc::clone(&bus), ready));
-        tasks.spawn(sample(process_stats, Arc::clone(&reactors)));
+        tasks.spawn(usage::keep_fresh(process_stats, Arc::clone(&reactors)));
         Ok(Running { reactors, hub, bus, directory, drain, stop, tasks })
     }
 
@@ -304,15 +305,4 @@ async fn become_ready(bus: Arc<dyn Bus>, ready: Ready) {
     ready.set();
     tracing::info!("ready");
     std::future::pending().await
-}
-
-/// Keeps the numbers fresh that OnlyOne clients may ask for.
-async fn sample(process_stats: Arc<ProcessStats>, reactors: Arc<Reactors>) {
-    let mut each_second = tokio::time::interval(Duration::from_secs(1));
-    loop {
-        each_second.tick().await;
-        if let Err(error) = process_stats.sample(reactors.connections() as u64) {
-            tracing::debug!(%error, "reading /proc/self failed");
-        }
-    }
 }

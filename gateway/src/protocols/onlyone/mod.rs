@@ -1,7 +1,7 @@
 //! `onlyone`: the protocol of OnlyOne's web client: requests, responses and pushes as TEXT JSON.
 //!
 //! Decides what its routes mean ([`session`]), how entries look ([`encoding`]), and who may connect ([`token`]). Never
-//! does I/O; what `getRoomInfo` tells of the process is sampled elsewhere ([`ProcessStats`]).
+//! does I/O; what `getRoomInfo` tells of the process is measured elsewhere ([`ProcessStats`]).
 
 mod avatar;
 mod encoding;
@@ -19,7 +19,7 @@ pub use settings::{ENCODING, Settings};
 
 use std::sync::Arc;
 
-pub use process_stats::ProcessStats;
+pub use process_stats::{ProcessStats, Usage};
 pub use token::{TokenKey, TokenKeyError};
 
 use crate::{

@@ -1,64 +1,56 @@
-//! What `getRoomInfo` tells of this process. Sampled by the wiring every few seconds, read by sessions without I/O.
+//! What `getRoomInfo` tells of this process, in the form in which these clients read it. The wiring measures it every
+//! second and sets it here; sessions read it without I/O.
 
-use std::{
-    io,
-    sync::atomic::{AtomicU64, Ordering::Relaxed},
-};
+use std::time::Duration;
 
+use parking_lot::Mutex;
 use serde::Serialize;
 
-/// Linux counts process times in hundredths of a second, on every architecture.
-const MILLIS_PER_TICK: u64 = 10;
+/// What the process uses at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Open connections.
+    pub sessions: u64,
+    pub data_kib: u64,
+    pub anonymous_kib: u64,
+    pub resident_kib: u64,
+    /// Processor time since the process began, outside of the kernel and in it.
+    pub user: Duration,
+    pub system: Duration,
+}
 
-/// Shared by the sampler and all sessions.
+/// Shared by the wiring and all sessions.
 #[derive(Debug)]
 pub struct ProcessStats {
     workers: u64,
-    sessions: AtomicU64,
-    data_kib: AtomicU64,
-    anonymous_kib: AtomicU64,
-    resident_kib: AtomicU64,
-    user_ms: AtomicU64,
-    system_ms: AtomicU64,
+    usage: Mutex<Usage>,
 }
 
 impl ProcessStats {
-    /// Nothing sampled yet, in a process with `workers` reactor threads.
+    /// Nothing measured yet, in a process with `workers` reactor threads.
     pub fn new(workers: usize) -> Self {
-        let [sessions, data_kib, anonymous_kib, resident_kib, user_ms, system_ms] = Default::default();
-        let workers = workers as u64;
-        Self { workers, sessions, data_kib, anonymous_kib, resident_kib, user_ms, system_ms }
+        Self { workers: workers as u64, usage: Mutex::default() }
     }
 
-    /// Reads `/proc/self`; `sessions` is the number of open connections.
-    pub fn sample(&self, sessions: u64) -> io::Result<()> {
-        let status = std::fs::read_to_string("/proc/self/status")?;
-        let stat = std::fs::read_to_string("/proc/self/stat")?;
-        self.sessions.store(sessions, Relaxed);
-        self.data_kib.store(kib(&status, "VmData:"), Relaxed);
-        self.anonymous_kib.store(kib(&status, "RssAnon:"), Relaxed);
-        self.resident_kib.store(kib(&status, "VmRSS:"), Relaxed);
-        let (user, system) = ticks(&stat);
-        self.user_ms.store(user * MILLIS_PER_TICK, Relaxed);
-        self.system_ms.store(system * MILLIS_PER_TICK, Relaxed);
-        Ok(())
+    /// From now on sessions tell `usage`.
+    pub fn set(&self, usage: Usage) {
+        *self.usage.lock() = usage;
     }
 
     pub(super) fn info(&self) -> SystemInfo {
-        let megabytes = |kib: &AtomicU64| decimals(kib.load(Relaxed) as f64 / 1024.0);
-        let millis = |ms: &AtomicU64| decimals(ms.load(Relaxed) as f64);
+        let usage = *self.usage.lock();
         SystemInfo {
             process: Process {
                 worker_num: self.workers,
                 process_id: std::process::id(),
-                process_session_num: self.sessions.load(Relaxed),
+                process_session_num: usage.sessions,
             },
             memory: Memory {
-                heap_total: megabytes(&self.data_kib),
-                heap_used: megabytes(&self.anonymous_kib),
-                rss: megabytes(&self.resident_kib),
+                heap_total: megabytes(usage.data_kib),
+                heap_used: megabytes(usage.anonymous_kib),
+                rss: megabytes(usage.resident_kib),
             },
-            cpu_usage: CpuUsage { user: millis(&self.user_ms), system: millis(&self.system_ms) },
+            cpu_usage: CpuUsage { user: millis(usage.user), system: millis(usage.system) },
         }
     }
 }
@@ -94,20 +86,12 @@ struct CpuUsage {
     system: String,
 }
 
-fn decimals(number: f64) -> String {
-    format!("{number:.2}")
+fn megabytes(kib: u64) -> String {
+    format!("{:.2}", kib as f64 / 1024.0)
 }
 
-fn kib(status: &str, name: &str) -> u64 {
-    let line = status.lines().find_map(|line| line.strip_prefix(name));
-    line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
-}
-
-/// User and system time. Fields are counted from behind the command's name, which may hold spaces and brackets.
-fn ticks(stat: &str) -> (u64, u64) {
-    let mut fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace().skip(11);
-    let mut next = || fields.next().and_then(|field| field.parse().ok()).unwrap_or(0);
-    (next(), next())
+fn millis(time: Duration) -> String {
+    format!("{:.2}", time.as_millis() as f64)
 }
 
 #[cfg(test)]
@@ -115,20 +99,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_numbers_of_this_process_are_real() {
+    fn sizes_are_told_in_megabytes_and_times_in_milliseconds_with_two_decimals() {
         let process_stats = ProcessStats::new(2);
-        process_stats.sample(5).unwrap();
+        process_stats.set(Usage {
+            sessions: 5,
+            data_kib: 3072,
+            anonymous_kib: 1536,
+            resident_kib: 2050,
+            user: Duration::from_millis(700),
+            system: Duration::from_millis(310),
+        });
         let info = process_stats.info();
-        assert_eq!(info.process.process_id, std::process::id());
         assert_eq!((info.process.worker_num, info.process.process_session_num), (2, 5));
-        assert!(info.memory.rss.parse::<f64>().unwrap() > 0.5, "{}", info.memory.rss);
-        assert!(info.memory.heap_used.ends_with(|c: char| c.is_ascii_digit()));
-    }
-
-    #[test]
-    fn process_times_are_found_behind_any_command_name() {
-        let stat = "12 (a) b (c)) S 1 2 3 4 5 6 7 8 9 10 70 31 0 0 20";
-        assert_eq!(ticks(stat), (70, 31));
-        assert_eq!(ticks(""), (0, 0));
+        assert_eq!(info.process.process_id, std::process::id());
+        assert_eq!([info.memory.heap_total, info.memory.heap_used, info.memory.rss], ["3.00", "1.50", "2.00"]);
+        assert_eq!([info.cpu_usage.user, info.cpu_usage.system], ["700.00", "310.00"]);
     }
 }
