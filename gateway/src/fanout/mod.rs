@@ -14,4 +14,5 @@ pub mod messages;
 pub mod poster;
 pub mod presence;
 pub mod reactor;
+pub mod recent;
 pub mod session;

@@ -11,7 +11,7 @@ use parlor_crds::{
 
 use crate::{
     bus::Health,
-    fanout::{poster::Poster, session::Policy},
+    fanout::{poster::Poster, recent::Recent, session::Policy},
     http::{
         SystemClock,
         origins::Origins,
@@ -166,7 +166,8 @@ fn build(
             room,
             welcome: multiperson.welcome,
             directory: Arc::clone(&stores.directory),
-            bus: Arc::clone(&stores.bus),
+            poster: Poster::new(Arc::clone(&stores.bus)),
+            recent: Recent::new(Arc::clone(&stores.bus)),
         });
     }
     #[cfg(feature = "echo")]

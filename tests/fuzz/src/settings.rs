@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use parlor_gateway::{
     bus::{Bus, History, memory::MemoryBus},
     directory::{Directory, memory::MemoryDirectory},
-    fanout::poster::Poster,
+    fanout::{poster::Poster, recent::Recent},
     http::SystemClock,
     protocols::{
         self, Protocol, matching, multiperson, native,
@@ -63,7 +63,8 @@ pub(crate) fn protocols(Stores { bus, directory }: &Stores, checked: bool) -> Ve
             room,
             welcome: true,
             directory: directory.clone(),
-            bus: bus.clone(),
+            poster: Poster::new(bus.clone()),
+            recent: Recent::new(bus.clone()),
         }),
     })
 }

@@ -3,9 +3,8 @@
 use std::{fmt, sync::Arc};
 
 use crate::{
-    bus::Bus,
     directory::Directory,
-    fanout::encoding::EncodingId,
+    fanout::{encoding::EncodingId, poster::Poster, recent::Recent},
     rooms::{ProtocolId, RoomName},
 };
 
@@ -23,8 +22,10 @@ pub struct Settings {
     pub welcome: bool,
     /// What the endpoints ask about people.
     pub directory: Arc<dyn Directory>,
-    /// Where the endpoints post and read.
-    pub bus: Arc<dyn Bus>,
+    /// Where the endpoints post.
+    pub poster: Poster,
+    /// Where the endpoints read what was said.
+    pub recent: Recent,
 }
 
 impl fmt::Debug for Settings {

@@ -14,9 +14,8 @@ use tokio::{
 };
 
 use crate::{
-    bus::Bus,
     directory::{self, Directory, people as accounts, people::social},
-    fanout::poster::Poster,
+    fanout::{poster::Poster, recent::Recent},
     rooms::RoomName,
 };
 
@@ -28,8 +27,8 @@ const TURN: Duration = Duration::from_secs(3);
 /// What the endpoints ask.
 pub(super) struct Desk {
     pub(super) directory: Arc<dyn Directory>,
-    pub(super) bus: Arc<dyn Bus>,
     pub(super) poster: Poster,
+    pub(super) recent: Recent,
     /// The room of the broadcast dialect.
     pub(super) room: RoomName,
     pub(super) searches: Semaphore,

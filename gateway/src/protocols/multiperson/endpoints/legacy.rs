@@ -59,9 +59,9 @@ pub(super) async fn messages(desk: Arc<Desk>, _: Fields) -> Outcome {
         #[serde(rename = "messageList")]
         list: Vec<Box<RawValue>>,
     }
-    let page = desk.bus.history(&desk.room, None, MESSAGES).await.map_err(|away| unavailable(&away))?;
+    let entries = desk.recent.entries(&desk.room, MESSAGES).await.map_err(|away| unavailable(&away))?;
     let mut bytes = 0;
-    let frames = page.entries.iter().rev().map(|entry| broadcast(entry).into_owned()).take_while(|frame| {
+    let frames = entries.iter().rev().map(|entry| broadcast(entry).into_owned()).take_while(|frame| {
         bytes += frame.len();
         bytes <= BYTES
     });

@@ -29,14 +29,13 @@ use self::{
     request::Fields,
 };
 use super::Settings;
-use crate::fanout::poster::Poster;
 
 /// The endpoints.
 pub(super) fn routes(settings: &Settings) -> Router {
     let desk = Desk {
         directory: Arc::clone(&settings.directory),
-        bus: Arc::clone(&settings.bus),
-        poster: Poster::new(Arc::clone(&settings.bus)),
+        poster: settings.poster.clone(),
+        recent: settings.recent.clone(),
         room: settings.room.clone(),
         searches: Semaphore::new(SEARCHES),
     };

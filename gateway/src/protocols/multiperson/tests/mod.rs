@@ -13,7 +13,11 @@ use super::{MultiPerson, Settings};
 use crate::{
     bus::{History, memory::MemoryBus},
     directory::{self, memory::MemoryDirectory, people::Reply},
-    fanout::session::{Answer, Input},
+    fanout::{
+        poster::Poster,
+        recent::Recent,
+        session::{Answer, Input},
+    },
     protocols::{
         Handshake, Protocol,
         script::{Peer, UNIX, joined, name},
@@ -26,7 +30,9 @@ const INBOX: &str = "\u{1}people\u{1}2";
 
 fn protocol_with(welcome: bool) -> MultiPerson {
     let bus = Arc::new(MemoryBus::new(History { messages: 10, age: Duration::from_secs(60) }));
-    MultiPerson::new(Settings { room: name("0"), welcome, directory: Arc::new(MemoryDirectory::new(bus.clock())), bus })
+    let directory = Arc::new(MemoryDirectory::new(bus.clock()));
+    let (poster, recent) = (Poster::new(bus.clone()), Recent::new(bus));
+    MultiPerson::new(Settings { room: name("0"), welcome, directory, poster, recent })
 }
 
 fn protocol() -> MultiPerson {
