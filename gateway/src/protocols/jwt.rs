@@ -1,6 +1,6 @@
 //! JSON Web Tokens signed with HMAC: just what identities need. Decides whether a token was signed with the key, never
 //! what its claims mean. Relay and native sign and read their tokens here. Written on hmac and sha2: jsonwebtoken would
-//! change the bytes of the header and what relay clients are told of a token that is refused.
+//! change the bytes of the header, and the reasons that relay clients get for a refused token.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use hmac::{Hmac, Mac};
