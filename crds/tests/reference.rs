@@ -28,7 +28,10 @@ const CHANGES: [(&str, &str); 14] = [
     ("replicas", "Gateways are added or drained. No other gateway is touched."),
     ("scaling", "Gateways are added or drained if the new numbers ask for it. No other gateway is touched."),
     ("drain", "Takes effect with the next drain. No gateway is replaced."),
-    ("redis", "The StatefulSet and its pods follow in place. The mode cannot be changed."),
+    (
+        "redis",
+        "Redis servers restart one at a time where needed. The kind, `shards` and `storage.size` cannot be changed.",
+    ),
     ("route", "The HTTPRoute or Ingress follows in place. Only `publicURL` replaces gateways."),
     ("service", "The Services follow in place."),
     ("template", GATEWAYS),

@@ -86,13 +86,13 @@ impl Default for Metrics {
         let (redis_servers, conditions) = (Family::default(), Family::default());
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "Version of the operator", build);
-        registry.register("passes", "Passes over a ChatRoom by result", passes.clone());
-        registry.register("pass_seconds", "Time that a pass took", seconds.clone());
+        registry.register("passes", "Reconcile passes by result", passes.clone());
+        registry.register("pass_seconds", "Duration of a reconcile pass", seconds.clone());
         registry.register("leading", "1 while this process holds the lease", leading.clone());
         registry.register("watch_errors", "Failed watches by kind; each is started again", watch_errors.clone());
-        registry.register("gateways_wanted", "Gateways wanted by ChatRoom", wanted.clone());
-        registry.register("gateways_ready", "Gateways ready by ChatRoom", ready.clone());
-        registry.register("gateways_draining", "Gateways that drain by ChatRoom", draining.clone());
+        registry.register("gateways_wanted", "Wanted gateways by ChatRoom", wanted.clone());
+        registry.register("gateways_ready", "Ready gateways by ChatRoom", ready.clone());
+        registry.register("gateways_draining", "Draining gateways by ChatRoom", draining.clone());
         registry.register("connections", "Open connections by ChatRoom, as gateways report them", connections.clone());
         registry.register(
             "redis_servers_answering",

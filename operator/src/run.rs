@@ -69,7 +69,7 @@ pub async fn run(settings: Settings, signals: Signals) -> Result<(), RunError> {
     let stop = CancellationToken::new();
     let told = async {
         signals.received().await;
-        tracing::info!("told to stop");
+        tracing::info!("received a signal: stopping");
         stop.cancel();
         future::pending::<()>().await;
     };

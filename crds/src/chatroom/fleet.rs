@@ -29,7 +29,7 @@ pub struct Scaling {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1_000_000))]
     pub connections_per_gateway: Option<u32>,
-    /// How long fewer gateways must have been sufficient before gateways are removed; 1s to 24h.
+    /// How long fewer gateways must be enough before some are removed; 1s to 24h.
     #[serde(default = "scale_down_after")]
     #[x_kube(validation = Rule::new("duration(self) >= duration('1s') && duration(self) <= duration('24h')")
         .message("spec.scaling.scaleDownAfter must be 1s to 24h"))]

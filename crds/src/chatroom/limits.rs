@@ -60,12 +60,12 @@ pub struct Limits {
     #[schemars(range(min = 1, max = 10_000))]
     pub rooms_per_connection: u32,
     /// Connections of one client address to one gateway; above it upgrades get 429. An IPv6 network of 64 bits counts as
-    /// one address. Absent: 100 for public addresses, and no limit for private and loopback ones, which proxies have.
+    /// one address. Absent: 100 for public addresses. Private and loopback ones then have no limit, because proxies have those.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1_000_000))]
     pub connections_per_address: Option<u32>,
-    /// Proxies in front of the gateways whose `X-Forwarded-For` is believed: the client's address is the one that the
-    /// outermost of them was connected from. 0: the address of the connection itself.
+    /// Number of trusted proxies in front of the gateways. The client's address is the entry of `X-Forwarded-For` that the
+    /// outermost of them added. 0: the header is ignored, and the address of the connection counts.
     #[serde(default, skip_serializing_if = "is_zero")]
     #[schemars(range(min = 0, max = 8))]
     pub trusted_proxies: u8,

@@ -74,7 +74,8 @@ pub struct ManagedRedis {
     #[serde(default = "image")]
     #[schemars(length(min = 1, max = 512))]
     pub image: String,
-    /// Resources of each Redis pod.
+    /// Resources of each Redis pod. Messages may take 70 % of its memory limit; without a limit the request is the limit,
+    /// and without both 1Gi.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resources: Option<ResourceRequirements>,
     /// A volume for each Redis pod. Default: none; messages are lost when all pods of a shard are lost.

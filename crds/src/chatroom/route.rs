@@ -43,7 +43,8 @@ pub struct Route {
     #[x_kube(validation = Rule::new("self.all(k, !k.startsWith('app.kubernetes.io/') && !k.startsWith('parlor.chat/'))")
         .message("spec.route.labels must not have keys of app.kubernetes.io/ or parlor.chat/: the operator sets those"))]
     pub labels: StringMap,
-    /// URL that people type, used for links to avatars. Default: made from the Host of each request.
+    /// URL that people type; links to avatars begin with it. Default: the Host of the request if the ChatRoom names that
+    /// host, otherwise links are relative.
     #[serde(default, skip_serializing_if = "Option::is_none", rename = "publicURL")]
     #[schemars(length(max = 300), regex(pattern = "^https?://[^/?#\\s]+$"))]
     pub public_url: Option<String>,

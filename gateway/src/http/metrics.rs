@@ -77,43 +77,43 @@ impl Collector for Sources {
 
         let connections = totals.connections.iter().map(|(p, n)| (ByProtocol { protocol: p.name() }, *n));
         page.gauges("connections", "Open client connections", connections)?;
-        page.gauge("rooms", "Rooms with members here", self.hub.rooms() as f64)?;
+        page.gauge("rooms", "Rooms with members on this gateway", self.hub.rooms() as f64)?;
         let health = self.bus.health();
-        page.gauge("bus_up", "1 while the bus answers", f64::from(health != Health::Unavailable))?;
+        page.gauge("bus_up", "1 if the bus answers, else 0", f64::from(health != Health::Unavailable))?;
         let copies = matches!(health, Health::Replicated);
-        page.gauge("bus_replicated", "1 while two copies hold what is acknowledged", f64::from(copies))?;
+        page.gauge("bus_replicated", "1 if two copies hold every acknowledged message, else 0", f64::from(copies))?;
         let pause = totals.flush_pause_micros as f64 / 1e6;
-        page.timed("flush_pause", "Longest pause that a reactor keeps for a flush now", pause)?;
+        page.timed("flush_pause", "Longest pause between writes that a reactor makes at present", pause)?;
         page.gauge("parked", "Messages held back because the hub's queue is full", totals.held_back as f64)?;
         let Histograms { delivery, turn } = self.reactors.histograms();
-        let help = "From when an entry was appended until its last reader here was written to";
+        let help = "Time from the append of an entry to the write to its last reader on this gateway";
         page.histogram("delivery", help, delivery)?;
-        page.histogram("reactor_turn", "What a turn of a reactor's loop takes, without pauses", turn)?;
+        page.histogram("reactor_turn", "Duration of a turn of a reactor's loop, without pauses", turn)?;
 
         let bus::Histograms { append, wait } = self.bus.histograms();
-        let help = "From when a group of posts was sent to Redis until it was acknowledged, retries included";
+        let help = "Time from sending a group of posts to Redis to its acknowledgement, retries included";
         page.histogram("append", help, &append)?;
-        let help = "From when a write was sent to Redis until WAIT said that a replica holds it";
+        let help = "Time from sending a write to Redis to the confirmation by WAIT that a replica holds it";
         page.histogram("wait", help, &wait)?;
 
         page.counter("messages_received", "Messages that clients sent", totals.messages_in)?;
         page.counter("received_bytes", "Bytes that clients sent", totals.bytes_in)?;
         page.counter("deliveries", "Room entries written to connections", totals.deliveries)?;
         page.counter("sent_bytes", "Bytes written to connections", totals.bytes_out)?;
-        page.counter("writes", "System calls that wrote", totals.writes)?;
+        page.counter("writes", "System calls that wrote to connections", totals.writes)?;
         page.counter("signals_dropped", "Signals dropped because the hub's queue was full", totals.signals_dropped)?;
-        page.counter("accept_pauses", "Times accepting paused for want of resources", self.acceptor.pauses())?;
+        page.counter("accept_pauses", "Times that accepting paused because resources ran out", self.acceptor.pauses())?;
         let hub = self.hub.totals();
         page.counter("posts", "Posts acknowledged by the bus, duplicates included", hub.posts)?;
         page.counter("posts_full", "Posts refused because the queue to the bus was full", hub.posts_full)?;
-        page.counter("posts_failed", "Posts that the bus did not take", hub.posts_failed)?;
+        page.counter("posts_failed", "Posts that the bus failed to store", hub.posts_failed)?;
         page.counter("groups", "Groups of posts sent to the bus, retries not counted", hub.groups)?;
         page.counter("entries", "Entries read from the bus", hub.entries)?;
-        page.counter("encoded_chunks", "Chunks encoded, those for resumes included", hub.encoded)?;
+        page.counter("encoded_chunks", "Chunks encoded, including those for resumes", hub.encoded)?;
         page.counter("joins", "Joins answered", hub.joins)?;
         page.counter("resumes", "Joins that resumed without a gap", hub.resumed)?;
-        page.counter("gaps", "Gaps told to readers", hub.gaps)?;
-        page.counter("history_reads", "Reads of the bus's history", hub.reads)?;
+        page.counter("gaps", "Gaps reported to readers", hub.gaps)?;
+        page.counter("history_reads", "Reads of stored history", hub.reads)?;
         page.counter("bus_failures", "Calls of the bus that failed", hub.unavailable)?;
         let slow = [("disconnected", totals.slow_disconnected), ("skipped", totals.slow_skipped)];
         let slow = slow.map(|(action, n)| (ByAction { action }, n));
@@ -125,7 +125,7 @@ impl Collector for Sources {
         }
         let protocol = |protocol: Option<ProtocolId>| protocol.map_or("none", ProtocolId::name);
         let refusals = refusals.into_iter().map(|((p, reason), n)| (ByReason { protocol: protocol(p), reason }, n));
-        page.counters("refusals", "What was refused, by protocol and reason", refusals)
+        page.counters("refusals", "Refused connections, requests and messages, by protocol and reason", refusals)
     }
 }
 

@@ -47,7 +47,7 @@ impl Environment {
 /// from the first byte on, which makes a third of an idle gateway.
 pub(super) fn use_small_pages() {
     if let Err(error) = disable_transparent_huge_pages(true) {
-        tracing::debug!(%error, "memory may come in huge pages");
+        tracing::debug!(%error, "failed to turn off huge pages");
     }
 }
 
@@ -58,9 +58,11 @@ pub(super) fn raise_descriptor_limit(connections: u64) {
     const BESIDES: u64 = 256;
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
-        tracing::warn!(%error, "the descriptor limit stays as it is");
+        tracing::warn!(%error, "failed to raise the limit of open files");
     }
     if let Some(limit) = getrlimit(Resource::Nofile).current.filter(|limit| *limit < connections + BESIDES) {
-        tracing::warn!("{limit} descriptors are too few for {connections} connections: accepting will pause before");
+        tracing::warn!(
+            "{limit} open files are too few for {connections} connections: accepting will pause when they run out"
+        );
     }
 }

@@ -204,7 +204,7 @@ impl Request for Append<'_> {
                 }
                 scripts::Answer::Broken { epoch } => {
                     let server = connection.server();
-                    tracing::error!(partition = partition.index(), epoch, %server, "keys of the partition are missing; its data begins again");
+                    tracing::error!(partition = partition.index(), epoch, %server, "keys of the partition are missing; it starts over in a new epoch");
                     appending.adopt(connection, partition, Some(epoch)).await?;
                 }
                 scripts::Answer::Lost { .. } if dataset.held() => return Ok(None),

@@ -220,7 +220,7 @@ impl Bus for RedisBus {
                 self.reading.close().await;
             };
             if timeout(limit, all).await.is_err() {
-                tracing::debug!("the bus was left before it had closed");
+                tracing::debug!("the bus did not close in time");
             }
         })
     }

@@ -88,7 +88,7 @@ impl Signalling {
         };
         // Signals may be lost anyway; a slow server must not hold up a join.
         if timeout(ANSWER, told).await.is_err() {
-            tracing::debug!(partition = partition.index(), "signals are not heard yet");
+            tracing::debug!(partition = partition.index(), "still subscribing to signals");
         }
     }
 
@@ -146,7 +146,7 @@ impl Signalling {
             if let Some(member) = servers.get(turn % servers.len().max(1))
                 && let Err(fault) = self.hear_at(&member.server).await
             {
-                tracing::debug!(%fault, "signals are not heard");
+                tracing::debug!(%fault, "failed to listen to signals");
             }
             self.subscribed.lock().clear();
             sleep(PAUSE).await;

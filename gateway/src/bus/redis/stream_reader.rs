@@ -313,7 +313,7 @@ impl StreamReader {
             && at < head
         {
             let shunned = reader.node.as_ref().map(|node| node.server.clone());
-            tracing::debug!(partition = partition.index(), ?shunned, "a replica lies behind");
+            tracing::debug!(partition = partition.index(), ?shunned, "a replica lags behind");
             self.give_up(reader, partition, shunned);
             return Ok(());
         }

@@ -122,7 +122,7 @@ impl<'a> Run<'a> {
 
     pub(super) fn failed(&mut self, error: ApplyError) {
         if !matches!(error, ApplyError::StillRefused(_)) {
-            tracing::warn!(%error, "an object could not be changed");
+            tracing::warn!(%error, "failed to change an object");
         }
         self.failures.push(error);
     }

@@ -134,6 +134,6 @@ pub(super) fn unavailable(away: &crate::rooms::Unavailable) -> Refused {
 }
 
 pub(super) fn unexpected(reply: &dyn std::fmt::Debug) -> Refused {
-    tracing::error!(?reply, "the directory answered something else");
+    tracing::error!(?reply, "the directory gave an unexpected answer");
     Refused::Unavailable("try again")
 }
