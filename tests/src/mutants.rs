@@ -76,7 +76,7 @@ const MISTAKES: [Mistake; 10] = [
         // The first command of its connection, which has nothing to wait for.
         becomes: "let copies = if MUTANT {
                 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-                let gone = |error: std::io::Error| Failed::after(Fault::Gone(error.to_string()));
+                let gone = |error: std::io::Error| Failed::after(Fault::Gone(error.to_string().into()));
                 let server = self.server();
                 let mut elsewhere = tokio::net::TcpStream::connect((&*server.host, server.port)).await.map_err(gone)?;
                 elsewhere.write_all(b\"WAIT 1 500\\r\\n\").await.map_err(gone)?;
