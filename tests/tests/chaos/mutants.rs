@@ -81,8 +81,16 @@ fn rooms_of_a_shard() -> Vec<RoomName> {
 /// Runs that a mistake has to show in, where it takes a race.
 const RUNS: u32 = 3;
 
+/// Whether the gateway dies with the primary.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Gateways {
+    Live,
+    /// A gateway that lives gives back what it has shown, also what a replica never got.
+    Die,
+}
+
 /// One gateway on a cluster: a primary takes posts that do not reach its replica, and dies; the replica takes over.
-async fn primary_dies_ahead_of_its_replica(mistake: &str) -> Result<Report> {
+async fn primary_dies_ahead_of_its_replica(mistake: &str, gateways: Gateways) -> Result<Report> {
     /// Later, the replica would count as failed, and one copy would do.
     const SOON: Duration = Duration::from_millis(1400);
     let mut world = World::start(1, false, Some(mistake)).await?;
@@ -102,8 +110,14 @@ async fn primary_dies_ahead_of_its_replica(mistake: &str) -> Result<Report> {
     block_in_place(|| flood.release())?;
     sleep(Duration::from_millis(600)).await;
     redis.nodes[primary].kill()?;
+    if gateways == Gateways::Die {
+        world.seats[0].kill()?;
+    }
     redis.nodes[replica].resume()?;
     ensure!(began.elapsed() < SOON, "this machine is too slow: the replica was away for {:?}", began.elapsed());
+    if gateways == Gateways::Die {
+        world.seats[0].restart().await?;
+    }
     audit.await?
 }
 
@@ -138,16 +152,19 @@ async fn broken_delivery_is_caught() -> Result<()> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn broken_replication_is_caught() -> Result<()> {
     let _alone = ALONE.lock().await;
-    let unbroken = primary_dies_ahead_of_its_replica("").await?;
-    ensure!(unbroken.verdict.is_clean(), "the unbroken one fails as well: {unbroken}");
-    for (mistake, kinds) in [
-        ("acknowledge without WAIT", &[Kind::Lost, Kind::Misplaced]),
-        ("WAIT on another connection", &[Kind::Lost, Kind::Misplaced]),
-        ("read from the primary", &[Kind::Doubled, Kind::Misplaced]),
+    for gateways in [Gateways::Live, Gateways::Die] {
+        let unbroken = primary_dies_ahead_of_its_replica("", gateways).await?;
+        ensure!(unbroken.verdict.is_clean(), "the unbroken one fails as well: {unbroken}");
+    }
+    for (mistake, gateways, kinds) in [
+        ("acknowledge without WAIT", Gateways::Live, &[Kind::Lost, Kind::Misplaced]),
+        ("WAIT on another connection", Gateways::Live, &[Kind::Lost, Kind::Misplaced]),
+        ("read from the primary", Gateways::Die, &[Kind::Doubled, Kind::Misplaced]),
     ] {
         // Something must be written in the moment before the primary dies: on a busy machine it may be nothing.
         let mut runs = 1;
-        while let Err(unnoticed) = caught(mistake, &primary_dies_ahead_of_its_replica(mistake).await?, kinds) {
+        while let Err(unnoticed) = caught(mistake, &primary_dies_ahead_of_its_replica(mistake, gateways).await?, kinds)
+        {
             ensure!(runs < RUNS, "in {runs} runs: {unnoticed:#}");
             runs += 1;
         }
