@@ -88,7 +88,7 @@ pub enum BusStatus {
     /// Messages live in this process.
     Memory,
     /// The gateway cannot reach its Redis.
-    Away,
+    Unavailable,
 }
 
 /// Optional body of `POST /drain`; absent fields take the ChatRoom's `spec.drain`.

@@ -155,7 +155,7 @@ impl Admin {
                 Health::Replicated => BusStatus::Replicated,
                 Health::Unreplicated => BusStatus::Unreplicated,
                 Health::Memory => BusStatus::Memory,
-                Health::Unavailable => BusStatus::Away,
+                Health::Unavailable => BusStatus::Unavailable,
             },
             refusal: self
                 .bus

@@ -84,7 +84,7 @@ impl Collector for Sources {
         page.gauge("bus_replicated", "1 if two copies hold every acknowledged message, else 0", f64::from(copies))?;
         let pause = totals.flush_pause_micros as f64 / 1e6;
         page.timed("flush_pause", "Longest pause between writes that a reactor makes at present", pause)?;
-        page.gauge("parked", "Messages held back because the hub's queue is full", totals.held_back as f64)?;
+        page.gauge("held_back", "Messages held back because the hub's queue is full", totals.held_back as f64)?;
         let Histograms { delivery, turn } = self.reactors.histograms();
         let help = "Time from the append of an entry to the write to its last reader on this gateway";
         page.histogram("delivery", help, delivery)?;

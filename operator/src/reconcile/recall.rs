@@ -30,7 +30,7 @@ pub fn recall(caches: &PassCaches, name: &ChatRoomName, spec: &ChatRoomSpec, obs
         cache.redis.note(Instant::now(), &observed.redis);
         observed.redis_journal = cache.redis.clone();
         let is_unavailable =
-            |pod: &String| observed.reports.get(pod).is_some_and(|report| report.bus == BusStatus::Away);
+            |pod: &String| observed.reports.get(pod).is_some_and(|report| report.bus == BusStatus::Unavailable);
         cache.unavailable_since.retain(|pod, _| is_unavailable(pod));
         for pod in observed.reports.keys().filter(|pod| is_unavailable(pod)) {
             cache.unavailable_since.entry(pod.clone()).or_insert(now);

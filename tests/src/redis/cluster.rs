@@ -1,11 +1,9 @@
 //! A cluster of servers: formed, healed, and its slots moved, by commands alone.
 
 use anyhow::{Context, Result};
+use parlor_redis::{Slot, SlotSet, Topology};
 
 use super::{RedisNode, Reply, eventually};
-
-/// Slots of a Redis Cluster.
-const SLOTS: usize = 16384;
 
 /// A Redis Cluster: the first `shards` nodes start as primaries, the rest as their replicas in turn.
 #[derive(Debug)]
@@ -34,11 +32,12 @@ impl RedisCluster {
     }
 
     fn form(&self) -> Result<()> {
+        let shares = SlotSet::full().split(self.shards);
         for (index, node) in self.nodes.iter().enumerate() {
             node.call(&["CLUSTER", "SET-CONFIG-EPOCH", &(index + 1).to_string()])?;
-            if index < self.shards {
-                let (first, last) = (index * SLOTS / self.shards, (index + 1) * SLOTS / self.shards - 1);
-                node.call(&["CLUSTER", "ADDSLOTSRANGE", &first.to_string(), &last.to_string()])?;
+            for range in shares.get(index).map(SlotSet::ranges).unwrap_or_default() {
+                let (first, last) = (range.first().number().to_string(), range.last().number().to_string());
+                node.call(&["CLUSTER", "ADDSLOTSRANGE", &first, &last])?;
             }
             let (port, bus_port) = (node.port().to_string(), node.bus_port().to_string());
             self.nodes[0].call(&["CLUSTER", "MEET", "127.0.0.1", &port, &bus_port])?;
@@ -98,14 +97,11 @@ impl RedisCluster {
 
     /// Index of the server that is primary of a slot now, as the servers themselves say.
     pub fn primary(&self, slot: u16) -> Result<usize> {
+        let slot = Slot::new(slot).context("a slot beyond the last")?;
+        let owns = |topology: &Topology| topology.myself().is_some_and(|myself| myself.slots.contains(slot));
         let owner = self.running().find_map(|node| {
             let nodes = node.call(&["CLUSTER", "NODES"]).ok()?;
-            let mine = nodes.text().lines().find(|line| line.contains("myself,master"))?.to_owned();
-            let ranges = mine.split(' ').skip(8).filter_map(|range| {
-                let (first, last) = range.split_once('-').unwrap_or((range, range));
-                Some(first.parse::<u16>().ok()?..=last.parse().ok()?)
-            });
-            ranges.into_iter().any(|range| range.contains(&slot)).then_some(node.port())
+            Topology::parse(nodes.text()).is_ok_and(|topology| owns(&topology)).then_some(node.port())
         });
         self.nodes.iter().position(|node| Some(node.port()) == owner).context("no running server is the slot's primary")
     }

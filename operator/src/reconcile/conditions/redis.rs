@@ -47,7 +47,7 @@ fn external(observed: &Observed) -> Claim {
     if let Some(unavailable) = unavailable(observed) {
         return claim(Truth::False, "Unavailable", unavailable);
     }
-    let reach = reported - count(observed, BusStatus::Away);
+    let reach = reported - count(observed, BusStatus::Unavailable);
     match count(observed, BusStatus::Unreplicated) {
         0 => claim(Truth::True, "Replicated", format!("{reach} gateways reach it, with copies")),
         _ => claim(Truth::True, "Unreplicated", format!("{reach} gateways reach it; messages have one copy")),
@@ -56,7 +56,7 @@ fn external(observed: &Observed) -> Claim {
 
 /// At least half of the gateways that report cannot reach Redis, or are refused by it. A few that alone cannot are replaced.
 fn unavailable(observed: &Observed) -> Option<String> {
-    let (reported, away) = (observed.reports.len(), count(observed, BusStatus::Away));
+    let (reported, away) = (observed.reports.len(), count(observed, BusStatus::Unavailable));
     if away > 0 && away * 2 >= reported {
         return Some(format!("{away} of {reported} gateways cannot reach Redis"));
     }
