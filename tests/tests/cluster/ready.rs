@@ -38,8 +38,9 @@ async fn the_lobby_as_it_stands_becomes_ready_and_then_nothing_is_written_for_a_
     let shown = here.kubectl(&["get", "croom"]).unwrap();
     shown.lines().for_each(|line| turn.say(line));
     let shown: Vec<&str> = shown.split_whitespace().collect();
-    let columns = ["NAME", "READY", "GATEWAYS", "CONNECTIONS", "REDIS", "REASON", "AGE"];
-    assert_eq!(shown[..13], [&columns[..], &["lobby", "True", "2", "0", "Replicated", "Serving"]].concat());
+    let columns = ["NAME", "READY", "GATEWAYS", "CONNECTIONS", "REDIS", "ROUTE", "REASON", "AGE"];
+    let row = ["lobby", "True", "2", "0", "Replicated", "NotRequested", "Serving"];
+    assert_eq!(shown[..15], [&columns[..], &row].concat());
     // Kubernetes itself writes what follows from the last pod's becoming ready: EndpointSlices, budgets.
     tokio::time::sleep(5 * SECOND).await;
     let before = writes(&here);

@@ -53,7 +53,10 @@ async fn load_above_the_target_adds_a_gateway_and_less_load_takes_it_away() {
         "apiVersion: parlor.chat/v1alpha1\nkind: ChatRoom\nmetadata: {name: scaled}\nspec:\n\
          \x20 protocols: {native: {}}\n\
          \x20 scaling: {min: 1, max: 3, connectionsPerGateway: 20, scaleDownAfter: 20s}\n\
-         \x20 route: {hosts: [scaled.test], ingressClassName: traefik}\n",
+         \x20 route: {hosts: [scaled.test], ingressClassName: traefik}\n\
+         \x20 # A node of two cores has no room for the default requests of two ChatRooms that grow.\n\
+         \x20 template: {resources: {requests: {cpu: 20m}}}\n\
+         \x20 redis: {managed: {resources: {requests: {cpu: 20m}}}}\n",
     )
     .unwrap();
     here.room_ready("scaled", READY_WITHIN).await.unwrap();
