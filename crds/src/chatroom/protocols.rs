@@ -8,6 +8,7 @@ use kube::{
 };
 use schemars::Schema;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::{
     period::Period,
@@ -36,18 +37,17 @@ pub struct Protocols {
     pub multiperson: Option<Multiperson>,
 }
 
-/// Names of the protocols as the manifest has them.
-const NAMES: [&str; 5] = ["native", "onlyone", "relay", "match", "multiperson"];
-
 /// Adds the rules that hold between protocols: at least one, and no path, port or host twice. Written out for each
 /// pair, so that the message names both fields and the API server can bound the cost.
 fn keep_apart(schema: &mut Schema) {
-    let named = NAMES.map(|n| format!("has(self.{n})")).join(" || ");
+    let properties = schema.get("properties").and_then(Value::as_object);
+    let names: Vec<String> = properties.into_iter().flat_map(Map::keys).cloned().collect();
+    let of_each = |field| names.iter().map(|name| (name.as_str(), field)).collect::<Vec<_>>();
+    let named = names.iter().map(|n| format!("has(self.{n})")).collect::<Vec<_>>().join(" || ");
     add(schema, Rule::new(named).message("spec.protocols must name at least one protocol"));
-    let ports: Vec<(&str, &str)> = NAMES.iter().map(|n| (*n, "port")).chain([("multiperson", "httpPort")]).collect();
-    for_pairs(&NAMES.map(|n| (n, "path")), |a, b| add(schema, differ(a, b)));
-    for_pairs(&ports, |a, b| add(schema, differ(a, b)));
-    for_pairs(&NAMES.map(|n| (n, "hosts")), |a, b| {
+    for_pairs(&of_each("path"), |a, b| add(schema, differ(a, b)));
+    for_pairs(&[of_each("port"), vec![("multiperson", "httpPort")]].concat(), |a, b| add(schema, differ(a, b)));
+    for_pairs(&of_each("hosts"), |a, b| {
         let rule = format!("!{} || !{} || !{}.exists(h, h in {})", has(a), has(b), field(a), field(b));
         let message = format!("{} and {} must not share a host", named_field(a), named_field(b));
         add(schema, Rule::new(rule).message(message.as_str()));

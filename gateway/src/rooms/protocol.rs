@@ -1,4 +1,4 @@
-//! The protocols by name and number: the one list from which every other list of protocols derives.
+//! The protocols by name and number: the one list from which every other list of the gateway derives.
 //!
 //! Decides which protocols exist. Never knows what a protocol does; `protocols` is where that is.
 
