@@ -331,7 +331,7 @@ class Connection {
  */
 export class Room extends EventTarget {
   /** @typedef {{ key: string, body: object, text: string, durable: boolean, first?: Moment, as?: string, busy: boolean,
-   *   seen: boolean, renewed?: boolean, resolve: (posted: Posted) => void, reject: (error: ParlorError) => void }} Waiting */
+   *   shown: number, renewed?: boolean, resolve: (posted: Posted) => void, reject: (error: ParlorError) => void }} Waiting */
   #chat;
   #cursor;
   /** @type {Waiting[]} in the order in which they were posted */
@@ -418,7 +418,7 @@ export class Room extends EventTarget {
     try {
       return await new Promise((resolve, reject) => {
         // What was serialised is what is sent, whatever the caller does to the object later.
-        const post = { key, body: JSON.parse(text), text, durable, busy: false, seen: false, resolve, reject };
+        const post = { key, body: JSON.parse(text), text, durable, busy: false, shown: 0, resolve, reject };
         stop = limit(limits, (error) => this.drop(post, /** @type {Waiting} */ (post).first ? uncertain() : error));
         this.#outbox.push(post);
         this.#store();
@@ -574,6 +574,8 @@ export class Room extends EventTarget {
    * @param {Frame} joined @param {boolean} resumed
    */
   #meet({ you, seq }, resumed) {
+    // What was shown already will not come back, and only its acknowledgement was lost.
+    for (const post of [...this.#outbox]) if (post.shown && post.as !== you.id) this.#settle(post, post.shown, true);
     const stranger = this.#outbox.some(({ as }) => as !== undefined && as !== you.id);
     this.#catchUp = stranger && resumed ? seq : 0;
     if (stranger && !resumed) this.#giveUpSent();
@@ -646,8 +648,8 @@ export class Room extends EventTarget {
     this.#acks.delete(item.seq);
     if (key === undefined) {
       const text = JSON.stringify(item.body);
-      const post = this.#outbox.find((post) => post.as === item.from.id && !post.seen && post.text === text);
-      if (post) post.seen = true;
+      const post = this.#outbox.find((post) => post.as === item.from.id && !post.shown && post.text === text);
+      if (post) post.shown = item.seq;
       if (post && post.as !== this.#chat.identity.id) this.#settle(post, item.seq, true);
       key = post?.key;
     }
@@ -682,7 +684,7 @@ export class Room extends EventTarget {
     const { connection } = this.#chat;
     try {
       const { seq, duplicate } = await this.#chat.ask({ op: "post", room: this.name, key, body, durable });
-      if (!post.seen && seq > this.#cursor.seq) this.#expect(seq, key);
+      if (!post.shown && seq > this.#cursor.seq) this.#expect(seq, key);
       this.#settle(post, seq, duplicate === true);
     } catch (error) {
       if (this.left || connection !== this.#chat.connection) return;
@@ -762,7 +764,7 @@ export class Room extends EventTarget {
     } catch {}
     for (const { key, body, durable = false, first, as } of Array.isArray(kept) ? kept : []) {
       const ignore = () => {};
-      const post = { key, body, text: JSON.stringify(body), durable, first: revived(first), as, busy: false, seen: false };
+      const post = { key, body, text: JSON.stringify(body), durable, first: revived(first), as, busy: false, shown: 0 };
       if (typeof key !== "string" || typeof body !== "object") continue;
       this.#outbox.push({ ...post, resolve: ignore, reject: ignore });
       if (as !== undefined) this.#chat.ids.add(as);

@@ -238,6 +238,16 @@ test("as somebody else, what was sent and arrived is not repeated", async () => 
   assert.deepEqual(next.asked("post").map(({ body }) => body.text), ["two"]);
 });
 
+test("as somebody else, what was shown before its acknowledgement is not repeated", async () => {
+  const { room, socket } = await inLobby();
+  const post = say(room, "one");
+  await socket.say(messages(item(11, "one", "u1")));
+  await socket.fall();
+  const next = await reconnected({ seq: 11, recovered: true, ...SOMEBODY_ELSE });
+  assert.deepEqual([(await post).seq, (await post).duplicate], [11, true]);
+  assert.equal(next.asked("post").length, 0);
+});
+
 test("as somebody else, what was sent and may lie in a gap is not repeated", async () => {
   const { room, socket } = await inLobby();
   const given = assert.rejects(room.post({ text: "one" }), { code: "uncertain" });
