@@ -16,27 +16,22 @@ use super::{
     presence::{counts::CountsDone, signals::SignalsDone, sums::SumDone},
 };
 
-/// What has come back from the bus, by the mechanism that it concerns.
-pub(crate) enum Done {
-    Tail(TailDone),
-    Append(GroupDone),
-    Restore(RestoreDone),
-    RoomRead(RoomReadDone),
-    Page(PageDone),
-    Directory(DirectoryDone),
-    Sum(SumDone),
-    Counts(CountsDone),
-    Signals(SignalsDone),
-}
-
+/// Writes [`Done`] and the way into it from what each mechanism gets back.
 macro_rules! done {
-    ($($variant:ident($done:ty)),*) => {$(
-        impl From<$done> for Done {
-            fn from(done: $done) -> Self {
-                Self::$variant(done)
-            }
+    ($($variant:ident($done:ty)),*) => {
+        /// What has come back from the bus, by the mechanism that it concerns.
+        pub(crate) enum Done {
+            $($variant($done),)*
         }
-    )*};
+
+        $(
+            impl From<$done> for Done {
+                fn from(done: $done) -> Self {
+                    Self::$variant(done)
+                }
+            }
+        )*
+    };
 }
 
 done!(
