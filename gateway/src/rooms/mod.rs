@@ -4,6 +4,7 @@
 
 mod cause;
 pub mod follow;
+mod identity;
 pub mod log;
 pub mod membership;
 pub mod pace;
@@ -20,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 pub use self::cause::Cause;
+pub use self::identity::{Identity, Role, RoomsAllowed};
 pub use self::partition::{PARTITIONS, Partition, Unavailable};
 pub use self::protocol::{PerProtocol, ProtocolId};
 use self::text::NameFault;

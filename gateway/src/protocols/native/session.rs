@@ -16,7 +16,7 @@ use crate::{
     fanout::session::{
         Answer, Ask, Context, Effect, Effects, Input, Join, Joined, NewPost, PostError, Posted, Session, TimerId,
     },
-    rooms::{Author, Content, Entry, Epoch, Position, RoomName, Signal},
+    rooms::{Author, Content, Entry, Epoch, Identity, Position, RoomName, Signal},
 };
 
 /// Pause between ws-level pings, in milliseconds; two unanswered ones end the connection.
@@ -35,7 +35,7 @@ const RETRY: u64 = 1_000;
 
 pub(super) struct NativeSession {
     settings: Arc<Settings>,
-    who: Option<Author>,
+    who: Option<Identity>,
     /// At most `limits.roomsPerConnection`, which the reactor enforces. Most people are in one.
     rooms: SmallVec<[RoomName; 1]>,
     pending: Option<Pending>,
@@ -181,7 +181,7 @@ impl NativeSession {
         if !self.rooms.contains(room) {
             return Err(missing);
         }
-        self.who.as_ref().ok_or(missing)
+        self.who.as_ref().map(|who| &who.person).ok_or(missing)
     }
 
     /// Settles who this is at the first join, and that it stays so at the next ones.
@@ -189,8 +189,8 @@ impl NativeSession {
         let Settings { key, anonymous, .. } = self.settings.as_ref();
         let known = token.and_then(|token| identity::verify(key, token, cx.unix));
         if let Some(who) = &self.who {
-            let renamed = name.is_some_and(|name| name != who.name.as_ref());
-            let other = known.is_some_and(|known| known.id != who.id.as_ref());
+            let renamed = name.is_some_and(|name| name != who.person.name.as_ref());
+            let other = known.is_some_and(|known| known.id != who.person.id.as_ref());
             let changed =
                 Problem::new(Code::BadRequest, "a connection is one person: another needs another connection");
             return if renamed || other { Err(changed) } else { Ok(()) };
@@ -214,12 +214,12 @@ impl NativeSession {
             None => return Err(Problem::new(Code::Unauthorized, "joining takes a valid token")),
         };
         request::check_name(&name)?;
-        self.who = Some(Author { id: id.into(), name: name.into(), extra: None });
+        self.who = Some(Identity::of(Author { id: id.into(), name: name.into(), extra: None }));
         Ok(())
     }
 
     fn join(&mut self, id: Option<Id>, room: RoomName, after: Option<Position>, out: &mut Effects) {
-        let Some(who) = self.who.clone() else { return };
+        let Some(who) = self.who.as_ref().map(|who| who.person.clone()) else { return };
         let join = Join { room: room.clone(), who, encoding: ENCODING, after, presence: true, announce: true };
         out.push(Effect::Join(join));
         self.pending = Some(Pending { id, room });
@@ -294,7 +294,7 @@ impl NativeSession {
 
     fn joined(&mut self, id: Option<&RawValue>, joined: Joined, cx: &Context, out: &mut Effects) {
         let Joined { room, head, members, recovered, gap, announced: _ } = joined;
-        let Some(who) = &self.who else { return };
+        let Some(who) = self.who.as_ref().map(|who| &who.person) else { return };
         let expires = match self.settings.anonymous {
             true => Some(identity::expiry(cx.unix)),
             false => self.expires,
