@@ -95,6 +95,6 @@ pub(crate) mod hub {
     const _: () = assert!(SUM.as_millis() < CALL.as_millis() && CALL.as_millis() < POST.as_millis());
     const _: () = assert!(GROUP_AT_LEAST.as_millis() < POST.as_millis());
     const _: () = assert!(FRESH.as_millis() < GATHER.as_millis());
-    // A change is heard up to `FRESH` after it happened, and is to be told within a second of that.
+    // A gateway hears of a change up to `FRESH` after it happened, and shows it within one second of that.
     const _: () = assert!(GATHER_AT_MOST.as_millis() + FRESH.as_millis() < BETWEEN_PRESENCE.as_millis());
 }

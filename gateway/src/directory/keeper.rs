@@ -29,14 +29,14 @@ pub async fn keep(directory: Arc<dyn Directory>, notices: impl Notices) {
             () = directory.hurry() => {}
         }
         let Ok(exits) = directory.tick().await else { continue };
-        let mut told = Vec::with_capacity(exits.len());
+        let mut announced = Vec::with_capacity(exits.len());
         for exit in exits {
             if notices.tell(exit).await {
-                told.push(exit);
+                announced.push(exit);
             }
         }
-        if !told.is_empty()
-            && let Err(unavailable) = directory.told(&told).await
+        if !announced.is_empty()
+            && let Err(unavailable) = directory.announced(&announced).await
         {
             tracing::debug!(%unavailable, "failed to note that exits were announced; they are announced once more");
         }

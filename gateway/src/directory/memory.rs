@@ -70,8 +70,8 @@ impl Directory for MemoryDirectory {
         Box::pin(async { Ok(exits) })
     }
 
-    fn told<'a>(&'a self, exits: &'a [Exit]) -> Task<'a, Result<(), Unavailable>> {
-        self.pairs().told(exits);
+    fn announced<'a>(&'a self, exits: &'a [Exit]) -> Task<'a, Result<(), Unavailable>> {
+        self.pairs().announced(exits);
         Box::pin(async { Ok(()) })
     }
 

@@ -53,12 +53,12 @@ pub trait Directory: Send + Sync + 'static {
     fn hurry(&self) -> Task<'_, ()>;
 
     /// Carries out the changes that have come, renews this gateway's hold on its accounts, lets graces run out, and forgets what is
-    /// old; called once per second. Answers the notices that the keeper has to post, the same ones again until [`Directory::told`].
+    /// old; called once per second. Answers the notices that the keeper has to post, the same ones again until [`Directory::announced`].
     fn tick(&self) -> Task<'_, Result<Vec<pairs::Exit>, Unavailable>>;
 
-    /// The keeper told them.
-    fn told<'a>(&'a self, exits: &'a [pairs::Exit]) -> Task<'a, Result<(), Unavailable>>;
+    /// The keeper has posted these notices.
+    fn announced<'a>(&'a self, exits: &'a [pairs::Exit]) -> Task<'a, Result<(), Unavailable>>;
 
-    /// Writes what was told last; waits at most `limit`.
+    /// Writes what is still queued; waits at most `limit`.
     fn close(&self, limit: Duration) -> Task<'_, ()>;
 }

@@ -1,6 +1,6 @@
 //! The directory on Redis: one script per decision, all of it in one slot, copied like everything else before it is answered.
 //!
-//! Decides which attempts may be made again: those that surely did nothing. What is told and not awaited is gathered
+//! Decides which attempts may be made again: those that surely did nothing. Reports that nobody awaits are gathered
 //! here, the latest for each account, and written with the next tick.
 
 use std::{
@@ -44,11 +44,11 @@ pub(super) const LEASE: u64 = ACCOUNT_LEASE.as_millis() as u64;
 const NOTES: usize = 200;
 /// Sessions that may wait for their end; beyond it they end with their accounts.
 const ENDS: usize = 1000;
-/// What people told and nobody awaits, between two ticks; beyond it messages come once more, mentions do not, and those that
-/// were never confirmed to their sender are not kept.
+/// Reports that nobody awaits, between two ticks. Beyond this, a report is dropped: a message is then delivered once more, a
+/// mention is not delivered, and a message that was never confirmed to its sender is not kept.
 const LATER: usize = 10_000;
 
-/// What was told about an account since the last tick.
+/// What connections reported about an account since the last tick.
 #[derive(Clone, Copy, Debug, Default)]
 struct Note {
     seen: Option<Instant>,
@@ -211,7 +211,7 @@ impl RedisDirectory {
         *steady = well.then(|| (unbroken.map_or(now, |(since, _)| since), now));
     }
 
-    /// Writes what was told last.
+    /// Writes what is queued.
     async fn write_out(&self) {
         while {
             let notes = self.notes();
@@ -297,11 +297,11 @@ impl Directory for RedisDirectory {
         Box::pin(async { self.tick().await.map_err(failed_to("renew accounts and pairs")) })
     }
 
-    fn told<'a>(&'a self, exits: &'a [Exit]) -> Task<'a, Result<(), Unavailable>> {
+    fn announced<'a>(&'a self, exits: &'a [Exit]) -> Task<'a, Result<(), Unavailable>> {
         Box::pin(async move {
             let member = |Exit { session, account, partner }: &Exit| format!("{session}:{account}:{partner}");
-            let words: Vec<_> = std::iter::once("told".to_owned()).chain(exits.iter().map(member)).collect();
-            self.run(&PAIRS, &words).await.map_err(failed_to("note who was told"))?;
+            let words: Vec<_> = std::iter::once("announced".to_owned()).chain(exits.iter().map(member)).collect();
+            self.run(&PAIRS, &words).await.map_err(failed_to("note that exits were announced"))?;
             Ok(())
         })
     }

@@ -1,4 +1,4 @@
-//! Posts into a room without a connection, for HTTP endpoints.
+//! Posts into a room without a connection, for HTTP endpoints and notices.
 //!
 //! Decides nothing about the message. Retries by the same key while the bus is unavailable, so that it is stored once.
 
@@ -36,19 +36,21 @@ impl Poster {
         from: Author,
         content: Content,
     ) -> Result<Appended, AppendError> {
-        let partition = Partition::of(&room);
         let key = Uuid::new_v4().simple().to_string().into();
         let post = Post { room, from, protocol, key, content, durable: false, origin: Origin::default() };
         let deadline = Instant::now() + POST;
         loop {
-            let appended = self.bus.append(partition, std::slice::from_ref(&post)).await;
-            match appended
-                .and_then(|mut fates| fates.pop().unwrap_or(Err(AppendError::Unavailable("no answer".into()))))
-            {
+            match self.try_once(&post).await {
                 Err(AppendError::Unavailable(_) | AppendError::Lost) if Instant::now() < deadline => sleep(PAUSE).await,
                 fate => return fate,
             }
         }
+    }
+
+    /// Appends one message in one try. Another try with the same key stores it once.
+    pub async fn try_once(&self, post: &Post) -> Result<Appended, AppendError> {
+        let mut fates = self.bus.append(Partition::of(&post.room), std::slice::from_ref(post)).await?;
+        fates.pop().unwrap_or(Err(AppendError::Unavailable("the bus answered nothing".into())))
     }
 }
 

@@ -3,7 +3,7 @@
 //! A [`Session`] is the protocol state machine of one connection. It owns no socket, no clock and no bus: the reactor
 //! hands it an [`Input`] and carries out the [`Effect`]s it pushed, in order. Sessions are written in `protocols/`.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
@@ -41,8 +41,8 @@ pub enum Input<'a> {
     Text(&'a str),
     /// A whole BINARY message.
     Binary(&'a [u8]),
-    /// A message above `messagesPerSecond`; only for sessions with [`OverRate::Answer`]. `retry` in milliseconds.
-    Limited { text: &'a str, retry: u64 },
+    /// A message above `messagesPerSecond`; only for sessions with [`OverRate::Answer`]. After `retry` one is taken again.
+    Limited { text: &'a str, retry: Duration },
     /// The peer answered a ws-level ping.
     Pong,
     /// A timer set with [`Effect::Timer`] ran out.
@@ -98,8 +98,8 @@ pub enum Effect {
     /// For the directory, after what this connection told or asked it before; not answered. Carried out even when the
     /// socket is gone.
     Tell(Query),
-    /// (Re)starts a timer, in milliseconds from now. Kept to some 50 ms.
-    Timer(TimerId, u64),
+    /// (Re)starts a timer. Kept to some 50 ms.
+    Timer(TimerId, Duration),
     /// Stops a timer.
     Cancel(TimerId),
     /// Counted in the refusals metric by protocol and reason.
@@ -193,9 +193,9 @@ pub enum Answer {
         more: bool,
     },
     Directory(Reply),
-    /// The bus cannot answer now. `retry`: milliseconds after which it may.
+    /// The bus cannot answer now. After `retry` it may.
     Unavailable {
-        retry: u64,
+        retry: Duration,
     },
     /// `limits.rooms` or `limits.roomsPerConnection` is reached.
     RoomLimit,
@@ -237,9 +237,9 @@ pub struct Posted {
 /// Why a post was not acknowledged.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PostError {
-    /// The queue to the bus is full; `retry` in milliseconds.
+    /// The queue to the bus is full. After `retry` it may have room.
     #[error("too many messages are waiting for the bus")]
-    Full { retry: u64 },
+    Full { retry: Duration },
     #[error(transparent)]
     Append(#[from] AppendError),
 }

@@ -28,6 +28,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
+    fanout::address::AddressClass,
     http::{client::Ends, peer::Peer, peers::Peers, refusals::Refusals},
     rooms::rates::Rate,
 };
@@ -204,10 +205,11 @@ impl Acceptor {
 }
 
 async fn serve_peer<S: Site>(peer: Peer, site: Arc<S>, refusals: &Refusals) {
+    let address = AddressClass::of(peer.ends.remote);
     let talk = Arc::new(Talk::new(peer.ends));
     let peer = match peer.watched() {
         Ok(peer) => peer,
-        Err(error) => return tracing::warn!(%error, "failed to watch a peer"),
+        Err(error) => return tracing::warn!(%address, %error, "failed to watch a peer"),
     };
     let service = service_fn(move |request| {
         let (site, talk) = (Arc::clone(&site), Arc::clone(&talk));
@@ -240,7 +242,7 @@ async fn serve_peer<S: Site>(peer: Peer, site: Arc<S>, refusals: &Refusals) {
         if let Some(reason) = refused(&error) {
             refusals.count(None, reason);
         }
-        tracing::debug!(%error, "a peer's HTTP ended");
+        tracing::debug!(%address, %error, "a peer's HTTP ended");
     }
 }
 

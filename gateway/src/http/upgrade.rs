@@ -22,6 +22,7 @@ use tungstenite::handshake::derive_accept_key;
 
 use crate::{
     fanout::{
+        address::AddressClass,
         reactor::Reactors,
         session::{Accepted, Context, Effects, Input, Policy, Session},
     },
@@ -94,14 +95,17 @@ struct Admitted {
 
 impl Admitted {
     /// Hands the socket to a reactor, with what came behind the request.
-    fn hand_over(self, reactors: &Reactors, stream: mio::net::TcpStream, leftover: Bytes) {
+    fn hand_over(self, reactors: &Reactors, from: Ends, stream: mio::net::TcpStream, leftover: Bytes) {
         let Self { session, policy, protocol, deflate, accept: _, permit, address } = self;
         let session = match address {
             Some(address) => Box::new(Counted { session, _address: address }),
             None => session,
         };
         if reactors.adopt(Accepted { stream, leftover, session, policy, protocol, deflate }).is_err() {
-            tracing::warn!("a reactor is flooded: a connection was dropped");
+            tracing::warn!(
+                protocol = protocol.name(), address = %AddressClass::of(from.remote),
+                "a reactor is flooded: a connection was dropped"
+            );
         }
         drop::<ConnectionPermit>(permit);
     }
@@ -147,9 +151,10 @@ impl Upgrades {
         let head = fast_upgrade::write(&switching(&admitted));
         // A new socket has room for it.
         if peer.send(&head).is_ok_and(|sent| sent == head.len()) {
-            admitted.hand_over(&self.reactors, peer.stream, peer.said.slice(length..));
+            admitted.hand_over(&self.reactors, peer.ends, peer.stream, peer.said.slice(length..));
         } else {
-            tracing::debug!("a peer left during its handshake");
+            let (protocol, address) = (admitted.protocol.name(), AddressClass::of(peer.ends.remote));
+            tracing::debug!(protocol, %address, "a peer left during its handshake");
         }
         None
     }
@@ -170,8 +175,8 @@ impl Upgrades {
         };
         let (answer, reactors) = (switching(&admitted), Arc::clone(&self.reactors));
         self.tasks.spawn(async move {
-            if let Some((stream, leftover)) = take_back(upgrade).await {
-                admitted.hand_over(&reactors, stream, leftover);
+            if let Some((stream, leftover)) = take_back(upgrade, ends).await {
+                admitted.hand_over(&reactors, ends, stream, leftover);
             }
         });
         answer.map(|()| Body::empty())
@@ -273,16 +278,17 @@ fn only(headers: &HeaderMap, name: HeaderName) -> Option<&HeaderValue> {
 }
 
 /// The stream that HTTP was spoken over, and what came behind the request.
-async fn take_back(upgrade: OnUpgrade) -> Option<(mio::net::TcpStream, Bytes)> {
+async fn take_back(upgrade: OnUpgrade, from: Ends) -> Option<(mio::net::TcpStream, Bytes)> {
+    let address = AddressClass::of(from.remote);
     let upgraded = match upgrade.await {
         Ok(upgraded) => upgraded,
         Err(error) => {
-            tracing::debug!(%error, "a peer left during its handshake");
+            tracing::debug!(%address, %error, "a peer left during its handshake");
             return None;
         }
     };
     let Ok(Parts { io, read_buf, .. }) = upgraded.downcast::<TokioIo<Peer<TcpStream>>>() else {
-        tracing::error!("an upgraded connection was not a peer's");
+        tracing::error!(%address, "an upgraded connection was not a peer's");
         return None;
     };
     let Peer { stream, said, ends: _ } = io.into_inner().unwatched().ok()?;

@@ -137,7 +137,7 @@ impl Peer {
             Effect::Ask(Ask::Directory(query)) => format!("ask {query:?}"),
             Effect::Tell(query) => format!("tell {query:?}"),
             Effect::Timer(id, after) => {
-                self.timers.insert(id.0, self.now + after);
+                self.timers.insert(id.0, self.now + after.as_millis() as u64);
                 return None;
             }
             Effect::Cancel(id) => {

@@ -7,12 +7,12 @@ pub mod follow;
 mod identity;
 pub mod log;
 pub mod membership;
-pub mod pace;
 mod partition;
 mod protocol;
 pub mod rates;
 pub mod resume;
 pub mod text;
+pub mod throttle;
 
 use std::{borrow::Borrow, fmt, sync::Arc};
 

@@ -119,14 +119,14 @@ impl Choice {
             }
             Self::Redis(settings) => *settings,
         };
-        let mut told = None;
+        let mut logged = None;
         loop {
             match settings.clone().open().await {
                 Ok(stores) => return Ok(stores),
                 Err(StartError::Unavailable(why)) => {
-                    if told.as_ref() != Some(&why) {
+                    if logged.as_ref() != Some(&why) {
                         tracing::warn!("waiting for Redis at {}: {why}", settings.redis.seeds.join(","));
-                        told = Some(why);
+                        logged = Some(why);
                     }
                     tokio::time::sleep(TRY_AGAIN).await;
                 }

@@ -32,6 +32,7 @@ use crate::{
     directory::{Directory, keeper},
     fanout::{
         hub::{Hub, HubSettings},
+        poster::Poster,
         reactor::{self, Reactors},
     },
     http::{
@@ -219,7 +220,7 @@ impl Gateway {
         {
             tasks.spawn(acceptor.clone().serve(listener, Arc::new(site)));
         }
-        tasks.spawn(keeper::keep(Arc::clone(&directory), ExitNotices::new(Arc::clone(&bus))));
+        tasks.spawn(keeper::keep(Arc::clone(&directory), ExitNotices::new(Poster::new(Arc::clone(&bus)))));
         tasks.spawn(drain.clone().drive());
         tasks.spawn(become_ready(Arc::clone(&bus), ready));
         tasks.spawn(usage::keep_fresh(process_stats, Arc::clone(&reactors)));

@@ -20,6 +20,7 @@
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::Arc,
+    time::Duration,
 };
 
 use futures::FutureExt;
@@ -133,7 +134,7 @@ impl World {
             b'>' => self.send(at, &Said::Text(text().into_owned())),
             b'#' => self.send(at, &Said::Binary(unescape(rest))),
             b'^' if self.protocol.over_rate() == OverRate::Answer && self.reads(at) => {
-                self.input(at, Input::Limited { text: &text(), retry: 250 }, EFFECTS);
+                self.input(at, Input::Limited { text: &text(), retry: Duration::from_millis(250) }, EFFECTS);
             }
             b'+' => self.pass(text().trim().parse().unwrap_or(1000_u64).min(120_000)),
             b'@' => {
@@ -265,7 +266,7 @@ impl World {
     }
 
     fn answer(&self, pending: Pending) -> Answer {
-        let away = Answer::Unavailable { retry: 1000 };
+        let away = Answer::Unavailable { retry: Duration::from_millis(1000) };
         match pending {
             Pending::Join(_) if self.away => Answer::RoomLimit,
             Pending::Ask(_) if self.away => away,
@@ -338,8 +339,8 @@ impl World {
             Effect::Post(post) | Effect::PostForDirectory(post, _) => peer.posts.push_back(post),
             Effect::Tell(query) => self.stores.directory.tell(query, Instant::now()),
             Effect::Timer(id, after) if peer.open => {
-                assert!(after >= 50, "a timer of {after} ms");
-                peer.timers.insert(id.0, self.now + after);
+                assert!(after >= Duration::from_millis(50), "a timer of {after:?}");
+                peer.timers.insert(id.0, self.now + after.as_millis() as u64);
             }
             Effect::Cancel(id) => drop(peer.timers.remove(&id.0)),
             Effect::Signal { room, signal } => stored::shown(&self.readers, &room, &signal),

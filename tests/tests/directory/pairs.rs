@@ -236,7 +236,7 @@ async fn when_the_grace_ends_so_do_sessions_and_every_partner_is_told_until_some
     let exit = |session| Exit { session, account: one, partner: two };
     ensure!(exits == [exit(first), exit(second)], "{exits:?}");
     ensure!(tick(&a).await?.len() == 2, "told by the gateway that is left");
-    b.told(&exits).await?;
+    b.announced(&exits).await?;
     ensure!(tick(&a).await?.is_empty());
     ensure!(partner(&b, two, bob, first).await? == Reply::Partner { partner: one, message: 0, live: false });
     let back = Query::Reconnect { account: one, token: "token".into(), holder: ada, grace: LONG };

@@ -259,7 +259,7 @@ impl Pairs {
         }
     }
 
-    pub(in crate::directory) fn told(&mut self, exits: &[Exit]) {
+    pub(in crate::directory) fn announced(&mut self, exits: &[Exit]) {
         for Exit { session, account, partner } in exits {
             self.exits.remove(&(*session, *account, *partner));
         }

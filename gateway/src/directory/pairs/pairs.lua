@@ -111,7 +111,7 @@ if operation == 'reconnect' then
   return {'BACK', get(account, ':nick'), seen}
 end
 
-if operation == 'told' then
+if operation == 'announced' then
   for at = 6, #ARGV do redis.call('ZREM', exits, ARGV[at]) end
   return {'DONE'}
 end

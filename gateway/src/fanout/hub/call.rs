@@ -13,8 +13,8 @@ use crate::{
     rooms::{Partition, RoomName, Unavailable},
 };
 
-/// Milliseconds after which what the bus could not answer is worth another try.
-pub(crate) const RETRY: u64 = 1000;
+/// After this long, what the bus could not answer is worth another try.
+pub(crate) const RETRY: Duration = Duration::from_secs(1);
 
 /// What calls of one partition are made with.
 pub(crate) struct BusAccess {

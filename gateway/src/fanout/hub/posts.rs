@@ -46,8 +46,7 @@ impl Posts {
     /// Takes a post, or refuses it when too many are waiting.
     pub(crate) fn offer(&mut self, sender: PostSender, post: Post, calls: &BusCalls, delivery: &mut Delivery) {
         if let Err(sender) = self.appender.offer(sender, post) {
-            let retry = FULL_RETRY.as_millis() as u64;
-            self.answer(sender, Err(PostError::Full { retry }), calls, delivery);
+            self.answer(sender, Err(PostError::Full { retry: FULL_RETRY }), calls, delivery);
         }
     }
 

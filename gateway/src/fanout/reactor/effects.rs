@@ -26,8 +26,8 @@ use crate::{
     rooms::{Post, RoomName},
 };
 
-/// What a session whose post did not fit into the hub's queue is told to wait, in milliseconds.
-const RETRY: u64 = 500;
+/// How long a session waits whose post did not fit into the hub's queue.
+const RETRY: Duration = Duration::from_millis(500);
 
 /// What effects may touch.
 pub(super) struct Stage<'a> {
@@ -65,7 +65,7 @@ impl Stage<'_> {
             Effect::Join(join) => self.join(slot, join),
             Effect::Ask(ask) => self.ask(slot, ask),
             Effect::Timer(id, after) => {
-                self.sockets.set_timer(slot, Key::Session(id), Duration::from_millis(after), self.now.micros);
+                self.sockets.set_timer(slot, Key::Session(id), after, self.now.micros);
             }
             Effect::Cancel(id) => self.sockets.cancel_timer(slot, Key::Session(id)),
             Effect::Close { code, reason } => self.close(slot, Some(code), reason),

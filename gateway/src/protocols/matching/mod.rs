@@ -1,9 +1,9 @@
 //! `match`: strangers talk in pairs, over TEXT JSON with a `cmd` in each frame. (`match` is a Rust keyword, so the
 //! module has another name; manifests, metrics and paths say `match`.)
 //!
-//! Decides what its commands mean ([`session`]), who a connection acts for ([`accounts`]) and how they are written ([`wire`]). The directory decides, for the whole
-//! ChatRoom at once, who holds an account and who talks with whom; what a person is to receive is posted into
-//! their inbox, a private room.
+//! Decides what its commands mean ([`session`]), who a connection acts for ([`accounts`]) and how they are written
+//! ([`wire`]). The directory decides, for the whole ChatRoom at once, who holds an account and who talks with whom. What
+//! a person receives is posted into their inbox, a private room.
 
 mod accounts;
 mod encoding;
@@ -20,17 +20,17 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 
 use crate::{
-    bus::{AppendError, Appended, Bus},
     directory::{
         keeper::Notices,
         pairs::{Exit, inbox},
     },
     fanout::{
         encoding::{Encoding, EncodingId},
+        poster::Poster,
         session::{OverRate, Session},
     },
     protocols::{Handshake, Protocol, Refusal},
-    rooms::{Author, Origin, Partition, Post, ProtocolId},
+    rooms::{Author, Origin, Post, ProtocolId},
 };
 
 /// The protocol as configured.
@@ -66,26 +66,20 @@ impl Protocol for Match {
 
 /// Tells people whom the directory found to be left, by a message in their inbox.
 pub struct ExitNotices {
-    bus: Arc<dyn Bus>,
+    poster: Poster,
 }
 
 impl ExitNotices {
-    /// Posts through `bus`.
-    pub fn new(bus: Arc<dyn Bus>) -> Self {
-        Self { bus }
-    }
-
-    async fn post(&self, exit: Exit) -> Result<Appended, AppendError> {
-        let post = exit_notice(exit);
-        let mut answers = self.bus.append(Partition::of(&post.room), std::slice::from_ref(&post)).await?;
-        answers.pop().unwrap_or(Err(AppendError::Unavailable("the bus answered nothing".into())))
+    /// Posts through `poster`.
+    pub fn new(poster: Poster) -> Self {
+        Self { poster }
     }
 }
 
 impl Notices for ExitNotices {
     fn tell(&self, exit: Exit) -> BoxFuture<'_, bool> {
         Box::pin(async move {
-            let posted = self.post(exit).await;
+            let posted = self.poster.try_once(&exit_notice(exit)).await;
             if let Err(error) = &posted {
                 tracing::debug!(%error, "failed to post an exit notice; the next tick posts it");
             }

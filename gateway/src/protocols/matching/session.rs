@@ -1,6 +1,6 @@
 //! The state machine of one connection of the match protocol: its commands, and what is said in its sessions.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use super::{
     Settings,
@@ -15,13 +15,13 @@ use crate::{
     rooms::Author,
 };
 
-/// Pause between the server's `PING_REQ`s, in milliseconds.
-pub(super) const PING_EVERY: u64 = 3_000;
+/// Pause between the server's `PING_REQ`s.
+pub(super) const PING_EVERY: Duration = Duration::from_secs(3);
 pub(super) const PING: TimerId = TimerId(0);
-/// Pause between ws-level pings, and how long they may go unanswered, in milliseconds.
-const WS_PING_EVERY: u64 = 54_000;
+/// Pause between ws-level pings, and how long they may go unanswered.
+const WS_PING_EVERY: Duration = Duration::from_secs(54);
 const WS_PING: TimerId = TimerId(1);
-const WS_SILENCE: u64 = 60_000;
+const WS_SILENCE: Duration = Duration::from_secs(60);
 const WS_DEADLINE: TimerId = TimerId(2);
 /// Messages of one connection that may wait for their acknowledgement.
 const IN_FLIGHT: usize = 1024;

@@ -1,6 +1,6 @@
 //! What a client of the match protocol sends and what it gets, as tables.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use proptest::prelude::*;
 
@@ -35,7 +35,7 @@ fn reply(peer: &mut Peer, reply: Reply) -> Vec<String> {
 }
 
 fn away(peer: &mut Peer) -> Vec<String> {
-    peer.input(Input::Answer(Answer::Unavailable { retry: 1 }))
+    peer.input(Input::Answer(Answer::Unavailable { retry: Duration::from_millis(1) }))
 }
 
 fn open(peer: &mut Peer) -> Vec<String> {

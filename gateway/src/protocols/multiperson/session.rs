@@ -1,6 +1,6 @@
 //! The state machine of one multiperson connection: the heartbeat, the dialect, and the broadcast dialect.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use super::{
     BROADCAST, Settings,
@@ -18,8 +18,8 @@ use crate::{
     rooms::{Author, Content},
 };
 
-/// A connection that sends no JSON for this long is cut, in milliseconds.
-const SILENCE: u64 = 7_000;
+/// A connection that sends no JSON for this long is cut.
+const SILENCE: Duration = Duration::from_secs(7);
 const HEARTBEAT: TimerId = TimerId(0);
 
 pub(super) struct MultiPersonSession {

@@ -1,5 +1,7 @@
 //! What the server says: every shape of the protocol's answers and pushes, in one place.
 
+use std::time::Duration;
+
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
@@ -89,7 +91,7 @@ pub(super) enum Reply<'a> {
         code: Code,
         message: &'a str,
         #[serde(skip_serializing_if = "Option::is_none")]
-        retry: Option<u64>,
+        retry: Option<Milliseconds>,
     },
 }
 
@@ -97,6 +99,17 @@ impl Reply<'_> {
     /// The frame's payload.
     pub(super) fn text(&self) -> String {
         json::write(self)
+    }
+}
+
+/// A time to wait, in milliseconds on the wire.
+#[derive(Clone, Copy, Serialize)]
+pub(super) struct Milliseconds(u64);
+
+impl Milliseconds {
+    /// Rounded up: a client that waits this long has waited long enough.
+    pub(super) fn at_least(wait: Duration) -> Self {
+        Self(u64::try_from(wait.as_micros().div_ceil(1000)).unwrap_or(u64::MAX))
     }
 }
 

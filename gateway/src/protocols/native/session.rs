@@ -1,6 +1,6 @@
 //! The state machine of one native connection.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use serde_json::value::RawValue;
 use smallvec::SmallVec;
@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 use super::{
     ENCODING, Settings,
     identity::{self, Known},
-    reply::{Code, Item, Reply, You, people as named},
+    reply::{Code, Item, Milliseconds, Reply, You, people as named},
     request::{self, Id, Op, Problem},
 };
 use crate::{
@@ -19,8 +19,8 @@ use crate::{
     rooms::{Author, Content, Entry, Epoch, Identity, Position, RoomName, Signal},
 };
 
-/// Pause between ws-level pings, in milliseconds; two unanswered ones end the connection.
-const PING_EVERY: u64 = 25_000;
+/// Pause between ws-level pings; two unanswered ones end the connection.
+const PING_EVERY: Duration = Duration::from_secs(25);
 const PING: TimerId = TimerId(0);
 const UNANSWERED: u8 = 2;
 /// Posts of one connection that may wait for their acknowledgement: bounds what a flood costs while the bus is away.
@@ -30,8 +30,8 @@ const POSTS_IN_FLIGHT: usize = 1024;
 const PAGE_BYTES: usize = 64 * 1024;
 /// Messages above the rate between two pings, each of which is answered. A peer that sends more is shown the door.
 const REFUSALS: u32 = 1_000;
-/// When to try again where nobody knows better, in milliseconds.
-const RETRY: u64 = 1_000;
+/// When to try again where nobody knows better.
+const RETRY: Duration = Duration::from_secs(1);
 
 pub(super) struct NativeSession {
     settings: Arc<Settings>,
@@ -110,7 +110,7 @@ impl NativeSession {
         out.push(Effect::Timer(PING, PING_EVERY));
     }
 
-    fn limited(&mut self, text: &str, retry: u64, out: &mut Effects) {
+    fn limited(&mut self, text: &str, retry: Duration, out: &mut Effects) {
         self.refusals += 1;
         if self.refusals > REFUSALS {
             out.push(Effect::Refused("flood"));
@@ -341,8 +341,8 @@ fn say(reply: &Reply<'_>, out: &mut Effects) {
     out.push(Effect::Text(reply.text()));
 }
 
-fn refuse(id: Option<&RawValue>, problem: Problem, retry: Option<u64>, out: &mut Effects) {
+fn refuse(id: Option<&RawValue>, problem: Problem, retry: Option<Duration>, out: &mut Effects) {
     let Problem { code, message } = problem;
     out.push(Effect::Refused(code.label()));
-    say(&Reply::Error { id, code, message, retry }, out);
+    say(&Reply::Error { id, code, message, retry: retry.map(Milliseconds::at_least) }, out);
 }

@@ -1,6 +1,6 @@
 //! The state machine of one OnlyOne connection.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -21,8 +21,8 @@ use crate::{
     rooms::{Author, Content, ProtocolId, RoomName, Signal},
 };
 
-/// Pause between ws-level pings, in milliseconds; one that went unanswered by the next ends the connection.
-const PING_EVERY: u64 = 30_000;
+/// Pause between ws-level pings; one that went unanswered by the next ends the connection.
+const PING_EVERY: Duration = Duration::from_secs(30);
 const PING: TimerId = TimerId(0);
 /// Chat requests of one connection that may wait for their acknowledgement: bounds a flood while the bus is away.
 const CHATS_IN_FLIGHT: usize = 1024;

@@ -1,6 +1,6 @@
 //! What an OnlyOne client sends and what it gets, as tables.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use proptest::prelude::*;
 
@@ -255,7 +255,7 @@ fn a_bus_that_is_away_fails_requests() {
     let mut peer = peer();
     peer.text(r#"{"requestId":2,"type":"request","route":"roomHandler.joinRoom","data":{"room_id":"onlyOne"}}"#);
     let failed = ["refused failed", r#"{"type":"response","code":500,"data":"服务器错误","requestId":2}"#];
-    assert_eq!(peer.input(Input::Answer(Answer::Unavailable { retry: 1 })), failed);
+    assert_eq!(peer.input(Input::Answer(Answer::Unavailable { retry: Duration::from_millis(1) })), failed);
 }
 
 #[test]

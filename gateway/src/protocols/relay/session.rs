@@ -1,6 +1,6 @@
 //! The state machine of one relay connection.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use prost::Message;
 
@@ -14,12 +14,12 @@ use crate::{
     rooms::{Author, Content, RoomName},
 };
 
-/// How long a connection may stay without signing in, in milliseconds.
-const SIGN_IN_WITHIN: u64 = 5_000;
+/// How long a connection may stay without signing in.
+const SIGN_IN_WITHIN: Duration = Duration::from_secs(5);
 const SIGN_IN: TimerId = TimerId(0);
-/// Pause between ws-level pings, in milliseconds. Nobody waits for the answer; writing is what makes TCP notice that
+/// Pause between ws-level pings. Nobody waits for the answer; writing is what makes TCP notice that
 /// a peer is gone, and counts stay true.
-const PING_EVERY: u64 = 60_000;
+const PING_EVERY: Duration = Duration::from_secs(60);
 const PING: TimerId = TimerId(1);
 /// Code of every refusal.
 const REFUSED: i32 = 100;

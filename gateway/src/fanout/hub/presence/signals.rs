@@ -8,7 +8,7 @@ use std::{collections::VecDeque, sync::Arc};
 use futures::future::join_all;
 
 use super::super::call::{BusAccess, BusCall, Failure};
-use crate::rooms::{RoomName, Signal, Unavailable, pace::Conflated};
+use crate::rooms::{RoomName, Signal, Unavailable, throttle::Conflated};
 
 /// Signals of one partition that wait. Beyond it new ones are dropped.
 const QUEUE: usize = 1024;

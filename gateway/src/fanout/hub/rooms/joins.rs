@@ -30,7 +30,7 @@ pub(crate) struct Waiter {
 
 /// What a join is sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Owed {
+pub(crate) struct Admission {
     /// Entries after this seq are written.
     pub(crate) after: Option<u64>,
     pub(crate) gap: Option<Gap>,
@@ -46,13 +46,13 @@ enum Verdict {
     /// The log must reach further back.
     Older,
     Refuse,
-    Admit(Owed),
+    Admit(Admission),
 }
 
 /// A join whose time to be answered has come.
 #[derive(Debug)]
 pub(crate) enum Settled {
-    Admit(Waiter, Owed),
+    Admit(Waiter, Admission),
     Refuse(Waiter),
 }
 
@@ -119,9 +119,9 @@ impl WaitingJoins {
         for _ in 0..self.waiting.len() {
             let Some(waiter) = self.waiting.pop_front() else { break };
             match if *budget == 0 { Verdict::Wait } else { waiter.judge(log, readers) } {
-                Verdict::Admit(owed) => {
+                Verdict::Admit(admission) => {
                     *budget -= 1;
-                    settle(readers, Settled::Admit(waiter, owed));
+                    settle(readers, Settled::Admit(waiter, admission));
                     continue;
                 }
                 Verdict::Refuse => {
@@ -144,9 +144,9 @@ impl Waiter {
         let Some(held) = log.held() else {
             return if waited >= JOIN { Verdict::Refuse } else { Verdict::Wait };
         };
-        let Some(position) = self.join.after else { return Verdict::Admit(Owed::default()) };
+        let Some(position) = self.join.after else { return Verdict::Admit(Admission::default()) };
         if self.was_shown(position, held, readers) {
-            return Verdict::Admit(Owed { recovered: true, ..Owed::default() });
+            return Verdict::Admit(Admission { recovered: true, ..Admission::default() });
         }
         if held.wants_older(position) {
             match (self.looked, log.older_under_way()) {
@@ -158,15 +158,15 @@ impl Waiter {
             }
         }
         match held.resume(position) {
-            Resume::Complete { after } => Verdict::Admit(Owed { after: Some(after), gap: None, recovered: true }),
+            Resume::Complete { after } => Verdict::Admit(Admission { after: Some(after), gap: None, recovered: true }),
             Resume::Partial { gap, after } => {
                 let gap = Some(Gap { from: gap.first, to: Some(gap.last) });
-                Verdict::Admit(Owed { after: Some(after), gap, recovered: false })
+                Verdict::Admit(Admission { after: Some(after), gap, recovered: false })
             }
-            Resume::UnknownBranch => Verdict::Admit(Owed::unknown_branch(position)),
+            Resume::UnknownBranch => Verdict::Admit(Admission::unknown_branch(position)),
             // The history itself ends before it: the position is of another history.
             Resume::Ahead if waited >= AHEAD && log.read_since(self.since) => {
-                Verdict::Admit(Owed::unknown_branch(position))
+                Verdict::Admit(Admission::unknown_branch(position))
             }
             Resume::Ahead if waited >= AHEAD => Verdict::Refuse,
             // The stream is seldom later than this; a later epoch only the history knows.
@@ -182,7 +182,7 @@ impl Waiter {
     }
 }
 
-impl Owed {
+impl Admission {
     /// Nothing can be said to follow the position.
     fn unknown_branch(position: Position) -> Self {
         Self { gap: Some(Gap { from: position.seq.saturating_add(1), to: None }), ..Self::default() }
@@ -243,7 +243,7 @@ mod tests {
     }
 
     fn nothing_missing(after: Option<u64>) -> Verdict {
-        Verdict::Admit(Owed { after, gap: None, recovered: true })
+        Verdict::Admit(Admission { after, gap: None, recovered: true })
     }
 
     #[tokio::test(start_paused = true)]
@@ -258,7 +258,7 @@ mod tests {
     async fn a_second_join_from_an_unknown_branch_is_told_so_like_the_first() {
         let (log, gap) = (log(), Some(Gap { from: 5, to: None }));
         for readers in [readers(None), readers(Some(0))] {
-            assert_eq!(waiter(1, 4).judge(&log, &readers), Verdict::Admit(Owed { gap, ..Owed::default() }));
+            assert_eq!(waiter(1, 4).judge(&log, &readers), Verdict::Admit(Admission { gap, ..Admission::default() }));
         }
     }
 
@@ -274,7 +274,7 @@ mod tests {
             assert_eq!(waiter.judge(&log, &readers), Verdict::Refuse, "the bus may be late or unavailable");
             read(&mut log, Window { entries: 10, bytes: 1 << 20 });
             let gap = Some(Gap { from: seq + 1, to: None });
-            assert_eq!(waiter.judge(&log, &readers), Verdict::Admit(Owed { gap, ..Owed::default() }));
+            assert_eq!(waiter.judge(&log, &readers), Verdict::Admit(Admission { gap, ..Admission::default() }));
         }
     }
 }

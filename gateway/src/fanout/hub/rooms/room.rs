@@ -14,7 +14,7 @@ use super::{
         presence::rosters::LocalPeople,
         shared::Shared,
     },
-    joins::{Needs, Owed, Settled, Waiter, WaitingJoins},
+    joins::{Admission, Needs, Settled, Waiter, WaitingJoins},
     presence_news::PresenceNews,
     readers::{Member, Readers},
     room_log::RoomLog,
@@ -29,7 +29,7 @@ use crate::{
         Entry, RoomName, Signal,
         follow::{News, Reading},
         log::Window,
-        pace::Pace,
+        throttle::PerSecond,
     },
 };
 
@@ -43,8 +43,8 @@ pub(crate) struct Room {
     readers: Readers,
     waiting: WaitingJoins,
     presence: PresenceNews,
-    joins: Pace,
-    leaves: Pace,
+    joins: PerSecond,
+    leaves: PerSecond,
     /// The count of members that the bus has acknowledged.
     reported: u32,
     /// Counted in `limits.rooms`: somebody reads it or waits to.
@@ -79,8 +79,8 @@ impl Room {
             readers: Readers::new(id, name),
             waiting: WaitingJoins::default(),
             presence: PresenceNews::default(),
-            joins: Pace::new(ANNOUNCED),
-            leaves: Pace::new(ANNOUNCED),
+            joins: PerSecond::new(ANNOUNCED),
+            leaves: PerSecond::new(ANNOUNCED),
             reported: 0,
             admitted: false,
             idle: None,
@@ -261,10 +261,10 @@ impl Room {
         let Self { log, readers, waiting, presence, joins, .. } = self;
         round.needs = waiting.settle(log, readers, budget, |readers, settled| match settled {
             Settled::Refuse(waiter) => delivery.answer(waiter.from, Answer::Unavailable { retry: RETRY }),
-            Settled::Admit(waiter, owed) => {
+            Settled::Admit(waiter, admission) => {
                 let watches = waiter.join.presence;
                 let announced = waiter.join.announce && joins.allow(shared.millis());
-                round.signals.extend(seat(waiter, owed, others, announced, log, readers, delivery));
+                round.signals.extend(seat(waiter, admission, others, announced, log, readers, delivery));
                 if watches {
                     presence.admitted(others + readers.len() as u64, Instant::now());
                     round.watcher = true;
@@ -319,7 +319,7 @@ impl Room {
 /// Makes the waiter a reader and answers it. Answers what the others learn.
 fn seat(
     waiter: Waiter,
-    owed: Owed,
+    admission: Admission,
     others: u64,
     announced: bool,
     log: &RoomLog,
@@ -330,19 +330,19 @@ fn seat(
     let Join { room, who, encoding, after: _, presence, announce } = join;
     let log = log.held()?;
     let before = readers.shown_after(&from);
-    let shown_after = before.into_iter().chain(owed.after.or(before.is_none().then_some(log.head().seq))).min();
+    let shown_after = before.into_iter().chain(admission.after.or(before.is_none().then_some(log.head().seq))).min();
     let member = Member { who: who.clone(), protocol, announce, shown_after: shown_after.unwrap_or(log.head().seq) };
     readers.insert(from, Seat { encoding, reactor: from.reactor, presence }, member);
-    let backlog = owed.after.map_or_else(Vec::new, |after| readers.backlog(after, encoding, log, delivery));
+    let backlog = admission.after.map_or_else(Vec::new, |after| readers.backlog(after, encoding, log, delivery));
     let answer = Answer::Joined(Joined {
         room,
         head: log.head(),
         members: others + readers.len() as u64,
-        recovered: owed.recovered,
-        gap: owed.gap,
+        recovered: admission.recovered,
+        gap: admission.gap,
         announced,
     });
-    delivery.joined(owed.recovered, owed.gap.is_some());
+    delivery.joined(admission.recovered, admission.gap.is_some());
     delivery.push(from.reactor, ToReactor::Joined { to: from, room: readers.id(), encoding, answer, backlog });
     announced.then_some(Signal::Joined { who, protocol, first: before.is_none() })
 }

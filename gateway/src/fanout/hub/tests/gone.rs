@@ -37,7 +37,7 @@ impl Directory for Told {
         Box::pin(async { Ok(Vec::new()) })
     }
 
-    fn told<'a>(&'a self, _: &'a [pairs::Exit]) -> Task<'a, Result<(), Unavailable>> {
+    fn announced<'a>(&'a self, _: &'a [pairs::Exit]) -> Task<'a, Result<(), Unavailable>> {
         Box::pin(async { Ok(()) })
     }
 

@@ -2,7 +2,10 @@
 //!
 //! Decides how much is read at once, and answers pings. Never decides whose turn it is: [`super::lists::Lists`] does.
 
-use std::io::{ErrorKind, Read};
+use std::{
+    io::{ErrorKind, Read},
+    time::Duration,
+};
 
 use super::{
     connection::{Connection, Unread},
@@ -160,12 +163,12 @@ fn decode(
             Ok(Some(Event::Text(text))) => match bucket.take(now.micros) {
                 Ok(()) => Input::Text(text),
                 Err(_) if bucket.floods() => return Heard::Flood,
-                Err(wait) => Input::Limited { text, retry: wait.div_ceil(1000) },
+                Err(wait) => Input::Limited { text, retry: Duration::from_micros(wait) },
             },
             Ok(Some(Event::Binary(payload))) => match bucket.take(now.micros) {
                 Ok(()) => Input::Binary(payload),
                 Err(_) if bucket.floods() => return Heard::Flood,
-                Err(wait) => Input::Limited { text: "", retry: wait.div_ceil(1000) },
+                Err(wait) => Input::Limited { text: "", retry: Duration::from_micros(wait) },
             },
         };
         let message = !matches!(input, Input::Pong);

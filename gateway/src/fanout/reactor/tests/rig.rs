@@ -78,7 +78,7 @@ impl Script {
                 self.then = Some(Ask::Members { room: room(rest) });
                 Effect::Ask(Ask::Members { room: room(rest) })
             }
-            "timer" => Effect::Timer(TimerId(1), rest.parse().unwrap()),
+            "timer" => Effect::Timer(TimerId(1), Duration::from_millis(rest.parse().unwrap())),
             "cancel" => Effect::Cancel(TimerId(1)),
             "close" => Effect::Close { code: 1008, reason: "asked" },
             "terminate" => Effect::Terminate,
@@ -95,7 +95,7 @@ impl Session for Script {
             Input::Open => "open".to_owned(),
             Input::Text(text) => return self.text(text, out),
             Input::Binary(bytes) => return out.push(Effect::Binary(bytes.to_vec())),
-            Input::Limited { text, retry } => format!("limited {text} {}", retry > 0),
+            Input::Limited { text, retry } => format!("limited {text} {}", !retry.is_zero()),
             Input::Pong => "pong".to_owned(),
             Input::Timer(_) => "timer".to_owned(),
             Input::Answer(Answer::Joined(joined)) => format!("joined {} {}", joined.room, joined.head.seq),

@@ -1,5 +1,7 @@
 //! Dialect A: the broadcast room.
 
+use std::time::Duration;
+
 use super::{HOLDER, alice, known, peer, reply};
 use crate::{
     directory::people::Reply,
@@ -68,7 +70,7 @@ fn people_who_are_mentioned_are_told_to_the_directory() {
 fn the_broadcast_dialect_goes_on_without_a_directory() {
     let mut peer = peer();
     peer.text(r#"{"user_name":"alice","user_id":7,"type":"INIT","message":"join"}"#);
-    let away = || Input::Answer(Answer::Unavailable { retry: 1 });
+    let away = || Input::Answer(Answer::Unavailable { retry: Duration::from_millis(1) });
     assert_eq!(peer.input(away()), ["join 0 as alice encoding 40 announce"]);
     peer.joined("0", 0);
     assert!(peer.input(away())[0].starts_with("post 0 0 by alice "));
@@ -80,7 +82,7 @@ fn the_broadcast_dialect_goes_on_without_a_directory() {
 
 #[test]
 fn who_cannot_be_let_into_the_room_is_cut() {
-    for answer in [Answer::RoomLimit, Answer::Unavailable { retry: 1000 }] {
+    for answer in [Answer::RoomLimit, Answer::Unavailable { retry: Duration::from_millis(1000) }] {
         let mut peer = peer();
         peer.text(r#"{"type":"USER","message":"hi"}"#);
         assert_eq!(peer.input(Input::Answer(answer)), ["refused not_joined", "terminate"]);

@@ -1,5 +1,7 @@
 //! Dialect C: messages on their way to people and blocks.
 
+use std::time::Duration;
+
 use super::{HOLDER, reply, two, two_called};
 use crate::{
     bus::AppendError,
@@ -103,7 +105,10 @@ fn a_message_to_a_block_that_is_not_posted_or_not_kept_is_not_confirmed() {
     assert_eq!(peer.input(Input::Posted { tag: 0, result: lost() }), ["refused not_kept"]);
     say(&mut peer);
     peer.posted(1, 1);
-    assert_eq!(peer.input(Input::Answer(Answer::Unavailable { retry: 1 })), ["refused not_kept"]);
+    assert_eq!(
+        peer.input(Input::Answer(Answer::Unavailable { retry: Duration::from_millis(1) })),
+        ["refused not_kept"]
+    );
 }
 
 #[test]
@@ -155,7 +160,10 @@ fn a_message_to_a_person_that_is_kept_is_confirmed_even_when_it_was_not_shown_at
     assert_eq!(lines[0], "refused not_shown_at_once");
     assert!(lines[1].starts_with(r#"{"type":"CONFIRM""#));
     peer.text(r#"{"type":"MESSAGE","from_user_id":"2","message":"hi","to_user_id":"3"}"#);
-    assert_eq!(peer.input(Input::Answer(Answer::Unavailable { retry: 1 })), ["refused not_kept"]);
+    assert_eq!(
+        peer.input(Input::Answer(Answer::Unavailable { retry: Duration::from_millis(1) })),
+        ["refused not_kept"]
+    );
 }
 
 #[test]

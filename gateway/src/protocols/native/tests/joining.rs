@@ -1,5 +1,7 @@
 //! Who one is, and which rooms one gets into.
 
+use std::time::Duration;
+
 use super::{super::identity, KEY, ada, error, peer, peer_with, you};
 use crate::{
     fanout::session::{Answer, Gap, Input},
@@ -101,7 +103,12 @@ fn rooms_outside_the_allow_list_are_refused() {
 fn a_join_that_fails_says_why() {
     let table = [
         (Answer::RoomLimit, "room_limit", "too many rooms", ""),
-        (Answer::Unavailable { retry: 300 }, "unavailable", "the room cannot be read now", r#","retry":300"#),
+        (
+            Answer::Unavailable { retry: Duration::from_millis(300) },
+            "unavailable",
+            "the room cannot be read now",
+            r#","retry":300"#,
+        ),
     ];
     for (answer, code, message, retry) in table {
         let mut peer = peer();

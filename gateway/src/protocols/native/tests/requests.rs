@@ -2,6 +2,8 @@
 
 use proptest::prelude::*;
 
+use std::time::Duration;
+
 use super::{ada, error, peer};
 use crate::{
     bus::AppendError,
@@ -35,7 +37,12 @@ fn posts_are_acknowledged_with_their_seq_in_any_order_of_rooms() {
 fn a_post_that_failed_says_why_and_when_to_retry() {
     let away = || PostError::Append(AppendError::Unavailable("down".into()));
     let table = [
-        (PostError::Full { retry: 250 }, "unavailable", "too many messages are waiting", r#","retry":250"#),
+        (
+            PostError::Full { retry: Duration::from_millis(250) },
+            "unavailable",
+            "too many messages are waiting",
+            r#","retry":250"#,
+        ),
         (away(), "unavailable", "the message may not have been kept: send it again", r#","retry":1000"#),
         (PostError::Append(AppendError::NotDurable), "not_durable", "only one copy of the room exists", ""),
     ];
@@ -80,7 +87,7 @@ fn history_members_typing_leaving_and_pings_are_answered_with_their_id() {
         )]
     );
     peer.table(&[(r#"{"op":"history","room":"lobby"}"#, &["ask history lobby None 50"])]);
-    peer.input(Input::Answer(Answer::Unavailable { retry: 5 }));
+    peer.input(Input::Answer(Answer::Unavailable { retry: Duration::from_millis(5) }));
     peer.table(&[(r#"{"op":"members","id":4,"room":"lobby"}"#, &["ask members lobby"])]);
     assert_eq!(
         peer.input(Input::Answer(Answer::Members(42))),
@@ -122,7 +129,8 @@ fn an_id_is_echoed_byte_for_byte() {
 #[test]
 fn a_peer_that_floods_is_shown_the_door() {
     let mut peer = ada();
-    let mut limited = || peer.input(Input::Limited { text: r#"{"op":"ping","id":1}"#, retry: 50 });
+    let mut limited =
+        || peer.input(Input::Limited { text: r#"{"op":"ping","id":1}"#, retry: Duration::from_millis(50) });
     for _ in 0..1_000 {
         assert_eq!(limited()[0], "refused rate_limited");
     }
@@ -227,7 +235,7 @@ fn binary_frames_and_floods_are_answered_and_the_connection_stays() {
     let mut peer = ada();
     assert_eq!(peer.binary(b"{}"), error("", "bad_request", "frames are TEXT"));
     assert_eq!(
-        peer.input(Input::Limited { text: r#"{"op":"ping","id":2}"#, retry: 500 }),
+        peer.input(Input::Limited { text: r#"{"op":"ping","id":2}"#, retry: Duration::from_millis(500) }),
         [
             "refused rate_limited",
             r#"{"op":"error","id":2,"code":"rate_limited","message":"too many messages per second","retry":500}"#
@@ -261,7 +269,7 @@ proptest! {
         let mut peer = ada();
         for text in &texts {
             peer.text(text);
-            peer.input(Input::Limited { text, retry: 1 });
+            peer.input(Input::Limited { text, retry: Duration::from_millis(1) });
         }
         peer.binary(&bytes);
     }

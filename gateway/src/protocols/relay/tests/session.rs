@@ -1,6 +1,6 @@
 //! Signing in, what is said in a room, and what is ignored.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, time::Duration};
 
 use proptest::prelude::*;
 use prost::Message;
@@ -41,7 +41,10 @@ fn a_sign_in_that_is_on_its_way_is_waited_for() {
     peer.binary(&sign_in("42", "room3"));
     assert_eq!(peer.pass(1_000), [""; 0]);
     let unavailable = hex(&status(100, "rpc error: code = Unavailable desc = try again"));
-    assert_eq!(peer.input(Input::Answer(Answer::Unavailable { retry: 5 })), ["refused unavailable", &unavailable]);
+    assert_eq!(
+        peer.input(Input::Answer(Answer::Unavailable { retry: Duration::from_millis(5) })),
+        ["refused unavailable", &unavailable]
+    );
     assert_eq!(peer.pass(5_000), ["terminate"]);
 }
 

@@ -1,4 +1,4 @@
-//! How often something may happen: announcements of joins, and typing of one person.
+//! Limits per second: announcements of joins in a room, and typing of one person.
 //!
 //! Pure: the caller passes the time in milliseconds on any monotonic clock. Called by the hub.
 
@@ -6,7 +6,7 @@ use std::{collections::HashMap, hash::Hash};
 
 /// At most `limit` in each second, counted from the first of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pace {
+pub struct PerSecond {
     limit: u32,
     start: u64,
     used: u32,
@@ -14,7 +14,7 @@ pub struct Pace {
 
 const SECOND: u64 = 1000;
 
-impl Pace {
+impl PerSecond {
     /// Nothing has happened yet.
     pub fn new(limit: u32) -> Self {
         Self { limit, start: 0, used: 0 }
@@ -30,7 +30,7 @@ impl Pace {
     }
 }
 
-/// One a second for each key, for a bounded number of keys.
+/// At most once per second for each key, for a bounded number of keys.
 #[derive(Debug)]
 pub struct Conflated<K> {
     last: HashMap<K, u64>,
@@ -65,9 +65,9 @@ mod tests {
 
     #[test]
     fn the_limit_holds_within_a_second_and_starts_again_after_it() {
-        let mut pace = Pace::new(2);
-        assert_eq!([10, 500, 1009].map(|now| pace.allow(now)), [true, true, false]);
-        assert_eq!([1010, 1010, 2009].map(|now| pace.allow(now)), [true, true, false]);
+        let mut limit = PerSecond::new(2);
+        assert_eq!([10, 500, 1009].map(|now| limit.allow(now)), [true, true, false]);
+        assert_eq!([1010, 1010, 2009].map(|now| limit.allow(now)), [true, true, false]);
     }
 
     #[test]
