@@ -16,6 +16,7 @@ pub(crate) enum Dialect {
     Relay,
     MultiPerson,
     SocketIo,
+    Centrifuge,
     /// A message is a text frame, and everyone who is connected is a member.
     Plain,
 }
@@ -64,6 +65,7 @@ impl Endpoint {
             Dialect::Relay | Dialect::Plain => "/room",
             Dialect::MultiPerson => "/multiperson",
             Dialect::SocketIo => "/socket.io/?EIO=4&transport=websocket",
+            Dialect::Centrifuge => "/connection/websocket",
         };
         let token = if dialect == Dialect::Relay { relay_token(address)? } else { String::new() };
         Ok(Self { address, path, dialect, inflates: false, token })
@@ -94,6 +96,9 @@ impl Endpoint {
                 1_000_000 + index
             )),
             Dialect::SocketIo => text("40"),
+            Dialect::Centrifuge => {
+                text(&format!(r#"{{"id":1,"connect":{{}}}}{}{{"id":2,"subscribe":{{"channel":"{room}"}}}}"#, "\n"))
+            }
             Dialect::Plain => return None,
         })
     }
@@ -116,6 +121,11 @@ impl Endpoint {
                 1_000_000 + index
             )),
             Dialect::SocketIo => text(&format!(r#"42["message","{message}"]"#)),
+            Dialect::Centrifuge => text(&format!(
+                r#"{{"id":{},"publish":{{"channel":"{room}","data":{{"text":"{message}"}}}}}}"#,
+                // 1 and 2 are the ids of connecting and subscribing.
+                id + 2
+            )),
             Dialect::Plain => text(message),
         }
     }
@@ -148,6 +158,9 @@ impl Endpoint {
             Dialect::SocketIo if payload.starts_with(b"40") => joined,
             Dialect::SocketIo if payload.starts_with(b"44") => Said::Refused(None),
             Dialect::SocketIo if payload == b"2" => Said::Ask(text("3")),
+            Dialect::Centrifuge if memchr::memmem::find(payload, br#""subscribe":{"#).is_some() => joined,
+            Dialect::Centrifuge if memchr::memmem::find(payload, br#""error":{"#).is_some() => Said::Refused(None),
+            Dialect::Centrifuge if payload == b"{}" => Said::Ask(text("{}")),
             _ => Said::Other,
         }
     }
@@ -211,8 +224,18 @@ mod tests {
     }
 
     #[test]
+    fn a_centrifuge_member_is_in_when_subscribed_and_answers_pings() {
+        let joined = Said::Joined { position: None, recovered: true };
+        assert_eq!(said(Dialect::Centrifuge, br#"{"id":2,"subscribe":{}}"#), joined);
+        assert_eq!(said(Dialect::Centrifuge, b"{}"), Said::Ask(text("{}")));
+        let refused = br#"{"id":3,"error":{"code":108,"message":"not available"}}"#;
+        assert_eq!(said(Dialect::Centrifuge, refused), Said::Refused(None));
+    }
+
+    #[test]
     fn what_is_no_answer_is_other() {
-        for dialect in [Dialect::OnlyOne, Dialect::Relay, Dialect::MultiPerson, Dialect::SocketIo, Dialect::Plain] {
+        use Dialect::{Centrifuge, MultiPerson, OnlyOne, Plain, Relay, SocketIo};
+        for dialect in [OnlyOne, Relay, MultiPerson, SocketIo, Centrifuge, Plain] {
             assert_eq!(said(dialect, br#"0{"sid":"x"}"#), Said::Other);
         }
     }

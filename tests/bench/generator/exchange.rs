@@ -78,16 +78,16 @@ impl Load {
     pub(super) fn turn(&mut self, wait: Duration) -> Result<()> {
         let mut wait = wait;
         self.post_due()?;
-        if let Some(due) = self.pace.next() {
+        if let Some(due) = self.arrivals.next() {
             wait = wait.min(due.saturating_duration_since(Instant::now()));
-            self.alarm.set(due, self.pace.rate)?;
+            self.alarm.set(due, self.arrivals.rate())?;
         }
         self.listen(wait, true)
     }
 
     fn post_due(&mut self) -> Result<()> {
-        while let Some(due) = self.pace.next().filter(|due| *due <= Instant::now()) {
-            self.pace.sent += 1;
+        while let Some(due) = self.arrivals.next().filter(|due| *due <= Instant::now()) {
+            self.arrivals.advance();
             self.post(due)?;
         }
         Ok(())

@@ -1,10 +1,12 @@
-//! The load generator: many members on one thread with its own event loop, posting in an open loop.
+//! The load generator: many members on one thread with its own event loop, posting in an open loop at the times of a
+//! Poisson process.
 //!
 //! It counts what every member gets and checks some in full. Latency is measured from when a post was due, so that a
 //! slow server cannot slow its own measurement down.
 
 mod alarm;
 mod alike;
+mod arrivals;
 mod dialect;
 mod exchange;
 mod inflate;
@@ -22,6 +24,7 @@ use mio::{Events, Interest, Poll, Token};
 
 use self::alarm::Alarm;
 use self::alike::Alike;
+use self::arrivals::Arrivals;
 pub(crate) use self::dialect::{Dialect, Endpoint};
 use self::inflate::Inflater;
 use self::member::{Checked, Member, dial};
@@ -61,7 +64,7 @@ pub(crate) struct Load {
     /// Connections that wait for their 101, and members that wait for that or for a room.
     dialling: usize,
     waiting: usize,
-    pace: Pace,
+    arrivals: Arrivals,
     /// Messages sent, which number the posts; and deliveries owed for them.
     sent: u64,
     owed: u64,
@@ -80,19 +83,6 @@ struct Lane {
     room: u32,
     sender: u32,
     count: u64,
-}
-
-/// When the next message is due.
-struct Pace {
-    begin: Instant,
-    rate: f64,
-    sent: u64,
-}
-
-impl Pace {
-    fn next(&self) -> Option<Instant> {
-        (self.rate > 0.0).then(|| self.begin + Duration::from_secs_f64(self.sent as f64 / self.rate))
-    }
 }
 
 impl Load {
@@ -118,7 +108,7 @@ impl Load {
             resumable: false,
             dialling: 0,
             waiting: 0,
-            pace: Pace { begin: start, rate: 0.0, sent: 0 },
+            arrivals: Arrivals::none(),
             sent: 0,
             owed: 0,
             spared: 0,
@@ -225,13 +215,13 @@ impl Load {
 
     /// Starts to post that many messages per second over all rooms; 0 stops.
     pub(crate) fn pace(&mut self, rate: f64) {
-        self.pace = Pace { begin: Instant::now(), rate, sent: 0 };
+        self.arrivals = Arrivals::at(rate, Instant::now());
     }
 
     /// Posts `rate` messages per second for `duration`; 0 means to watch.
     pub(crate) fn run(&mut self, rate: f64, duration: Duration) -> Result<()> {
         self.pace(rate);
-        let end = self.pace.begin + duration;
+        let end = Instant::now() + duration;
         loop {
             let left = end.saturating_duration_since(Instant::now());
             if left.is_zero() {

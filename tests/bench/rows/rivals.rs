@@ -17,6 +17,8 @@ const ARRIVED: f64 = 0.95;
 /// Steps up, and then between the last that was carried and the first that was not.
 const STEP: f64 = 1.5;
 const STEPS: usize = 16;
+/// How often a rate that was not carried again is lowered.
+const CONFIRMATIONS: usize = 4;
 /// Messages per second at which all are compared.
 const COMMON: f64 = 50.0;
 
@@ -48,7 +50,7 @@ impl Rival {
         match self.0 {
             None => 1000.0,
             Some(Peer::UWebSockets) => 500.0,
-            Some(Peer::SocketIo | Peer::Ws | Peer::Nchan) => 50.0,
+            Some(Peer::SocketIo | Peer::Ws | Peer::Nchan | Peer::Centrifuge) => 50.0,
         }
     }
 }
@@ -81,7 +83,7 @@ pub(super) fn measure(bench: &Bench) -> Result<Section> {
     let mut records = Vec::new();
     for rival in rivals {
         let knee = knee(bench, rival)?;
-        println!("{}/5 knee of {}: {} messages/s", records.len() + 1, rival.name(), short(knee));
+        println!("{}/{} knee of {}: {} messages/s", records.len() + 1, Peer::ALL.len() + 1, rival.name(), short(knee));
         let (at_knee, at_common) = (Vec::new(), Vec::new());
         records.push(Record { rival, knee, at_knee, at_common, faults: Faults::default(), memory: 0 });
     }
@@ -124,7 +126,15 @@ fn knee(bench: &Bench, rival: Rival) -> Result<f64> {
             (false, _) => bad / STEP,
         };
     }
-    Ok(if good > 0.0 { good } else { rate })
+    // A second run on a server of its own: one lucky sample is no knee.
+    let mut knee = if good > 0.0 { good } else { rate };
+    for _ in 0..bench.scale.pick(CONFIRMATIONS, 0) {
+        if carried(bench, rival, &mut None, knee)? {
+            break;
+        }
+        knee /= STEP.sqrt();
+    }
+    Ok(knee)
 }
 
 fn carried(bench: &Bench, rival: Rival, stage: &mut Option<Stage>, rate: f64) -> Result<bool> {
@@ -164,7 +174,7 @@ fn section(bench: &Bench, records: &[Record]) -> Section {
         about: format!(
             "The same room of {members} members and {BYTES} bytes a message on each, one server core, its Redis on the \
              other: first at the highest rate that it carries with p99 <= {P99} ms and nothing lost, found by a stepped \
-             search, then at {COMMON} messages/s. Parlor's Redis is a cluster of 3 x (1 + 1) with history on, the others' \
+             search and confirmed by a second run, then at {COMMON} messages/s. Parlor's Redis is a cluster of 3 x (1 + 1) with history on, the others' \
              one server; uWebSockets has no bus and no history. Their versions are in tests/bench/peers."
         ),
         header: &[

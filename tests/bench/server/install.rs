@@ -1,4 +1,5 @@
-//! Puts other people's servers where they run: from npm into `target/bench`, in the versions of package-lock.json.
+//! Puts other people's servers where they run, into `target/bench`: from npm and as Go modules, in the versions that
+//! package-lock.json and go.sum name.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -8,6 +9,9 @@ use parlor_tests::programs::repository;
 
 /// What `npm ci` reads.
 const LOCK: &str = "package-lock.json";
+
+/// The program over the Centrifuge library, within `target/bench`.
+pub(super) const CENTRIFUGE: &str = "centrifuge-peer";
 
 /// `target/bench`.
 pub(super) fn directory() -> PathBuf {
@@ -23,6 +27,9 @@ pub(crate) fn install() -> Result<()> {
     let installed = same && to.join("node_modules/.package-lock.json").exists();
     for entry in std::fs::read_dir(&from).with_context(|| format!("read {}", from.display()))? {
         let path = entry.context("read the servers' files")?.path();
+        if path.is_dir() {
+            continue;
+        }
         let name = path.file_name().context("a file without a name")?;
         std::fs::copy(&path, to.join(name)).with_context(|| format!("copy {}", path.display()))?;
     }
@@ -34,6 +41,15 @@ pub(crate) fn install() -> Result<()> {
         let done = npm.status().context("start npm (apt: npm)")?;
         ensure!(done.success(), "npm could not install the servers to compare with: {done}");
     }
+    // Go itself knows whether anything is to be done.
+    let mut go = Command::new("go");
+    go.args(["build", "-o"])
+        .arg(to.join(CENTRIFUGE))
+        .arg(".")
+        .current_dir(from.join("centrifuge"))
+        .stdin(Stdio::null());
+    let done = go.status().context("start go (apt: golang-go)")?;
+    ensure!(done.success(), "go could not build the server over Centrifuge: {done}");
     ensure!(
         Command::new("node").arg("--version").stdout(Stdio::null()).status().is_ok(),
         "node is missing (apt: nodejs)"

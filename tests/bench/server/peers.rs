@@ -20,18 +20,21 @@ pub(crate) enum Peer {
     Ws,
     /// nginx with nchan, which keeps its channels in Redis.
     Nchan,
+    /// A program over the Centrifuge library, its broker in Redis.
+    Centrifuge,
     /// uWebSockets as Bun carries it, with its own pub/sub: no bus, no history.
     UWebSockets,
 }
 
 impl Peer {
-    pub(crate) const ALL: [Self; 4] = [Self::SocketIo, Self::Ws, Self::Nchan, Self::UWebSockets];
+    pub(crate) const ALL: [Self; 5] = [Self::SocketIo, Self::Ws, Self::Nchan, Self::Centrifuge, Self::UWebSockets];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::SocketIo => "Socket.IO + redis-streams adapter",
             Self::Ws => "ws + Redis pub/sub",
             Self::Nchan => "nchan + Redis",
+            Self::Centrifuge => "Centrifuge + Redis",
             Self::UWebSockets => "uWebSockets (Bun), no bus",
         }
     }
@@ -49,6 +52,10 @@ impl Peer {
             Self::SocketIo => (script(Path::new("node"), "socketio.js")?, Dialect::SocketIo),
             Self::Ws => (script(Path::new("node"), "ws.js")?, Dialect::Plain),
             Self::Nchan => (nchan(&directory, &port)?, Dialect::Plain),
+            Self::Centrifuge => (
+                Child::start("centrifuge", &directory.join(install::CENTRIFUGE), &[], &[("REDIS_PORT", &port)])?,
+                Dialect::Centrifuge,
+            ),
             Self::UWebSockets => (script(&bun(&directory)?, "uws.js")?, Dialect::Plain),
         };
         Server::other(child, dialect, redis)
