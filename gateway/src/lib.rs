@@ -1,7 +1,7 @@
 //! A Parlor gateway: holds sockets, speaks the protocols, fans rooms out through the bus.
 //!
-//! Imports go down this list only: `run` -> `http` -> `protocols` -> `fanout` -> `bus`, `directory` -> `redis` ->
-//! `rooms`. `probe`, `clock` and `args` import none of them.
+//! Imports go down this list only: `run` -> `http` -> `protocols` -> `fanout` -> `bus`, `directory`, `moderation` ->
+//! `redis` -> `rooms`. `probe`, `clock` and `args` import none of them.
 
 pub mod args;
 pub mod bus;
@@ -10,6 +10,7 @@ pub mod deadlines;
 pub mod directory;
 pub mod fanout;
 pub mod http;
+pub mod moderation;
 pub mod probe;
 pub mod protocols;
 pub mod redis;

@@ -1,4 +1,4 @@
-//! The bus and the directory of a gateway, as one gateway of a ChatRoom opens them.
+//! The bus, the directory and the moderation of a gateway, as one gateway of a ChatRoom opens them.
 
 use std::{sync::Arc, time::Duration};
 
@@ -6,6 +6,7 @@ use anyhow::Result;
 use parlor_gateway::{
     bus::{Bus, History, redis::RedisBus},
     directory::{Directory, redis::RedisDirectory},
+    moderation::{redis::RedisModeration, store::Store},
     redis::{RedisSettings, Servers, StartError},
 };
 use parlor_redis::Prefer;
@@ -38,4 +39,9 @@ pub async fn connect(seeds: Vec<String>, gateway: &str) -> Result<Arc<dyn Bus>> 
 /// The directory of a gateway with these [`settings`].
 pub async fn directory(seeds: Vec<String>) -> Result<Arc<dyn Directory>> {
     Ok(Arc::new(RedisDirectory::new(Servers::connect(settings(seeds)).await?)))
+}
+
+/// What keeps moderation, with these [`settings`].
+pub async fn moderation(seeds: Vec<String>) -> Result<Arc<dyn Store>> {
+    Ok(Arc::new(RedisModeration::new(Servers::connect(settings(seeds)).await?)))
 }

@@ -14,6 +14,7 @@ use crate::{
         presence::Presence,
         session::{Answer, Ask, IfGone, Join, PostError, Posted},
     },
+    moderation::News,
     rooms::{Epoch, Partition, Post, ProtocolId, RoomName, Signal},
 };
 
@@ -67,6 +68,8 @@ pub enum ToHub {
         query: Query,
         at: Instant,
     },
+    /// A moderator did something in a room, which is news to those concerned here.
+    Moderated(News),
 }
 
 impl ToHub {
@@ -80,6 +83,8 @@ impl ToHub {
             Self::Ask { ask: Ask::History { room, .. } | Ask::Members { room } | Ask::People { room, .. }, .. } => {
                 Partition::of(room)
             }
+            Self::Ask { ask: Ask::Moderate { room, .. }, .. } => Partition::of(room),
+            Self::Moderated(news) => Partition::of(&news.room),
             Self::Ask { from, ask: Ask::Directory(_) } | Self::Tell { from, .. } => Partition::nth(from.slot),
         }
     }
@@ -135,6 +140,11 @@ pub enum ToReactor {
         tag: u64,
         result: Result<Posted, PostError>,
         unheard: Option<Unheard>,
+    },
+    /// A moderator did something that concerns the connection.
+    Moderated {
+        to: ConnectionId,
+        news: Arc<News>,
     },
     /// The next chunk of a room, for all its readers here with this encoding.
     Chunk {

@@ -1,6 +1,7 @@
 //! Posts into a room without a connection, for HTTP endpoints and notices.
 //!
-//! Decides nothing about the message. Retries by the same key while the bus is unavailable, so that it is stored once.
+//! Decides nothing about the message: moderation does. Retries by the same key while the bus is unavailable, so that it is
+//! stored once.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,7 +11,9 @@ use uuid::Uuid;
 use crate::{
     bus::{AppendError, Appended, Bus},
     deadlines::hub::POST,
-    rooms::{Author, Content, Origin, Partition, Post, ProtocolId, RoomName},
+    fanout::session::PostError,
+    moderation::{Moderation, Who},
+    rooms::{Author, Content, Origin, Partition, Post, ProtocolId, Role, RoomName},
 };
 
 /// Pause between two tries.
@@ -20,12 +23,19 @@ const PAUSE: Duration = Duration::from_millis(200);
 #[derive(Clone)]
 pub struct Poster {
     bus: Arc<dyn Bus>,
+    moderation: Arc<Moderation>,
+    role: Role,
 }
 
 impl Poster {
-    /// Posts to `bus`.
-    pub fn new(bus: Arc<dyn Bus>) -> Self {
-        Self { bus }
+    /// Posts to `bus` what `moderation` lets pass of ordinary members.
+    pub fn new(bus: Arc<dyn Bus>, moderation: Arc<Moderation>) -> Self {
+        Self { bus, moderation, role: Role::Member }
+    }
+
+    /// Posts for who may write where members may not: into read-only rooms, and at any pace into slow ones.
+    pub fn trusted(self) -> Self {
+        Self { role: Role::Moderator, ..self }
     }
 
     /// Appends one message; the error is the last one after 10 s.
@@ -35,14 +45,15 @@ impl Poster {
         protocol: ProtocolId,
         from: Author,
         content: Content,
-    ) -> Result<Appended, AppendError> {
+    ) -> Result<Appended, PostError> {
+        self.moderation.may_post(&room, Who { person: &from.id, role: self.role, address: None })?;
         let key = Uuid::new_v4().simple().to_string().into();
         let post = Post { room, from, protocol, key, content, durable: false, origin: Origin::default() };
         let deadline = Instant::now() + POST;
         loop {
             match self.try_once(&post).await {
                 Err(AppendError::Unavailable(_) | AppendError::Lost) if Instant::now() < deadline => sleep(PAUSE).await,
-                fate => return fate,
+                fate => return Ok(fate?),
             }
         }
     }

@@ -3,7 +3,7 @@
 //! A [`Session`] is the protocol state machine of one connection. It owns no socket, no clock and no bus: the reactor
 //! hands it an [`Input`] and carries out the [`Effect`]s it pushed, in order. Sessions are written in `protocols/`.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
@@ -12,13 +12,19 @@ use crate::{
     bus::AppendError,
     directory::{Query, Reply},
     fanout::encoding::EncodingId,
-    rooms::{Author, Content, Entry, Epoch, Origin, Position, RoomName, Signal},
+    moderation::{Action, News, Refusal, Refused},
+    rooms::{Author, Content, Entry, Epoch, Origin, Position, Role, RoomName, Signal},
 };
 
 /// The protocol state machine of one connection. Keep it small: there is one for every idle connection.
 pub trait Session: Send {
     /// Takes one input; effects are carried out in the order they were pushed.
     fn handle(&mut self, input: Input<'_>, cx: &Context, out: &mut Effects);
+
+    /// What the person may do beyond reading and writing.
+    fn role(&self) -> Role {
+        Role::Member
+    }
 }
 
 /// What a session may know of the world at the time of an input.
@@ -62,6 +68,10 @@ pub enum Input<'a> {
     ///
     /// [`ChunkWriter::notice`]: crate::fanout::encoding::ChunkWriter::notice
     Notice { room: RoomName },
+    /// A moderator did something that concerns this connection, which may be closed after this ([`NewsCode::closes`]).
+    ///
+    /// [`NewsCode::closes`]: crate::moderation::NewsCode::closes
+    Moderated(Arc<News>),
     /// The gateway drains: part politely. The reactor closes the socket itself 5 s after this.
     /// `after`: milliseconds until the client should reconnect, already jittered.
     Moved { after: u64 },
@@ -174,6 +184,8 @@ pub enum Ask {
     People { room: RoomName, limit: u32 },
     /// Of the directory.
     Directory(Query),
+    /// An action of `by`, who is a moderator.
+    Moderate { room: RoomName, by: Author, action: Action },
 }
 
 /// The answer to a join or an ask.
@@ -199,6 +211,9 @@ pub enum Answer {
     },
     /// `limits.rooms` or `limits.roomsPerConnection` is reached.
     RoomLimit,
+    /// The join is refused by what moderators did.
+    Banned,
+    Moderated(Result<(), Refused>),
 }
 
 /// A join that succeeded. What `after` asked for is written right after the effects of this answer.
@@ -240,8 +255,21 @@ pub enum PostError {
     /// The queue to the bus is full. After `retry` it may have room.
     #[error("too many messages are waiting for the bus")]
     Full { retry: Duration },
+    /// Refused by what moderators did, or by a filter; nothing was written.
+    #[error(transparent)]
+    Moderated(#[from] Refusal),
     #[error(transparent)]
     Append(#[from] AppendError),
+}
+
+impl PostError {
+    /// What a refusal by moderation counts as; None for what failed.
+    pub fn reason(&self) -> Option<&'static str> {
+        match self {
+            Self::Moderated(refusal) => Some(refusal.code()),
+            Self::Full { .. } | Self::Append(_) => None,
+        }
+    }
 }
 
 /// What happens to messages above `limits.messagesPerSecond`.
@@ -271,6 +299,8 @@ pub struct Accepted {
     pub leftover: Bytes,
     pub session: Box<dyn Session>,
     pub policy: Policy,
+    /// The network that the connection counts for.
+    pub address: IpAddr,
     pub protocol: crate::rooms::ProtocolId,
     /// Whether messages may be compressed, in both directions.
     pub deflate: bool,

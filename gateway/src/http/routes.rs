@@ -21,7 +21,7 @@ use crate::{
         monotonic_micros,
         peer::Peer,
         plain,
-        upgrade::{Scope, Upgrades},
+        upgrade::{Scope, Upgrades, banned},
     },
     rooms::rates::Rate,
 };
@@ -59,6 +59,10 @@ impl Site for Public {
         }
         talk.paced(self.rate).await;
         let address = self.addresses.of(talk.ends.remote, request.headers());
+        if let Err(refusal) = self.upgrades.moderation.may_come(address) {
+            refusals.count(None, refusal.code());
+            return closing(banned());
+        }
         if let Err(wait) = self.addresses.request(address, monotonic_micros()) {
             refusals.count(None, "rate");
             return too_many(wait);

@@ -4,7 +4,7 @@
 //! A request that is there as a whole when its peer is accepted, as it is wherever many come at once, is answered on
 //! the spot; any other, and what is refused, goes through HTTP, which then gives the stream back.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use axum::{body::Body, response::Response};
 use base64::{
@@ -37,8 +37,9 @@ use crate::{
         refusals::Refusals,
         unix_millis,
     },
+    moderation::Moderation,
     protocols::{Handshake, Protocol, Refusal},
-    rooms::ProtocolId,
+    rooms::{ProtocolId, Role},
 };
 
 /// Seconds after which a client that found the gateway full should try again.
@@ -76,6 +77,7 @@ pub struct Upgrades {
     pub hosts: Vec<String>,
     pub gate: Gate,
     pub addresses: Addresses,
+    pub moderation: Arc<Moderation>,
     pub refusals: Refusals,
     /// Owns the sockets that are on their way from HTTP to a reactor.
     pub tasks: TaskTracker,
@@ -90,18 +92,20 @@ struct Admitted {
     /// `Sec-WebSocket-Accept`.
     accept: String,
     permit: ConnectionPermit,
-    address: Option<AddressPermit>,
+    /// The network that the connection counts for.
+    address: IpAddr,
+    counted: Option<AddressPermit>,
 }
 
 impl Admitted {
     /// Hands the socket to a reactor, with what came behind the request.
     fn hand_over(self, reactors: &Reactors, from: Ends, stream: mio::net::TcpStream, leftover: Bytes) {
-        let Self { session, policy, protocol, deflate, accept: _, permit, address } = self;
-        let session = match address {
-            Some(address) => Box::new(Counted { session, _address: address }),
+        let Self { session, policy, protocol, deflate, accept: _, permit, address, counted } = self;
+        let session = match counted {
+            Some(permit) => Box::new(Counted { session, _address: permit }),
             None => session,
         };
-        if reactors.adopt(Accepted { stream, leftover, session, policy, protocol, deflate }).is_err() {
+        if reactors.adopt(Accepted { stream, leftover, session, policy, address, protocol, deflate }).is_err() {
             tracing::warn!(
                 protocol = protocol.name(), address = %AddressClass::of(from.remote),
                 "a reactor is flooded: a connection was dropped"
@@ -120,6 +124,10 @@ struct Counted {
 impl Session for Counted {
     fn handle(&mut self, input: Input<'_>, cx: &Context, out: &mut Effects) {
         self.session.handle(input, cx, out);
+    }
+
+    fn role(&self) -> Role {
+        self.session.role()
     }
 }
 
@@ -200,8 +208,9 @@ impl Upgrades {
             let answer = plain(StatusCode::FORBIDDEN, "pages of this origin may not connect: see allowedOrigins\n");
             return Err(turn_away(answer, "origin"));
         }
-        let address = self.addresses.enter(self.addresses.of(ends.remote, headers));
-        let address = address.map_err(|_| turn_away(too_many_connections(), "address"))?;
+        let address = self.addresses.of(ends.remote, headers);
+        self.moderation.may_come(address).map_err(|refusal| turn_away(banned(), refusal.code()))?;
+        let counted = self.addresses.enter(address).map_err(|_| turn_away(too_many_connections(), "address"))?;
         let Some(permit) = self.gate.enter(self.reactors.connections()) else {
             return Err(turn_away(full(), "full"));
         };
@@ -218,7 +227,7 @@ impl Upgrades {
         })?;
         let deflate = served.deflate && extensions::offers_deflate(headers);
         let accept = derive_accept_key(key);
-        Ok(Admitted { session, policy: served.policy, protocol, deflate, accept, permit, address })
+        Ok(Admitted { session, policy: served.policy, protocol, deflate, accept, permit, address, counted })
     }
 
     /// What URLs that others are shown begin with. A Host that the client made up becomes part of none; they are
@@ -308,6 +317,11 @@ fn switching(admitted: &Admitted) -> Response<()> {
         headers.insert(header::SEC_WEBSOCKET_EXTENSIONS, extensions::DEFLATE);
     }
     answer
+}
+
+/// The answer to a banned address.
+pub(super) fn banned() -> Response<Body> {
+    plain(StatusCode::FORBIDDEN, "this address is banned\n")
 }
 
 fn full() -> Response<Body> {

@@ -66,6 +66,11 @@ impl Keys {
         self.key(partition, &format!("directory:{name}"))
     }
 
+    /// What moderation keeps under a name.
+    pub(crate) fn moderation(&self, partition: Partition, name: &str) -> String {
+        self.key(partition, &format!("moderation:{name}"))
+    }
+
     /// The channel of a partition's signals.
     pub(crate) fn signals(&self, partition: Partition) -> String {
         self.key(partition, "signals")

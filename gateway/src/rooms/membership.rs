@@ -39,6 +39,11 @@ impl<C: Eq + Hash, S: Copy + Ord, M> Membership<C, S, M> {
         self.members.values().map(|(_, member)| member)
     }
 
+    /// All members with their connections, in no order.
+    pub fn connections(&self) -> impl Iterator<Item = (&C, &M)> {
+        self.members.iter().map(|(connection, (_, member))| (connection, member))
+    }
+
     /// Adds a member, or replaces the one with this connection.
     pub fn insert(&mut self, connection: C, seat: S, member: M) {
         if let Some((old, _)) = self.members.insert(connection, (seat, member)) {

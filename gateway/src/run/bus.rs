@@ -13,7 +13,9 @@ use parlor_redis::Prefer;
 use crate::{
     bus::{Bus, History, memory::MemoryBus, redis::RedisBus},
     directory::{Directory, memory::MemoryDirectory, redis::RedisDirectory},
+    moderation::{Moderation, redis::RedisModeration},
     redis::{Password, RedisSettings, Servers, StartError, Tls},
+    rooms::{Cause, Unavailable},
     run::{RunError, environment::Environment, secrets::Secrets},
 };
 
@@ -24,6 +26,7 @@ const TRY_AGAIN: Duration = Duration::from_secs(1);
 pub(super) struct Stores {
     pub(super) bus: Arc<dyn Bus>,
     pub(super) directory: Arc<dyn Directory>,
+    pub(super) moderation: Arc<Moderation>,
 }
 
 /// Where the gateway keeps both.
@@ -115,7 +118,8 @@ impl Choice {
             Self::Memory(history) => {
                 let bus = MemoryBus::new(history);
                 let directory = Arc::new(MemoryDirectory::new(bus.clock()));
-                return Ok(Stores { bus: Arc::new(bus), directory });
+                let moderation = Moderation::in_memory(bus.clock());
+                return Ok(Stores { bus: Arc::new(bus), directory, moderation });
             }
             Self::Redis(settings) => *settings,
         };
@@ -140,7 +144,14 @@ impl RedisChoice {
     async fn open(self) -> Result<Stores, StartError> {
         let servers = Servers::connect(self.redis).await?;
         let directory = Arc::new(RedisDirectory::new(Arc::clone(&servers)));
+        // Before anybody is let in: a gateway that knows no bans would let everybody in.
+        let store = Arc::new(RedisModeration::new(Arc::clone(&servers)));
+        let moderation = Moderation::open(store).await.map_err(cannot_moderate)?;
         let bus = Arc::new(RedisBus::open(servers, self.history, self.gateway).await?);
-        Ok(Stores { bus, directory })
+        Ok(Stores { bus, directory, moderation })
     }
+}
+
+fn cannot_moderate(error: Unavailable) -> StartError {
+    StartError::Unavailable(Cause::because("failed to read who is banned", error))
 }

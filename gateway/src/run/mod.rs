@@ -45,6 +45,7 @@ use crate::{
         routes,
         upgrade::Upgrades,
     },
+    moderation::{self, Moderator},
     probe,
     protocols::{matching::ExitNotices, onlyone::ProcessStats},
 };
@@ -168,11 +169,18 @@ impl Gateway {
         let settings = self.reactor_settings();
         let process_stats = Arc::new(ProcessStats::new(settings.threads));
         let protocols = served::protocols(&self.manifest.room, self.bounds, &self.secrets, &process_stats, &stores)?;
-        let Stores { bus, directory } = stores;
-        let prepared = Reactors::prepare(settings)?;
+        let Stores { bus, directory, moderation } = stores;
+        let prepared = Reactors::prepare(settings, Arc::clone(&moderation))?;
         let encodings = protocols.iter().flat_map(|protocol| protocol.served.protocol.encodings()).collect();
-        let hub =
-            Hub::start(Arc::clone(&bus), Arc::clone(&directory), prepared.senders(), encodings, self.hub_settings());
+        let moderator = Moderator::new(Arc::clone(&moderation));
+        let hub = Hub::start(
+            Arc::clone(&bus),
+            Arc::clone(&directory),
+            moderator,
+            prepared.senders(),
+            encodings,
+            self.hub_settings(),
+        );
         let queue = hub.clone();
         let reactors = Arc::new(prepared.start(move |message| queue.try_send(message))?);
 
@@ -212,6 +220,7 @@ impl Gateway {
             reactors: Arc::clone(&reactors),
             gate,
             addresses: addresses.clone(),
+            moderation: Arc::clone(&moderation),
             refusals: acceptor.refusals().clone(),
             tasks: TaskTracker::new(),
         });
@@ -220,7 +229,13 @@ impl Gateway {
         {
             tasks.spawn(acceptor.clone().serve(listener, Arc::new(site)));
         }
-        tasks.spawn(keeper::keep(Arc::clone(&directory), ExitNotices::new(Poster::new(Arc::clone(&bus)))));
+        let poster = Poster::new(Arc::clone(&bus), Arc::clone(&moderation));
+        tasks.spawn(keeper::keep(Arc::clone(&directory), ExitNotices::new(poster)));
+        let concerned = hub.clone();
+        tasks.spawn(moderation::keeper::keep(moderation, move |news| {
+            let concerned = concerned.clone();
+            async move { concerned.moderated(news).await }
+        }));
         tasks.spawn(drain.clone().drive());
         tasks.spawn(become_ready(Arc::clone(&bus), ready));
         tasks.spawn(usage::keep_fresh(process_stats, Arc::clone(&reactors)));

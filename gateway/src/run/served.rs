@@ -148,7 +148,7 @@ fn build(
             require_membership: relay.require_membership,
             rooms: allowed(&relay.rooms),
             message_bytes: relay.message_bytes.unwrap_or(bounds.message_bytes) as usize,
-            poster: Poster::new(Arc::clone(&stores.bus)),
+            poster: Poster::new(Arc::clone(&stores.bus), Arc::clone(&stores.moderation)),
             rate: bounds.requests(),
             clock: Arc::new(SystemClock),
         });
@@ -166,7 +166,7 @@ fn build(
             room,
             welcome: multiperson.welcome,
             directory: Arc::clone(&stores.directory),
-            poster: Poster::new(Arc::clone(&stores.bus)),
+            poster: Poster::new(Arc::clone(&stores.bus), Arc::clone(&stores.moderation)),
             recent: Recent::new(Arc::clone(&stores.bus)),
         });
     }

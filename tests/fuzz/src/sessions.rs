@@ -277,6 +277,7 @@ impl World {
                 let gap = after.filter(|_| !recovered).map(|after| Gap { from: after.seq.saturating_add(1), to: None });
                 Answer::Joined(Joined { room, head, members: 3, recovered, gap, announced: head.seq.is_multiple_of(2) })
             }
+            Pending::Ask(Ask::Moderate { .. }) => Answer::Moderated(Ok(())),
             Pending::Ask(Ask::Members { .. }) => Answer::Members(3),
             Pending::Ask(Ask::People { .. }) => Answer::People { count: 3, people: Vec::new(), more: true },
             Pending::Ask(Ask::History { room, before, limit }) => {

@@ -7,6 +7,7 @@ use parlor_gateway::{
     directory::{Directory, memory::MemoryDirectory},
     fanout::{poster::Poster, recent::Recent},
     http::SystemClock,
+    moderation::Moderation,
     protocols::{
         self, Protocol, matching, multiperson, native,
         onlyone::{self, ProcessStats, TokenKey},
@@ -26,17 +27,19 @@ pub(crate) const MESSAGE_BYTES: usize = 10_240;
 pub(crate) struct Stores {
     pub(crate) bus: Arc<dyn Bus>,
     pub(crate) directory: Arc<dyn Directory>,
+    pub(crate) moderation: Arc<Moderation>,
 }
 
 /// Empty ones.
 pub(crate) fn stores() -> Stores {
     let bus = MemoryBus::new(History { messages: 1000, age: Duration::from_secs(3600) });
     let directory = Arc::new(MemoryDirectory::new(bus.clock()));
-    Stores { bus: Arc::new(bus), directory }
+    let moderation = Moderation::in_memory(bus.clock());
+    Stores { bus: Arc::new(bus), directory, moderation }
 }
 
 /// All protocols, in the order of their numbers; `checked` asks OnlyOne clients for Origin and token.
-pub(crate) fn protocols(Stores { bus, directory }: &Stores, checked: bool) -> Vec<Arc<dyn Protocol>> {
+pub(crate) fn protocols(Stores { bus, directory, moderation }: &Stores, checked: bool) -> Vec<Arc<dyn Protocol>> {
     let key: Arc<[u8]> = KEY.into();
     let room = RoomName::new(ROOM).expect("a constant that is a room name");
     protocols::registry(protocols::Settings {
@@ -54,7 +57,7 @@ pub(crate) fn protocols(Stores { bus, directory }: &Stores, checked: bool) -> Ve
             require_membership: false,
             rooms: None,
             message_bytes: MESSAGE_BYTES,
-            poster: Poster::new(bus.clone()),
+            poster: Poster::new(bus.clone(), moderation.clone()),
             rate: Rate::per_second(1_000_000),
             clock: Arc::new(SystemClock),
         }),
@@ -63,7 +66,7 @@ pub(crate) fn protocols(Stores { bus, directory }: &Stores, checked: bool) -> Ve
             room,
             welcome: true,
             directory: directory.clone(),
-            poster: Poster::new(bus.clone()),
+            poster: Poster::new(bus.clone(), moderation.clone()),
             recent: Recent::new(bus.clone()),
         }),
     })

@@ -20,14 +20,14 @@ const CRATES: [(&str, &[&str]); 6] = [
     ("tests/fuzz", &["parlor-crds", "parlor-redis", "parlor-gateway", "parlor-operator"]),
 ];
 
-/// Folders of the gateway from the top down. A file imports from its own folder and from lower ranks; `bus` and
-/// `directory` share a rank and do not know each other.
+/// Folders of the gateway from the top down. A file imports from its own folder and from lower ranks; folders
+/// that share a rank do not know each other.
 const RANKS: [&[&str]; 8] = [
     &["main", "args", "run", "probe", "echo"],
     &["http"],
     &["protocols"],
     &["fanout"],
-    &["bus", "directory"],
+    &["bus", "directory", "moderation"],
     &["redis"],
     &["rooms"],
     // What every folder may use: it decides nothing.
@@ -35,7 +35,7 @@ const RANKS: [&[&str]; 8] = [
 ];
 
 /// Parts that carry every protocol and name none.
-const NEUTRAL: [&str; 4] = ["fanout", "bus", "redis", "directory"];
+const NEUTRAL: [&str; 5] = ["fanout", "bus", "redis", "directory", "moderation"];
 
 /// Dependencies between crates that go another way than the table's.
 pub(crate) fn between_crates() -> Vec<String> {

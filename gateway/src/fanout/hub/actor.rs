@@ -19,6 +19,7 @@ use super::{
         append::PostSender,
         directory::DirectoryCall,
         history_requests::{Asked, HistoryRequest, HistoryRequests},
+        moderate::ModerateCall,
         room_reads::{RoomReadDone, RoomReads},
         tail::{Tail, TailNext},
     },
@@ -32,6 +33,7 @@ use super::{
     shared::Shared,
 };
 use crate::{
+    bus::{Record, Routed},
     deadlines::hub::LOOK,
     fanout::{
         messages::{ConnectionId, ToHub},
@@ -151,6 +153,10 @@ impl PartitionActor {
             Command::Reactor(ToHub::Ask { from, ask: Ask::Directory(query) }) => {
                 self.calls.start([DirectoryCall { from, query }]);
             }
+            Command::Reactor(ToHub::Ask { from, ask: Ask::Moderate { room, by, action } }) => {
+                self.calls.start([ModerateCall { from, room, by, action }]);
+            }
+            Command::Reactor(ToHub::Moderated(news)) => self.rooms.moderated(news, &mut self.delivery),
             Command::Reactor(ToHub::Tell { query, at, .. }) => self.calls.access().directory.tell(query, at),
             Command::Heard { room, signal } => {
                 self.people.heard(&room, &signal, &mut self.rooms, &mut self.delivery);
@@ -173,6 +179,7 @@ impl PartitionActor {
                 let TailNext { records, call } = self.tail.done(done);
                 self.calls.start(call);
                 add(&self.shared.counters().entries, records.len() as u64);
+                self.saw_posts(&records);
                 self.rooms.take(records, &mut self.delivery);
             }
             Done::Append(done) => {
@@ -187,9 +194,23 @@ impl PartitionActor {
                 let (to, answer) = done.answer();
                 self.delivery.answer(to, answer);
             }
+            Done::Moderate(done) => {
+                let (to, answer) = done.answer();
+                self.delivery.answer(to, answer);
+            }
             Done::Sum(done) => self.people.summed(done, &mut self.rooms, &mut self.calls, &mut self.delivery),
             Done::Counts(done) => self.people.counted(done, &mut self.rooms),
             Done::Signals(done) => self.people.published(done),
+        }
+    }
+
+    /// A slow room is slow over all gateways: what others posted counts here too.
+    fn saw_posts(&self, records: &[Record]) {
+        let moderation = self.calls.access().moderator.moderation();
+        for record in records {
+            if let Record::Entry(Routed { room, entry }) = record {
+                moderation.saw_post(room, &entry.from.id);
+            }
         }
     }
 

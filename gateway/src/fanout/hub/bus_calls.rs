@@ -10,8 +10,8 @@ use futures::{FutureExt, StreamExt, stream::FuturesUnordered};
 use super::{
     call::{BusAccess, BusCall},
     calls::{
-        append::GroupDone, directory::DirectoryDone, history_requests::PageDone, restore::RestoreDone,
-        room_reads::RoomReadDone, tail::TailDone,
+        append::GroupDone, directory::DirectoryDone, history_requests::PageDone, moderate::ModerateDone,
+        restore::RestoreDone, room_reads::RoomReadDone, tail::TailDone,
     },
     presence::{counts::CountsDone, signals::SignalsDone, sums::SumDone},
 };
@@ -41,6 +41,7 @@ done!(
     RoomRead(RoomReadDone),
     Page(PageDone),
     Directory(DirectoryDone),
+    Moderate(ModerateDone),
     Sum(SumDone),
     Counts(CountsDone),
     Signals(SignalsDone)

@@ -10,6 +10,7 @@ use crate::{
     bus::{Bus, Page},
     deadlines::hub::CALL,
     directory::Directory,
+    moderation::Moderator,
     rooms::{Partition, RoomName, Unavailable},
 };
 
@@ -20,6 +21,7 @@ pub(crate) const RETRY: Duration = Duration::from_secs(1);
 pub(crate) struct BusAccess {
     pub(crate) bus: Arc<dyn Bus>,
     pub(crate) directory: Arc<dyn Directory>,
+    pub(crate) moderator: Moderator,
     pub(crate) partition: Partition,
     counters: Arc<Counters>,
 }
@@ -43,10 +45,11 @@ impl BusAccess {
     pub(crate) fn new(
         bus: Arc<dyn Bus>,
         directory: Arc<dyn Directory>,
+        moderator: Moderator,
         partition: Partition,
         counters: Arc<Counters>,
     ) -> Self {
-        Self { bus, directory, partition, counters }
+        Self { bus, directory, moderator, partition, counters }
     }
 
     /// Reads a page of a room's history.

@@ -50,6 +50,7 @@ use crate::{
         messages::ToHub,
         reactor::ReactorSender,
     },
+    moderation::{Moderator, News},
     rooms::Partition,
 };
 
@@ -68,6 +69,7 @@ impl Hub {
     pub fn start(
         bus: Arc<dyn Bus>,
         directory: Arc<dyn Directory>,
+        moderator: Moderator,
         reactors: Vec<ReactorSender>,
         encodings: Vec<(EncodingId, Arc<dyn Encoding>)>,
         settings: HubSettings,
@@ -79,7 +81,8 @@ impl Hub {
         let start = |partition| {
             let (mailbox, commands) = mailbox();
             let delivery = Delivery::new(reactors.clone(), Arc::clone(&encodings), Arc::clone(&counters));
-            let access = BusAccess::new(Arc::clone(&bus), Arc::clone(&directory), partition, Arc::clone(&counters));
+            let (bus, directory) = (Arc::clone(&bus), Arc::clone(&directory));
+            let access = BusAccess::new(bus, directory, moderator.clone(), partition, Arc::clone(&counters));
             let actor = PartitionActor::new(access, Arc::clone(&shared), delivery);
             tasks.spawn(watched(actor.run(commands, stop.clone()), &stop, &failed));
             mailbox
@@ -98,6 +101,13 @@ impl Hub {
             Command::Reactor(message) => message,
             Command::Heard { .. } => unreachable!("what was sent comes back"),
         })
+    }
+
+    /// Tells those concerned here what a moderator did; waits while the room is busy, because it must not be missed.
+    pub async fn moderated(&self, news: News) {
+        let message = ToHub::Moderated(news);
+        // An actor that has ended has told everybody that they are closed.
+        let _ = self.mailboxes[message.partition().index()].send(Command::Reactor(message)).await;
     }
 
     /// What the hub has done so far.

@@ -105,11 +105,14 @@ impl Posts {
     /// Tells the sender what became of the post; the directory learns it if the sender is gone by then.
     fn answer(&self, sender: PostSender, result: Result<Posted, PostError>, calls: &BusCalls, delivery: &mut Delivery) {
         let counters = self.shared.counters();
-        tick(match &result {
-            Ok(_) => &counters.posts,
-            Err(PostError::Append(_)) => &counters.posts_failed,
-            Err(PostError::Full { .. }) => &counters.posts_full,
-        });
+        let counter = match &result {
+            Ok(_) => Some(&counters.posts),
+            Err(PostError::Append(_)) => Some(&counters.posts_failed),
+            Err(PostError::Full { .. }) => Some(&counters.posts_full),
+            // The session counts what it refuses, by protocol and reason.
+            Err(PostError::Moderated(_)) => None,
+        };
+        counter.into_iter().for_each(tick);
         let PostSender { to, tag, if_gone } = sender;
         let unheard = if_gone.zip(result.as_ref().ok().copied()).map(|(if_gone, posted)| {
             let (directory, at) = (Arc::clone(&calls.access().directory), Instant::now());

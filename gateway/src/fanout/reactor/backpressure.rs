@@ -73,6 +73,6 @@ fn sender(message: &ToHub) -> Option<ConnectionId> {
         | ToHub::Ask { from, .. }
         | ToHub::Tell { from, .. }
         | ToHub::Leave { from, .. } => Some(*from),
-        ToHub::Signal { .. } => None,
+        ToHub::Signal { .. } | ToHub::Moderated(_) => None,
     }
 }

@@ -3,7 +3,7 @@
 //! Decides what an effect means for the connection, its rooms and the hub. What has to come after it is returned as
 //! [`Next`], so that no step runs inside another.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
@@ -23,6 +23,7 @@ use crate::{
         messages::ToHub,
         session::{Answer, Ask, Effect, IfGone, Input, Join, NewPost, OverRate, PostError},
     },
+    moderation::{Moderation, Who},
     rooms::{Post, RoomName},
 };
 
@@ -34,6 +35,7 @@ pub(super) struct Stage<'a> {
     pub(super) sockets: &'a mut Sockets,
     pub(super) readers: &'a mut Readers,
     pub(super) hub: &'a mut HubPort,
+    pub(super) moderation: &'a Arc<Moderation>,
     pub(super) counters: &'a Counters,
     pub(super) now: Now,
     pub(super) todo: &'a mut Todo,
@@ -114,6 +116,10 @@ impl Stage<'_> {
         if !self.readers.may_join(slot, &join.room) {
             return self.todo.push_back(Next::Refuse(slot, Input::Answer(Answer::RoomLimit)));
         }
+        if let Err(refusal) = self.moderation.may_join(&join.room, &join.who.id, self.sockets.address(slot)) {
+            self.sockets.count_refusal(slot, refusal.code());
+            return self.todo.push_back(Next::Refuse(slot, Input::Answer(Answer::Banned)));
+        }
         if self.sockets.inflates(slot) {
             join.encoding = join.encoding.deflated();
         }
@@ -150,6 +156,11 @@ impl Stage<'_> {
         let Some((protocol, over_rate)) = self.sockets.policy(slot) else { return };
         let (from, origin) = (self.sockets.id(slot), self.sockets.origin(slot));
         let NewPost { tag, room, from: author, key, content, durable } = new;
+        let who = Who { person: &author.id, role: self.sockets.role(slot), address: self.sockets.address(slot) };
+        if let Err(refusal) = self.moderation.may_post(&room, who) {
+            let refused = Input::Posted { tag, result: Err(PostError::Moderated(refusal)) };
+            return self.todo.push_back(Next::Refuse(slot, refused));
+        }
         let key = key.unwrap_or_else(|| self.hub.unique_key(origin));
         let post = Post { room, from: author, protocol, key, content, durable, origin };
         let message = ToHub::Post { from, tag, post, if_gone };

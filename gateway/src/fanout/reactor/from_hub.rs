@@ -19,6 +19,7 @@ use crate::{
         messages::{RoomId, ToReactor, Unheard},
         session::{Answer, Input},
     },
+    moderation::{Moderation, News},
     rooms::{Epoch, RoomName},
 };
 
@@ -26,6 +27,7 @@ use crate::{
 pub(super) struct Arrival<'a> {
     pub(super) sockets: &'a mut Sockets,
     pub(super) readers: &'a mut Readers,
+    pub(super) moderation: &'a Moderation,
     pub(super) counters: &'a Counters,
     pub(super) slow_consumer: SlowConsumer,
     pub(super) todo: &'a mut Todo,
@@ -55,6 +57,11 @@ impl Arrival<'_> {
                     self.todo.push_back(Next::Tell(slot, Input::Posted { tag, result }));
                 }
             }
+            ToReactor::Moderated { to, news } => {
+                if let Some(slot) = self.sockets.find(to) {
+                    self.moderated(slot, news);
+                }
+            }
             ToReactor::Gap { room, epoch, from, to } => self.gap(room, epoch, from, to),
             ToReactor::Presence { room, encoding, presence } => {
                 let (name, slots) = self.readers.presence_readers_of(room, encoding).unzip();
@@ -77,6 +84,19 @@ impl Arrival<'_> {
             self.tell_all(name, slots, |room| Input::Notice { room });
         }
         bytes
+    }
+
+    /// A person who is kicked or banned learns it, and is closed.
+    fn moderated(&mut self, slot: Slot, news: Arc<News>) {
+        if let Some((ban, address)) = news.addresses_of.as_ref().zip(self.sockets.address(slot)) {
+            self.moderation.saw_address(ban, address);
+        }
+        let code = news.code;
+        self.todo.push_back(Next::Tell(slot, Input::Moderated(news)));
+        if code.closes() {
+            self.sockets.count_refusal(slot, code.name());
+            self.todo.push_back(Next::Close { slot, code: 1008, reason: code.name() });
+        }
     }
 
     fn tell_all(

@@ -1,7 +1,7 @@
 //! The reactors: threads that own the sockets of this gateway and write room logs to them.
 //!
 //! Decides when bytes are read and written, who is too slow, and when a connection ends. Never looks into a payload
-//! and never waits for the bus. `http` hands sockets over ([`Reactors::adopt`]); the hub feeds [`ReactorSender`]s.
+//! and never waits for the bus; moderation says what is refused. `http` hands sockets over ([`Reactors::adopt`]); the hub feeds [`ReactorSender`]s.
 //!
 //! A reactor is one thread with an epoll, a slab of connections, a timer wheel and one read buffer; nothing is shared
 //! between reactors but the bytes of sealed chunks.
@@ -38,14 +38,17 @@ use self::{
     counters::Counters,
     drain_control::DrainControl,
     mailbox::{Handle, Mailbox, connect},
-    reactor::Reactor,
+    reactor::{Reactor, Shared},
 };
 pub use self::{
     counters::{Histograms, Totals},
     inbox::{Ended, Inbox, ReactorSender, inbox},
     settings::{HubQueue, Settings, SlowConsumer},
 };
-use crate::fanout::{messages::ReactorId, session::Accepted};
+use crate::{
+    fanout::{messages::ReactorId, session::Accepted},
+    moderation::Moderation,
+};
 
 /// Bytes that the kernel takes before they fit into the peer's window. Without it a slow reader costs up to `tcp_wmem`
 /// (4 MiB) of kernel memory before it counts as slow; what it lacks is in the room's ring anyway.
@@ -77,6 +80,7 @@ pub struct Prepared {
     handles: Vec<Handle>,
     drain: Arc<DrainControl>,
     histograms: Histograms,
+    moderation: Arc<Moderation>,
 }
 
 impl Prepared {
@@ -88,13 +92,14 @@ impl Prepared {
     /// Starts the threads.
     pub fn start(self, hub: impl HubQueue) -> Result<Reactors, StartError> {
         let hub: Arc<dyn HubQueue> = Arc::new(hub);
-        let Self { settings, clock, mailboxes, senders: _, handles, drain, histograms } = self;
+        let Self { settings, clock, mailboxes, senders: _, handles, drain, histograms, moderation } = self;
+        let shared = Shared { hub, moderation, drain: Arc::clone(&drain) };
         let ended = CancellationToken::new();
         let mut threads = Vec::with_capacity(mailboxes.len());
         for (n, (mailbox, counters)) in mailboxes.into_iter().enumerate() {
-            let (hub, drain) = (Arc::clone(&hub), Arc::clone(&drain));
             let id = ReactorId(n as u16);
-            let reactor = Reactor::new(id, settings, clock, mailbox, hub, drain, counters).map_err(StartError::Poll)?;
+            let reactor =
+                Reactor::new(id, settings, clock, mailbox, shared.clone(), counters).map_err(StartError::Poll)?;
             let ended = ended.clone().drop_guard();
             let body = move || {
                 let _ended = ended;
@@ -121,7 +126,7 @@ pub struct Reactors {
 
 impl Reactors {
     /// Makes the reactors' epolls and inboxes.
-    pub fn prepare(settings: Settings) -> Result<Prepared, StartError> {
+    pub fn prepare(settings: Settings, moderation: Arc<Moderation>) -> Result<Prepared, StartError> {
         let (clock, histograms) = (Clock::start(), Histograms::default());
         let (mut mailboxes, mut senders, mut handles) = (Vec::new(), Vec::new(), Vec::new());
         for n in 0..settings.threads.clamp(1, 1024) {
@@ -133,7 +138,7 @@ impl Reactors {
             handles.push(handle);
         }
         let drain = Arc::new(DrainControl::new(clock));
-        Ok(Prepared { settings, clock, mailboxes, senders, handles, drain, histograms })
+        Ok(Prepared { settings, clock, mailboxes, senders, handles, drain, histograms, moderation })
     }
 
     /// Hands an upgraded socket to the least loaded reactor, or gives it back when that one is flooded or has ended.

@@ -22,9 +22,12 @@ use super::{
     sockets::{Heard, Intake, Key, Pending, Sockets, Stop},
     write::write_on,
 };
-use crate::fanout::{
-    messages::{ReactorId, ToReactor},
-    session::{Accepted, Effects, Input},
+use crate::{
+    fanout::{
+        messages::{ReactorId, ToReactor},
+        session::{Accepted, Effects, Input},
+    },
+    moderation::Moderation,
 };
 
 /// Connections read in a turn, before others are written to.
@@ -46,6 +49,7 @@ pub(super) struct Reactor {
     sockets: Sockets,
     readers: Readers,
     hub: HubPort,
+    moderation: Arc<Moderation>,
     drain: Arc<DrainControl>,
     counters: Arc<Counters>,
     todo: Todo,
@@ -56,16 +60,24 @@ pub(super) struct Reactor {
     appetite: usize,
 }
 
+/// What all reactors of a gateway are given.
+#[derive(Clone)]
+pub(super) struct Shared {
+    pub(super) hub: Arc<dyn HubQueue>,
+    pub(super) moderation: Arc<Moderation>,
+    pub(super) drain: Arc<DrainControl>,
+}
+
 impl Reactor {
     pub(super) fn new(
         id: ReactorId,
         settings: Settings,
         clock: Clock,
         mailbox: Mailbox,
-        hub: Arc<dyn HubQueue>,
-        drain: Arc<DrainControl>,
+        shared: Shared,
         counters: Arc<Counters>,
     ) -> io::Result<Self> {
+        let Shared { hub, moderation, drain } = shared;
         let now = clock.now();
         let registry = mailbox.registry()?;
         Ok(Self {
@@ -77,6 +89,7 @@ impl Reactor {
             sockets: Sockets::new(id, settings.gateway, settings.replies_bytes, registry, Arc::clone(&counters), now),
             readers: Readers::new(settings),
             hub: HubPort::new(hub, Arc::clone(&counters)),
+            moderation,
             drain,
             counters,
             todo: Todo::new(),
@@ -196,6 +209,7 @@ impl Reactor {
         let mut arrival = Arrival {
             sockets: &mut self.sockets,
             readers: &mut self.readers,
+            moderation: &self.moderation,
             counters: &self.counters,
             slow_consumer: self.settings.slow_consumer,
             todo: &mut self.todo,
@@ -346,6 +360,7 @@ impl Reactor {
             sockets: &mut self.sockets,
             readers: &mut self.readers,
             hub: &mut self.hub,
+            moderation: &self.moderation,
             counters: &self.counters,
             now: self.now,
             todo: &mut self.todo,

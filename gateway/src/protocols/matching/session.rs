@@ -125,7 +125,11 @@ impl Session for MatchSession {
             Input::Presence { room, presence } => self.doubt(&room, &presence.joined, cx, out),
             Input::Moved { .. } => out.push(Effect::Close { code: 1012, reason: "moved" }),
             Input::Closed => self.release_all(cx, out),
-            Input::Timer(_) | Input::Limited { .. } | Input::Gap { .. } | Input::Notice { .. } => {}
+            Input::Timer(_)
+            | Input::Limited { .. }
+            | Input::Gap { .. }
+            | Input::Notice { .. }
+            | Input::Moderated(_) => {}
         }
     }
 }

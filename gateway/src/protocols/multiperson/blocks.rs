@@ -21,7 +21,7 @@ use crate::{
         self,
         people::{Place, Query, Reply, To, inbox},
     },
-    fanout::session::{Answer, Context, Effect, Effects, IfGone, Join, NewPost, Posted},
+    fanout::session::{Answer, Context, Effect, Effects, IfGone, Join, NewPost, PostError, Posted},
     protocols::json,
     rooms::{Author, Position, RoomName},
 };
@@ -131,9 +131,10 @@ impl BlocksDialect {
     pub(super) fn answer(&mut self, answer: Answer, welcome: bool, cx: &Context, out: &mut Effects) {
         let Some(step) = self.step.take() else { return };
         match (step, answer) {
-            (Step::Join { entering, new, .. }, Answer::RoomLimit) => {
+            (Step::Join { entering, new, .. }, answer @ (Answer::RoomLimit | Answer::Banned)) => {
                 // What this block and those after it say is kept, and comes with the next INIT.
-                out.push(Effect::Refused("room_limit"));
+                let banned = matches!(answer, Answer::Banned);
+                out.push(Effect::Refused(if banned { "banned" } else { "room_limit" }));
                 self.rooms.pop();
                 self.catch_up(entering, new, out);
             }
@@ -300,21 +301,22 @@ impl BlocksDialect {
         Some(tag)
     }
 
-    pub(super) fn posted(&mut self, tag: u64, posted: Option<Posted>, out: &mut Effects) {
+    pub(super) fn posted(&mut self, tag: u64, result: Result<Posted, PostError>, out: &mut Effects) {
         let Some(at) = self.sent.iter().position(|(sent, _)| *sent == tag) else { return };
-        match (self.sent.remove(at), posted) {
-            (Some((_, Sent::New(outgoing))), Some(posted)) => {
+        match (self.sent.remove(at), result) {
+            (Some((_, Sent::New(outgoing))), Ok(posted)) => {
                 self.posted.push_back((outgoing, place_of(&posted)));
                 self.go_on(out);
             }
-            (Some((_, Sent::Kept(confirm))), posted) => {
+            (Some((_, Sent::Kept(confirm))), result) => {
                 // It is in the queue of the person it goes to, whether it was shown at once or not.
-                if posted.is_none() {
+                if result.is_err() {
                     out.push(Effect::Refused("not_shown_at_once"));
                 }
                 out.push(Effect::Text(confirm));
             }
-            _ => out.push(Effect::Refused("not_kept")),
+            (_, Err(error)) => out.push(Effect::Refused(error.reason().unwrap_or("not_kept"))),
+            (None, Ok(_)) => {}
         }
     }
 

@@ -13,7 +13,7 @@ use crate::{
         self,
         people::{Query, Reply, is_name},
     },
-    fanout::session::{Answer, Context, Effect, Effects, Input, Join, NewPost, Session, TimerId},
+    fanout::session::{Answer, Context, Effect, Effects, Input, Join, NewPost, PostError, Session, TimerId},
     protocols::json,
     rooms::{Author, Content},
 };
@@ -43,6 +43,10 @@ struct BroadcastDialect {
     user: Option<u64>,
     /// What is said once the room is read: the frame that came before it was.
     waiting: Option<Waiting>,
+    /// Of the newest message with mentions; the others have 0.
+    last_tag: u64,
+    /// Mentions in messages that are not acknowledged yet: as many as the connection may have on their way.
+    mentions: Vec<(u64, Query)>,
 }
 
 struct Waiting {
@@ -78,15 +82,20 @@ impl Session for MultiPersonSession {
                 Speaks::Unknown => {}
             },
             Input::Posted { tag, result } => match &mut self.speaks {
-                Speaks::Blocks(dialect) => dialect.posted(tag, result.ok(), out),
-                Speaks::Broadcast(_) if result.is_err() => out.push(Effect::Refused("not_kept")),
-                Speaks::Broadcast(_) | Speaks::Unknown => {}
+                Speaks::Blocks(dialect) => dialect.posted(tag, result, out),
+                Speaks::Broadcast(dialect) => dialect.posted(tag, result.err().as_ref(), out),
+                Speaks::Unknown => {}
             },
             Input::Notice { .. } => match &mut self.speaks {
                 Speaks::Blocks(dialect) => dialect.noticed(out),
                 Speaks::Broadcast(_) | Speaks::Unknown => {}
             },
-            Input::Timer(_) | Input::Pong | Input::Limited { .. } | Input::Gap { .. } | Input::Presence { .. } => {}
+            Input::Timer(_)
+            | Input::Pong
+            | Input::Limited { .. }
+            | Input::Gap { .. }
+            | Input::Presence { .. }
+            | Input::Moderated(_) => {}
         }
     }
 }
@@ -122,7 +131,8 @@ impl MultiPersonSession {
     fn closed(&mut self, cx: &Context, out: &mut Effects) {
         match std::mem::replace(&mut self.speaks, Speaks::Unknown) {
             Speaks::Unknown => {}
-            Speaks::Broadcast(BroadcastDialect { joined, user, .. }) => {
+            Speaks::Broadcast(BroadcastDialect { joined, user, mentions, .. }) => {
+                mentions.into_iter().for_each(|(_, mention)| tell(mention, out));
                 if let Some(user) = user {
                     tell(Query::Release { user, holder: cx.origin }, out);
                 }
@@ -189,13 +199,25 @@ impl BroadcastDialect {
         self.waiting = Some(waiting);
     }
 
-    fn say(&self, waiting: Waiting, settings: &Settings, out: &mut Effects) {
+    fn say(&mut self, waiting: Waiting, settings: &Settings, out: &mut Effects) {
         let Waiting { from, content, mentions: names, frame, .. } = waiting;
+        let mut tag = 0;
         if !names.is_empty() {
-            tell(Query::Mention { names, frame }, out);
+            self.last_tag += 1;
+            tag = self.last_tag;
+            self.mentions.push((tag, Query::Mention { names, frame }));
         }
         let room = settings.room.clone();
-        out.push(Effect::Post(NewPost { tag: 0, room, from, key: None, content, durable: false }));
+        out.push(Effect::Post(NewPost { tag, room, from, key: None, content, durable: false }));
+    }
+
+    /// Who is mentioned learns of it once the message is in the room: one that is refused reaches nobody.
+    fn posted(&mut self, tag: u64, error: Option<&PostError>, out: &mut Effects) {
+        out.extend(error.map(|error| Effect::Refused(error.reason().unwrap_or("not_kept"))));
+        let at = self.mentions.iter().position(|(sent, _)| *sent == tag);
+        if let Some((_, mention)) = at.map(|at| self.mentions.remove(at)).filter(|_| error.is_none()) {
+            tell(mention, out);
+        }
     }
 
     /// After INIT: known to the directory, then a reader of the room, then given what was kept, then announced.
@@ -217,7 +239,7 @@ impl BroadcastDialect {
                 }
             }
             // The room could not be read: the client connects and enters again.
-            Answer::RoomLimit | Answer::Unavailable { .. } if self.joining => {
+            Answer::RoomLimit | Answer::Banned | Answer::Unavailable { .. } if self.joining => {
                 out.extend([Effect::Refused("not_joined"), Effect::Terminate]);
             }
             // Without the directory nothing is kept for anyone, and the room continues.

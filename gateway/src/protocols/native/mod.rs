@@ -5,6 +5,7 @@
 
 mod encoding;
 mod identity;
+mod moderate;
 mod reply;
 mod request;
 mod session;

@@ -78,6 +78,20 @@ pub(super) enum Reply<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         to: Option<u64>,
     },
+    Moderated {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<&'a RawValue>,
+    },
+    /// `until` in milliseconds since the Unix epoch: absent until it is undone, 0 when it is over.
+    Notice {
+        room: &'a str,
+        code: &'static str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        until: Option<u64>,
+        /// Of a slow room: the pause between two messages of a person.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        seconds: Option<u64>,
+    },
     Moved {
         after: u64,
     },
@@ -167,6 +181,12 @@ pub(super) enum Code {
     Unavailable,
     NotDurable,
     Unauthorized,
+    Forbidden,
+    Muted,
+    Banned,
+    SlowMode,
+    ReadOnly,
+    Refused,
 }
 
 impl Code {
@@ -182,6 +202,12 @@ impl Code {
             Self::Unavailable => "unavailable",
             Self::NotDurable => "not_durable",
             Self::Unauthorized => "unauthorized",
+            Self::Forbidden => "forbidden",
+            Self::Muted => "muted",
+            Self::Banned => "banned",
+            Self::SlowMode => "slow_mode",
+            Self::ReadOnly => "read_only",
+            Self::Refused => "refused",
         }
     }
 }

@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 
 use super::reply::{Code, read_epoch};
 use crate::{
+    moderation::Action,
     protocols::json,
     rooms::{
         Position, RoomName, RoomNameError,
@@ -54,6 +55,10 @@ pub(super) enum Op<'a> {
     Leave {
         room: RoomName,
     },
+    Moderate {
+        room: RoomName,
+        action: Action,
+    },
     Ping,
 }
 
@@ -100,6 +105,8 @@ pub(super) fn parse(text: &str) -> (Option<Id>, Result<Op<'_>, Problem>) {
 
 /// What operations have, not read yet.
 struct Fields<'a> {
+    /// The frame, for operations that read fields of their own.
+    text: &'a str,
     op: Option<&'a RawValue>,
     id: Option<&'a RawValue>,
     room: Option<&'a RawValue>,
@@ -121,7 +128,7 @@ impl<'a> Fields<'a> {
         // null counts as absent: some JSON writers have no other way to leave a field out.
         let [op, id, room, name, token, epoch, after, key, body, durable, before, limit] =
             json::fields(text, NAMES)?.map(|raw| raw.filter(|raw| raw.get() != "null"));
-        Some(Self { op, id, room, name, token, epoch, after, key, body, durable, before, limit })
+        Some(Self { text, op, id, room, name, token, epoch, after, key, body, durable, before, limit })
     }
 
     fn op(&self) -> Result<Op<'a>, Problem> {
@@ -147,6 +154,7 @@ impl<'a> Fields<'a> {
             },
             "members" => Op::Members { room: self.room()?, limit: self.people()? },
             "typing" => Op::Typing { room: self.room()? },
+            "moderate" => Op::Moderate { room: self.room()?, action: action(self.text)? },
             "leave" => Op::Leave { room: self.room()? },
             "ping" => Op::Ping,
             _ => return Err(Problem::new(Code::UnknownOp, "no such op")),
@@ -218,6 +226,38 @@ impl<'a> Fields<'a> {
                 .ok_or(Problem::bad("limit is 1 to 100")),
         }
     }
+}
+
+/// The action of a moderator in a frame. Whether it is within its bounds is decided by moderation itself.
+pub(super) fn action(frame: &str) -> Result<Action, Problem> {
+    const NAMES: [&str; 5] = ["action", "person", "seconds", "address", "on"];
+    let fields = json::fields(frame, NAMES).unwrap_or_default();
+    let [action, person, seconds, address, on] = fields.map(|raw| raw.filter(|raw| raw.get() != "null"));
+    let action = string(action, "action is text")?.ok_or(Problem::bad("action is missing"))?;
+    let whom = || Ok(string(person, "person is text")?.ok_or(Problem::bad("person is missing"))?.as_ref().into());
+    let lasts = || number(seconds, "seconds is a number");
+    let flag = |raw: Option<&RawValue>, fault| raw.map(|raw| json::read(raw).ok_or(Problem::bad(fault))).transpose();
+    let action = match action.as_ref() {
+        "mute" => Action::Mute { person: whom()?, seconds: lasts()?.unwrap_or(0) },
+        "unmute" => Action::Unmute { person: whom()? },
+        "kick" => Action::Kick { person: whom()? },
+        "ban" => Action::Ban {
+            person: whom()?,
+            seconds: lasts()?.unwrap_or(0),
+            address: flag(address, "address is true or false")?.unwrap_or(false),
+        },
+        "unban" => Action::Unban { person: whom()? },
+        "slow" => Action::Slow { seconds: lasts()?.ok_or(Problem::bad("seconds is missing"))? },
+        "readonly" => Action::Readonly {
+            on: flag(on, "on is true or false")?.ok_or(Problem::bad("on is missing"))?,
+            seconds: lasts()?.unwrap_or(0),
+        },
+        _ => {
+            return Err(Problem::bad("action is mute, unmute, kick, ban, unban, slow or readonly"));
+        }
+    };
+    action.check().map_err(Problem::bad)?;
+    Ok(action)
 }
 
 fn normalized(name: Cow<'_, str>) -> Cow<'_, str> {

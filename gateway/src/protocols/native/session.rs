@@ -8,6 +8,7 @@ use smallvec::SmallVec;
 use super::{
     ENCODING, Settings,
     identity::{self, Known},
+    moderate,
     reply::{Code, Item, Milliseconds, Reply, You, people as named},
     request::{self, Id, Op, Problem},
 };
@@ -16,7 +17,7 @@ use crate::{
     fanout::session::{
         Answer, Ask, Context, Effect, Effects, Input, Join, Joined, NewPost, PostError, Posted, Session, TimerId,
     },
-    rooms::{Author, Content, Entry, Epoch, Identity, Position, RoomName, Signal},
+    rooms::{Author, Content, Entry, Epoch, Identity, Position, Role, RoomName, Signal},
 };
 
 /// Pause between ws-level pings; two unanswered ones end the connection.
@@ -93,8 +94,13 @@ impl Session for NativeSession {
             Input::Gap { room, epoch, from, to } => {
                 say(&Reply::Gap { room: room.as_str(), epoch, from, to }, out);
             }
+            Input::Moderated(news) => moderate::notice(&news, out),
             Input::Moved { after } => say(&Reply::Moved { after }, out),
         }
+    }
+
+    fn role(&self) -> Role {
+        self.who.as_ref().map_or(Role::Member, |who| who.role)
     }
 }
 
@@ -164,6 +170,11 @@ impl NativeSession {
                 out.push(Effect::Leave { room: room.clone(), asked: true });
                 say(&Reply::Left { id: id.as_deref(), room: room.as_str() }, out);
             }
+            Op::Moderate { room, action } => {
+                let by = self.moderator(&room)?.clone();
+                out.push(Effect::Ask(Ask::Moderate { room: room.clone(), by, action }));
+                self.pending = Some(Pending { id, room });
+            }
             Op::Ping => say(&Reply::Pong { id: id.as_deref() }, out),
         }
         Ok(())
@@ -182,6 +193,14 @@ impl NativeSession {
             return Err(missing);
         }
         self.who.as_ref().map(|who| &who.person).ok_or(missing)
+    }
+
+    /// The person, when they may moderate the room.
+    fn moderator(&self, room: &RoomName) -> Result<&Author, Problem> {
+        self.open(room)?;
+        let may = |who: &&Identity| who.role == Role::Moderator && who.rooms.allows(room);
+        let who = self.who.as_ref().filter(may).map(|who| &who.person);
+        who.ok_or(Problem::new(Code::Forbidden, "only a moderator of the room may do that"))
     }
 
     /// Settles who this is at the first join, and that it stays so at the next ones.
@@ -257,6 +276,7 @@ impl NativeSession {
             (Ok(_), None) => {}
             (Err(error), id) => {
                 let (code, message, retry) = match error {
+                    PostError::Moderated(refusal) => return moderate::not_wanted(id, &refusal, out),
                     PostError::Full { retry } => (Code::Unavailable, "too many messages are waiting", Some(retry)),
                     PostError::Append(AppendError::NotDurable) => {
                         (Code::NotDurable, "only one copy of the room exists", None)
@@ -286,6 +306,8 @@ impl NativeSession {
             Answer::Unavailable { retry } => {
                 refuse(id, Problem::new(Code::Unavailable, "the room cannot be read now"), Some(retry), out);
             }
+            Answer::Banned => refuse(id, Problem::new(Code::Banned, "banned from this room"), None, out),
+            Answer::Moderated(result) => moderate::moderated(id, result, RETRY, out),
             Answer::RoomLimit => refuse(id, Problem::new(Code::RoomLimit, "too many rooms"), None, out),
             // Nothing here asks the directory.
             Answer::Directory(_) => {}

@@ -105,6 +105,7 @@ impl Session for OnlyOneSession {
             | Input::Gap { .. }
             | Input::Presence { .. }
             | Input::Notice { .. }
+            | Input::Moderated(_)
             | Input::Closed => {}
         }
     }
@@ -228,7 +229,10 @@ impl OnlyOneSession {
         let asker = at.and_then(|at| self.chats.remove(at)).map_or(Asker::Nobody, |(_, asker)| asker);
         match result {
             Ok(_) => answer(Some(&"ok"), &asker, out),
-            Err(_) => refuse(Code::Failed, &asker, out),
+            Err(error) => {
+                out.extend(error.reason().map(Effect::Refused));
+                refuse(Code::Failed, &asker, out);
+            }
         }
     }
 

@@ -18,6 +18,7 @@ use super::{
     wire::{MsgLevel, verbatim},
 };
 use crate::{
+    fanout::session::PostError,
     protocols::{Refused, canonical, json},
     rooms::{Content, ProtocolId, RoomName, rates::Rates},
 };
@@ -141,6 +142,7 @@ async fn post_message(Desk { settings, posts }: &Desk, request: Request) -> Outc
     };
     match settings.poster.post(room, ProtocolId::Relay, from, content).await {
         Ok(_) => Outcome::success(None),
+        Err(PostError::Moderated(refusal)) => Outcome::refused(refusal.code(), refusal.to_string()),
         Err(error) => Outcome::refused("unavailable", format!("rpc error: code = Unavailable desc = {error}")),
     }
 }

@@ -9,7 +9,7 @@ use super::{
     wire::{BroadcastRoom, Package, PackageType, SignIn, reply, status, verbatim},
 };
 use crate::{
-    fanout::session::{Answer, Ask, Context, Effect, Effects, Input, Join, NewPost, Session, TimerId},
+    fanout::session::{Answer, Ask, Context, Effect, Effects, Input, Join, NewPost, PostError, Session, TimerId},
     protocols::canonical,
     rooms::{Author, Content, RoomName},
 };
@@ -63,6 +63,9 @@ impl Session for RelaySession {
                 out.push(Effect::Timer(PING, PING_EVERY));
             }
             Input::Answer(answer) => self.answer(answer, out),
+            Input::Posted { result: Err(PostError::Moderated(refusal)), .. } => {
+                refuse(&refusal.to_string(), refusal.code(), out);
+            }
             Input::Posted { result: Err(_), .. } => out.push(Effect::Refused("not_kept")),
             Input::Moved { .. } => out.push(Effect::Close { code: 1012, reason: "moved" }),
             Input::Posted { .. }
@@ -72,6 +75,7 @@ impl Session for RelaySession {
             | Input::Gap { .. }
             | Input::Presence { .. }
             | Input::Notice { .. }
+            | Input::Moderated(_)
             | Input::Closed => {}
         }
     }
@@ -164,6 +168,7 @@ impl RelaySession {
     fn answer(&mut self, answer: Answer, out: &mut Effects) {
         match (self.pending.take(), answer) {
             (Some(Wait::SignIn(who)), Answer::Joined(joined)) => self.signed(who, Some(joined.room), out),
+            (Some(Wait::SignIn(_)), Answer::Banned) => refuse("banned", "banned", out),
             (Some(Wait::SignIn(_)), Answer::RoomLimit) => refuse(&unavailable("too many rooms"), "room_limit", out),
             (Some(Wait::SignIn(_)), _) => refuse(&unavailable("try again"), "unavailable", out),
             (Some(Wait::Members), Answer::Members(count)) => {

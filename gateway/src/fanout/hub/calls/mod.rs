@@ -4,6 +4,7 @@
 pub(crate) mod append;
 pub(crate) mod directory;
 pub(crate) mod history_requests;
+pub(crate) mod moderate;
 pub(crate) mod restore;
 pub(crate) mod room_reads;
 pub(crate) mod tail;

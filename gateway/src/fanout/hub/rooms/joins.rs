@@ -14,7 +14,7 @@ use crate::{
         messages::ConnectionId,
         session::{Gap, Join},
     },
-    rooms::{Position, ProtocolId, log::Log, resume::Resume},
+    rooms::{Author, Position, ProtocolId, log::Log, resume::Resume},
 };
 
 /// A join that was not answered yet.
@@ -82,6 +82,11 @@ impl WaitingJoins {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.waiting.is_empty()
+    }
+
+    /// The connections whose joins wait, and who they are.
+    pub(crate) fn connections(&self) -> impl Iterator<Item = (ConnectionId, &Author)> {
+        self.waiting.iter().map(|waiter| (waiter.from, &waiter.join.who))
     }
 
     /// Forgets the joins of a connection.

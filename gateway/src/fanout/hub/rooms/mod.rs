@@ -21,6 +21,7 @@ use self::{eviction::unused, ids::RoomIds, queue::RoomQueue, room::Room};
 use super::{delivery::Delivery, shared::Shared};
 use crate::{
     bus::{HeldRoom, Record},
+    moderation::News,
     rooms::{Partition, RoomName, log::Window},
 };
 
@@ -127,6 +128,13 @@ impl Rooms {
             if room.needs_attention() {
                 self.attention.push(&name);
             }
+        }
+    }
+
+    /// Tells those concerned here what a moderator did.
+    pub(crate) fn moderated(&self, news: News, delivery: &mut Delivery) {
+        if let Some(room) = self.by_name.get(&news.room) {
+            room.moderated(&Arc::new(news), delivery);
         }
     }
 

@@ -88,6 +88,11 @@ impl Readers {
         self.members.remove(connection)
     }
 
+    /// The connections that read the room here, and who they are.
+    pub(crate) fn connections(&self) -> impl Iterator<Item = (ConnectionId, &Author)> {
+        self.members.connections().map(|(connection, member)| (*connection, &member.who))
+    }
+
     /// Who reads the room here, by name.
     pub(crate) fn people(&self) -> LocalPeople {
         LocalPeople::of(self.members.iter().map(|member| &member.who))

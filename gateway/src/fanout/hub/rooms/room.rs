@@ -25,8 +25,9 @@ use crate::{
         messages::{ConnectionId, RoomId, ToReactor},
         session::{Answer, Join, Joined},
     },
+    moderation,
     rooms::{
-        Entry, RoomName, Signal,
+        Author, Entry, RoomName, Signal,
         follow::{News, Reading},
         log::Window,
         throttle::PerSecond,
@@ -281,6 +282,16 @@ impl Room {
     /// Passes a signal on to the readers.
     pub(crate) fn signal(&self, signal: &Signal, delivery: &mut Delivery) {
         self.readers.signal(signal, delivery);
+    }
+
+    /// Tells those concerned what a moderator did: members, and those whose joins wait.
+    pub(crate) fn moderated(&self, news: &Arc<moderation::News>, delivery: &mut Delivery) {
+        let concerns = |who: &Author| news.person.as_ref().is_none_or(|person| *person == who.id);
+        let members = self.readers.connections().filter(|(_, who)| concerns(who)).map(|(to, _)| to);
+        let waiting = self.waiting.connections().filter(|(_, who)| concerns(who)).map(|(to, _)| to);
+        for to in members.chain(waiting) {
+            delivery.push(to.reactor, ToReactor::Moderated { to, news: Arc::clone(news) });
+        }
     }
 
     /// Who reads the room here, by name.

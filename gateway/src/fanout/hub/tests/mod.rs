@@ -5,6 +5,7 @@ mod delivery;
 mod fake;
 mod faults;
 mod gone;
+mod moderation;
 mod people;
 mod resume;
 mod world;

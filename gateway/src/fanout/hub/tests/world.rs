@@ -8,6 +8,7 @@ use tokio::time::timeout;
 use super::super::{Hub, HubSettings};
 use crate::{
     bus::{Bus, History, memory::MemoryBus},
+    clock::Clock,
     directory::{Directory, memory::MemoryDirectory},
     fanout::{
         encoding::{Chunk, ChunkWriter, Encoding, EncodingId},
@@ -15,6 +16,7 @@ use crate::{
         reactor::{Inbox, inbox},
         session::{Answer, Ask, Join, Joined, PostError, Posted},
     },
+    moderation::{Moderation, Moderator},
     rooms::{Author, Content, Entry, Epoch, Origin, Position, Post, ProtocolId, RoomName, Signal},
 };
 
@@ -104,7 +106,8 @@ impl Gateway {
         let encodings: Vec<(_, Arc<dyn Encoding>)> =
             vec![(PLAIN, Arc::new(Plain(""))), (OTHER, Arc::new(Plain("other ")))];
         let seen = reactors.iter().map(|_| VecDeque::new()).collect();
-        Self { hub: Hub::start(bus, directory, senders, encodings, settings), reactors, seen }
+        let moderator = Moderator::new(Moderation::in_memory(Clock::start()));
+        Self { hub: Hub::start(bus, directory, moderator, senders, encodings, settings), reactors, seen }
     }
 
     pub(super) fn send(&self, message: ToHub) {

@@ -1,5 +1,7 @@
 //! What a reactor keeps of a connection besides its socket and state: everything that a flush does not touch.
 
+use std::net::IpAddr;
+
 use super::{outbox::Outbox, rate::Bucket, timers::Timers};
 use crate::{
     fanout::{
@@ -27,10 +29,18 @@ pub(super) struct Connection {
     pub(super) suspended: Option<Tick>,
     pub(super) over_rate: OverRate,
     pub(super) protocol: ProtocolId,
+    /// The network that the connection counts for.
+    pub(super) address: IpAddr,
 }
 
 impl Connection {
-    pub(super) fn new(session: Box<dyn Session>, policy: Policy, protocol: ProtocolId, deflate: bool) -> Self {
+    pub(super) fn new(
+        session: Box<dyn Session>,
+        policy: Policy,
+        address: IpAddr,
+        protocol: ProtocolId,
+        deflate: bool,
+    ) -> Self {
         Self {
             session: Some(session),
             decoder: Decoder::new(policy.message_bytes).inflating(deflate),
@@ -43,6 +53,7 @@ impl Connection {
             suspended: None,
             over_rate: policy.over_rate,
             protocol,
+            address,
         }
     }
 }
@@ -66,6 +77,6 @@ mod tests {
 
     #[test]
     fn an_idle_connection_costs_few_bytes() {
-        assert!(size_of::<Connection>() <= 288, "{}", size_of::<Connection>());
+        assert!(size_of::<Connection>() <= 304, "{}", size_of::<Connection>());
     }
 }

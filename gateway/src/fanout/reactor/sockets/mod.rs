@@ -17,7 +17,7 @@ mod timekeeper;
 mod timers;
 mod wheel;
 
-use std::{sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use mio::Registry;
 
@@ -47,7 +47,7 @@ use crate::{
         messages::{ConnectionId, ReactorId},
         session::{Accepted, Context, Effects, Input, OverRate, Session},
     },
-    rooms::{Origin, ProtocolId},
+    rooms::{Origin, ProtocolId, Role},
 };
 
 /// A closing connection has this long to take the close frame and answer it.
@@ -86,8 +86,8 @@ impl Sockets {
 
     /// Takes a socket over; None when there is no slot left. Its session has been told nothing yet.
     pub(super) fn adopt(&mut self, accepted: Accepted) -> Option<Slot> {
-        let Accepted { stream, leftover, session, policy, protocol, deflate } = accepted;
-        let mut connection = Connection::new(session, policy, protocol, deflate);
+        let Accepted { stream, leftover, session, policy, address, protocol, deflate } = accepted;
+        let mut connection = Connection::new(session, policy, address, protocol, deflate);
         if !leftover.is_empty() {
             connection.unread = Some(Box::new(Unread { bytes: leftover.to_vec(), at: 0 }));
         }
@@ -127,6 +127,17 @@ impl Sockets {
     /// Protocol, and what happens to messages above the rate.
     pub(super) fn policy(&self, slot: Slot) -> Option<(ProtocolId, OverRate)> {
         self.table.slab().connection(slot).map(|connection| (connection.protocol, connection.over_rate))
+    }
+
+    /// The network that a connection counts for.
+    pub(super) fn address(&self, slot: Slot) -> Option<IpAddr> {
+        self.table.slab().connection(slot).map(|connection| connection.address)
+    }
+
+    /// What the person of a connection may do; that of a session that is over is an ordinary one.
+    pub(super) fn role(&self, slot: Slot) -> Role {
+        let connection = self.table.slab().connection(slot);
+        connection.and_then(|connection| connection.session.as_ref()).map_or(Role::Member, |session| session.role())
     }
 
     /// Whether messages may come and go compressed.

@@ -3,5 +3,6 @@
 mod delivery;
 mod life;
 mod limits;
+mod moderation;
 mod rig;
 mod soak;

@@ -2,7 +2,7 @@
 
 use std::{
     collections::VecDeque,
-    net::{TcpListener, TcpStream},
+    net::{Ipv4Addr, TcpListener, TcpStream},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering::SeqCst},
@@ -16,6 +16,7 @@ use tungstenite::{Message, WebSocket, protocol::Role};
 
 use super::super::{Prepared, ReactorSender, Reactors, Settings, prepare_listener};
 use crate::{
+    clock::Clock,
     fanout::{
         encoding::{Chunk, ChunkWriter, EncodingId},
         messages::{ConnectionId, ReactorId, RoomId, ToHub, ToReactor},
@@ -24,6 +25,7 @@ use crate::{
             TimerId,
         },
     },
+    moderation::Moderation,
     rooms::{Author, Content, Epoch, Position, ProtocolId, RoomName},
 };
 
@@ -107,6 +109,7 @@ impl Session for Script {
             Input::Gap { room, from, to, .. } => format!("gap {room} {from} {to:?}"),
             Input::Presence { presence, .. } => format!("present {}", presence.members),
             Input::Notice { room } => format!("notice {room}"),
+            Input::Moderated(news) => format!("{} {:?}", news.code.name(), news.until),
             Input::Moved { .. } => "moved".to_owned(),
             Input::Closed => {
                 let _ = self.events.try_send("closed".to_owned());
@@ -161,6 +164,7 @@ pub(super) struct Rig {
     pub(super) reactors: Reactors,
     pub(super) senders: Vec<ReactorSender>,
     /// The hub's queue is full while this is set.
+    pub(super) moderation: Arc<Moderation>,
     pub(super) full: Arc<AtomicBool>,
     from_reactors: Receiver<ToHub>,
     waiting: VecDeque<ToHub>,
@@ -177,7 +181,8 @@ pub(super) fn policy() -> Policy {
 
 impl Rig {
     pub(super) fn start(settings: Settings) -> Self {
-        let prepared: Prepared = Reactors::prepare(settings).unwrap();
+        let moderation = Moderation::in_memory(Clock::start());
+        let prepared: Prepared = Reactors::prepare(settings, Arc::clone(&moderation)).unwrap();
         let senders = prepared.senders();
         let (queue, from_reactors) = sync_channel(100_000);
         let full = Arc::new(AtomicBool::new(false));
@@ -195,7 +200,7 @@ impl Rig {
         let reactors = prepared.start(hub).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         prepare_listener(&listener).unwrap();
-        Self { reactors, senders, full, from_reactors, waiting: VecDeque::new(), listener }
+        Self { reactors, senders, moderation, full, from_reactors, waiting: VecDeque::new(), listener }
     }
 
     pub(super) fn connect(&mut self, policy: Policy) -> Client {
@@ -210,7 +215,9 @@ impl Rig {
         let stream = mio::net::TcpStream::from_std(stream);
         let (told, events) = sync_channel(64);
         let session = Box::new(Script { events: told, then: None });
-        let accepted = Accepted { stream, leftover, session, policy, protocol: ProtocolId::Native, deflate: false };
+        let address = Ipv4Addr::LOCALHOST.into();
+        let accepted =
+            Accepted { stream, leftover, session, policy, address, protocol: ProtocolId::Native, deflate: false };
         assert!(self.reactors.adopt(accepted).is_ok());
         ours.set_read_timeout(Some(PATIENCE)).unwrap();
         ours.set_nodelay(true).unwrap();

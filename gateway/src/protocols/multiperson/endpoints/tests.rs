@@ -14,13 +14,14 @@ use crate::{
     bus::{Bus, History, memory::MemoryBus},
     directory::{memory::MemoryDirectory, people::inbox},
     fanout::{poster::Poster, recent::Recent},
+    moderation::Moderation,
     protocols::{Protocol, script::name},
 };
 
 fn desk() -> (Arc<MemoryBus>, Router) {
     let bus = Arc::new(MemoryBus::new(History { messages: 10, age: Duration::from_secs(60) }));
     let directory = Arc::new(MemoryDirectory::new(bus.clock()));
-    let (poster, recent) = (Poster::new(bus.clone()), Recent::new(bus.clone()));
+    let (poster, recent) = (Poster::new(bus.clone(), Moderation::in_memory(bus.clock())), Recent::new(bus.clone()));
     let settings = Settings { room: name("0"), welcome: false, directory, poster, recent };
     let protocol = MultiPerson::new(settings);
     (bus, protocol.routes())

@@ -5,7 +5,8 @@ use std::time::Duration;
 use super::{HOLDER, alice, known, peer, reply};
 use crate::{
     directory::people::Reply,
-    fanout::session::{Answer, Input},
+    fanout::session::{Answer, Input, PostError},
+    moderation::Refusal,
 };
 
 #[test]
@@ -58,12 +59,20 @@ fn the_broadcast_dialect_without_an_init_joins_at_its_first_message() {
 }
 
 #[test]
-fn people_who_are_mentioned_are_told_to_the_directory() {
+fn people_who_are_mentioned_are_told_to_the_directory_once_the_message_is_kept() {
     let mut peer = alice();
     let user = r#"{"user_name":"alice","user_id":7,"type":"USER","message":"@bob and @eve"}"#;
-    let lines = peer.text(user);
-    assert!(lines[0].starts_with(r#"tell People(Mention { names: ["bob", "eve"], frame: "#), "{lines:?}");
-    assert!(lines[1].starts_with("post 0 0 by alice "));
+    let mention = r#"tell People(Mention { names: ["bob", "eve"], frame: "#;
+    assert!(peer.text(user)[0].starts_with("post 1 0 by alice "));
+    let lines = peer.posted(1, 10);
+    assert!(lines[0].starts_with(mention), "{lines:?}");
+    peer.text(user);
+    let refused = Err(PostError::Moderated(Refusal::Muted { until: None }));
+    assert_eq!(peer.input(Input::Posted { tag: 2, result: refused }), ["refused muted"], "it reaches nobody");
+    peer.text(user);
+    // It may be kept, and nobody is left to hear of it.
+    let lines = peer.input(Input::Closed);
+    assert!(lines[0].starts_with(mention), "{lines:?}");
 }
 
 #[test]

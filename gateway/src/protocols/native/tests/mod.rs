@@ -2,6 +2,7 @@
 
 mod encoding;
 mod joining;
+mod moderation;
 mod requests;
 
 use std::sync::Arc;

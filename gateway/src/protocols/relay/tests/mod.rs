@@ -15,6 +15,7 @@ use super::{
 use crate::{
     bus::{History, memory::MemoryBus},
     fanout::poster::Poster,
+    moderation::Moderation,
     protocols::{
         Handshake, Protocol,
         script::{Peer, StandingStill, UNIX},
@@ -35,7 +36,7 @@ fn settings(bus: Arc<MemoryBus>) -> Settings {
         require_membership: false,
         rooms: None,
         message_bytes: 100,
-        poster: Poster::new(bus),
+        poster: Poster::new(bus.clone(), Moderation::in_memory(bus.clock())),
         rate: Rate::per_second(20),
         clock: Arc::new(StandingStill),
     }

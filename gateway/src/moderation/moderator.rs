@@ -1,0 +1,61 @@
+//! The one way to moderate: what the native protocol's `moderate` and the server API call.
+//!
+//! Decides whether an action is within its bounds, and what stops it. The caller has made sure that `by` is a
+//! moderator.
+
+use std::sync::Arc;
+
+use super::{
+    action::{Act, Action},
+    in_force::Moderation,
+    record::Record,
+    store::{ActError, PAGE},
+};
+use crate::rooms::{Author, RoomName, Unavailable};
+
+/// Why an action was not carried out.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// Names the field, and what would be right.
+    #[error("{0}")]
+    BadRequest(&'static str),
+    /// As many as may be are in force.
+    #[error(transparent)]
+    Full(ActError),
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+}
+
+/// Moderates the ChatRoom. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Moderator {
+    moderation: Arc<Moderation>,
+}
+
+impl Moderator {
+    /// Moderates with `moderation`.
+    pub fn new(moderation: Arc<Moderation>) -> Self {
+        Self { moderation }
+    }
+
+    /// What is in force.
+    pub fn moderation(&self) -> &Moderation {
+        &self.moderation
+    }
+
+    /// Carries `action` out in `room`, for every gateway.
+    pub async fn act(&self, by: &Author, room: &RoomName, action: Action) -> Result<(), Refused> {
+        action.check().map_err(Refused::BadRequest)?;
+        let act = Act { by: by.clone(), room: room.clone(), action };
+        self.moderation.carry_out(act).await.map_err(|error| match error {
+            ActError::Unavailable(error) => Refused::Unavailable(error),
+            full @ ActError::Full(_) => Refused::Full(full),
+        })
+    }
+
+    /// What was done, newest first: at most `limit` and [`PAGE`] actions below number `before`. Reaches back as far as
+    /// [`super::store::LOG`] actions.
+    pub async fn log(&self, before: Option<u64>, limit: u32) -> Result<Vec<Record>, Unavailable> {
+        self.moderation.store.log(before, limit.clamp(1, PAGE)).await
+    }
+}

@@ -1,0 +1,53 @@
+//! Moderation as native clients are shown it: the answer to `moderate`, notices, and what is refused because of them.
+//!
+//! Decides what each outcome is called, and nothing else.
+
+use std::time::Duration;
+
+use serde_json::value::RawValue;
+
+use super::reply::{Code, Milliseconds, Reply};
+use crate::{
+    fanout::session::{Effect, Effects},
+    moderation::{News, NewsCode, Refusal, Refused},
+};
+
+/// Answers what became of an action.
+pub(super) fn moderated(id: Option<&RawValue>, result: Result<(), Refused>, retry: Duration, out: &mut Effects) {
+    let (code, message, retry) = match &result {
+        Ok(()) => return out.push(Effect::Text(Reply::Moderated { id }.text())),
+        Err(Refused::BadRequest(fault)) => (Code::BadRequest, (*fault).to_owned(), None),
+        Err(full @ Refused::Full(_)) => (Code::TooLarge, full.to_string(), None),
+        Err(Refused::Unavailable(_)) => {
+            (Code::Unavailable, "moderation is not kept now: try again".to_owned(), Some(retry))
+        }
+    };
+    refuse(id, code, &message, retry, out);
+}
+
+/// Tells what a moderator did.
+pub(super) fn notice(news: &News, out: &mut Effects) {
+    let seconds = match news.code {
+        NewsCode::Slow(seconds) => Some(seconds),
+        NewsCode::Muted | NewsCode::Kicked | NewsCode::Banned | NewsCode::Readonly => None,
+    };
+    let notice = Reply::Notice { room: news.room.as_str(), code: news.code.name(), until: news.until, seconds };
+    out.push(Effect::Text(notice.text()));
+}
+
+/// Answers a post that is not wanted.
+pub(super) fn not_wanted(id: Option<&RawValue>, refusal: &Refusal, out: &mut Effects) {
+    let (code, retry) = match refusal {
+        Refusal::Muted { .. } => (Code::Muted, None),
+        Refusal::Banned { .. } => (Code::Banned, None),
+        Refusal::SlowMode { retry } => (Code::SlowMode, Some(*retry)),
+        Refusal::ReadOnly { .. } => (Code::ReadOnly, None),
+        Refusal::Refused(_) => (Code::Refused, None),
+    };
+    refuse(id, code, &refusal.to_string(), retry, out);
+}
+
+fn refuse(id: Option<&RawValue>, code: Code, message: &str, retry: Option<Duration>, out: &mut Effects) {
+    out.push(Effect::Refused(code.label()));
+    out.push(Effect::Text(Reply::Error { id, code, message, retry: retry.map(Milliseconds::at_least) }.text()));
+}
