@@ -92,9 +92,9 @@ export interface Options {
   storage?: Store;
   /** Posts that may wait in each room, 200 by default. */
   queue?: number;
-  /** Posts under way at once in each room. 1, the default, keeps their order whatever happens. */
+  /** Posts under way at once in each room. Without it as many as keep their order whatever fails. */
   window?: number;
-  /** The server's limit, so that a longer post is refused before it costs the connection. */
+  /** The largest message, until the server has told: a longer post is refused before it costs the connection. */
   messageBytes?: number;
   /** Replaces the platform's own, in tests and in Node before version 22. */
   WebSocket?: unknown;
@@ -142,16 +142,25 @@ export interface ChatEvents {
   error: Problem;
 }
 
+/** What the server takes: bytes of a message, and posts that may be under way at once in their order. */
+export interface ServerLimits {
+  messageBytes?: number;
+  posts?: number;
+}
+
 export interface RoomEvents {
-  joined: { epoch: string; seq: number; you: Person; members: number; recovered?: boolean; resumed: boolean };
+  joined: { epoch: string; seq: number; you: Person; members: number; recovered?: boolean; resumed: boolean; limits?: ServerLimits };
   /** In order, each once. */
   messages: { items: Message[] };
   gap: Missing;
   presence: { members: number; joined: Person[]; left: Person[] };
   typing: { from: Person };
-  notice: { code: "muted" | "kicked" | "banned" | "slow" | "readonly"; until?: number };
+  /** Without `until` it holds until it is undone; with 0 it is over. `seconds` lie between two messages in a slow room. */
+  notice: { code: "muted" | "kicked" | "banned" | "slow" | "readonly"; until?: number; seconds?: number };
   posted: Posted;
   failed: { key: string; code: string; message: string };
+  /** The server does not take a post yet, as with `rate_limited` or `slow_mode`; it is sent again after `retry` milliseconds. */
+  held: { key: string; code: string; message: string; retry: number };
   /** Joining did not work yet, and is tried again after `retry` milliseconds. */
   delayed: { code: string; message: string; attempt: number; retry: number };
   refused: { code: string; message: string };
@@ -194,7 +203,7 @@ export declare class Room implements Told<RoomEvents> {
   readonly outbox: { key: string; body: Body; sent: boolean }[];
   joined(limits?: Limits): Promise<void>;
   post(body: Body, options?: { key?: string; durable?: boolean } & Limits): Promise<Posted>;
-  /** Bytes that a post of `body` takes on the wire. */
+  /** Bytes that a post of `body` takes on the wire at most, to hold against `messageBytes` of the chat. */
   size(body: Body): number;
   history(page?: { before?: number; limit?: number } & Limits): Promise<HistoryPage>;
   members(options?: { limit?: number } & Limits): Promise<Members>;
@@ -215,6 +224,10 @@ export declare class Chat implements Told<ChatEvents> {
   readonly state: State;
   readonly identity: Identity;
   readonly role: string | undefined;
+  /** What the server takes, as the last join told. */
+  readonly limits: ServerLimits;
+  /** Bytes of the largest message; no bound while nobody told. */
+  readonly messageBytes: number;
   readonly rooms: ReadonlyMap<string, Room>;
   /** Everyone this client has been. */
   readonly ids: ReadonlySet<string | undefined>;

@@ -34,8 +34,10 @@
  *   person. A function is asked at every connect, before the token expires, and when the server refuses one.
  * @property {Store} [storage] Keeps posts that are not acknowledged, with their keys: `sessionStorage` for a page.
  * @property {number} [queue] Posts that may wait in each room, 200 by default; one more is refused with `queue_full`.
- * @property {number} [window] Posts under way at once in each room. 1, the default, keeps their order whatever happens.
- * @property {number} [messageBytes] The server's limit: a longer post is refused here, before it costs the connection.
+ * @property {number} [window] Posts under way at once in each room. Without it as many as keep their order whatever fails:
+ *   16 where the server stores each after the one that it follows, else 1.
+ * @property {number} [messageBytes] The largest message, until the server has told: a longer post is refused here, before it
+ *   costs the connection.
  * @property {typeof WebSocket} [WebSocket] Replaces the platform's own, in tests and in Node before version 22.
  * @property {() => number} [random] Replaces Math.random.
  */
@@ -65,6 +67,11 @@ const EAGER_MS = 3_000;
 const FAILURES = 3;
 /** Positions of our own posts that were acknowledged and not yet seen; oldest go first. */
 const ACKS_KEPT = 100;
+/** Posts of a room under way at once, where that is safe: a few round trips become one. */
+const WINDOW = 16;
+
+/** No connection makes more requests than this. */
+const LARGEST_ID = 1e9;
 
 /** Earlier ids of our own that are remembered; oldest go first. */
 const IDS_KEPT = 20;
@@ -76,10 +83,10 @@ const TOKEN = new Set(["unauthorized", "expired"]);
 const CLOSES = { 1002: "protocol_error", 1008: "refused", 1009: "too_large", 1012: "drain", 1013: "slow_consumer" };
 
 /** Codes after which the same post is tried again, unchanged. */
-const TRANSIENT = new Set(["rate_limited", "unavailable", "not_joined", "disconnected", "timeout"]);
+const TRANSIENT = new Set(["rate_limited", "unavailable", "not_joined", "disconnected", "timeout", "slow_mode", "out_of_order"]);
 
 /** Of these, the codes after which the post is certainly not stored, so that its age does not matter. */
-const NOT_STORED = new Set(["rate_limited", "not_joined"]);
+const NOT_STORED = new Set(["rate_limited", "not_joined", "slow_mode", "out_of_order"]);
 
 /** A request that was refused or got no answer; `code` is the protocol's, or one of this module's. */
 export class ParlorError extends Error {
@@ -326,8 +333,9 @@ class Connection {
  *
  * Events (all `CustomEvent`, see `detail`): `joined` {epoch, seq, members, recovered, resumed}; `messages` {items} in
  * order, each once; `gap` a {@link Missing}; `presence` {members, joined, left}; `typing` {from}; `notice` {code,
- * until}; `posted` {key, seq, duplicate} and `failed` {key, code, message} for every post; `delayed` {code, message,
- * attempt, retry} when joining did not work yet; `refused` {code, message} when the room cannot be joined; `left`.
+ * until, seconds}; `posted` {key, seq, duplicate} and `failed` {key, code, message} for every post, `held` {key, code, message,
+ * retry} for one that the server does not take yet; `delayed` {code, message, attempt, retry} when joining did not work
+ * yet; `refused` {code, message} when the room cannot be joined; `left`.
  */
 export class Room extends EventTarget {
   /** @typedef {{ key: string, body: object, text: string, durable: boolean, first?: Moment, as?: string, busy: boolean,
@@ -342,6 +350,8 @@ export class Room extends EventTarget {
   #timer;
   /** Until when, by the steady clock, no post goes out. */
   #hold = 0;
+  /** Posts under way at once: halved when one is put off, and a little more with each that is stored. */
+  #width = Infinity;
   /** No post goes out before this seq was reached: one of them may be what was missed. */
   #catchUp = 0;
   #typed = -Infinity;
@@ -407,11 +417,13 @@ export class Room extends EventTarget {
    */
   async post(body, { key = newKey(), durable = false, ...limits } = {}) {
     const text = written(body);
-    const { queue, messageBytes } = this.#chat.options;
+    const { options, messageBytes } = this.#chat;
+    const { queue } = options;
     if (this.#end) throw this.#end;
     if (limits.signal?.aborted) throw new ParlorError("aborted", "aborted by the caller");
     if (this.#outbox.length >= queue) throw new ParlorError("queue_full", `${queue} posts are waiting already`);
-    if (messageBytes && this.size(body) > messageBytes) throw new ParlorError("too_large", `a message has at most ${messageBytes} bytes`);
+    const size = this.size(body, key);
+    if (size > messageBytes) throw new ParlorError("too_large", `a message has at most ${messageBytes} bytes, this one has ${size}`);
     this.#typed = -Infinity;
     /** @type {() => void} */
     let stop = () => {};
@@ -430,9 +442,9 @@ export class Room extends EventTarget {
     }
   }
 
-  /** Bytes that `body` takes on the wire, to hold against `messageBytes`. @param {object} body */
-  size(body) {
-    const frame = { op: "post", id: Number.MAX_SAFE_INTEGER, room: this.name, key: newKey(), body, durable: false };
+  /** Bytes that a post of `body` takes on the wire at most, to hold against `chat.messageBytes`. @param {object} body @param {string} [key] */
+  size(body, key = newKey()) {
+    const frame = { op: "post", id: LARGEST_ID, room: this.name, key, body, durable: false, follows: this.#outbox.at(-1)?.key };
     return new TextEncoder().encode(JSON.stringify(frame)).length;
   }
 
@@ -560,6 +572,8 @@ export class Room extends EventTarget {
     this.ready = true;
     this.#delays = 0;
     this.#renewed = false;
+    this.#width = Infinity;
+    this.#chat.limits = frame.limits ?? {};
     this.#chat.known(frame.you);
     this.#meet(frame, resumed);
     for (const post of this.#outbox) post.busy = false;
@@ -602,7 +616,7 @@ export class Room extends EventTarget {
       case "typing":
         return this.#emit("typing", { from: frame.from });
       case "notice":
-        return this.#emit("notice", { code: frame.code, until: frame.until });
+        return this.#emit("notice", { code: frame.code, until: frame.until, seconds: frame.seconds });
     }
   }
 
@@ -670,11 +684,12 @@ export class Room extends EventTarget {
       this.#timer = setTimeout(() => this.#pump(), wait);
       return;
     }
-    for (const post of this.#outbox.slice(0, this.#chat.options.window)) if (!post.busy) this.#send(post);
+    const under = this.#outbox.slice(0, Math.min(this.#width, this.#chat.window));
+    for (const [at, post] of under.entries()) if (!post.busy) this.#send(post, under[at - 1]?.key);
   }
 
-  /** @param {Waiting} post */
-  async #send(post) {
+  /** @param {Waiting} post @param {string} [follows] the key of the post before it, which must be stored first */
+  async #send(post, follows) {
     if (post.first && since(post.first) > KEY_MS) return this.drop(post, uncertain());
     post.first ??= moment();
     post.as = this.#chat.identity.id;
@@ -683,7 +698,7 @@ export class Room extends EventTarget {
     const { key, body, durable } = post;
     const { connection } = this.#chat;
     try {
-      const { seq, duplicate } = await this.#chat.ask({ op: "post", room: this.name, key, body, durable });
+      const { seq, duplicate } = await this.#chat.ask({ op: "post", room: this.name, key, body, durable, follows });
       if (!post.shown && seq > this.#cursor.seq) this.#expect(seq, key);
       this.#settle(post, seq, duplicate === true);
     } catch (error) {
@@ -705,17 +720,29 @@ export class Room extends EventTarget {
     }
     post.busy = false;
     if (NOT_STORED.has(code)) post.first = undefined;
-    if (TRANSIENT.has(code)) this.#hold = performance.now() + this.#chat.later(retry);
+    // The one before it was refused, and its answer said how long to wait.
+    if (code === "out_of_order") return true;
+    if (TRANSIENT.has(code)) this.#holdBack(post, error);
     else this.drop(post, error);
     if (code !== "not_joined") return true;
+    if (!this.ready) return false;
     this.ready = false;
     await this.enter();
     return false;
   }
 
+  /** Nothing goes out for a while, and fewer at once after that. @param {Waiting} post @param {ParlorError} error */
+  #holdBack({ key }, { code, message, retry }) {
+    const wait = this.#chat.later(retry);
+    this.#hold = performance.now() + wait;
+    this.#width = Math.max(1, Math.min(this.#width, this.#chat.window) / 2);
+    this.#emit("held", { key, code, message, retry: wait });
+  }
+
   /** @param {Waiting} post @param {number} seq @param {boolean} duplicate */
   #settle(post, seq, duplicate) {
     if (!this.#remove(post)) return;
+    this.#width += 1 / this.#width;
     const posted = { key: post.key, seq, duplicate };
     post.resolve(posted);
     this.#emit("posted", posted);
@@ -792,6 +819,8 @@ export class Chat extends EventTarget {
   state = "connecting";
   /** @type {string | undefined} `member` or `moderator`, where the server tells */
   role;
+  /** What the server takes, as the last join told. @type {{ messageBytes?: number, posts?: number }} */
+  limits = {};
   /** @type {Connection | undefined} the connection in use */
   connection;
   /** @type {Connection | undefined} one that is being opened, while `connection` may still deliver */
@@ -814,7 +843,7 @@ export class Chat extends EventTarget {
   #listening = new AbortController();
 
   /** @param {string} url @param {Options} options */
-  constructor(url, { name, token, storage, queue = 200, window = 1, messageBytes, WebSocket: Socket = globalThis.WebSocket, random = Math.random }) {
+  constructor(url, { name, token, storage, queue = 200, window, messageBytes, WebSocket: Socket = globalThis.WebSocket, random = Math.random }) {
     super();
     if (!Socket) throw new ParlorError("no_websocket", "this platform has no WebSocket: pass one as options.WebSocket, as of the package ws");
     this.url = socketUrl(url);
@@ -827,6 +856,18 @@ export class Chat extends EventTarget {
     globalThis.document?.addEventListener("visibilitychange", () => document.hidden || this.wake(), { signal });
     this.#watchClocks(signal);
     queueMicrotask(() => this.state === "connecting" && !this.#next && this.#connect());
+  }
+
+  /** Bytes of the largest message that the server takes; no bound while nobody told. */
+  get messageBytes() {
+    return this.limits.messageBytes ?? this.options.messageBytes ?? Infinity;
+  }
+
+  /** Posts of a room under way at once. */
+  get window() {
+    const { posts } = this.limits;
+    const { window = posts ? WINDOW : 1 } = this.options;
+    return Math.min(window, posts ?? Infinity);
   }
 
   /**

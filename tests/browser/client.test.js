@@ -835,5 +835,69 @@ test("the rest of the protocol has a method each", async () => {
   const { count, people, more } = (await Promise.all(asked)).at(-1);
   assert.deepEqual([count, people.length, more], [3, 1, true]);
   await socket.say({ op: "notice", room: "lobby", code: "muted", until: 5 });
-  assert.deepEqual(notices, [{ code: "muted", until: 5 }]);
+  assert.deepEqual(notices, [{ code: "muted", until: 5, seconds: undefined }]);
+});
+
+const LIMITS = { messageBytes: 300, posts: 16 };
+
+/** A client whose server stores posts in the order of `follows`. */
+async function pipelined(options = {}) {
+  const { room, socket } = await inLobby(options);
+  await socket.fall();
+  return { room, socket: await reconnected({ recovered: true, limits: LIMITS }) };
+}
+
+test("the server's limit holds from the first join, and the error names both sizes", async () => {
+  const { room, socket } = await pipelined({ messageBytes: 100_000 });
+  assert.equal(chat.messageBytes, 300);
+  const fits = "x".repeat(300 - room.size({ text: "" }));
+  say(room, fits);
+  assert.ok(JSON.stringify(socket.asked("post")[0]).length <= 300);
+  await assert.rejects(room.post({ text: "x".repeat(300) }), { code: "too_large", message: /at most 300 bytes, this one has 4\d\d$/ });
+  assert.equal(socket.asked("post").length, 1);
+});
+
+test("where the server keeps the order, several posts are under way, each with the key of the one before", async () => {
+  const { room, socket } = await pipelined();
+  const posts = Array.from({ length: 20 }, (_, index) => say(room, `post ${index}`));
+  const sent = socket.asked("post");
+  assert.equal(sent.length, 16);
+  assert.deepEqual(sent.map(({ follows }) => follows), [undefined, ...sent.slice(0, -1).map(({ key }) => key)]);
+  await socket.say({ op: "posted", id: sent[0].id, room: "lobby", seq: 11, duplicate: false });
+  assert.equal((await posts[0]).seq, 11);
+  assert.equal(socket.asked("post")[16].follows, sent[15].key);
+});
+
+test("a post that the server puts off takes what follows it along, and goes first when it is time", async () => {
+  const { room, socket } = await pipelined();
+  const held = [];
+  room.addEventListener("held", ({ detail }) => held.push(detail));
+  for (const text of ["one", "two", "three"]) say(room, text);
+  const [one, two, three] = socket.asked("post");
+  await socket.say(
+    { op: "error", id: one.id, code: "slow_mode", message: "slow", retry: 1_000 },
+    { op: "error", id: two.id, code: "out_of_order", message: "after" },
+    { op: "error", id: three.id, code: "out_of_order", message: "after" },
+  );
+  assert.deepEqual(held, [{ key: one.key, code: "slow_mode", message: "slow", retry: 1_250 }]);
+  assert.equal(socket.asked("post").length, 3);
+  await pass(1_300);
+  const again = socket.asked("post").slice(3);
+  assert.deepEqual(again.map(({ body, follows }) => [body.text, follows]), [["one", undefined], ["two", one.key], ["three", two.key]]);
+});
+
+test("a post that is refused for good lets those behind it pass, in their order", async () => {
+  const { room, socket } = await pipelined();
+  const refused = assert.rejects(room.post({ text: "one" }), { code: "muted" });
+  say(room, "two");
+  say(room, "three");
+  const [one, two, three] = socket.asked("post");
+  await socket.say(
+    { op: "error", id: one.id, code: "muted", message: "muted" },
+    { op: "error", id: two.id, code: "out_of_order", message: "after" },
+    { op: "error", id: three.id, code: "out_of_order", message: "after" },
+  );
+  await refused;
+  const again = socket.asked("post").slice(3);
+  assert.deepEqual(again.map(({ body, follows }) => [body.text, follows]), [["two", undefined], ["three", two.key]]);
 });

@@ -16,20 +16,25 @@ const STARTED_WITHIN_MS = 20_000;
 /** Lines of output that are kept for an error message. */
 const LINES = 60;
 
-/** A ChatRoom whose limits leave a test's pace alone. @param {boolean} deflate @param {string} spec further lines of the spec */
-const manifest = (deflate, spec) => `
+/** All protocols. Some tests serve a page of another site, which may only talk where it is allowed. @param {boolean} deflate */
+const everyProtocol = (deflate) => `native: {path: /chat, deflate: ${deflate}, allowedOrigins: ["*"]}
+    onlyone: {path: /onlyone, rooms: [onlyOne, support]}
+    relay: {path: /room, issueTokens: true}
+    match: {path: /ws}
+    multiperson: {path: /multiperson}`;
+
+/**
+ * A ChatRoom whose limits leave a test's pace alone, unless the test says otherwise.
+ * @param {{ protocols: string, limits: string, spec: string }} parts `spec` are further lines of the spec
+ */
+const manifest = ({ protocols, limits, spec }) => `
 apiVersion: parlor.chat/v1alpha1
 kind: ChatRoom
 metadata: {name: lobby}
 spec:
   protocols:
-    # Some tests serve a page of another site, which may only talk where it is allowed.
-    native: {path: /chat, deflate: ${deflate}, allowedOrigins: ["*"]}
-    onlyone: {path: /onlyone, rooms: [onlyOne, support]}
-    relay: {path: /room, issueTokens: true}
-    match: {path: /ws}
-    multiperson: {path: /multiperson}
-  limits: {messagesPerSecond: 10000}
+    ${protocols}
+  limits: {${limits}}
   history: {messages: 10000}
   replicas: 1
 ${spec}`;
@@ -71,9 +76,9 @@ class Process {
 export class Gateway {
   /**
    * Starts one; the same port can be asked for again. With a key, people stay who they are on every gateway that has it.
-   * @param {{ port?: number, redis?: string, key?: string, deflate?: boolean, spec?: string }} [options]
+   * @param {{ port?: number, redis?: string, key?: string, deflate?: boolean, protocols?: string, limits?: string, spec?: string }} [options]
    */
-  static async start({ port = 0, redis, key, deflate = false, spec = "" } = {}) {
+  static async start({ port = 0, redis, key, deflate = false, protocols = everyProtocol(deflate), limits = "messagesPerSecond: 10000", spec = "" } = {}) {
     await access(BINARY).catch(() => {
       throw new Error(`${BINARY} is missing: cargo build -p parlor-gateway, or set PARLOR_GATEWAY`);
     });
@@ -82,7 +87,7 @@ export class Gateway {
     gateway.key = key;
     gateway.directory = await mkdtemp(join(tmpdir(), "parlor-page-"));
     const file = join(gateway.directory, "chatroom.yaml");
-    await writeFile(file, manifest(deflate, spec) + (redis ? "  redis: {managed: {}}\n" : "  redis: {memory: {}}\n"));
+    await writeFile(file, manifest({ protocols, limits, spec }) + (redis ? "  redis: {managed: {}}\n" : "  redis: {memory: {}}\n"));
     await mkdir(join(gateway.directory, "parlor"));
     if (key) await writeFile(join(gateway.directory, "parlor", "signing-key"), key);
     const args = [file, "--secrets", gateway.directory, "--listen", `127.0.0.1:${port}`, "--admin", "127.0.0.1:0", ...(redis ? ["--redis", redis] : [])];
@@ -130,20 +135,21 @@ export class Redis {
   }
 }
 
-/** A proxy in front of the gateways, like an ingress: new connections go to the one it points at. */
+/** A proxy in front of the gateways, like an ingress: new connections go to the one it points at, at a distance if wanted. */
 export class Front {
   /** @type {Set<import("node:net").Socket>} */
   #open = new Set();
 
-  /** @param {Gateway} to */
-  static async start(to) {
+  /** @param {Gateway} to @param {number} [distance] milliseconds that everything takes, each way */
+  static async start(to, distance = 0) {
     const front = new Front();
     front.to = to;
     front.server = createServer((client) => {
       const gateway = connect(front.to.port, "127.0.0.1");
       for (const [from, into] of [[client, gateway], [gateway, client]]) {
         front.#open.add(from);
-        from.pipe(into);
+        if (distance === 0) from.pipe(into);
+        else from.on("data", (data) => setTimeout(() => into.writable && into.write(data), distance));
         from.on("error", () => into.destroy());
         from.on("close", () => {
           front.#open.delete(from);
@@ -157,9 +163,14 @@ export class Front {
     return front;
   }
 
+  /** Breaks all connections; new ones are taken. */
+  cut() {
+    for (const socket of this.#open) socket.destroy();
+  }
+
   stop() {
     this.server.close();
-    for (const socket of this.#open) socket.destroy();
+    this.cut();
   }
 }
 

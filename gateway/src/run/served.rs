@@ -123,8 +123,12 @@ fn build(
             );
         }
         let key = key.unwrap_or_else(made_up_key);
-        settings.native =
-            Some(native::Settings { key, anonymous: room.spec.auth.anonymous, rooms: allowed(&native.rooms) });
+        settings.native = Some(native::Settings {
+            key,
+            anonymous: room.spec.auth.anonymous,
+            rooms: allowed(&native.rooms),
+            message_bytes: native.message_bytes.unwrap_or(bounds.message_bytes),
+        });
     }
     if let Some(onlyone) = onlyone {
         let token = onlyone.token.as_ref().map(|token| secrets.get("spec.protocols.onlyone.token", &token.secret_ref));

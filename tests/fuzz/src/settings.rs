@@ -43,7 +43,7 @@ pub(crate) fn protocols(Stores { bus, directory, moderation }: &Stores, checked:
     let key: Arc<[u8]> = KEY.into();
     let room = RoomName::new(ROOM).expect("a constant that is a room name");
     protocols::registry(protocols::Settings {
-        native: Some(native::Settings { key: key.clone(), anonymous: true, rooms: None }),
+        native: Some(native::Settings { key: key.clone(), anonymous: true, rooms: None, message_bytes: 10_240 }),
         onlyone: Some(onlyone::Settings {
             rooms: vec![room.clone()],
             token_key: checked.then(|| TokenKey::try_from(KEY).expect("a constant of 16 bytes")),

@@ -1,11 +1,12 @@
 //! `native`: Parlor's own protocol, TEXT frames of one JSON object each, with positions, acknowledgements and gaps.
 //!
-//! Decides what its operations mean ([`request`], [`session`]) and how entries look to its readers ([`encoding`]).
+//! Decides what its operations mean ([`request`], [`session`]), which posts wait for others ([`order`]) and how entries look to its readers ([`encoding`]).
 //! Never does I/O; the reactors drive its sessions, the hub its encoding.
 
 mod encoding;
 mod identity;
 mod moderate;
+mod order;
 mod reply;
 mod request;
 mod session;

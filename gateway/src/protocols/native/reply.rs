@@ -25,6 +25,7 @@ pub(super) enum Reply<'a> {
         you: You<'a>,
         members: u64,
         recovered: bool,
+        limits: Limits,
     },
     Posted {
         id: &'a RawValue,
@@ -135,6 +136,16 @@ pub(super) struct You<'a> {
     pub(super) token: String,
 }
 
+/// What the server takes from this client.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Limits {
+    /// Bytes of a whole message.
+    pub(super) message_bytes: u32,
+    /// Posts that may wait for the one that they follow.
+    pub(super) posts: usize,
+}
+
 /// Another person.
 #[derive(Serialize)]
 pub(super) struct Person<'a> {
@@ -180,6 +191,7 @@ pub(super) enum Code {
     RoomLimit,
     Unavailable,
     NotDurable,
+    OutOfOrder,
     Unauthorized,
     Forbidden,
     Muted,
@@ -201,6 +213,7 @@ impl Code {
             Self::RoomLimit => "room_limit",
             Self::Unavailable => "unavailable",
             Self::NotDurable => "not_durable",
+            Self::OutOfOrder => "out_of_order",
             Self::Unauthorized => "unauthorized",
             Self::Forbidden => "forbidden",
             Self::Muted => "muted",

@@ -38,6 +38,8 @@ pub(super) enum Op<'a> {
         key: Option<Arc<str>>,
         body: &'a RawValue,
         durable: bool,
+        /// The key of the post that must be stored first.
+        follows: Option<Arc<str>>,
     },
     History {
         room: RoomName,
@@ -119,16 +121,19 @@ struct Fields<'a> {
     durable: Option<&'a RawValue>,
     before: Option<&'a RawValue>,
     limit: Option<&'a RawValue>,
+    follows: Option<&'a RawValue>,
 }
 
 impl<'a> Fields<'a> {
     fn read(text: &'a str) -> Option<Self> {
-        const NAMES: [&str; 12] =
-            ["op", "id", "room", "name", "token", "epoch", "after", "key", "body", "durable", "before", "limit"];
+        const NAMES: [&str; 13] = [
+            "op", "id", "room", "name", "token", "epoch", "after", "key", "body", "durable", "before", "limit",
+            "follows",
+        ];
         // null counts as absent: some JSON writers have no other way to leave a field out.
-        let [op, id, room, name, token, epoch, after, key, body, durable, before, limit] =
+        let [op, id, room, name, token, epoch, after, key, body, durable, before, limit, follows] =
             json::fields(text, NAMES)?.map(|raw| raw.filter(|raw| raw.get() != "null"));
-        Some(Self { text, op, id, room, name, token, epoch, after, key, body, durable, before, limit })
+        Some(Self { text, op, id, room, name, token, epoch, after, key, body, durable, before, limit, follows })
     }
 
     fn op(&self) -> Result<Op<'a>, Problem> {
@@ -140,12 +145,13 @@ impl<'a> Fields<'a> {
             }
             "post" => Op::Post {
                 room: self.room()?,
-                key: self.key()?,
+                key: key(self.key, "key is text", "key is empty")?,
                 body: self.body()?,
                 durable: self
                     .durable
                     .map_or(Some(false), json::read)
                     .ok_or(Problem::bad("durable is true or false"))?,
+                follows: key(self.follows, "follows is the key of a post", "follows is empty")?,
             },
             "history" => Op::History {
                 room: self.room()?,
@@ -189,14 +195,6 @@ impl<'a> Fields<'a> {
                 Ok(Some(Position { epoch, seq }))
             }
             _ => Err(Problem::bad("to resume takes both epoch and after")),
-        }
-    }
-
-    fn key(&self) -> Result<Option<Arc<str>>, Problem> {
-        match string(self.key, "key is text")? {
-            Some(key) if key.is_empty() => Err(Problem::bad("key is empty")),
-            Some(key) if key.len() > MAX_KEY_BYTES => Err(Problem::new(Code::TooLarge, "a key has at most 128 bytes")),
-            key => Ok(key.map(|key| key.as_ref().into())),
         }
     }
 
@@ -258,6 +256,14 @@ pub(super) fn action(frame: &str) -> Result<Action, Problem> {
     };
     action.check().map_err(Problem::bad)?;
     Ok(action)
+}
+
+fn key(raw: Option<&RawValue>, fault: &'static str, empty: &'static str) -> Result<Option<Arc<str>>, Problem> {
+    match string(raw, fault)? {
+        Some(key) if key.is_empty() => Err(Problem::bad(empty)),
+        Some(key) if key.len() > MAX_KEY_BYTES => Err(Problem::new(Code::TooLarge, "a key has at most 128 bytes")),
+        key => Ok(key.map(|key| key.as_ref().into())),
+    }
 }
 
 fn normalized(name: Cow<'_, str>) -> Cow<'_, str> {

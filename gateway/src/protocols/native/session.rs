@@ -9,7 +9,8 @@ use super::{
     ENCODING, Settings,
     identity::{self, Known},
     moderate,
-    reply::{Code, Item, Milliseconds, Reply, You, people as named},
+    order::{self, Order, Turn},
+    reply::{Code, Item, Limits, Milliseconds, Reply, You, people as named},
     request::{self, Id, Op, Problem},
 };
 use crate::{
@@ -31,6 +32,10 @@ const POSTS_IN_FLIGHT: usize = 1024;
 const PAGE_BYTES: usize = 64 * 1024;
 /// Messages above the rate between two pings, each of which is answered. A peer that sends more is shown the door.
 const REFUSALS: u32 = 1_000;
+const OUT_OF_ORDER: Problem = Problem {
+    code: Code::OutOfOrder,
+    message: "the post that it follows was refused, or too many wait: send that one first",
+};
 /// When to try again where nobody knows better.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -41,6 +46,7 @@ pub(super) struct NativeSession {
     rooms: SmallVec<[RoomName; 1]>,
     pending: Option<Pending>,
     posts: VecDeque<Sent>,
+    order: Order,
     next_tag: u64,
     unanswered: u8,
     /// Messages above the rate since the last ping.
@@ -60,6 +66,7 @@ struct Sent {
     tag: u64,
     id: Option<Id>,
     room: RoomName,
+    key: Option<Arc<str>>,
 }
 
 impl NativeSession {
@@ -70,6 +77,7 @@ impl NativeSession {
             rooms: SmallVec::new(),
             pending: None,
             posts: VecDeque::new(),
+            order: Order::default(),
             next_tag: 0,
             unanswered: 0,
             refusals: 0,
@@ -123,7 +131,10 @@ impl NativeSession {
             out.push(Effect::Close { code: 1008, reason: "rate_limited" });
             return;
         }
-        let (id, _) = request::parse(text);
+        let (id, op) = request::parse(text);
+        if let Ok(Op::Post { room, key, .. }) = op {
+            self.not_stored(&room, key.as_ref(), out);
+        }
         refuse(id.as_deref(), Problem::new(Code::RateLimited, "too many messages per second"), Some(retry), out);
     }
 
@@ -143,7 +154,11 @@ impl NativeSession {
                 self.identify(name.as_deref(), token.as_deref(), cx)?;
                 self.join(id, room, after, out);
             }
-            Op::Post { room, key, body, durable } => self.post(id, room, key, body, durable, out)?,
+            Op::Post { room, key, body, durable, follows } => {
+                let (of, named) = (room.clone(), key.clone());
+                let post = Written { room, key, body, durable, follows };
+                self.post(id, post, out).inspect_err(|_| self.not_stored(&of, named.as_ref(), out))?;
+            }
             Op::History { room, before, limit } => {
                 self.open(&room)?;
                 out.push(Effect::Ask(Ask::History { room: room.clone(), before, limit }));
@@ -167,6 +182,7 @@ impl NativeSession {
             Op::Leave { room } => {
                 self.member(&room)?;
                 self.rooms.retain(|joined| *joined != room);
+                self.order.forget(&room);
                 out.push(Effect::Leave { room: room.clone(), asked: true });
                 say(&Reply::Left { id: id.as_deref(), room: room.as_str() }, out);
             }
@@ -244,31 +260,42 @@ impl NativeSession {
         self.pending = Some(Pending { id, room });
     }
 
-    fn post(
-        &mut self,
-        id: Option<Id>,
-        room: RoomName,
-        key: Option<Arc<str>>,
-        body: &RawValue,
-        durable: bool,
-        out: &mut Effects,
-    ) -> Result<(), Problem> {
+    fn post(&mut self, id: Option<Id>, post: Written<'_>, out: &mut Effects) -> Result<(), Problem> {
+        let Written { room, key, body, durable, follows } = post;
         let from = self.member(&room)?.clone();
         if self.posts.len() >= POSTS_IN_FLIGHT {
             return Err(Problem::new(Code::Unavailable, "too many posts wait for their acknowledgement"));
         }
         let tag = self.next_tag;
         self.next_tag += 1;
-        self.posts.push_back(Sent { tag, id, room: room.clone() });
+        let under_way = follows.is_some()
+            && self.posts.iter().any(|sent| sent.room == room && sent.key.is_some() && sent.key == follows);
+        let sent = Sent { tag, id, room: room.clone(), key: key.clone() };
         let content = Content { body: body.to_owned(), verbatim: None };
-        out.push(Effect::Post(NewPost { tag, room, from, key, content, durable }));
+        match self.order.take(NewPost { tag, room, from, key, content, durable }, follows, under_way) {
+            Turn::Refused => return Err(OUT_OF_ORDER),
+            Turn::Now(post) => out.push(Effect::Post(post)),
+            Turn::Waits => {}
+        }
+        self.posts.push_back(sent);
         Ok(())
+    }
+
+    /// A post was refused, and with it those that follow it.
+    fn not_stored(&mut self, room: &RoomName, key: Option<&Arc<str>>, out: &mut Effects) {
+        let Some(key) = key.filter(|_| self.rooms.contains(room)) else { return };
+        for tag in self.order.failed(room, key) {
+            let Some(at) = self.posts.iter().position(|sent| sent.tag == tag) else { continue };
+            let sent = self.posts.remove(at);
+            refuse(sent.and_then(|sent| sent.id).as_deref(), OUT_OF_ORDER, None, out);
+        }
     }
 
     fn posted(&mut self, tag: u64, result: Result<Posted, PostError>, out: &mut Effects) {
         // Answers come in the order of the posts, room by room: the one looked for is at or near the front.
         let Some(at) = self.posts.iter().position(|sent| sent.tag == tag) else { return };
-        let Some(Sent { id, room, .. }) = self.posts.remove(at) else { return };
+        let Some(Sent { id, room, key, .. }) = self.posts.remove(at) else { return };
+        let stored = result.is_ok();
         match (result, id.as_deref()) {
             (Ok(Posted { seq, duplicate, .. }), Some(id)) => {
                 say(&Reply::Posted { id, room: room.as_str(), seq, duplicate }, out);
@@ -287,6 +314,10 @@ impl NativeSession {
                 };
                 refuse(id, Problem::new(code, message), retry, out);
             }
+        }
+        match key {
+            Some(key) if stored => out.extend(self.order.stored(&room, &key).into_iter().map(Effect::Post)),
+            key => self.not_stored(&room, key.as_ref().filter(|_| !stored), out),
         }
     }
 
@@ -324,7 +355,8 @@ impl NativeSession {
         let token = identity::token(&self.settings.key, who, expires);
         let you = You { id: &who.id, name: &who.name, token };
         let Position { epoch, seq } = head;
-        say(&Reply::Joined { id, room: room.as_str(), epoch, seq, you, members, recovered }, out);
+        let limits = Limits { message_bytes: self.settings.message_bytes, posts: order::POSTS };
+        say(&Reply::Joined { id, room: room.as_str(), epoch, seq, you, members, recovered, limits }, out);
         if let Some(gap) = gap {
             say(&Reply::Gap { room: room.as_str(), epoch, from: gap.from, to: gap.to }, out);
         }
@@ -332,6 +364,15 @@ impl NativeSession {
             self.rooms.push(room);
         }
     }
+}
+
+/// A post as the client wrote it.
+struct Written<'a> {
+    room: RoomName,
+    key: Option<Arc<str>>,
+    body: &'a RawValue,
+    durable: bool,
+    follows: Option<Arc<str>>,
 }
 
 /// The newest items that fit one frame; what was left out is on the next page.

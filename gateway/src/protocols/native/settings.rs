@@ -19,4 +19,6 @@ pub struct Settings {
     pub anonymous: bool,
     /// The rooms that may be used; None: any.
     pub rooms: Option<HashSet<RoomName>>,
+    /// Largest whole message, in bytes: told to clients, held by the doors.
+    pub message_bytes: u32,
 }

@@ -19,7 +19,7 @@ fn joining_tells_where_the_room_stands_and_who_one_is() {
     assert_eq!(
         peer.joined("lobby", 131),
         [format!(
-            r#"{{"op":"joined","id":1,"room":"lobby","epoch":"5","seq":131,{you},"members":3,"recovered":false}}"#
+            r#"{{"op":"joined","id":1,"room":"lobby","epoch":"5","seq":131,{you},"members":3,"recovered":false,"limits":{{"messageBytes":10240,"posts":16}}}}"#
         )]
     );
 }
@@ -35,7 +35,7 @@ fn a_token_keeps_the_id_across_reconnects() {
     assert_eq!(
         peer.input(Input::Answer(Answer::Joined(answer))),
         [format!(
-            r#"{{"op":"joined","id":1,"room":"lobby","epoch":"5","seq":131,"you":{{"id":"u1","name":"ada","token":"{token}"}},"members":3,"recovered":true}}"#
+            r#"{{"op":"joined","id":1,"room":"lobby","epoch":"5","seq":131,"you":{{"id":"u1","name":"ada","token":"{token}"}},"members":3,"recovered":true,"limits":{{"messageBytes":10240,"posts":16}}}}"#
         )]
     );
 }

@@ -3,6 +3,7 @@
 mod encoding;
 mod joining;
 mod moderation;
+mod order;
 mod requests;
 
 use std::sync::Arc;
@@ -20,7 +21,7 @@ const KEY: &[u8] = b"signing key";
 
 fn peer_with(anonymous: bool, rooms: Option<&[&str]>) -> Peer {
     let rooms = rooms.map(|rooms| rooms.iter().map(|room| name(room)).collect());
-    let native = Native::new(Settings { key: Arc::from(KEY), anonymous, rooms });
+    let native = Native::new(Settings { key: Arc::from(KEY), anonymous, rooms, message_bytes: 10_240 });
     let headers = http::HeaderMap::new();
     let handshake = Handshake { target: "/chat", headers: &headers, public_url: "http://h", unix: UNIX };
     Peer::new(native.accept(&handshake).unwrap())
