@@ -22,10 +22,12 @@ export function short(count) {
 
 /** @param {string} title @param {number} unread */
 export function showUnread(title, unread) {
-  document.title = unread > 0 ? `(${short(unread)}) ${title}` : title;
+  const wanted = unread > 0 ? `(${short(unread)}) ${title}` : title;
+  if (document.title === wanted) return;
+  document.title = wanted;
   const icon = el("favicon");
-  const wanted = icon.href.replace(/[^/]+$/, unread > 0 ? ICONS.unread : ICONS.read);
-  if (icon.href !== wanted) icon.href = wanted;
+  const drawn = icon.href.replace(/[^/]+$/, unread > 0 ? ICONS.unread : ICONS.read);
+  if (icon.href !== drawn) icon.href = drawn;
   const badge = /** @type {any} */ (navigator);
   if (badge.setAppBadge) (unread > 0 ? badge.setAppBadge(unread) : badge.clearAppBadge()).catch(() => {});
 }

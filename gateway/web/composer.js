@@ -1,61 +1,74 @@
 /**
- * The box in which messages are written. Decides when Enter sends, keeps a draft for each room, says that a message is
- * too long before it is sent, and offers names after an `@`.
+ * The box in which messages are written. Decides when Enter sends, keeps a draft for each room, and says why something
+ * cannot be sent before it is. A message may be about another one: a reply to it, or its new text.
  *
- * @typedef {import("./parlor.js").Person} Person
- * @typedef {{ seq: number, epoch?: string, name: string, text: string }} Target what is replied to
+ * @typedef {object} About the message that is replied to or edited
+ * @property {"reply" | "edit"} kind
+ * @property {number} seq
+ * @property {string} [epoch]
+ * @property {string} name who wrote it
+ * @property {string} text what it says: an excerpt for a reply, all of it to edit
+ *
+ * @typedef {object} ComposerActions
+ * @property {(text: string, about?: About) => number} excess bytes of the message above what the server takes
+ * @property {(text: string, about?: About) => void} send
+ * @property {() => string} blocked why nothing can be sent now, or nothing
+ * @property {() => void} typing
+ * @property {() => import("./suggestions.js").Mentionable[]} people
+ * @property {(step: number, from?: number) => About | undefined} target the message above or below one, to reply to
+ * @property {() => About | undefined} latest the person's own latest message, to edit
+ * @property {(about: About, anchor: HTMLElement) => void} menu what else can be done with a message
+ * @property {() => void} changed
+ * @property {() => void} hurry
  */
-import { el, make } from "./dom.js";
+import { el } from "./dom.js";
 import { t } from "./language.js";
+import { Suggestions } from "./suggestions.js";
 
 /** Drafts kept; the oldest goes first. */
 const DRAFTS = 50;
-/** Names offered at once. */
-const OFFERED = 6;
-const MENTION = /(^|\s)@([^\s@]{0,32})$/u;
 
 export class Composer {
   /** @type {Map<string, string>} by room */
   #drafts = new Map();
   #room = "";
-  #chosen = 0;
-  /** @type {Target | undefined} */
-  #target;
-  /** Bytes of a whole message on the wire. */
-  limit = Infinity;
+  /** @type {About | undefined} */
+  #about;
+  /** What was being written before a message was edited. */
+  #aside = "";
 
-  /**
-   * @param {HTMLFormElement} form @param {HTMLTextAreaElement} box @param {HTMLElement} note
-   * @param {{ size(text: string, target?: Target): number, send(text: string, target?: Target): void, typing(): void,
-   *   people(): { id: string, name: string, shown: string }[], target(step: number, from?: number): Target | undefined,
-   *   changed(): void, hurry(): void }} on
-   */
+  /** @param {HTMLFormElement} form @param {HTMLTextAreaElement} box @param {HTMLElement} note @param {ComposerActions} on */
   constructor(form, box, note, on) {
     this.box = box;
     this.note = note;
     this.on = on;
+    this.suggestions = new Suggestions(box, el("suggestions"), { people: on.people, completed: () => this.#wrote() });
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       this.#send();
     });
     // A press on the button leaves the focus, and with it a phone's keyboard, where it is.
     form.querySelector("[type=submit]")?.addEventListener("pointerdown", (event) => event.preventDefault());
-    box.addEventListener("input", () => this.#wrote());
+    box.addEventListener("input", () => {
+      if (box.value.trim()) on.typing();
+      this.#wrote();
+      this.suggestions.update();
+    });
     box.addEventListener("focus", () => on.hurry());
-    box.addEventListener("blur", () => this.#offer([]));
     box.addEventListener("keydown", (event) => this.#key(event));
-    el("no-reply").addEventListener("click", () => {
-      this.reply(undefined);
+    el("about-cancel").addEventListener("click", () => {
+      this.about(undefined);
       box.focus();
     });
+    el("about-actions").addEventListener("click", () => this.#menu());
   }
 
   /** @param {string} room */
   switchTo(room) {
+    this.about(undefined);
     this.#keep();
     this.#room = room;
     this.#set(this.#drafts.get(room) ?? "");
-    this.reply(undefined);
   }
 
   /** @param {string} room @param {string} text */
@@ -65,22 +78,29 @@ export class Composer {
 
   /** @param {string} room */
   draft(room) {
-    return (room === this.#room ? this.box.value : this.#drafts.get(room)) || undefined;
+    const current = this.#about?.kind === "edit" ? this.#aside : this.box.value;
+    return (room === this.#room ? current : this.#drafts.get(room)) || undefined;
   }
 
   /** Forgets everything, when the person goes. */
   clear() {
+    this.about(undefined);
     this.#drafts.clear();
     this.#room = "";
     this.#set("");
-    this.reply(undefined);
   }
 
-  /** @param {Target} [target] */
-  reply(target) {
-    this.#target = target;
-    el("replying").hidden = !target;
-    el("replying-to").textContent = target ? t("replyingTo", { name: target.name, text: target.text }) : "";
+  /** What is written from now on is about this message, or about none. @param {About} [about] */
+  about(about) {
+    if (this.#about?.kind === "edit") this.#set(this.#aside);
+    this.#about = about;
+    if (about?.kind === "edit") {
+      this.#aside = this.box.value;
+      this.#set(about.text);
+    }
+    el("about").hidden = !about;
+    const words = about?.kind === "edit" ? t("editing") : t("replyingTo", { name: about?.name ?? "", text: about?.text ?? "" });
+    el("about-text").textContent = about ? words : "";
   }
 
   /** @param {string} name */
@@ -92,9 +112,7 @@ export class Composer {
 
   #wrote() {
     this.#fit();
-    if (this.box.value.trim()) this.on.typing();
     this.#tooLong();
-    this.#suggest();
     this.on.changed();
   }
 
@@ -102,79 +120,44 @@ export class Composer {
   #key(event) {
     // While an input method composes, Enter picks a word.
     if (event.isComposing || event.keyCode === 229) return;
-    if (this.#pick(event)) return event.preventDefault();
-    if (event.altKey && (event.key === "ArrowUp" || event.key === "ArrowDown")) {
-      event.preventDefault();
-      return this.reply(this.on.target(event.key === "ArrowUp" ? -1 : 1, this.#target?.seq));
-    }
-    if (event.key === "Escape" && this.#target) return this.reply(undefined);
+    if (this.suggestions.key(event) || this.#command(event)) return event.preventDefault();
     if (event.key !== "Enter" || event.shiftKey) return;
     event.preventDefault();
     this.#send();
   }
 
-  /** Keys that are for the offered names. @param {KeyboardEvent} event @returns {boolean} whether this was one */
-  #pick({ key, shiftKey }) {
-    const options = [...el("suggestions").children];
-    if (options.length === 0) return false;
-    if (key === "Escape") this.#offer([]);
-    else if (key === "ArrowDown" || key === "ArrowUp") this.#choose((this.#chosen + (key === "ArrowDown" ? 1 : options.length - 1)) % options.length);
-    else if ((key === "Enter" || key === "Tab") && !shiftKey) options[this.#chosen].click();
+  /** Keys that choose a message to write about. @param {KeyboardEvent} event @returns {boolean} whether this was one */
+  #command({ key, altKey, shiftKey }) {
+    const step = key === "ArrowUp" ? -1 : key === "ArrowDown" ? 1 : 0;
+    if (altKey && step) this.about(this.on.target(step, this.#about?.seq));
+    else if (altKey && key === "Enter") this.#menu();
+    else if (key === "Escape" && this.#about) this.about(undefined);
+    else if (key === "ArrowUp" && !shiftKey && !this.box.value && !this.#about) return this.#editLatest();
     else return false;
     return true;
   }
 
-  #suggest() {
-    const before = this.box.value.slice(0, this.box.selectionStart);
-    const wanted = MENTION.exec(before)?.[2].toLowerCase();
-    if (wanted === undefined) return this.#offer([]);
-    this.#offer(this.on.people().filter(({ name }) => name.toLowerCase().startsWith(wanted)).slice(0, OFFERED));
+  #editLatest() {
+    const latest = this.on.latest();
+    this.about(latest);
+    return latest !== undefined;
   }
 
-  /** @param {{ id: string, name: string, shown: string }[]} people */
-  #offer(people) {
-    const list = el("suggestions");
-    list.replaceChildren(...people.map(({ name, shown }, index) => this.#option(name, shown, index)));
-    list.hidden = people.length === 0;
-    if (people.length > 0) this.#choose(0);
-    else this.box.removeAttribute("aria-activedescendant");
-  }
-
-  /** @param {string} name @param {string} shown @param {number} index */
-  #option(name, shown, index) {
-    const option = make("div", "option", make("bdi", "", shown));
-    option.role = "option";
-    option.id = `suggestion-${index}`;
-    option.onpointerdown = (event) => event.preventDefault();
-    option.onclick = () => this.#complete(name);
-    return option;
-  }
-
-  /** @param {number} index */
-  #choose(index) {
-    this.#chosen = index;
-    for (const [at, option] of [...el("suggestions").children].entries()) option.ariaSelected = String(at === index);
-    this.box.setAttribute("aria-activedescendant", `suggestion-${index}`);
-  }
-
-  /** @param {string} name */
-  #complete(name) {
-    const { value, selectionStart } = this.box;
-    const before = value.slice(0, selectionStart).replace(MENTION, (_, space) => `${space}@${name} `);
-    this.#set(before + value.slice(selectionStart));
-    this.box.setSelectionRange(before.length, before.length);
-    this.#offer([]);
-    this.on.changed();
+  #menu() {
+    if (this.#about) this.on.menu(this.#about, this.box);
   }
 
   #send() {
     const text = this.box.value.trim();
     if (!text || this.#tooLong()) return;
-    const target = this.#target;
-    this.#set("");
-    this.reply(undefined);
+    const blocked = this.on.blocked();
+    this.note.textContent = blocked;
+    if (blocked) return;
+    const about = this.#about;
+    if (about?.kind !== "edit") this.#set("");
+    this.about(undefined);
     this.box.focus();
-    this.on.send(text, target);
+    this.on.send(text, about);
     this.on.changed();
   }
 
@@ -188,13 +171,13 @@ export class Composer {
   /** @param {string} text */
   #set(text) {
     this.box.value = text;
-    this.#offer([]);
+    this.suggestions.clear();
     this.#fit();
     this.#tooLong();
   }
 
   #tooLong() {
-    const over = this.on.size(this.box.value.trim(), this.#target) - this.limit;
+    const over = this.on.excess(this.box.value.trim(), this.#about);
     this.note.textContent = over > 0 ? t("bytesTooLong", { count: over }) : "";
     return over > 0;
   }

@@ -5,6 +5,7 @@
  * @typedef {Record<string, any>} Seen values that earlier frames brought: ids, tokens, sessions
  * @typedef {object} Dialect
  * @property {string} about
+ * @property {string} document where the protocol is described
  * @property {Record<string, (seen: Seen) => object>} messages by what they do
  * @property {(message: any) => string | Uint8Array} write
  * @property {(frame: string | Uint8Array) => any} read
@@ -18,16 +19,22 @@ const json = {
   read: (/** @type {string | Uint8Array} */ frame) => JSON.parse(typeof frame === "string" ? frame : new TextDecoder().decode(frame)),
 };
 
+const PROTOCOL = "/page/protocol.md";
+const CLIENTS = "/page/clients.md";
+
 let requests = 1;
 const next = () => requests++;
+/** People of a second pane are others than those of the first. @param {Seen} seen */
+const who = ({ pane = 1 }) => (pane > 1 ? `console ${pane}` : "console");
 
 /** @type {Record<string, Dialect>} */
 export const dialects = {
   native: {
     about: "Parlor's own: JSON with an op; ids are echoed.",
+    document: PROTOCOL,
     ...json,
     messages: {
-      Join: ({ room }) => ({ op: "join", id: next(), room, name: "console" }),
+      Join: ({ room, token, pane }) => ({ op: "join", id: next(), room, name: who({ pane }), token }),
       Post: ({ room }) => ({ op: "post", id: next(), room, key: `console-${Date.now()}`, body: { text: "hello" } }),
       History: ({ room }) => ({ op: "history", id: next(), room, limit: 10 }),
       Members: ({ room }) => ({ op: "members", id: next(), room }),
@@ -38,6 +45,7 @@ export const dialects = {
   },
   onlyone: {
     about: "OnlyOne: requests, responses and pushes, by route.",
+    document: CLIENTS,
     ...json,
     messages: {
       "Join a room": ({ room }) => call("roomHandler.joinRoom", { room_id: room }),
@@ -50,6 +58,7 @@ export const dialects = {
   },
   relay: {
     about: "Relay: protobuf in BINARY frames, shown as what they mean. Sign in within 5 seconds; “Get a token” first.",
+    document: CLIENTS,
     write: encode,
     read: (frame) => decode(typeof frame === "string" ? new TextEncoder().encode(frame) : frame),
     messages: {
@@ -61,10 +70,11 @@ export const dialects = {
     },
   },
   match: {
-    about: "Stranger matching: open two consoles, create an account in each, then match.",
+    about: "Stranger matching: open a second pane, create an account in each, then match in one.",
+    document: CLIENTS,
     ...json,
     messages: {
-      "Create account": () => ({ cmd: "CRT_ACCOUNT_REQ", nickName: "console" }),
+      "Create account": (seen) => ({ cmd: "CRT_ACCOUNT_REQ", nickName: who(seen) }),
       Match: ({ accountId = 0 }) => ({ cmd: "MATCH_REQ", accountId }),
       Say: ({ accountId = 0, sessionId = 0 }) => ({ cmd: "DIALOGUE_REQ", requestId: String(next()), senderId: accountId, sessionId, content: "hello" }),
       Viewed: ({ accountId = 0, sessionId = 0, msgId = 0 }) => ({ cmd: "VIEWED_ACK_REQ", sessionId, accountId, msgId }),
@@ -75,14 +85,15 @@ export const dialects = {
   },
   multiperson: {
     about: "MutiPersonChat: JSON in BINARY frames, answers in TEXT. INIT says which of its stages is spoken.",
+    document: CLIENTS,
     write: (message) => new TextEncoder().encode(JSON.stringify(message)),
     read: json.read,
     messages: {
-      "Stage A: init": () => ({ user_name: "console", user_id: 1_795_172_464_819, type: "INIT", message: "join" }),
-      "Stage A: chat": () => ({ user_name: "console", user_id: 1_795_172_464_819, type: "USER", message: "hello" }),
-      "Stage C: init": () => ({ type: "INIT", from_user_id: "2", message: "init" }),
-      "Stage C: to a block": () => ({ ...stageC("BLOCK"), block_id: "1" }),
-      "Stage C: to a person": () => ({ ...stageC("PTP"), to_user_id: "1" }),
+      "Stage A: init": (seen) => ({ ...stageA(seen), type: "INIT", message: "join" }),
+      "Stage A: chat": (seen) => ({ ...stageA(seen), type: "USER", message: "hello" }),
+      "Stage C: init": (seen) => ({ type: "INIT", from_user_id: userOf(seen), message: "init" }),
+      "Stage C: to a block": (seen) => ({ ...stageC(seen, "BLOCK"), block_id: "1" }),
+      "Stage C: to a person": (seen) => ({ ...stageC(seen, "PTP"), to_user_id: "1" }),
       Ping: () => PING,
     },
     beat: { every: 5_000, message: () => PING },
@@ -96,8 +107,16 @@ function call(route, data) {
   return { requestId: next(), type: "request", route, data };
 }
 
-/** @param {string} chat_type */
-function stageC(chat_type) {
+/** @param {Seen} seen */
+function stageA({ pane = 1 }) {
+  return { user_name: who({ pane }), user_id: 1_795_172_464_818 + pane };
+}
+
+/** The first users of a new directory: 1 is the gateway's own. @param {Seen} seen */
+const userOf = ({ pane = 1 }) => String(1 + pane);
+
+/** @param {Seen} seen @param {string} chat_type */
+function stageC(seen, chat_type) {
   const now = Date.now();
-  return { type: "MESSAGE", from_user_id: "2", message_id: "-2", message: "hello", chat_type, send_time: now, temp_id: String(now) };
+  return { type: "MESSAGE", from_user_id: userOf(seen), message_id: "-2", message: "hello", chat_type, send_time: now, temp_id: String(now) };
 }

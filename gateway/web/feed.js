@@ -165,6 +165,7 @@ export class Feed {
       above = row;
       if (row.kind === "message") said = row;
     }
+    const focused = this.#focused();
     // What stays is never taken out and put back, so that it keeps focus and selection.
     for (const [id, { element }] of this.#elements) if (kept.get(id)?.element !== element) element.remove();
     let place = this.list.firstElementChild;
@@ -175,7 +176,20 @@ export class Feed {
     this.#elements = kept;
     this.#drawn = rows;
     this.#drawnToEnd = end === log.length;
+    if (focused !== undefined) this.#refocus(focused);
     if (anchor) this.#restore(anchor);
+  }
+
+  /** Names what has the focus in a row that may be drawn again, such as a reaction. */
+  #focused() {
+    const { activeElement: at } = document;
+    return at instanceof HTMLElement && this.list.contains(at) ? at.dataset.focus : undefined;
+  }
+
+  /** @param {string} name */
+  #refocus(name) {
+    const element = /** @type {HTMLElement | null} */ (this.list.querySelector(`[data-focus="${CSS.escape(name)}"]`));
+    if (element && element !== document.activeElement) element.focus({ preventScroll: true });
   }
 
   /**

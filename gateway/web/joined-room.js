@@ -10,17 +10,18 @@
  * @property {(id: string) => boolean} mine
  * @property {() => string} me
  * @property {(room: JoinedRoom) => boolean} sees whether the person has the newest message before them
- * @property {(room: JoinedRoom, what: "log" | "people" | "typing" | "rooms") => void} changed
+ * @property {(room: JoinedRoom, what: "log" | "people" | "typing" | "rooms" | "standing") => void} changed
  * @property {(room: JoinedRoom, items: Message[]) => void} news messages of others
  * @property {(room: JoinedRoom) => void} missing messages cannot be had any more
  * @property {(room: JoinedRoom, code: string, message: string) => void} refused
  * @property {(room: JoinedRoom, code: string, message: string) => void} trouble
  */
-import { problem, t } from "./language.js";
+import { problem } from "./language.js";
 import { Log } from "./log.js";
 import { SharedNames } from "./names.js";
 import { People } from "./people.js";
 import { ignores, preference } from "./preferences.js";
+import { Standing } from "./standing.js";
 import { mentions } from "./text.js";
 
 const PAGE = 50;
@@ -30,13 +31,20 @@ const PAGES = 10;
 const SMALL = 20;
 /** As many people as a `presence` frame names at most; then there may have been more. */
 const NAMED = 20;
-/** Characters that a post's id is made of. */
+/** Numbers of 32 bits that a post's key is made of. */
 const KEY_WORDS = 4;
+/** The server is asked again who is here at most this often. */
+const ASK_MS = 3_000;
+/** In larger rooms one answer does not name everyone, and asking again would not make the list right. */
+const NAMEABLE = 100;
 
 export class JoinedRoom {
   log = new Log();
   people = new People();
   names = new SharedNames();
+  standing = new Standing();
+  /** The newest message when the room was joined last. */
+  head = 0;
   unread = 0;
   mentioned = false;
   /** New messages below what is in view. */
@@ -45,6 +53,8 @@ export class JoinedRoom {
   place;
   /** Up to where the person has read. @type {import("./parlor.js").Position | undefined} */
   read;
+  /** @type {any} */
+  #asking;
 
   /** @param {Room} room @param {StoredRoom} stored @param {Watcher} on */
   constructor(room, stored, on) {
@@ -63,11 +73,12 @@ export class JoinedRoom {
     listen("gap", (gap) => this.#missing(gap));
     listen("presence", (presence) => this.#presence(presence));
     listen("typing", ({ from }) => this.#typing(from));
-    listen("posted", ({ key, seq }) => this.#settled(() => this.log.sent(key, seq)));
-    listen("failed", ({ key, code, message }) => code !== "closed" && this.#settled(() => this.log.failed(key, problem(code, message))));
+    listen("posted", (posted) => this.#posted(posted));
+    listen("failed", (failed) => failed.code !== "closed" && this.#failed(failed));
+    listen("held", (held) => this.#changeStanding(() => this.standing.held(held)));
     listen("delayed", ({ code, message, attempt }) => attempt >= 3 && on.trouble(this, code, message));
     listen("refused", ({ code, message }) => on.refused(this, code, message));
-    listen("notice", ({ code, until }) => on.trouble(this, `notice_${code}`, until ? String(until) : ""));
+    listen("notice", (notice) => this.#changeStanding(() => this.standing.told(notice)));
     const me = { name: on.me() };
     for (const { key, body } of room.outbox) this.log.sending(key, body, me, Date.now());
   }
@@ -107,8 +118,8 @@ export class JoinedRoom {
     try {
       const { items, more } = await this.room.history({ before: this.log.before ?? this.room.seq + 1, limit: PAGE });
       // A gap came meanwhile: this page is of a past that is no longer asked about.
-      if (section === this.log.older) this.log.prepend(items, more, this.on.mine);
-      for (const { from } of items) this.names.saw(from);
+      if (section === this.log.older) this.log.prepend(items, more, this.on.mine, this.room.seq);
+      for (const { from } of items) this.#saw(from);
     } catch {
       section.state = this.room.ready ? "failed" : "more";
     }
@@ -121,26 +132,46 @@ export class JoinedRoom {
     for (let page = 0; page < PAGES && !this.log.find(seq); page++) if (!(await this.older())) return;
   }
 
-  /** @param {{ resumed: boolean, seq: number }} joined */
-  async #joined({ resumed, seq }) {
+  /** @param {{ resumed: boolean, seq: number, you: Person }} joined */
+  #joined({ resumed, seq, you }) {
     this.returning &&= seq > (this.read?.after ?? 0);
+    this.head = seq;
     this.people.count = this.room.memberCount;
     if (!resumed) this.people.clear();
+    this.#saw(you);
     this.on.changed(this, "log");
     this.on.changed(this, "people");
     if (this.on.sees(this) && !this.returning) this.seen();
     else this.read ??= this.room.position;
-    const { people, more, count } = await this.room.members().catch(() => ({ people: undefined, more: false, count: undefined }));
-    if (count !== undefined) this.people.count = count;
-    if (people) this.people.replace(people, more === true);
+    this.#askPeople();
+  }
+
+  async #askPeople() {
+    const { people, more = true, count } = (await this.room.members().catch(() => undefined)) ?? {};
+    if (!people) return;
+    this.people.count = count;
+    this.people.replace(people, more);
+    for (const person of people) this.#saw(person);
     this.on.changed(this, "people");
+  }
+
+  /** Asks again who is here, soon: somebody left who may still be here in another tab, or more came than were named. */
+  #askPeopleSoon() {
+    this.#asking ??= setTimeout(() => {
+      this.#asking = undefined;
+      if (this.room.ready) this.#askPeople();
+    }, ASK_MS);
+  }
+
+  /** Takes note of a name, to tell people of one name apart; all ids that were our own are one person. @param {Person} person */
+  #saw(person) {
+    this.names.saw(this.on.mine(person.id) ? { ...person, id: "" } : person);
   }
 
   /** @param {Message[]} items */
   #said(items) {
-    let renamed = false;
-    for (const { from } of items) renamed = this.names.saw(from) || renamed;
-    this.log.append(items, this.on.mine);
+    for (const { from } of items) this.#saw(from);
+    this.log.append(items, this.on.mine, this.head);
     const news = items.filter(({ from, amends }) => amends === undefined && !this.on.mine(from.id) && !ignores(from.id));
     for (const { from } of news) this.people.spoke(from);
     const sees = this.on.sees(this);
@@ -169,11 +200,12 @@ export class JoinedRoom {
     for (const person of others(left)) this.people.gone(person);
     for (const person of others(joined)) {
       this.people.heard(person);
-      this.names.saw(person);
+      this.#saw(person);
     }
+    const cut = joined.length >= NAMED || left.length >= NAMED;
+    if (members <= NAMEABLE && (cut || left.length > 0)) this.#askPeopleSoon();
     if (this.#noted) {
       const named = (/** @type {Person[]} */ people) => others(people).filter(({ id }) => !ignores(id)).map((person) => this.names.shown(person));
-      const cut = joined.length >= NAMED || left.length >= NAMED;
       if (others(joined).length + others(left).length > 0) this.log.note(named(joined), named(left), cut);
     }
     this.on.changed(this, "people");
@@ -195,14 +227,23 @@ export class JoinedRoom {
     this.on.changed(this, "people");
   }
 
-  /** @param {() => void} change */
-  #settled(change) {
-    change();
+  /** @param {import("./parlor.js").Posted} posted */
+  #posted({ key, seq }) {
+    this.log.sent(key, seq);
     this.on.changed(this, "log");
+    this.#changeStanding(() => this.standing.posted());
   }
-}
 
-/** Why one cannot post, as a sentence. @param {string} code @param {string} until milliseconds since 1970, or nothing */
-export function notice(code, until, when = (/** @type {number} */ time) => String(time)) {
-  return t(code, { until: until ? t("noticeUntil", { time: when(Number(until)) }) : "" });
+  /** @param {{ key: string, code: string, message: string }} failed */
+  #failed({ key, code, message }) {
+    this.log.failed(key, problem(code, message));
+    this.on.changed(this, "log");
+    this.#changeStanding(() => this.standing.failed(code));
+  }
+
+  /** @param {() => void} change */
+  #changeStanding(change) {
+    change();
+    this.on.changed(this, "standing");
+  }
 }

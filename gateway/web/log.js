@@ -10,7 +10,8 @@
  * @typedef {{ id: number, kind: "older", state: "more" | "busy" | "failed" | "start" | "again" | "trimmed" | "full" }} Older
  * @typedef {{ id: number, kind: "message", seq?: number, time: number, from: { id?: string, name: string },
  *   body: Record<string, any>, mine: boolean, key?: string, state: "sent" | "sending" | "failed", why?: string,
- *   epoch?: string, edited?: number, deleted?: boolean, reactions?: Reactions }} Said
+ *   epoch?: string, edited?: number, deleted?: boolean, reactions?: Reactions, asOf?: number }} Said
+ *   A message from the past comes in its present form: the reactions up to seq `asOf` are among its own.
  * @typedef {Record<string, { count: number, you?: boolean }>} Reactions
  * @typedef {{ id: number, kind: "gap", from: number, to?: number }} Gap
  * @typedef {{ id: number, kind: "note", joined: string[], left: string[], cut: boolean }} Note
@@ -76,23 +77,23 @@ export class Log {
     return this.#pending.some(({ state }) => state !== "sent");
   }
 
-  /** @param {Message[]} items in order and new @param {(id: string) => boolean} mine */
-  append(items, mine) {
+  /** @param {Message[]} items in order and new @param {(id: string) => boolean} mine @param {number} [head] up to here they are of the past */
+  append(items, mine, head = 0) {
     for (const item of items) {
       if (item.amends !== undefined) {
         this.#amend(item, mine);
         continue;
       }
       if (this.#pending.length > 0) this.#pending = this.#pending.filter(({ key, seq }) => seq !== item.seq && (!item.key || key !== item.key));
-      this.#rows.push(said(item, mine));
+      this.#rows.push(said(item, mine, head));
     }
     this.#trim();
   }
 
-  /** @param {Message[]} items ascending @param {boolean} more @param {(id: string) => boolean} mine */
-  prepend(items, more, mine) {
+  /** @param {Message[]} items ascending @param {boolean} more @param {(id: string) => boolean} mine @param {number} [head] the newest message that there is */
+  prepend(items, more, mine, head = 0) {
     const first = this.#first()?.seq ?? Infinity;
-    const fresh = items.filter(({ seq, amends }) => seq < first && amends === undefined).map((item) => said(item, mine));
+    const fresh = items.filter(({ seq, amends }) => seq < first && amends === undefined).map((item) => said(item, mine, head));
     this.#rows.splice(this.#section + 1, 0, ...fresh);
     const oldest = this.#first()?.seq ?? 1;
     if (this.#rows.length >= ROWS) this.older.state = "full";
@@ -185,10 +186,11 @@ export class Log {
   }
 
   /** A message that changes an earlier one makes no row of its own. @param {Message} item @param {(id: string) => boolean} mine */
-  #amend({ amends = 0, kind, body, time, from, ...rest }, mine) {
+  #amend({ seq, amends = 0, kind, body, time, from, ...rest }, mine) {
     const at = this.#index(amends);
     if (at < 0) return;
     const row = /** @type {Said} */ (this.#rows[at]);
+    if (seq <= (row.asOf ?? 0)) return;
     /** @type {Partial<Said>} */
     const change = {};
     if (kind === "edit") Object.assign(change, { body, edited: time });
@@ -238,9 +240,10 @@ function older() {
   return { id: nextId++, kind: "older", state: "more" };
 }
 
-/** @param {Message} item @param {(id: string) => boolean} mine @returns {Said} */
-function said({ seq, epoch, time, from, body = {}, key, edited, deleted, reactions }, mine) {
-  return { id: nextId++, kind: "message", seq, epoch, time, from, body, mine: mine(from.id), key, state: "sent", edited, deleted, reactions };
+/** @param {Message} item @param {(id: string) => boolean} mine @param {number} head @returns {Said} */
+function said({ seq, epoch, time, from, body = {}, key, edited, deleted, reactions }, mine, head) {
+  const asOf = head >= seq ? head : undefined;
+  return { id: nextId++, kind: "message", seq, epoch, time, from, body, mine: mine(from.id), key, state: "sent", edited, deleted, reactions, asOf };
 }
 
 /** @param {Reactions | undefined} before @param {{ emoji: string, remove?: boolean }} change @param {boolean} own @returns {Reactions} */

@@ -10,6 +10,7 @@
  * @property {number} messageBytes
  * @property {boolean} [anonymous] false where joining takes a token
  * @property {string} [login] where people sign in
+ * @property {import("./openid.js").Provider} [openid] who signs people in
  * @property {boolean} [console] false hides the link to the protocol console
  * @property {string[]} [media] hosts whose pictures and voice messages are shown
  */
@@ -18,6 +19,7 @@ import { enter } from "./app.js";
 import { el, make } from "./dom.js";
 import { chooseLanguage, t, translate } from "./language.js";
 import { visible } from "./names.js";
+import { comeBack, forgetTokens, freshToken, isBack, signIn } from "./openid.js";
 import { forgetSession, keepLast, last, storeSession, storedSession } from "./store.js";
 
 /** @returns {Promise<Settings>} */
@@ -43,6 +45,7 @@ function welcome(config, problem = "") {
   el("lead").hidden = config.anonymous === false && token !== undefined;
   el("login").hidden = !(closed && config.login);
   if (config.login) el("login").href = config.login;
+  el("sign-in").hidden = !config.openid || token !== undefined;
   el("seat").disabled = el("seat").hidden = closed;
   el("name").value = last().name ?? "";
   el("first-room").value = addressedRoom() ?? config.room;
@@ -59,12 +62,28 @@ function start(config) {
   const open = addressedRoom() ?? kept.open ?? config.room;
   el("welcome").hidden = true;
   el("app").hidden = false;
-  enter(config, { ...kept, rooms: [...new Set([...kept.rooms, open])], open }, (problem) => {
+  const { openid } = config;
+  // A token of the provider is replaced by newer ones; one from the address is all there is.
+  const provider = kept.outside && openid ? () => freshToken(openid).catch(() => kept.token ?? "") : undefined;
+  enter(config, { ...kept, rooms: [...new Set([...kept.rooms, open])], open }, provider, (problem) => {
     forgetSession();
+    forgetTokens();
     token = undefined;
     goNowhere();
     welcome(config, problem);
   });
+}
+
+/** Takes up the person whom the provider sent back. @param {Settings} config */
+async function backFrom(config) {
+  try {
+    const { token, name } = await comeBack(/** @type {import("./openid.js").Provider} */ (config.openid));
+    const open = addressedRoom() ?? config.room;
+    storeSession({ name, token, outside: true, ids: [], rooms: [open], open });
+    start(config);
+  } catch (error) {
+    welcome(config, t("signInFailed", { message: String(/** @type {Error} */ (error).message) }));
+  }
 }
 
 /** @param {Settings} config */
@@ -96,9 +115,14 @@ el("enter").addEventListener("submit", (/** @type {SubmitEvent} */ event) => {
   event.preventDefault();
   join(config);
 });
+el("sign-in").addEventListener("click", () => {
+  if (!config.openid) return;
+  signIn(config.openid).catch(({ message }) => (el("enter-error").textContent = t("signInFailed", { message })));
+});
 onStep(() => {
   if (!el("welcome").hidden) el("first-room").value = addressedRoom() ?? config.room;
 });
 
-if (config.native) start(config);
+if (config.native && config.openid && isBack()) backFrom(config);
+else if (config.native) start(config);
 else el("enter").replaceChildren(make("h1", "", config.title), make("p", "lead", t("noProtocol")));

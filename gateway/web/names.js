@@ -9,6 +9,8 @@ const DIRECTION = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
 /** Something that can be seen: no control, no space, no filler. */
 const VISIBLE = /[^\p{C}\p{Z}\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0]/u;
 const TAIL = 4;
+/** Names that are remembered to notice a second person who has one; the first go first. */
+const NAMES = 2_000;
 
 /** @param {string} name */
 export const visible = (name) => VISIBLE.test(name);
@@ -28,14 +30,19 @@ export class SharedNames {
   /** @type {Set<string>} */
   #shared = new Set();
 
-  /** @param {{ id?: string, name: string }} person @returns {boolean} whether the name has just become shared */
+  /** @param {{ id?: string, name: string }} person */
   saw({ id = "", name }) {
     const shown = shownName(name);
-    const first = this.#first.get(shown);
-    if (first === undefined) this.#first.set(shown, id);
-    if (first === undefined || first === id || this.#shared.has(shown)) return false;
-    this.#shared.add(shown);
-    return true;
+    const first = this.#first.get(shown) ?? id;
+    this.#first.set(shown, first);
+    if (first !== id) this.#shared.add(shown);
+    if (this.#first.size > NAMES) this.#forget(/** @type {string} */ (this.#first.keys().next().value));
+  }
+
+  /** @param {string} name */
+  #forget(name) {
+    this.#first.delete(name);
+    this.#shared.delete(name);
   }
 
   /** The name, with the end of the id where others have it too. @param {{ id?: string, name: string }} person */

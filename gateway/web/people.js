@@ -1,6 +1,6 @@
 /**
- * Who is here, as far as it can be known. A server that tells names is asked for them; else the list has who came, spoke
- * or typed, is never longer than the number of those who are here, and says how many it does not name.
+ * Who is here. The server names up to a hundred people; who comes and goes after that changes the list. Decides how
+ * many people it does not name. Never asks the server; joined-room.js does.
  *
  * @typedef {import("./parlor.js").Person} Person
  */
@@ -23,7 +23,7 @@ export class People {
   #typing = new Map();
   /** Connections in the room, as the server counts. @type {number | undefined} */
   count;
-  /** Whether the server told all names. */
+  /** Whether the server named everyone, so that people can be counted instead of connections. */
   complete = false;
 
   /** @param {Person} person */
@@ -87,8 +87,9 @@ export class People {
     return [...this.#names].filter(([id]) => !me.includes(id)).map(([id, name]) => ({ id, name }));
   }
 
-  /** How many people are here, with own further tabs counted once. @param {number} ownTabs */
-  present(ownTabs) {
+  /** How many people are here, with own further tabs counted once. @param {string[]} me @param {number} ownTabs */
+  present(me, ownTabs) {
+    if (this.complete) return this.others(me).length + 1;
     return this.count === undefined ? undefined : Math.max(1, this.count - ownTabs);
   }
 
@@ -97,8 +98,9 @@ export class People {
    * @param {{ me: Person, mine: string[], ownTabs: number, search: string, shown(person: Person): string, choose(person: Person, anchor: HTMLElement): void }} how
    */
   draw(list, rest, { me, mine, ownTabs, search, shown, choose }) {
-    const present = this.present(ownTabs) ?? 1;
-    const known = this.others(mine).slice(-Math.max(0, present - 1)).slice(-DRAWN);
+    const present = this.present(mine, ownTabs) ?? 1;
+    const named = Math.min(DRAWN, present - 1);
+    const known = named > 0 ? this.others(mine).slice(-named) : [];
     const wanted = search.trim().toLowerCase();
     const found = known
       .map((person) => ({ person, name: shown(person) }))

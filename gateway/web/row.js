@@ -12,6 +12,8 @@
  * @property {(row: Said) => void} again
  * @property {(row: Said) => void} discard
  * @property {(row: Said) => void} reply
+ * @property {(row: Said, emoji: string) => void} react
+ * @property {(row: Said, anchor: HTMLElement) => void} menu
  * @property {(seq: number) => void} reveal
  * @property {(row: Said, anchor: HTMLElement) => void} person
  * @property {() => void} older
@@ -24,6 +26,7 @@ import { drawText, languageOf, link, mentions, onlyEmoji } from "./text.js";
 
 /** Messages of one person this close together are drawn as one group. */
 const GROUP_MS = 5 * 60_000;
+const DAY_MS = 86_400_000;
 /** Names that a note spells out. */
 const NAMED = 3;
 /** Letters of what is replied to. */
@@ -39,7 +42,7 @@ const VOICES = new Set(["voice", "audio"]);
 export function look(row, above, before, on) {
   if (row.kind === "older") return `${row.id} ${row.state}`;
   if (row.kind !== "message") return `${row.id}`;
-  const sameDay = before && dayOf(before.time) === dayOf(row.time);
+  const sameDay = before && isSameDay(before.time, row.time);
   const follows = sameDay && above === before && before.from.id === row.from.id && row.time - before.time < GROUP_MS;
   const ignored = row.from.id && ignores(row.from.id) ? " ignored" : "";
   return `${row.id}${sameDay ? "" : " day"}${follows ? " follows" : ""}${ignored} ${on.shown(row.from)}`;
@@ -76,9 +79,9 @@ function message(row, newDay, follows, on) {
   if (newDay) item.append(make("p", "day", day(time)));
   const bubble = make("div", "bubble", ...content(row, on), stamp(row));
   const column = make("div", "column", who(row, follows, on), bubble);
-  if (row.reactions) column.append(reactions(row.reactions));
+  if (row.reactions && !row.deleted) column.append(reactions(row, row.reactions, on));
   const line = make("div", "line", ...(mine ? [] : [avatarOf(row, on)]), column);
-  if (row.seq !== undefined && !row.deleted) line.append(replyButton(row, on));
+  if (row.seq !== undefined && !row.deleted) line.append(tools(row, on));
   item.append(line);
   if (state === "failed") item.append(failure(row, on));
   return item;
@@ -182,23 +185,29 @@ function quote(seq, on) {
 /** In one line, without the marks of code. @param {string} text */
 const plain = (text) => text.replace(/```[^\n`]*/g, "").replace(/`/g, "").trim();
 
-/** @param {import("./log.js").Reactions} all */
-function reactions(all) {
+/** @param {Said} row @param {import("./log.js").Reactions} all @param {RowActions} on */
+function reactions(row, all, on) {
   const list = make("ul", "reactions");
-  for (const [emoji, { count, you }] of Object.entries(all)) {
-    const item = make("li", you ? "reaction own" : "reaction", `${emoji} ${count}`);
-    item.title = t("reaction", { emoji, count });
-    list.append(item);
+  list.ariaLabel = t("reactions");
+  for (const [emoji, { count, you = false }] of Object.entries(all)) {
+    const chip = button("reaction", `${emoji} ${count}`, () => on.react(row, emoji));
+    chip.dataset.focus = `${row.seq} ${emoji}`;
+    chip.ariaPressed = String(you);
+    chip.ariaLabel = chip.title = t("reaction", { emoji, count });
+    list.append(make("li", "", chip));
   }
   return list;
 }
 
-/** Reached by pointer only; from the box, Alt and the arrows choose what is replied to. @param {Said} row @param {RowActions} on */
-function replyButton(row, on) {
-  const reply = button("quiet reply", t("reply"), () => on.reply(row));
-  reply.tabIndex = -1;
-  reply.ariaLabel = t("replyTo", { name: row.mine ? t("You") : on.shown(row.from) });
-  return reply;
+/** Reached by pointer only; from the box, Alt and the arrows choose a message, and Alt and Enter open its menu. @param {Said} row @param {RowActions} on */
+function tools(row, on) {
+  const name = row.mine ? t("You") : on.shown(row.from);
+  const reply = button("quiet", t("reply"), () => on.reply(row));
+  const more = button("quiet more", "⋯", () => on.menu(row, more));
+  reply.ariaLabel = t("replyTo", { name });
+  more.ariaLabel = t("actionsFor", { name });
+  reply.tabIndex = more.tabIndex = -1;
+  return make("div", "tools", reply, more);
 }
 
 /** @param {Said} row */
@@ -253,7 +262,7 @@ export function some(names, cut = false) {
   return t("namesAndMore", { names: shown.join(", "), count: names.length - shown.length });
 }
 
-/** @param {number} time */
-function dayOf(time) {
-  return new Date(time).toDateString();
+/** @param {number} a @param {number} b */
+function isSameDay(a, b) {
+  return Math.abs(a - b) < DAY_MS && new Date(a).getDate() === new Date(b).getDate();
 }

@@ -33,7 +33,7 @@ export function drawRooms(rooms, open, config, choose) {
  * @param {{ me: Person, mine: string[], ownTabs: number, choose(person: Person, anchor: HTMLElement): void }} how
  */
 export function drawPeople(open, { me, mine, ownTabs, choose }) {
-  const count = open?.people.present(ownTabs);
+  const count = open?.people.present(mine, ownTabs);
   el("member-count").textContent = count === undefined ? "" : String(count);
   el("show-people").ariaLabel = count === undefined ? t("people") : t("peopleHere", { count });
   el("people-title").textContent = count === undefined ? t("hereNow") : t("hereCount", { count });
@@ -42,6 +42,14 @@ export function drawPeople(open, { me, mine, ownTabs, choose }) {
   const search = el("find-person").hidden ? "" : el("find-person").value;
   const shown = (/** @type {Person} */ person) => open.names.shown(person);
   open.people.draw(el("people-list"), el("people-rest"), { me, mine, ownTabs, search, shown, choose });
+}
+
+/** The way to the newest message, while it is not in view. @param {boolean} atEnd @param {number} below new messages further down */
+export function drawJump(atEnd, below) {
+  const jump = el("jump");
+  const label = below > 0 ? t("newBelow", { count: below }) : t("toNewest");
+  if (jump.hidden !== atEnd) jump.hidden = atEnd;
+  if (jump.textContent !== label) jump.textContent = label;
 }
 
 /** The room that is open, or that none is. @param {string | undefined} name */

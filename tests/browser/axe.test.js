@@ -2,26 +2,14 @@
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
-import { after, before, test } from "node:test";
+import { test } from "node:test";
 import { Gateway } from "./gateway.js";
-import { Window, browser } from "./window.js";
+import { PHONE, stage } from "./stage.js";
+import { Window } from "./window.js";
 
 const AXE = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
-const PHONE = { viewport: { width: 360, height: 640 }, isMobile: true, hasTouch: true };
 
-/** @type {Gateway} */
-let gateway;
-/** @type {import("playwright-core").Browser} */
-let chromium;
-
-before(async () => {
-  [gateway, chromium] = await Promise.all([Gateway.start(), browser()]);
-});
-
-after(async () => {
-  await chromium?.close();
-  await gateway?.stop();
-});
+const here = stage();
 
 /** What axe says of a page, in short. @param {import("playwright-core").Page} page */
 async function violations(page) {
@@ -42,8 +30,8 @@ let rooms = 0;
 
 for (const [look, options] of /** @type {const} */ ([["light", { colorScheme: "light" }], ["dark", { colorScheme: "dark" }], ["Chinese", { locale: "zh-CN" }], ["phone", PHONE]])) {
   test(`the card, in ${look}`, async () => {
-    const page = await chromium.newPage(/** @type {any} */ (options));
-    await page.goto(gateway.url);
+    const page = await here.chromium.newPage(/** @type {any} */ (options));
+    await page.goto(here.gateway.url);
     await page.locator("#name:enabled").waitFor();
     assert.deepEqual(await violations(page), []);
     await page.close();
@@ -51,9 +39,9 @@ for (const [look, options] of /** @type {const} */ ([["light", { colorScheme: "l
 
   test(`a room with everything in it, its settings and its menus, in ${look}`, async () => {
     const room = `axe ${++rooms}`;
-    const context = await chromium.newContext({ viewport: { width: 1200, height: 750 }, .../** @type {any} */ (options) });
+    const context = await here.chromium.newContext({ viewport: { width: 1200, height: 750 }, .../** @type {any} */ (options) });
     const { page } = new Window(await context.newPage());
-    await page.goto(`${gateway.url}#${encodeURIComponent(room)}`);
+    await page.goto(`${here.gateway.url}#${encodeURIComponent(room)}`);
     await page.locator("#name").fill("Ada");
     await page.locator("#enter [type=submit]").click();
     await page.locator("#connection[data-state=open]").waitFor();
@@ -74,6 +62,12 @@ for (const [look, options] of /** @type {const} */ ([["light", { colorScheme: "l
     await page.locator("#composer").pressSequentially("@b");
     await page.locator("#suggestions .option").first().waitFor();
     assert.deepEqual(await violations(page), []);
+    await page.locator("#composer").press("Escape");
+    await page.locator("#feed .mine").hover();
+    await page.locator("#feed .mine .more").click();
+    await page.locator("#menu").waitFor();
+    assert.deepEqual(await violations(page), [], "the menu of a message");
+    await page.keyboard.press("Escape");
     for (const opener of ["#show-people", "#show-rooms"]) {
       if (!(await page.locator(opener).isVisible())) continue;
       await page.locator(opener).click();
@@ -91,7 +85,7 @@ for (const [look, options] of /** @type {const} */ ([["light", { colorScheme: "l
 
 test("a room without a connection, a post that waits and no room at all", async () => {
   const own = await Gateway.start();
-  const ada = await Window.enter(chromium, `${own.url}#axe`, "Ada");
+  const ada = await Window.enter(here.chromium, `${own.url}#axe`, "Ada");
   await own.stop();
   await ada.page.getByRole("status").getByText("No connection").waitFor();
   await ada.say("waits");
@@ -106,13 +100,15 @@ test("a room without a connection, a post that waits and no room at all", async 
 
 for (const colorScheme of /** @type {const} */ (["light", "dark"])) {
   test(`the console, in ${colorScheme}`, async () => {
-    const page = await chromium.newPage({ colorScheme });
-    await page.goto(`${gateway.url}page/console.html`);
+    const page = await here.chromium.newPage({ colorScheme });
+    await page.goto(`${here.gateway.url}page/console.html`);
     await page.getByRole("button", { name: "Connect", exact: true }).click();
     await page.getByRole("status").getByText("Connected", { exact: true }).waitFor();
     await page.getByRole("button", { name: "Send", exact: true }).click();
-    await page.locator("#frames .in").first().waitFor();
+    await page.locator(".frames .in").first().waitFor();
     assert.deepEqual(await violations(page), []);
+    await page.getByRole("button", { name: "Open a second pane" }).click();
+    assert.deepEqual(await violations(page), [], "two panes");
     await page.close();
   });
 }

@@ -1,29 +1,16 @@
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
-import { Gateway } from "./gateway.js";
+import { test } from "node:test";
 import { load } from "./source.js";
-import { browser } from "./window.js";
+import { stage } from "./stage.js";
 
 const { decode, encode } = await load("relay-wire.js");
 
-/** @type {Gateway} */
-let gateway;
-/** @type {import("playwright-core").Browser} */
-let chromium;
-
-before(async () => {
-  [gateway, chromium] = await Promise.all([Gateway.start(), browser()]);
-});
-
-after(async () => {
-  await chromium?.close();
-  await gateway?.stop();
-});
+const here = stage();
 
 /** A console that is connected as a protocol. @param {string} protocol */
 async function connected(protocol) {
-  const page = await chromium.newPage();
-  await page.goto(`${gateway.url}page/console.html`);
+  const page = await here.chromium.newPage();
+  await page.goto(`${here.gateway.url}page/console.html`);
   await page.getByLabel("Protocol").selectOption(protocol);
   await page.getByRole("button", { name: "Connect", exact: true }).click();
   await page.getByRole("status").getByText("Connected", { exact: true }).waitFor();
@@ -31,7 +18,7 @@ async function connected(protocol) {
     await page.getByRole("group", { name: "Usual messages" }).getByRole("button", { name: message, exact: true }).click();
     await page.getByRole("button", { name: "Send", exact: true }).click();
   };
-  const hears = (/** @type {string | RegExp} */ text) => page.locator("#frames .in pre").filter({ hasText: text }).first().waitFor();
+  const hears = (/** @type {string | RegExp} */ text) => page.locator(".frames .in pre").filter({ hasText: text }).first().waitFor();
   return { page, send, hears };
 }
 
@@ -71,7 +58,7 @@ test("text that is no message is refused before it is sent", async () => {
   await page.getByLabel("Message", { exact: true }).fill("{");
   await page.getByRole("button", { name: "Send", exact: true }).click();
   await page.getByRole("alert").getByText("SyntaxError").waitFor();
-  assert.equal(await page.locator("#frames .out").count(), 0);
+  assert.equal(await page.locator(".frames .out").count(), 0);
 });
 
 test("a relay client gets a token, signs in and hears itself", async () => {
@@ -99,7 +86,7 @@ test("two strangers are matched, talk and see what was read", async () => {
   await bob.hears(/"PUSH_DIALOGUE_REQ".*"content":"hello"/);
   await bob.send("Viewed");
   await ada.hears("PUSH_VIEWED_ACK_REQ");
-  await ada.page.close();
+  for (const { page } of [ada, bob]) await page.close();
 });
 
 test("first-generation people share a room, and are answered in TEXT what they sent in BINARY", async () => {
@@ -111,8 +98,8 @@ test("first-generation people share a room, and are answered in TEXT what they s
   await bob.hears(/"type":"SYSTEM","message":"join"/);
   await ada.send("Stage A: chat");
   await bob.hears('{"user_name":"console","user_id":1795172464819,"type":"USER","message":"hello"}');
-  assert.equal(await bob.page.locator("#frames .in").filter({ hasText: "BINARY" }).count(), 0);
-  assert.equal(await bob.page.locator("#frames .out").filter({ hasText: "TEXT" }).count(), 0);
+  assert.equal(await bob.page.locator(".frames .in").filter({ hasText: "BINARY" }).count(), 0);
+  assert.equal(await bob.page.locator(".frames .out").filter({ hasText: "TEXT" }).count(), 0);
 });
 
 test("a message to a block is confirmed to its sender and shown to the others", async () => {
@@ -148,7 +135,40 @@ test("frames can be filtered, and Ctrl+Enter sends", async () => {
   await page.getByLabel("Message", { exact: true }).press("Control+Enter");
   await hears('"op":"joined"');
   await page.getByLabel("Filter").fill("-p");
-  assert.equal(await page.locator("#frames li:visible").filter({ hasText: "pong" }).count(), 0);
-  await page.getByLabel("Filter").fill("joined");
-  assert.equal(await page.locator("#frames li:visible").count(), 1);
+  assert.equal(await page.locator(".frames li:visible").filter({ hasText: "pong" }).count(), 0);
+  await page.getByLabel("Filter").fill('"op":"joined"');
+  assert.equal(await page.locator(".frames li:visible").count(), 1);
+});
+
+test("two strangers talk in two panes beside each other, and each protocol has its document", async () => {
+  const { page } = await connected("match");
+  await page.getByRole("button", { name: "Open a second pane" }).click();
+  const [ada, bob] = ["Connection", "Connection 2"].map((name) => page.getByRole("region", { name, exact: true }));
+  assert.equal(await bob.getByLabel("Protocol").inputValue(), "match");
+  await bob.getByRole("button", { name: "Connect", exact: true }).click();
+  await bob.getByRole("status").getByText("Connected", { exact: true }).waitFor();
+  const [left, right] = await Promise.all([ada, bob].map((pane) => pane.boundingBox()));
+  assert.ok(left && right && left.x + left.width <= right.x && left.y === right.y, "beside each other");
+  const send = async (pane, message) => {
+    await pane.getByRole("button", { name: message, exact: true }).click();
+    await pane.getByRole("button", { name: "Send", exact: true }).click();
+  };
+  const hears = (pane, text) => pane.locator(".frames .in pre").filter({ hasText: text }).first().waitFor();
+  for (const pane of [ada, bob]) {
+    await send(pane, "Create account");
+    await hears(pane, /"CRT_ACCOUNT_RESP","code":0/);
+  }
+  await send(ada, "Match");
+  await hears(bob, /"signalType":"NewSession"/);
+  await send(ada, "Say");
+  await hears(bob, /"PUSH_DIALOGUE_REQ".*"content":"hello"/);
+  await page.getByRole("button", { name: "Close the second pane" }).click();
+  assert.equal(await page.locator(".pane").count(), 1);
+  for (const protocol of ["native", "onlyone", "relay", "match", "multiperson"]) {
+    await page.getByLabel("Protocol").selectOption(protocol);
+    const document = await page.getByRole("link", { name: "How it works" }).getAttribute("href");
+    const answer = await fetch(new URL(document ?? "", here.gateway.url));
+    assert.match(answer.headers.get("content-type") ?? "", /^text\/plain/);
+    assert.match(await answer.text(), /^# /);
+  }
 });

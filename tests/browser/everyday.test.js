@@ -1,43 +1,13 @@
 /** What people do every day, and what has gone wrong with it. */
 import assert from "node:assert/strict";
-import { after, afterEach, before, test } from "node:test";
-import { Gateway } from "./gateway.js";
-import { Window, browser, until } from "./window.js";
+import { test } from "node:test";
+import { PHONE, stage } from "./stage.js";
+import { Window, until } from "./window.js";
 
-const PHONE = { viewport: { width: 360, height: 640 }, isMobile: true, hasTouch: true };
 const CHINESE = { locale: "zh-CN" };
 
-/** @type {Gateway} */
-let gateway;
-/** @type {import("playwright-core").Browser} */
-let chromium;
-/** @type {Window[]} */
-let windows = [];
-
-before(async () => {
-  [gateway, chromium] = await Promise.all([Gateway.start(), browser()]);
-});
-
-after(async () => {
-  await chromium?.close();
-  await gateway?.stop();
-});
-
-afterEach(async () => {
-  const complaints = windows.flatMap((window) => window.complaints);
-  await Promise.all(windows.map(({ page }) => page.context().close()));
-  windows = [];
-  assert.deepEqual(complaints, []);
-});
-
-let rooms = 0;
-
-/** A window in a room that no other test uses. @param {string} name */
-async function enter(name, { room = `day ${++rooms}`, ...options } = {}) {
-  const window = await Window.enter(chromium, `${gateway.url}#${encodeURIComponent(room)}`, name, options);
-  windows.push(window);
-  return Object.assign(window, { room });
-}
+const here = stage();
+const { enter } = here;
 
 /** @param {Window} window @param {string} name */
 async function choose(window, name) {
@@ -186,6 +156,42 @@ test("people of one name are told apart", async () => {
   for (const name of await ada.page.locator("#feed .who bdi").allTextContents()) assert.match(name, /^Sam · \w{4}$/);
 });
 
+test("everyone who is here is named at once, spoken or not, in a list that can be searched", async () => {
+  const first = await enter("First");
+  await first.page.evaluate(async (room) => {
+    const { connect } = await import("/parlor.js");
+    window["crowd"] = Array.from({ length: 12 }, (_, index) => connect("/chat", { name: `guest ${index + 1}` }).join(room));
+    await Promise.all(window["crowd"].map((room) => room.joined()));
+  }, first.room);
+  const ada = await enter("Ada", first);
+  const people = ada.page.getByRole("complementary");
+  await people.getByText("14 here now").waitFor();
+  const names = () => people.locator("#people-list .name").allTextContents();
+  await until(async () => (await names()).length === 14, "all are named");
+  await people.getByRole("searchbox", { name: "Find a person" }).fill("guest 1");
+  assert.deepEqual(await names(), ["guest 1", "guest 10", "guest 11", "guest 12"]);
+});
+
+test("people of one name who never spoke are told apart in the list, oneself too", async () => {
+  const sam = await enter("Sam");
+  await enter("Sam", sam);
+  const people = sam.page.getByRole("complementary");
+  await people.getByText("2 here now").waitFor();
+  await until(async () => new Set(await people.locator("#people-list .name").allTextContents()).size === 2, "two names that differ");
+  for (const name of await people.locator("#people-list .name").allTextContents()) assert.match(name, /^Sam · \w{4}$/);
+});
+
+test("somebody who closes one of two tabs is still in the list", async () => {
+  const ada = await enter("Ada");
+  const bob = await enter("Bob", ada);
+  const twin = await Window.enter(bob.page.context(), `${here.gateway.url}#${encodeURIComponent(ada.room)}`, "Bob");
+  await twin.page.close();
+  const people = ada.page.getByRole("complementary");
+  await ada.messages.getByText(/Bob left/).waitFor({ timeout: 3_000 }).catch(() => {});
+  await people.getByRole("button", { name: "Bob" }).waitFor();
+  await people.getByText("2 here now").waitFor();
+});
+
 test("leaving the only room is not signing out", async () => {
   const ada = await enter("Ada");
   await ada.page.getByRole("button", { name: "Leave room" }).click();
@@ -247,7 +253,7 @@ test("what came while the page was closed is marked as new, and is counted in ot
   await ada.page.goto("about:blank");
   await bob.say("missed");
   await bob.shows("missed");
-  await ada.page.goto(gateway.url);
+  await ada.page.goto(here.gateway.url);
   await ada.connected();
   await ada.shows("missed");
   assert.deepEqual(await ada.page.locator("#feed .new ~ .message .text").allTextContents(), ["missed"]);
@@ -300,7 +306,7 @@ test("two tabs of one person are one person", async () => {
   const ada = await enter("Ada");
   await ada.say("known");
   await ada.shows("known");
-  const twin = await Window.enter(ada.page.context(), `${gateway.url}#${encodeURIComponent(ada.room)}`, "Ada");
+  const twin = await Window.enter(ada.page.context(), `${here.gateway.url}#${encodeURIComponent(ada.room)}`, "Ada");
   for (const window of [ada, twin]) await window.page.getByRole("complementary").getByText("1 here now").waitFor();
   await twin.page.close();
   await ada.page.getByRole("complementary").getByText("1 here now").waitFor();
@@ -411,10 +417,10 @@ test("somebody who is ignored is neither read nor counted", async () => {
 });
 
 test("a Chinese browser gets a Chinese page, and the choice of a language stays", async () => {
-  const window = new Window(await (await chromium.newContext({ viewport: { width: 1200, height: 750 }, ...CHINESE })).newPage());
-  windows.push(window);
+  const window = new Window(await (await here.chromium.newContext({ viewport: { width: 1200, height: 750 }, ...CHINESE })).newPage());
+  here.watch(window);
   const { page } = window;
-  await page.goto(`${gateway.url}#${encodeURIComponent("大厅")}`);
+  await page.goto(`${here.gateway.url}#${encodeURIComponent("大厅")}`);
   await page.getByLabel("你的名字").fill("小明");
   await page.getByRole("button", { name: "加入", exact: true }).click();
   await page.getByRole("status").getByText("已连接").waitFor();

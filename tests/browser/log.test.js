@@ -122,6 +122,16 @@ test("amendments change the message that they name, and make no row of their own
   assert.deepEqual(log.find(3).reactions, { "👍": { count: 1, you: true } });
 });
 
+test("a message of the past comes with its reactions, which do not count again", () => {
+  const log = new Log();
+  const past = { ...item(1), reactions: { "👍": { count: 1 } } };
+  const react = (seq) => ({ ...item(seq), amends: 1, kind: "react", emoji: "👍" });
+  log.append([past, react(2)], mine, 2);
+  assert.deepEqual(log.find(1).reactions, { "👍": { count: 1 } });
+  log.append([react(3)], mine, 2);
+  assert.equal(log.find(1).reactions["👍"].count, 2);
+});
+
 test("the line of what is new is above one message, and goes", () => {
   const log = new Log();
   log.append(items(1, 3), mine);

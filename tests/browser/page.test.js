@@ -1,42 +1,11 @@
 import assert from "node:assert/strict";
 import { createServer } from "node:http";
-import { after, afterEach, before, test } from "node:test";
-import { Gateway } from "./gateway.js";
-import { Window, browser, until } from "./window.js";
+import { test } from "node:test";
+import { PHONE, stage } from "./stage.js";
+import { Window, until } from "./window.js";
 
-const PHONE = { viewport: { width: 360, height: 640 }, isMobile: true, hasTouch: true };
-
-/** @type {Gateway} */
-let gateway;
-/** @type {import("playwright-core").Browser} */
-let chromium;
-/** @type {Window[]} */
-let windows = [];
-
-before(async () => {
-  [gateway, chromium] = await Promise.all([Gateway.start(), browser()]);
-});
-
-after(async () => {
-  await chromium?.close();
-  await gateway?.stop();
-});
-
-afterEach(async () => {
-  const complaints = windows.flatMap((window) => window.complaints);
-  await Promise.all(windows.map(({ page }) => page.context().close()));
-  windows = [];
-  assert.deepEqual(complaints, []);
-});
-
-let rooms = 0;
-
-/** A window in a room that no other test uses. */
-async function enter(name, { room = `room ${++rooms}`, ...options } = {}) {
-  const window = await Window.enter(chromium, `${gateway.url}#${encodeURIComponent(room)}`, name, options);
-  windows.push(window);
-  return Object.assign(window, { room });
-}
+const here = stage();
+const { enter } = here;
 
 function numbered(count, from = 1) {
   return Array.from({ length: count }, (_, index) => `message ${from + index}`);
@@ -158,7 +127,7 @@ test("rooms are joined, switched and left, and the others count what is unread",
 
 test("two tabs of one browser are two people, and a reload changes neither", async () => {
   const ada = await enter("Ada");
-  const bob = await Window.enter(ada.page.context(), `${gateway.url}#${encodeURIComponent(ada.room)}`, "Bob");
+  const bob = await Window.enter(ada.page.context(), `${here.gateway.url}#${encodeURIComponent(ada.room)}`, "Bob");
   await bob.say("from the second tab");
   await ada.shows("from the second tab");
   await bob.page.reload();
@@ -312,7 +281,7 @@ test("another site can import the client and talk", async () => {
   const site = createServer((_, answer) => answer.setHeader("content-type", "text/html").end("<title>elsewhere</title>"));
   await new Promise((resolve) => site.listen(0, "127.0.0.1", () => resolve(undefined)));
   try {
-    const context = await chromium.newContext();
+    const context = await here.chromium.newContext();
     const page = await context.newPage();
     await page.goto(`http://localhost:${site.address().port}/`);
     const seq = await page.evaluate(
@@ -320,7 +289,7 @@ test("another site can import the client and talk", async () => {
         const { connect } = await import(`${gateway}parlor.js`);
         return (await connect(`${gateway}chat`, { name: "Visitor" }).post(room, { text: "from elsewhere" })).seq;
       },
-      [gateway.url, ada.room],
+      [here.gateway.url, ada.room],
     );
     assert.equal(seq, 1);
     await ada.shows("from elsewhere");

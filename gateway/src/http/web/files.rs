@@ -10,11 +10,18 @@ pub(super) struct File {
 pub(super) const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 pub(super) const CSS: &str = "text/css; charset=utf-8";
 const HTML: &str = "text/html; charset=utf-8";
+const TEXT: &str = "text/plain; charset=utf-8";
 const SVG: &str = "image/svg+xml";
 
 macro_rules! file {
     ($name:literal, $media:expr) => {
         File { name: $name, media: $media, content: include_bytes!(concat!("../../../web/", $name)) }
+    };
+}
+
+macro_rules! document {
+    ($name:literal) => {
+        File { name: $name, media: TEXT, content: include_bytes!(concat!("../../../../docs/", $name)) }
     };
 }
 
@@ -34,6 +41,9 @@ pub(super) const CLIENT_TYPES: File = file!("parlor.d.ts", "application/typescri
 /// Style sheets, which pages refer to by name and get by hash.
 pub(super) const STYLES: [File; 2] = [file!("page.css", CSS), file!("console.css", CSS)];
 
+/// What the console refers to: how its protocols work.
+pub(super) const DOCUMENTS: [File; 2] = [document!("protocol.md"), document!("clients.md")];
+
 /// Served under their own names, which have to stay.
 pub(super) const NAMED: [File; 5] = [
     file!("icon.svg", SVG),
@@ -47,11 +57,13 @@ pub(super) const NAMED: [File; 5] = [
 pub(super) const ENTRIES: [&str; 2] = ["main.js", "console.js"];
 
 /// Every module of the page and the console.
-pub(super) const MODULES: [(&str, &str); 31] = modules![
+pub(super) const MODULES: [(&str, &str); 43] = modules![
+    "actions.js",
     "address.js",
     "announce.js",
     "app.js",
     "attention.js",
+    "choices.js",
     "composer.js",
     "connection-status.js",
     "console.js",
@@ -59,24 +71,34 @@ pub(super) const MODULES: [(&str, &str); 31] = modules![
     "dom.js",
     "drawer.js",
     "feed.js",
+    "frames.js",
     "joined-room.js",
+    "keeper.js",
     "lang-en.js",
     "lang-zh.js",
     "language.js",
     "links.js",
     "log.js",
     "main.js",
+    "menu.js",
     "names.js",
+    "openid.js",
+    "pane.js",
     "parlor.js",
     "people.js",
-    "person-menu.js",
     "preferences.js",
+    "redraw.js",
     "relay-wire.js",
     "room-list.js",
     "row.js",
     "settings.js",
     "sides.js",
+    "standing-line.js",
+    "standing.js",
     "store.js",
+    "suggestions.js",
     "tabs.js",
     "text.js",
+    "typing-line.js",
+    "view.js",
 ];

@@ -23,7 +23,7 @@ use serde::Serialize;
 use self::{
     asset::{Asset, hash},
     bundle::bundle,
-    files::{CLIENT, CLIENT_TYPES, CONSOLE, ENTRIES, File, INDEX, JAVASCRIPT, MODULES, NAMED, STYLES},
+    files::{CLIENT, CLIENT_TYPES, CONSOLE, DOCUMENTS, ENTRIES, File, INDEX, JAVASCRIPT, MODULES, NAMED, STYLES},
 };
 use crate::rooms::ProtocolId;
 
@@ -110,6 +110,9 @@ impl Served {
         if settings.console {
             let console = served.page(&CONSOLE, headers);
             served.assets.insert(CONSOLE.name.to_owned(), console);
+            for document in DOCUMENTS {
+                served.assets.insert(document.name.to_owned(), plain(&document, headers));
+            }
         }
         served
     }
@@ -218,7 +221,8 @@ mod tests {
         let (_, _, manifest) = fetch("/page/manifest.json", None).await;
         let wanted: Vec<String> = [index, console, manifest].iter().flat_map(|page| references(page)).collect();
         assert!(wanted.len() > 10, "the page refers to more than {wanted:?}");
-        for path in wanted {
+        let documents = DOCUMENTS.map(|document| format!("/page/{}", document.name));
+        for path in wanted.into_iter().chain(documents) {
             let (status, headers, body) = fetch(&path, None).await;
             assert_eq!(status, StatusCode::OK, "{path}");
             assert_eq!(headers[header::X_CONTENT_TYPE_OPTIONS], "nosniff", "{path}");
