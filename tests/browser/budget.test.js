@@ -8,7 +8,7 @@ import { Window, until } from "./window.js";
 const REQUESTS = 6;
 const BYTES = 64 * 1024;
 /** Typing is answered within this, in milliseconds, as no single piece of work takes longer. */
-const LONGEST_TASK_MS = 100;
+const LONGEST_TASK_MS = 50;
 /** The part of a processor that the page needs at most. */
 const SHARE = 0.6;
 const TRACED = ["disabled-by-default-devtools.timeline", "blink.user_timing"];
@@ -63,11 +63,11 @@ test("at a thousand messages per second no task keeps a person waiting", async (
   const began = performance.now();
   const sent = crowd.evaluate(async () => {
     const { connect } = await import("/parlor.js");
-    const room = connect("/chat", { name: "Crowd", queue: 20_000 }).join("busy");
-    await room.joined();
+    const rooms = Array.from({ length: 50 }, (_, index) => connect("/chat", { name: `guest ${index}` }).join("busy"));
+    await Promise.all(rooms.map((room) => room.joined()));
     const posts = [];
     for (let tick = 0; tick < 80; tick++) {
-      for (let each = 0; each < 50; each++) posts.push(room.post({ text: `message ${tick * 50 + each} of a busy room` }));
+      posts.push(...rooms.map((room, index) => room.post({ text: `message ${tick * 50 + index} of a busy room` })));
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
     await Promise.all(posts);
@@ -78,13 +78,14 @@ test("at a thousand messages per second no task keeps a person waiting", async (
     await ada.page.waitForTimeout(150);
   }
   assert.equal(await sent, 4_000);
-  await until(async () => (await ada.texts()).includes("message 3999 of a busy room"), "the last one is shown", 60_000);
+  const last = async () => (await ada.texts()).some((text) => Number(text.split(" ")[1]) >= 3_950);
+  await until(last, "the last ones are shown", 60_000);
   const seconds = (performance.now() - began) / 1_000;
   const work = tasks(await here.chromium.stopTracing(), "ada");
   assert.equal(await ada.box.inputValue(), "x".repeat(20));
   const share = work.reduce((sum, task) => sum + task, 0) / 1_000 / seconds;
   const waits = (await ada.page.evaluate(() => window["waits"])).sort((a, b) => b - a);
-  t.diagnostic(`longest tasks: ${work.slice(0, 5).map(Math.round)} ms of ${work.length}, ${Math.round(share * 100)} % of a processor; by the wall: ${waits.slice(0, 5).map(Math.round)} ms`);
+  t.diagnostic(`${Math.round(4_000 / seconds)} messages/s; longest tasks: ${work.slice(0, 5).map(Math.round)} ms of ${work.length}, ${Math.round(share * 100)} % of a processor; by the wall: ${waits.slice(0, 5).map(Math.round)} ms`);
   assert.ok(work[0] <= LONGEST_TASK_MS, `longest tasks: ${work.slice(0, 10).map(Math.round)}`);
   assert.ok(share <= SHARE, `the page needed ${share} of a processor`);
   await Promise.all([ada.page.context().close(), crowd.close()]);
