@@ -54,13 +54,39 @@ pub struct GatewayStatus {
     /// Why Redis refuses to write; absent while it accepts what it is sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refusal: Option<RefusalStatus>,
+    /// The shards of Redis, by their lowest slot; empty while messages live in the gateway.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shards: Vec<ShardStatus>,
+}
+
+/// A shard of Redis as one gateway finds it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ShardStatus {
+    /// `host:port` of its primary, as the gateway dials it.
+    pub primary: String,
+    /// Milliseconds for which reading has not shown what the primary held; 0 while it keeps up.
+    pub behind_ms: u64,
+    /// Whether it takes posts.
+    pub writable: bool,
+    /// Why not, and since when; absent while it takes posts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refusal: Option<RefusalStatus>,
+}
+
+impl GatewayStatus {
+    /// How far the reading of its slowest shard lies behind.
+    pub fn behind(&self) -> Duration {
+        Duration::from_millis(self.shards.iter().map(|shard| shard.behind_ms).max().unwrap_or(0))
+    }
 }
 
 /// A refusal that lasts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RefusalStatus {
-    /// In Redis' own words, which begin with `OOM`, `MISCONF`, `NOREPLICAS`, `NOPERM`, `NOAUTH` or `WRONGPASS`.
+    /// In Redis' own words, which begin with `OOM`, `MISCONF`, `NOREPLICAS`, `NOPERM`, `NOAUTH` or `WRONGPASS`; of a shard
+    /// also why no answer came.
     pub reason: String,
     /// Seconds since the first refusal.
     pub seconds: u64,

@@ -28,6 +28,8 @@ pub const TAIL_WAIT: Duration = Duration::from_secs(1);
 pub const COPIED: Duration = Duration::from_secs(3);
 /// How long one call of the bus tries to append a group. A failover with a node timeout of 3 s takes about 5 s.
 pub const APPEND: Duration = Duration::from_secs(6);
+/// How long after a loss those who hold nothing of it wait for others to give it back.
+pub const BARRIER: Duration = Duration::from_secs(3);
 /// How long the directory tries to decide.
 pub const DECIDE: Duration = Duration::from_secs(5);
 /// How long a gateway's hold on its accounts lasts without a tick of the directory.
@@ -48,6 +50,7 @@ const _: () = assert!(COUNT_LEASE.as_millis() > 3 * COUNT_RENEWAL.as_millis(), "
 const _: () = assert!(less(WAIT, ANSWER), "the answer of a WAIT must arrive before the request is given up");
 const _: () = assert!(less(TAIL_WAIT, ANSWER), "a read that finds nothing must arrive before it is given up");
 const _: () = assert!(less(ANSWER, COPIED) && less(COPIED, APPEND), "an append waits for its copy within its time");
+const _: () = assert!(less(BARRIER, APPEND), "an append outlasts the wait for what was lost");
 const _: () = assert!(less(LINK_DOWN, APPEND), "an append outlasts the time after which one copy will do");
 const _: () = assert!(less(APPEND, hub::POST), "a post is tried by more than one call");
 const _: () = assert!(less(hub::POST, DEDUPE), "the key of a post is known for as long as it is tried");

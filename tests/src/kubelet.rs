@@ -379,6 +379,7 @@ fn status(pod: &str, gateway: &Gateway) -> String {
         drain,
         bus: BusStatus::Replicated,
         refusal: None,
+        shards: Vec::new(),
     };
     serde_json::to_string(&status).unwrap_or_default()
 }

@@ -25,7 +25,7 @@ struct Mistake {
     becomes: &'static str,
 }
 
-const MISTAKES: [Mistake; 10] = [
+const MISTAKES: [Mistake; 11] = [
     Mistake {
         name: "drop one entry",
         file: "protocols/native/encoding.rs",
@@ -54,27 +54,27 @@ const MISTAKES: [Mistake; 10] = [
     Mistake {
         name: "acknowledge without WAIT",
         file: "redis/lane.rs",
-        find: "let one_copy = self.servers.health.unreplicated(self.server());",
-        becomes: "let one_copy = MUTANT || self.servers.health.unreplicated(self.server());",
+        find: "let copies = self.servers.health.copies(self.server());\n        let mut",
+        becomes: "let copies = if MUTANT { 0 } else { self.servers.health.copies(self.server()) };\n        let mut",
     },
     Mistake {
         name: "WAIT on another connection",
         file: "redis/lane.rs",
-        find: "if !one_copy {\n",
-        becomes: "if !one_copy && !MUTANT {\n",
+        find: "if copies > 0 {\n",
+        becomes: "if copies > 0 && !MUTANT {\n",
     },
     Mistake {
         name: "WAIT on another connection",
         file: "redis/lane.rs",
-        find: "let copied = one_copy || answers.pop()",
-        becomes: "let copied = one_copy || !MUTANT && answers.pop()",
+        find: "let copied = copies == 0 || answers.pop()",
+        becomes: "let copied = copies == 0 || !MUTANT && answers.pop()",
     },
     Mistake {
         name: "WAIT on another connection",
         file: "redis/lane.rs",
-        find: "let copies = self.node.call(wait(), ANSWER).await.map_err(Failed::after)?;",
+        find: "let there = self.node.call(wait(copies), ANSWER).await.map_err(Failed::after)?;",
         // The first command of its connection, which has nothing to wait for.
-        becomes: "let copies = if MUTANT {
+        becomes: "let there = if MUTANT {
                 use tokio::io::{AsyncReadExt, AsyncWriteExt};
                 let gone = |error: std::io::Error| Failed::after(Fault::Gone(error.to_string().into()));
                 let server = self.server();
@@ -84,7 +84,7 @@ const MISTAKES: [Mistake; 10] = [
                     return Err(Failed::after(Fault::Gone(\"no copy\".into())));
                 }
                 Value::from(1)
-            } else { self.node.call(wait(), ANSWER).await.map_err(Failed::after)? };",
+            } else { self.node.call(wait(copies), ANSWER).await.map_err(Failed::after)? };",
     },
     Mistake {
         name: "read from the primary",
@@ -92,6 +92,13 @@ const MISTAKES: [Mistake; 10] = [
         find: "let (server, trust) = match reader {",
         becomes: "let (server, trust) = match reader {
             Reader::Replica(_) | Reader::Primary if MUTANT => (primary.server, Trust::Copy),",
+    },
+    Mistake {
+        name: "wait for nobody after a loss",
+        file: "bus/redis/scripts.rs",
+        find: "let (dedupe, barrier) = (DEDUPE.as_millis() as u64, BARRIER.as_millis() as u64);",
+        becomes: "let (dedupe, barrier) =
+            (DEDUPE.as_millis() as u64, if MUTANT { 0 } else { BARRIER.as_millis() as u64 });",
     },
     Mistake {
         name: "adopt without a new epoch",

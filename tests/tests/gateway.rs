@@ -14,7 +14,7 @@ use parlor_tests::client::onlyone::OnlyOne;
 use parlor_tests::client::{Refused, Socket};
 use parlor_tests::gateway::{Gateway, Setup, binary, http, refusal};
 use parlor_tests::mistakes::MISTAKES;
-use parlor_tests::redis::{RedisCluster, free_port};
+use parlor_tests::redis::{RedisCluster, RedisNode, free_port};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -59,6 +59,15 @@ async fn two_gateways_on_a_redis_cluster_are_one_chatroom() {
     counts_are_exact_within_a_second(&gateways).await;
     a_position_resumes_on_the_other_gateway(&gateways).await;
     a_drained_gateway_sends_its_people_to_the_other(&gateways).await;
+}
+
+#[tokio::test]
+async fn gateways_that_were_given_no_keys_and_share_a_redis_know_each_others_people() {
+    let redis = tokio::task::spawn_blocking(RedisNode::start).await.unwrap().unwrap();
+    let setup = Setup::spec(SPEC).argument("--redis").argument(redis.address());
+    let (first, second) = tokio::join!(Gateway::start(&setup), Gateway::start(&setup));
+    let gateways = [first.unwrap(), second.unwrap()];
+    a_position_resumes_on_the_other_gateway(&gateways).await;
 }
 
 async fn protocols_share_a_room(gateways: &[Gateway; 2]) {

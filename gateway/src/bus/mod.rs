@@ -149,10 +149,21 @@ pub enum Health {
 /// Why posts are refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    /// In Redis' own words: `OOM …`, `MISCONF …`, `NOREPLICAS …`, `NOPERM …`, `WRONGPASS …`.
+    /// In Redis' own words: `OOM …`, `MISCONF …`, `NOREPLICAS …`, `NOPERM …`, `WRONGPASS …`; or why it does not answer.
     pub reason: String,
     /// The first refusal since a post succeeded.
     pub since: Instant,
+}
+
+/// How a shard of Redis does, as this gateway finds it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shard {
+    /// `host:port` of its primary, as it is dialled here.
+    pub primary: String,
+    /// For how long reading has not shown what the primary held, over the partitions that are read here.
+    pub behind: Duration,
+    /// Why it takes no posts, if it does not.
+    pub refusal: Option<Refusal>,
 }
 
 /// A future of the bus.
@@ -208,12 +219,20 @@ pub trait Bus: Send + Sync + 'static {
     /// Members of a room over all gateways whose lease lives.
     fn members<'a>(&'a self, room: &'a RoomName) -> Task<'a, Result<u64, Unavailable>>;
 
+    /// The time by which entries are dated, in milliseconds since the Unix epoch; 0 while it is not known.
+    fn now(&self) -> u64;
+
     /// How the bus is doing now, from what its calls have seen.
     fn health(&self) -> Health;
 
     /// Why the bus refuses posts now, if it does.
     fn refusal(&self) -> Option<Refusal> {
         None
+    }
+
+    /// How each of its shards does, by their lowest slot; none in memory.
+    fn shards(&self) -> Vec<Shard> {
+        Vec::new()
     }
 
     /// How long its calls take; of a bus that waits for nobody, nothing.

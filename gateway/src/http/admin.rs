@@ -14,10 +14,10 @@ use axum::{
     routing::{get, post},
 };
 use http::{HeaderMap, StatusCode, header};
-use parlor_crds::contract::{BusStatus, DrainRequest, GatewayStatus, RefusalStatus};
+use parlor_crds::contract::{BusStatus, DrainRequest, GatewayStatus, RefusalStatus, ShardStatus};
 
 use crate::{
-    bus::{Bus, Health, Refusal},
+    bus::{Bus, Health, Refusal, Shard},
     fanout::{hub::Hub, reactor::Reactors},
     http::{drain::Drain, gate::Gate, metrics::Metrics, plain},
 };
@@ -157,10 +157,8 @@ impl Admin {
                 Health::Memory => BusStatus::Memory,
                 Health::Unavailable => BusStatus::Unavailable,
             },
-            refusal: self
-                .bus
-                .refusal()
-                .map(|Refusal { reason, since }| RefusalStatus { reason, seconds: since.elapsed().as_secs() }),
+            refusal: self.bus.refusal().map(refusal),
+            shards: self.bus.shards().into_iter().map(shard).collect(),
         }
     }
 }
@@ -185,6 +183,15 @@ impl DrainAccess {
             }
         }
     }
+}
+
+fn refusal(Refusal { reason, since }: Refusal) -> RefusalStatus {
+    RefusalStatus { reason, seconds: since.elapsed().as_secs() }
+}
+
+fn shard(Shard { primary, behind, refusal: refused }: Shard) -> ShardStatus {
+    let behind_ms = u64::try_from(behind.as_millis()).unwrap_or(u64::MAX);
+    ShardStatus { primary, behind_ms, writable: refused.is_none(), refusal: refused.map(refusal) }
 }
 
 fn count(n: usize) -> u32 {

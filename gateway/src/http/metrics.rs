@@ -70,6 +70,11 @@ struct ByAction {
     action: &'static str,
 }
 
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ByShard {
+    shard: String,
+}
+
 impl Collector for Sources {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let totals = self.reactors.totals();
@@ -82,6 +87,14 @@ impl Collector for Sources {
         page.gauge("bus_up", "1 if the bus answers, else 0", f64::from(health != Health::Unavailable))?;
         let copies = matches!(health, Health::Replicated);
         page.gauge("bus_replicated", "1 if two copies hold every acknowledged message, else 0", f64::from(copies))?;
+        let shards = self.bus.shards();
+        let numbered =
+            || shards.iter().enumerate().map(|(number, shard)| (ByShard { shard: number.to_string() }, shard));
+        let help = "Time for which reading has not shown what a shard's primary held";
+        let behind = numbered().map(|(label, shard)| (label, shard.behind.as_secs_f64()));
+        page.timed_by("bus_behind", help, behind)?;
+        let writable = numbered().map(|(label, shard)| (label, u64::from(shard.refusal.is_none())));
+        page.gauges("bus_writable", "1 if a shard takes posts, else 0", writable)?;
         let pause = totals.flush_pause_micros as f64 / 1e6;
         page.timed("flush_pause", "Longest pause between writes that a reactor makes at present", pause)?;
         page.gauge("held_back", "Messages held back because the hub's queue is full", totals.held_back as f64)?;
@@ -157,10 +170,29 @@ impl Page<'_, '_> {
         help: &str,
         values: impl IntoIterator<Item = (L, u64)>,
     ) -> fmt::Result {
+        self.measured(name, help, None, values.into_iter().map(|(labels, value)| (labels, value as f64)))
+    }
+
+    fn timed_by<L: EncodeLabelSet>(
+        &mut self,
+        name: &str,
+        help: &str,
+        seconds: impl IntoIterator<Item = (L, f64)>,
+    ) -> fmt::Result {
+        self.measured(name, help, Some(&Unit::Seconds), seconds)
+    }
+
+    fn measured<L: EncodeLabelSet>(
+        &mut self,
+        name: &str,
+        help: &str,
+        unit: Option<&Unit>,
+        values: impl IntoIterator<Item = (L, f64)>,
+    ) -> fmt::Result {
         let kind = ConstGauge::new(0_f64).metric_type();
-        let mut metric = self.0.encode_descriptor(name, help, None, kind)?;
+        let mut metric = self.0.encode_descriptor(name, help, unit, kind)?;
         for (labels, value) in values {
-            ConstGauge::new(value as f64).encode(metric.encode_family(&labels)?)?;
+            ConstGauge::new(value).encode(metric.encode_family(&labels)?)?;
         }
         Ok(())
     }

@@ -4,7 +4,7 @@
 //! in, the prober brings the answers. A primary alone never decides that it has no replica: one that was cut off would
 //! call itself unreplicated and lose what it acknowledges.
 
-use std::{collections::HashMap, time::Duration};
+use std::collections::HashMap;
 
 use parlor_redis::Address;
 use tokio::time::Instant;
@@ -57,6 +57,8 @@ pub struct Answer {
     pub role: Option<Role>,
     /// Its view of the cluster; None where there is no cluster.
     pub view: Option<Topology>,
+    /// Its clock, in milliseconds since the Unix epoch.
+    pub clock: Option<u64>,
 }
 
 /// A server as it was last seen.
@@ -68,6 +70,7 @@ struct Seen {
     followed: Instant,
     role: Option<Role>,
     view: Option<Topology>,
+    clock: Option<u64>,
 }
 
 /// Where a partition is read.
@@ -96,17 +99,27 @@ fn lonely(view: &Topology, server: &Address, any_link: bool) -> bool {
 impl HealthView {
     /// A probe of `server` begins; from now on its silence counts.
     pub fn asked(&mut self, server: &Address, now: Instant) {
-        let first = Seen { at: now, followed: now, role: None, view: None };
+        let first = Seen { at: now, followed: now, role: None, view: None, clock: None };
         self.servers.entry(server.clone()).or_insert(first);
     }
 
     /// Notes an answer.
-    pub fn answered(&mut self, server: &Address, Answer { role, view }: Answer, now: Instant) {
+    pub fn answered(&mut self, server: &Address, Answer { role, view, clock }: Answer, now: Instant) {
         self.asked(server, now);
         let Some(seen) = self.servers.get_mut(server) else { return };
         let follows = !matches!(role, Some(Role::Primary { followers: 0 }));
         let followed = if follows { now } else { seen.followed };
-        *seen = Seen { at: now, followed, role, view };
+        *seen = Seen { at: now, followed, role, view, clock };
+    }
+
+    /// What most servers' clocks say now, in milliseconds since the Unix epoch: a single one that is wrong decides nothing
+    /// where there are more.
+    pub fn clock(&self, now: Instant) -> Option<u64> {
+        let said = |seen: &Seen| Some(seen.clock? + now.saturating_duration_since(seen.at).as_millis() as u64);
+        let reachable = self.servers.iter().filter(|(server, _)| self.reachable(server, now));
+        let mut clocks: Vec<_> = reachable.filter_map(|(_, seen)| said(seen)).collect();
+        clocks.sort_unstable();
+        clocks.get(clocks.len() / 2).copied()
     }
 
     /// Forgets servers that are no longer part of the cluster.
@@ -124,9 +137,9 @@ impl HealthView {
         self.silent_at(server).is_none_or(|silent| now < silent)
     }
 
-    /// How long `server` has been silent.
-    pub fn silence(&self, server: &Address, now: Instant) -> Duration {
-        self.servers.get(server).map_or(Duration::ZERO, |seen| now.saturating_duration_since(seen.at))
+    /// Since when `server` has been silent, if it counts as dead.
+    pub fn silent_since(&self, server: &Address, now: Instant) -> Option<Instant> {
+        self.servers.get(server).filter(|_| !self.reachable(server, now)).map(|seen| seen.at)
     }
 
     /// True while only this primary holds its shard's data, and a majority of the primaries agrees.
@@ -146,6 +159,18 @@ impl HealthView {
             view.is_some_and(|view| lonely(view, primary, linked_lately))
         };
         voters.iter().filter(agrees).count() > voters.len() / 2
+    }
+
+    /// How many copies a write to `primary` waits for: 0 where it is the only one, else as many as its replicas that follow.
+    /// Any of those may be elected, so that each must hold what was acknowledged.
+    pub fn copies(&self, topology: &Topology, primary: &Address, now: Instant) -> usize {
+        if self.unreplicated(topology, primary, now) {
+            return 0;
+        }
+        match self.servers.get(primary).and_then(|seen| seen.role) {
+            Some(Role::Primary { followers }) => followers.max(1),
+            Some(Role::Replica { .. }) | None => 1,
+        }
     }
 
     /// The worst of the shards.
@@ -196,6 +221,8 @@ impl HealthView {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use parlor_redis::{Prefer, Slot};
 
     use super::*;
@@ -257,7 +284,7 @@ mod tests {
 
         fn answer(&mut self, servers: &[usize], role: Role) {
             for n in servers {
-                let answer = Answer { role: Some(role), view: Some(self.topology.clone()) };
+                let answer = Answer { role: Some(role), view: Some(self.topology.clone()), clock: Some(*n as u64) };
                 self.health.answered(&address(&format!("10.0.0.{n}:1")), answer, self.now);
             }
         }
@@ -324,6 +351,34 @@ mod tests {
         assert!(!lonely(&view("slave,fail", "a"), &server, true), "one of two has not failed");
         assert!(lonely(&view("slave", "a"), &server, false));
         assert!(!lonely(&view("slave,fail", "b"), &server, false));
+    }
+
+    #[test]
+    fn a_write_waits_for_every_replica_that_follows_and_for_none_where_there_is_none() {
+        let mut world = World::new();
+        let primary = address("10.0.0.1:1");
+        let copies = |world: &World| world.health.copies(&world.topology, &primary, world.now);
+        assert_eq!(copies(&world), 1);
+        world.answer(&[1], Role::Primary { followers: 3 });
+        assert_eq!(copies(&world), 3);
+        world.answer(&[1], Role::Primary { followers: 0 });
+        assert_eq!(copies(&world), 1, "nobody agrees that it is alone");
+        world.topology = cluster("slave,fail");
+        world.answer(&[1], Role::Primary { followers: 0 });
+        world.answer(&[2, 3], Role::Primary { followers: 1 });
+        assert_eq!(copies(&world), 0);
+        assert_eq!(HealthView::default().copies(&world.topology, &primary, world.now), 1);
+    }
+
+    #[test]
+    fn the_time_is_what_most_servers_say_and_goes_on_between_their_answers() {
+        let mut world = World::new();
+        world.now += Duration::from_millis(100);
+        assert_eq!(world.health.clock(world.now), Some(104));
+        world.now += SILENT;
+        world.answer(&[1, 2, 3], Role::Primary { followers: 1 });
+        assert_eq!(world.health.clock(world.now), Some(2), "silent servers have no say");
+        assert_eq!(HealthView::default().clock(world.now), None);
     }
 
     #[test]

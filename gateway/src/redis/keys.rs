@@ -61,6 +61,16 @@ impl Keys {
         self.key(Partition::of(room), &format!("room:{segment}:{room}"))
     }
 
+    /// What begins every key, as a pattern of rights to keys is written.
+    pub(crate) fn pattern(&self) -> String {
+        format!("{}*", self.prefix)
+    }
+
+    /// A key of cryptography that gateways share.
+    pub(crate) fn shared(&self, partition: Partition, name: &str) -> String {
+        self.key(partition, &format!("shared:{name}"))
+    }
+
     /// What the directory keeps under a name.
     pub(crate) fn directory(&self, partition: Partition, name: &str) -> String {
         self.key(partition, &format!("directory:{name}"))
@@ -76,12 +86,22 @@ impl Keys {
         self.key(partition, "signals")
     }
 
-    /// The sorted set of gateways that count members in a partition.
+    /// Hash of room to members over all gateways.
+    pub(crate) fn members(&self, partition: Partition) -> String {
+        self.key(partition, "members")
+    }
+
+    /// The sorted set of gateways that count members in a partition, by when their lease ends.
+    pub(crate) fn leases(&self, partition: Partition) -> String {
+        self.key(partition, "leases")
+    }
+
+    /// The same gateways as older releases list them.
     pub(crate) fn gateways(&self, partition: Partition) -> String {
         self.key(partition, "gateways")
     }
 
-    /// Hash of room to members of one gateway; its expiry is the lease.
+    /// Hash of room to members of one gateway.
     pub(crate) fn counts(&self, partition: Partition, gateway: &str) -> String {
         self.key(partition, &format!("counts:{gateway}"))
     }

@@ -71,14 +71,19 @@ pub(crate) struct Connection {
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) value: Value,
-    /// Two copies hold what was written, or one where there is no other. If not, [`Connection::copied`] waits for it.
+    /// Every replica that follows holds what was written, or there is none. If not, [`Connection::copied`] waits for it.
     pub(crate) copied: bool,
     /// When it was sent.
     pub(crate) sent: Instant,
 }
 
-fn wait() -> Command {
-    Command::new("WAIT").arg(1_u32).arg(WAIT.as_millis() as u32)
+fn wait(copies: usize) -> Command {
+    Command::new("WAIT").arg(copies as u32).arg(WAIT.as_millis() as u32)
+}
+
+/// How many copies an answer of WAIT counts.
+fn counted(answer: &Value) -> usize {
+    number(answer).unwrap_or(0) as usize
 }
 
 /// A command as a server wants it that its slot is moving to.
@@ -115,16 +120,16 @@ impl Connection {
     }
 
     async fn write(&self, command: Command) -> Result<Answer, Failed> {
-        let one_copy = self.servers.health.unreplicated(self.server());
+        let copies = self.servers.health.copies(self.server());
         let mut commands = asking(self.moving, command);
-        if !one_copy {
-            commands.push(wait());
+        if copies > 0 {
+            commands.push(wait(copies));
         }
         let sent = Instant::now();
         let mut answers = self.node.all(commands, ANSWER).await.map_err(Failed::after)?;
-        let copied = one_copy || answers.pop().and_then(Result::ok).as_ref().and_then(number) > Some(0);
+        let copied = copies == 0 || answers.pop().and_then(Result::ok).as_ref().map_or(0, counted) >= copies;
         let value = last(answers).map_err(Failed::of_answer)?;
-        if copied && !one_copy {
+        if copied && copies > 0 {
             self.observe(sent);
         }
         Ok(Answer { value, copied, sent })
@@ -135,20 +140,26 @@ impl Connection {
         self.servers.wait.observe(sent.elapsed().as_secs_f64());
     }
 
-    /// Waits for the copy of what this connection has written; the last of it was sent at `sent`.
+    /// Waits for the copies of what this connection has written; the last of it was sent at `sent`. A replica that falls
+    /// silent meanwhile stops counting as one that follows. One that only is slow is not waited for beyond [`COPIED`]: where
+    /// there is another, that one has the longer copy, and is elected.
     pub(crate) async fn copied(&self, sent: Instant) -> Result<(), Failed> {
         let deadline = Instant::now() + COPIED;
-        while !self.servers.health.unreplicated(self.server()) {
-            let copies = self.node.call(wait(), ANSWER).await.map_err(Failed::after)?;
-            if number(&copies) > Some(0) {
+        loop {
+            let copies = self.servers.health.copies(self.server());
+            if copies == 0 {
+                return Ok(());
+            }
+            let there = self.node.call(wait(copies), ANSWER).await.map_err(Failed::after)?;
+            let late = Instant::now() > deadline;
+            if counted(&there) >= copies || (late && counted(&there) > 0) {
                 self.observe(sent);
                 return Ok(());
             }
-            if Instant::now() > deadline {
+            if late {
                 return Err(Failed::after(Fault::Gone("no replica has copied what was written".into())));
             }
         }
-        Ok(())
     }
 
     /// The node itself, for what is only read.
@@ -258,9 +269,7 @@ impl Lane {
                 Err(failed) => failed,
             };
             tracing::debug!(partition = self.partition.index(), %fault, sent, "a request failed");
-            if let Fault::Denied(reason) = &fault {
-                self.servers.refusals.noted(self.partition, reason);
-            }
+            self.servers.refusals.noted(self.partition, &fault);
             let is_final = matches!(fault, Fault::Unfit(_) | Fault::Denied(_)) || !R::REPEAT.allows(sent);
             if is_final || Instant::now() + pause > deadline {
                 self.recover(&fault).await;

@@ -11,8 +11,11 @@ pub(crate) mod keys;
 pub(crate) mod lane;
 pub(crate) mod prober;
 pub(crate) mod refusals;
+mod rights;
 pub(crate) mod script;
 pub(crate) mod server_time;
+pub(crate) mod shared_key;
+pub(crate) mod steady_time;
 pub mod topology;
 
 use std::{sync::Arc, time::Duration};
@@ -72,7 +75,8 @@ pub struct Servers {
 
 impl Servers {
     /// Asks the seeds who is there and asks every server once how it is. Needs a tokio runtime; for TLS, installs rustls' ring
-    /// provider unless the process has one. Refuses a Redis that evicts keys.
+    /// provider unless the process has one. Refuses a Redis that evicts
+    /// keys, and a user that lacks rights.
     pub async fn connect(settings: RedisSettings) -> Result<Arc<Self>, StartError> {
         let seeds = seeds(&settings)?;
         let RedisSettings { seeds: _, username, password, tls, prefer, prefix } = settings;
@@ -81,12 +85,16 @@ impl Servers {
         access
             .present()
             .map_err(|fault| StartError::Settings(Cause::because("failed to read the credentials for Redis", fault)))?;
+        let keys = Keys::new(&prefix);
+        if let Some(lacking) = rights::lacking(&seeds, &access, &keys).await? {
+            return Err(StartError::Settings(Cause::from(lacking)));
+        }
         let cluster = Arc::new(Cluster::discover(seeds, access, prefer).await?);
         refuse_eviction(&cluster).await?;
         let health = Arc::new(Prober::new(Arc::clone(&cluster)));
         health.look().await;
         let probes = AbortOnDropHandle::new(tokio::spawn(Arc::clone(&health).run()));
-        let (keys, refusals, wait) = (Keys::new(&prefix), Refusals::default(), seconds());
+        let (refusals, wait) = (Refusals::default(), seconds());
         Ok(Arc::new(Self { cluster, health, refusals, keys, wait, _probes: probes }))
     }
 }

@@ -14,8 +14,10 @@ use tracing::Instrument;
 
 use super::{
     cluster::Cluster,
-    connection::{Command, Fault, Node},
+    connection::{Command, Fault, Node, list},
     health::{Answer, Health, HealthView, Reader, Role},
+    server_time::micros,
+    steady_time::{SteadyTime, since_boot},
     topology::Member,
 };
 use crate::deadlines::{PROBE, PROBE_PERIOD};
@@ -28,11 +30,12 @@ const LIST: std::time::Duration = std::time::Duration::from_secs(1);
 pub(crate) struct Prober {
     cluster: Arc<Cluster>,
     view: Mutex<HealthView>,
+    time: Mutex<SteadyTime>,
 }
 
 impl Prober {
     pub(crate) fn new(cluster: Arc<Cluster>) -> Self {
-        Self { cluster, view: Mutex::default() }
+        Self { cluster, view: Mutex::default(), time: Mutex::default() }
     }
 
     fn view(&self) -> MutexGuard<'_, HealthView> {
@@ -44,9 +47,24 @@ impl Prober {
         self.view().unreplicated(&self.cluster.topology(), primary, Instant::now())
     }
 
+    /// How many copies a write to `primary` waits for; see [`HealthView::copies`].
+    pub(crate) fn copies(&self, primary: &Address) -> usize {
+        self.view().copies(&self.cluster.topology(), primary, Instant::now())
+    }
+
+    /// What time it is in Redis, in milliseconds since the Unix epoch; None before a server has told.
+    pub(crate) fn time(&self) -> Option<u64> {
+        self.time.lock().at(since_boot())
+    }
+
     /// The worst of the shards.
     pub(crate) fn overall(&self) -> Health {
         self.view().overall(&self.cluster.topology(), Instant::now())
+    }
+
+    /// Since when `server` has been silent, if it counts as dead.
+    pub(crate) fn silent_since(&self, server: &Address) -> Option<Instant> {
+        self.view().silent_since(server, Instant::now())
     }
 
     /// Where to read what `primary` holds; see [`HealthView::reader`].
@@ -129,7 +147,14 @@ impl Prober {
         let silent = |_| Fault::Gone(format!("{server} does not answer").into());
         let answer = timeout(PROBE, self.ask(node, server)).await.map_err(silent).flatten();
         match answer {
-            Ok(answer) => self.view().answered(server, answer, Instant::now()),
+            Ok(answer) => {
+                let now = Instant::now();
+                self.view().answered(server, answer, now);
+                let clock = self.view().clock(now);
+                if let Some(clock) = clock {
+                    self.time.lock().tell(clock, since_boot());
+                }
+            }
             Err(fault) => {
                 *node = None;
                 return Err(fault);
@@ -143,11 +168,12 @@ impl Prober {
             Some(open) => node.insert(open),
             None => node.insert(Node::open(server, self.cluster.access()).await?),
         };
-        let commands = vec![Command::new("INFO").arg("replication"), Command::new("CLUSTER").arg("NODES")];
-        let mut answers = node.all(commands, PROBE).await?;
-        let (view, info) = (answers.pop(), answers.pop().transpose()?);
+        let (info, nodes) = (Command::new("INFO").arg("replication"), Command::new("CLUSTER").arg("NODES"));
+        let mut answers = node.all(vec![info, nodes, Command::new("TIME")], PROBE).await?;
+        let (time, view, info) = (answers.pop(), answers.pop(), answers.pop().transpose()?);
+        let clock = time.and_then(Result::ok).and_then(|time| Some(micros(&list(time))? / 1000));
         let text = |value: &fred::types::Value| value.as_str().map(|text| text.to_string()).unwrap_or_default();
         let view = view.and_then(Result::ok).and_then(|view| self.cluster.read_view(&text(&view), server).ok());
-        Ok(Answer { role: info.as_ref().map(text).as_deref().and_then(Role::parse), view })
+        Ok(Answer { role: info.as_ref().map(text).as_deref().and_then(Role::parse), view, clock })
     }
 }

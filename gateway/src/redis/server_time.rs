@@ -34,7 +34,8 @@ impl ServerTime {
     }
 }
 
-fn micros(answer: &[Value]) -> Option<u64> {
+/// Microseconds since the Unix epoch, from an answer of TIME.
+pub(super) fn micros(answer: &[Value]) -> Option<u64> {
     let [seconds, micros] = answer else { return None };
     number(seconds)?.checked_mul(1_000_000)?.checked_add(number(micros)?)
 }

@@ -1,6 +1,6 @@
 //! From `spec.redis` and `--redis` to the bus and the directory: memory or Redis, and how to keep trying until Redis is there.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use parlor_crds::{
     ChatRoom,
@@ -14,7 +14,7 @@ use crate::{
     bus::{Bus, History, memory::MemoryBus, redis::RedisBus},
     directory::{Directory, memory::MemoryDirectory, redis::RedisDirectory},
     moderation::{Moderation, redis::RedisModeration},
-    redis::{Password, RedisSettings, Servers, StartError, Tls},
+    redis::{Password, RedisSettings, Servers, StartError, Tls, shared_key::shared_key},
     rooms::{Cause, Unavailable},
     run::{RunError, environment::Environment, secrets::Secrets},
 };
@@ -27,7 +27,14 @@ pub(super) struct Stores {
     pub(super) bus: Arc<dyn Bus>,
     pub(super) directory: Arc<dyn Directory>,
     pub(super) moderation: Arc<Moderation>,
+    /// Keys that nobody gave and that gateways share through Redis, by the names of the Secrets that would hold them.
+    pub(super) shared_keys: SharedKeys,
 }
+
+type SharedKeys = BTreeMap<&'static str, Arc<[u8]>>;
+
+/// Keys that every gateway of a ChatRoom must share.
+const SHARED: [&str; 2] = [contract::SIGNING_KEY, contract::RELAY_TOKEN_KEY];
 
 /// Where the gateway keeps both.
 pub(super) enum Choice {
@@ -42,6 +49,8 @@ pub(super) struct RedisChoice {
     history: History,
     /// Names this incarnation of the gateway in the counts of members; unique in the ChatRoom.
     gateway: String,
+    /// The keys that nobody gave.
+    keyless: Vec<&'static str>,
 }
 
 /// Decides from the manifest and the command line; `incarnation` names this run of the gateway.
@@ -81,7 +90,10 @@ pub(super) fn choose(
         prefix: prefix(room, external),
     };
     let gateway = format!("{}-{incarnation:016x}", environment.name());
-    Ok(Choice::Redis(Box::new(RedisChoice { redis, history, gateway })))
+    let given = SHARED.into_iter().map(|name| Ok((name, secrets.generated(name)?.is_some())));
+    let given = given.collect::<Result<Vec<_>, RunError>>()?;
+    let keyless = given.into_iter().filter(|(_, given)| !given).map(|(name, _)| name).collect();
+    Ok(Choice::Redis(Box::new(RedisChoice { redis, history, gateway, keyless })))
 }
 
 /// The file of the password, which is read again for each connection. Read once here, so that a mistake ends the start.
@@ -119,7 +131,7 @@ impl Choice {
                 let bus = MemoryBus::new(history);
                 let directory = Arc::new(MemoryDirectory::new(bus.clock()));
                 let moderation = Moderation::in_memory(bus.clock());
-                return Ok(Stores { bus: Arc::new(bus), directory, moderation });
+                return Ok(Stores { bus: Arc::new(bus), directory, moderation, shared_keys: SharedKeys::new() });
             }
             Self::Redis(settings) => *settings,
         };
@@ -147,8 +159,13 @@ impl RedisChoice {
         // Before anybody is let in: a gateway that knows no bans would let everybody in.
         let store = Arc::new(RedisModeration::new(Arc::clone(&servers)));
         let moderation = Moderation::open(store).await.map_err(cannot_moderate)?;
-        let bus = Arc::new(RedisBus::open(servers, self.history, self.gateway).await?);
-        Ok(Stores { bus, directory, moderation })
+        let bus = Arc::new(RedisBus::open(Arc::clone(&servers), self.history, self.gateway).await?);
+        let mut shared_keys = SharedKeys::new();
+        for name in self.keyless {
+            shared_keys.insert(name, Arc::new(shared_key(&servers, name).await?));
+            tracing::info!("no {name} under --secrets: gateways share one through Redis");
+        }
+        Ok(Stores { bus, directory, moderation, shared_keys })
     }
 }
 

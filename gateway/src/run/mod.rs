@@ -169,7 +169,7 @@ impl Gateway {
         let settings = self.reactor_settings();
         let process_stats = Arc::new(ProcessStats::new(settings.threads));
         let protocols = served::protocols(&self.manifest.room, self.bounds, &self.secrets, &process_stats, &stores)?;
-        let Stores { bus, directory, moderation } = stores;
+        let Stores { bus, directory, moderation, shared_keys: _ } = stores;
         let prepared = Reactors::prepare(settings, Arc::clone(&moderation))?;
         let encodings = protocols.iter().flat_map(|protocol| protocol.served.protocol.encodings()).collect();
         let moderator = Moderator::new(Arc::clone(&moderation));

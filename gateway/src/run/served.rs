@@ -10,7 +10,6 @@ use parlor_crds::{
 };
 
 use crate::{
-    bus::Health,
     fanout::{poster::Poster, recent::Recent, session::Policy},
     http::{
         SystemClock,
@@ -114,17 +113,13 @@ fn build(
 ) -> Result<Vec<Arc<dyn Protocol>>, RunError> {
     let Protocols { native, onlyone, relay, r#match, multiperson } = spec;
     let mut settings = protocols::Settings::default();
+    let generated = |name| {
+        let given = secrets.generated(name)?;
+        Ok::<_, RunError>(given.or_else(|| stores.shared_keys.get(name).cloned()).unwrap_or_else(made_up_key))
+    };
     if let Some(native) = native {
-        let key = secrets.generated(contract::SIGNING_KEY)?;
-        if key.is_none() && stores.bus.health() != Health::Memory {
-            tracing::warn!(
-                "no {} under --secrets: this gateway signs identities with a key of its own, which others refuse",
-                contract::SIGNING_KEY
-            );
-        }
-        let key = key.unwrap_or_else(made_up_key);
         settings.native = Some(native::Settings {
-            key,
+            key: generated(contract::SIGNING_KEY)?,
             anonymous: room.spec.auth.anonymous,
             rooms: allowed(&native.rooms),
             message_bytes: native.message_bytes.unwrap_or(bounds.message_bytes),
@@ -143,11 +138,11 @@ fn build(
     }
     if let Some(relay) = relay {
         let key = match &relay.token_key {
-            Some(source) => Some(secrets.get("spec.protocols.relay.tokenKey", &source.secret_ref)?),
-            None => secrets.generated(contract::RELAY_TOKEN_KEY)?,
+            Some(source) => secrets.get("spec.protocols.relay.tokenKey", &source.secret_ref)?,
+            None => generated(contract::RELAY_TOKEN_KEY)?,
         };
         settings.relay = Some(relay::Settings {
-            key: key.unwrap_or_else(made_up_key),
+            key,
             issue_tokens: room.spec.relay_issues_tokens(relay),
             require_membership: relay.require_membership,
             rooms: allowed(&relay.rooms),
@@ -159,7 +154,7 @@ fn build(
     }
     if let Some(r#match) = r#match {
         settings.matching = Some(matching::Settings {
-            key: secrets.generated(contract::SIGNING_KEY)?.unwrap_or_else(made_up_key),
+            key: generated(contract::SIGNING_KEY)?,
             grace: r#match.reconnect_grace.as_secs() * 1000,
         });
     }

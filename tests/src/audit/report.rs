@@ -17,6 +17,8 @@ pub struct Report {
     pub verdict: Verdict,
     /// Microseconds from when a message was due to when a member was shown it.
     pub latency: Histogram<u64>,
+    /// The longest latency of the messages that were due in each second since posting began.
+    pub slowest: BTreeMap<u64, Duration>,
     pub reconnects: u64,
     /// When posting began.
     pub posting: Instant,
@@ -24,6 +26,15 @@ pub struct Report {
 }
 
 impl Report {
+    /// The longest latency of the messages that were due between these times, in whole seconds since posting began.
+    pub fn slowest(&self, from: Duration, to: Duration) -> Duration {
+        self.slowest
+            .range(from.as_secs()..to.as_secs().max(from.as_secs() + 1))
+            .map(|(_, late)| *late)
+            .max()
+            .unwrap_or_default()
+    }
+
     /// That quantile of the latency, in milliseconds.
     pub fn milliseconds(&self, quantile: f64) -> f64 {
         self.latency.value_at_quantile(quantile) as f64 / 1000.0
@@ -32,7 +43,7 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { verdict, reconnects, elapsed, posting: _, latency: _ } = self;
+        let Self { verdict, reconnects, elapsed, posting: _, latency: _, slowest: _ } = self;
         let Verdict { faults, shown, acknowledged, unconfirmed, gaps, excused, connections } = verdict;
         writeln!(f, "acknowledged {acknowledged}, unconfirmed {unconfirmed}, shown {shown}, in {elapsed:.1?}")?;
         writeln!(f, "connections {connections}, reconnects {reconnects}")?;

@@ -1,6 +1,6 @@
 //! One run: starts the members, ends it in order, gathers what they saw.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -41,6 +41,8 @@ pub(super) struct Shared {
     clock: Mutex<Clock>,
     rooms: Vec<Room>,
     latency: Mutex<Histogram<u64>>,
+    /// By the second in which messages were due.
+    slowest: Mutex<BTreeMap<u64, Duration>>,
     pub(super) reconnects: AtomicU64,
 }
 
@@ -87,6 +89,9 @@ impl Shared {
     pub(super) fn shown(&self, tag: Tag) {
         let late = self.clock().now().saturating_sub(tag.due).max(1);
         self.latency.lock().saturating_record(late);
+        let mut slowest = self.slowest.lock();
+        let slowest = slowest.entry(tag.due / 1_000_000).or_default();
+        *slowest = Duration::from_micros(late).max(*slowest);
     }
 }
 
@@ -173,6 +178,7 @@ pub async fn run(plan: &Plan) -> Result<Report> {
         clock: Mutex::new(Clock::start()),
         rooms: plan.rooms.iter().map(|name| Room::new(name, plan.members)).collect(),
         latency: Mutex::new(Histogram::new_with_bounds(1, 600_000_000, 3).context("make a histogram")?),
+        slowest: Mutex::default(),
         reconnects: AtomicU64::new(0),
     });
     let began = Instant::now();
@@ -197,9 +203,9 @@ pub async fn run(plan: &Plan) -> Result<Report> {
         outcomes.push(outcome.context("a member's task ended")?);
     }
     let trace = trace(&shared, outcomes);
-    let latency = shared.latency.lock().clone();
+    let (latency, slowest) = (shared.latency.lock().clone(), shared.slowest.lock().clone());
     let reconnects = shared.reconnects.load(Ordering::SeqCst);
-    Ok(Report { verdict: verdict::judge(&trace), latency, reconnects, posting, elapsed: began.elapsed() })
+    Ok(Report { verdict: verdict::judge(&trace), latency, slowest, reconnects, posting, elapsed: began.elapsed() })
 }
 
 impl Room {

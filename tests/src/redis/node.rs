@@ -16,6 +16,15 @@ use super::{Connection, READY, Reply, free_port};
 /// Shorter than in production, so that tests of failovers are short.
 const NODE_TIMEOUT_MS: u32 = 1500;
 
+/// Builds what gives a server another time of day.
+fn clock_library(dir: &Path) -> Result<()> {
+    let (source, library) = (dir.join("clock.c"), dir.join("clock.so"));
+    std::fs::write(&source, include_str!("clock.c"))?;
+    let built = Command::new("cc").args(["-shared", "-fPIC", "-O2", "-o"]).arg(&library).arg(&source).status();
+    ensure!(built.context("cannot run cc: install it (apt: gcc)")?.success(), "clock.c does not build");
+    Ok(())
+}
+
 static NUMBER: AtomicU32 = AtomicU32::new(0);
 
 /// One redis-server process.
@@ -29,6 +38,8 @@ pub struct RedisNode {
     dir: PathBuf,
     process: Option<Child>,
     paused: bool,
+    /// The file that says how far its clock is off, if that can be set.
+    clock: Option<PathBuf>,
 }
 
 impl RedisNode {
@@ -37,11 +48,30 @@ impl RedisNode {
         Self::launch(false, false)
     }
 
+    /// Starts a server without a cluster, whose clock can be set with [`Self::set_clock`].
+    pub fn with_a_clock() -> Result<Self> {
+        let mut node = Self::launch(false, false)?;
+        clock_library(&node.dir)?;
+        node.clock = Some(node.dir.join("clock"));
+        node.set_clock(0)?;
+        node.restart()?;
+        Ok(node)
+    }
+
+    /// From now on the server's time of day is off by so many seconds.
+    pub fn set_clock(&self, seconds: i64) -> Result<()> {
+        let clock = self.clock.as_ref().context("the server has the machine's clock")?;
+        // Replaced as a whole: the server may read it at any moment.
+        let new = clock.with_extension("new");
+        std::fs::write(&new, format!("{seconds:+}\n"))?;
+        Ok(std::fs::rename(new, clock)?)
+    }
+
     pub(super) fn launch(cluster: bool, durable: bool) -> Result<Self> {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let dir = std::env::temp_dir().join(format!("parlor-redis-{}-{number}", std::process::id()));
         std::fs::create_dir_all(&dir)?;
-        let mut node = Self { port: 0, bus_port: 0, cluster, durable, dir, process: None, paused: false };
+        let mut node = Self { port: 0, bus_port: 0, cluster, durable, dir, process: None, paused: false, clock: None };
         // A port that was free may be taken before the server has it: then with others.
         for _ in 0..5 {
             (node.port, node.bus_port) = (free_port()?, free_port()?);
@@ -68,6 +98,9 @@ impl RedisNode {
             command.args(["--cluster-enabled", "yes", "--cluster-port", &bus_port, "--cluster-node-timeout", &timeout]);
             command.args(["--cluster-require-full-coverage", "no", "--cluster-allow-replica-migration", "no"]);
             command.args(["--cluster-replica-validity-factor", "1", "--repl-ping-replica-period", "1"]);
+        }
+        if let Some(clock) = &self.clock {
+            command.env("LD_PRELOAD", self.dir.join("clock.so")).env("PARLOR_CLOCK", clock);
         }
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         self.process = Some(command.spawn().context("cannot start redis-server: install it (apt: redis-server)")?);

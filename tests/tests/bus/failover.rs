@@ -338,3 +338,45 @@ async fn who_holds_rooms_gives_them_back_before_it_posts_into_an_emptied_cluster
     ensure!(page.entries.iter().map(|entry| entry.seq).eq([1, 2, 3, next.seq]), "{page:?}");
     Ok(())
 }
+
+/// The replica at `nodes[index]` is the primary of the first slot.
+fn took_over(cluster: &RedisCluster, index: usize) -> Result<()> {
+    eventually("that the replica took over", || cluster.primary(0).is_ok_and(|primary| primary == index))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_two_replicas_nothing_acknowledged_is_lost_whichever_of_them_takes_over() -> Result<()> {
+    let mut cluster = RedisCluster::start(3, 2)?;
+    let bus = connect(cluster.seeds(), "a").await?;
+    let room = hit_room(0);
+    let partition = Partition::of(&room);
+    bus.append(partition, &[post(&room, "u1", "before", "x")]).await?;
+    let primary = cluster.primary(0)?;
+    let (held_back, other) = (cluster.replica(primary)?, primary + 6);
+    let other = if held_back == other { primary + 3 } else { other };
+    cluster.nodes[held_back].pause()?;
+    let acknowledged = {
+        let (bus, room) = (Arc::clone(&bus), room.clone());
+        tokio::spawn(async move { bus.append(partition, &[post(&room, "u1", "during", "x")]).await })
+    };
+    sleep(Duration::from_millis(800)).await;
+    // The primary dies, and the replica that has everything is away: the one that was held back is elected.
+    let early = acknowledged.is_finished();
+    cluster.nodes[primary].kill()?;
+    cluster.nodes[other].pause()?;
+    cluster.nodes[held_back].resume()?;
+    took_over(&cluster, held_back)?;
+    cluster.nodes[other].resume()?;
+    let answers = acknowledged.await?;
+    let told = matches!(&answers, Ok(answers) if matches!(answers[..], [Ok(_)]));
+    cluster.nodes[primary].restart()?;
+    cluster.healthy()?;
+    let kept = loop {
+        if let Ok(page) = bus.history(&room, None, 10).await {
+            break page.entries.iter().any(|entry| *entry.key == *"during");
+        }
+    };
+    ensure!(kept || !told, "acknowledged (early: {early}) and lost: {answers:?}");
+    ensure!(!early, "acknowledged before every replica that may be elected had it");
+    Ok(())
+}

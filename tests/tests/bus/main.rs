@@ -2,6 +2,7 @@
 //! a cluster can survive.
 
 mod behaviour;
+mod clock;
 mod data;
 mod failover;
 mod loss;

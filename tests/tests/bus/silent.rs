@@ -111,9 +111,50 @@ async fn a_full_redis_refuses_at_once_and_says_why_until_it_takes_posts_again() 
     ensure!(matches!(&refused, Err(AppendError::Denied(reason)) if reason.starts_with("OOM")), "{refused:?}");
     ensure!(asked.elapsed() < Duration::from_secs(2), "it took {:?}", asked.elapsed());
     ensure!(bus.refusal().is_some_and(|refusal| refusal.reason.starts_with("OOM")));
+    let shards = bus.shards();
+    let told = shards.first().and_then(|shard| shard.refusal.as_ref()).context("the shard seems to take posts")?;
+    ensure!(shards.len() == 1 && shards[0].primary == redis.address() && told.reason.starts_with("OOM"), "{shards:?}");
     redis.call(&["CONFIG", "SET", "maxmemory", "0"])?;
+    // Also while nobody posts.
+    let over = async {
+        while bus.refusal().is_some() || bus.shards()[0].refusal.is_some() {
+            sleep(Duration::from_millis(50)).await;
+        }
+    };
+    timeout(SOON, over).await.context("the refusal does not end")?;
     let answers = bus.append(partition, &[post(&room, "a", "full", "x")]).await?;
     ensure!(answers[0].as_ref().is_ok_and(|appended| appended.seq == 2), "{answers:?}");
     ensure!(bus.refusal().is_none());
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_whose_way_to_redis_is_silent_says_how_far_it_reads_behind_until_it_has_caught_up() -> Result<()> {
+    let redis = RedisNode::start()?;
+    let link = Link::open(5, vec![redis.port()]).await?;
+    let (deaf, other) = (connect(link.seeds(), "deaf").await?, connect(vec![redis.address()], "other").await?);
+    let room = hit_room(0);
+    let partition = Partition::of(&room);
+    deaf.watch(partition, true).await;
+    let following = tokio::spawn(shown(Gateway::clone(&deaf), room.clone(), "during"));
+    other.append(partition, &[post(&room, "a", "before", "x")]).await?;
+    sleep(Duration::from_millis(1500)).await;
+    ensure!(deaf.shards()[0].behind < Duration::from_millis(500), "{:?}", deaf.shards());
+    link.set(State::Frozen);
+    other.append(partition, &[post(&room, "a", "during", "x")]).await?;
+    sleep(Duration::from_secs(5)).await;
+    let shards = deaf.shards();
+    ensure!(shards[0].behind > Duration::from_secs(1) && shards[0].behind < Duration::from_secs(6), "{shards:?}");
+    ensure!(shards[0].refusal.is_some(), "its primary says nothing: {shards:?}");
+    link.set(State::Open);
+    timeout(3 * SOON, following).await.context("it was shown nothing")???;
+    let reading = tokio::spawn(shown(Gateway::clone(&deaf), room.clone(), "after"));
+    let caught_up = async {
+        while deaf.shards().iter().any(|shard| shard.behind > Duration::ZERO || shard.refusal.is_some()) {
+            sleep(Duration::from_millis(50)).await;
+        }
+    };
+    timeout(SOON, caught_up).await.with_context(|| format!("{:?}", deaf.shards()))?;
+    reading.abort();
     Ok(())
 }

@@ -2,7 +2,7 @@
 //!
 //! Each fault is undone when its injection returns; the next one waits until the world is well.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use parlor_gateway::{redis::slot, rooms::Partition};
@@ -26,10 +26,15 @@ pub(crate) enum Fault {
     GatewayCutOff,
     GatewayLinkFrozen,
     GatewayLinkMute,
+    GatewayAndServerSilent,
+    GatewayAndServerMute,
     PrimaryKilled,
     PrimaryRestarted,
     PrimaryFrozen,
+    PrimarySlow,
+    PrimaryFull,
     ReplicaLost,
+    ReplicaFrozen,
     GatewayAndPrimaryKilled,
     PlannedFailover,
     SlotMoved,
@@ -37,17 +42,22 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
-    pub(crate) const ALL: [Self; 14] = [
+    pub(crate) const ALL: [Self; 19] = [
         Self::GatewayKilled,
         Self::GatewayFrozen,
         Self::GatewaysReplaced,
         Self::GatewayCutOff,
         Self::GatewayLinkFrozen,
         Self::GatewayLinkMute,
+        Self::GatewayAndServerSilent,
+        Self::GatewayAndServerMute,
         Self::PrimaryKilled,
         Self::PrimaryRestarted,
         Self::PrimaryFrozen,
+        Self::PrimarySlow,
+        Self::PrimaryFull,
         Self::ReplicaLost,
+        Self::ReplicaFrozen,
         Self::GatewayAndPrimaryKilled,
         Self::PlannedFailover,
         Self::SlotMoved,
@@ -78,10 +88,15 @@ impl Saboteur<'_> {
             Fault::GatewayCutOff => self.link(seat, State::Cut, 8.0).await,
             Fault::GatewayLinkFrozen => self.link(seat, State::Frozen, 8.0).await,
             Fault::GatewayLinkMute => self.answers_lost(seat).await,
+            Fault::GatewayAndServerSilent => self.way_to_one_server(seat, slot, State::Frozen).await,
+            Fault::GatewayAndServerMute => self.way_to_one_server(seat, slot, State::Mute).await,
             Fault::PrimaryKilled => self.primary_killed(slot, None).await,
             Fault::PrimaryRestarted => self.primary_restarted(slot).await,
             Fault::PrimaryFrozen => self.primary_frozen(slot).await,
+            Fault::PrimarySlow => self.primary_slow(slot).await,
+            Fault::PrimaryFull => self.primary_full(slot).await,
             Fault::ReplicaLost => self.replica_lost(slot).await,
+            Fault::ReplicaFrozen => self.replica_frozen(slot).await,
             Fault::GatewayAndPrimaryKilled => self.primary_killed(slot, Some(seat)).await,
             Fault::PlannedFailover => self.planned_failover(slot),
             Fault::SlotMoved => self.slot_moved(slot).await,
@@ -135,6 +150,62 @@ impl Saboteur<'_> {
     async fn answers_lost(&mut self, seat: usize) -> Result<()> {
         self.link(seat, State::Mute, 1.5).await?;
         self.link(seat, State::Cut, 0.5).await
+    }
+
+    /// One gateway and one server no longer hear each other, or the gateway no longer hears the server.
+    async fn way_to_one_server(&mut self, seat: usize, slot: u16, state: State) -> Result<()> {
+        let redis = &self.world.redis;
+        let primary = block_in_place(|| redis.primary(slot))?;
+        let server = if self.rng.random() { primary } else { block_in_place(|| redis.replica(primary))? };
+        let port = redis.nodes[server].port();
+        self.timeline.note(format!("gateway {seat}'s way to server {server}: {state:?}"));
+        self.world.seats[seat].link.set_for(port, state);
+        self.last(8.0).await;
+        if state == State::Mute {
+            // What was answered meanwhile is lost.
+            self.world.seats[seat].link.set_for(port, State::Cut);
+            sleep(Duration::from_millis(100)).await;
+        }
+        self.timeline.note(format!("gateway {seat}'s way to server {server}: {:?}", State::Open));
+        self.world.seats[seat].link.set_for(port, State::Open);
+        Ok(())
+    }
+
+    /// Every command waits behind one that takes a quarter of a second.
+    async fn primary_slow(&mut self, slot: u16) -> Result<()> {
+        const BUSY: &str = "local n = 0 while n < tonumber(ARGV[1]) do n = n + 1 end return n";
+        let primary = block_in_place(|| self.world.redis.primary(slot))?;
+        self.timeline.note(format!("primary {primary} is slow"));
+        let node = &self.world.redis.nodes[primary];
+        let until = Instant::now() + Duration::from_secs(5);
+        let mut loops = 1_000_000_u64;
+        while Instant::now() < until {
+            let began = Instant::now();
+            block_in_place(|| node.call(&["EVAL", BUSY, "0", &loops.to_string()]))?;
+            let took = began.elapsed().as_millis().max(1) as u64;
+            loops = (loops * 250 / took).clamp(100_000, 100_000_000);
+            sleep(Duration::from_millis(50)).await;
+        }
+        self.timeline.note(format!("primary {primary} is fast again"));
+        Ok(())
+    }
+
+    async fn primary_full(&mut self, slot: u16) -> Result<()> {
+        let primary = block_in_place(|| self.world.redis.primary(slot))?;
+        self.timeline.note(format!("primary {primary} has no memory left"));
+        block_in_place(|| self.world.redis.nodes[primary].call(&["CONFIG", "SET", "maxmemory", "1"]))?;
+        self.last(4.0).await;
+        self.timeline.note(format!("primary {primary} has memory again"));
+        block_in_place(|| self.world.redis.nodes[primary].call(&["CONFIG", "SET", "maxmemory", "0"])).map(drop)
+    }
+
+    async fn replica_frozen(&mut self, slot: u16) -> Result<()> {
+        let replica = block_in_place(|| self.world.redis.replica(self.world.redis.primary(slot)?))?;
+        self.timeline.note(format!("replica {replica} freezes"));
+        self.world.redis.nodes[replica].pause()?;
+        self.last(10.0).await;
+        self.timeline.note(format!("replica {replica} thaws"));
+        self.world.redis.nodes[replica].resume()
     }
 
     async fn primary_killed(&mut self, slot: u16, seat: Option<usize>) -> Result<()> {

@@ -5,6 +5,9 @@ use std::time::{Duration, Instant};
 
 use parlor_tests::audit::{Plan, Report};
 
+/// Messages that were due after an event are said to be late from here on.
+const LATE: Duration = Duration::from_secs(2);
+
 /// Grows while a schedule runs. Each line is printed as well, for those who watch.
 #[derive(Debug)]
 pub(crate) struct Timeline {
@@ -35,8 +38,12 @@ impl Timeline {
             self.lines.sort_by_key(|line| line.0);
         }
         let mut text = format!("{report}seed {} (CHAOS_SEED)\n", self.seed);
-        for (at, line) in &self.lines {
-            writeln!(text, "{:7.2} s  {line}", at.as_secs_f64()).expect("strings can be written to");
+        let next = self.lines.iter().map(|(at, _)| *at).skip(1).chain([Duration::MAX]);
+        for ((at, line), next) in self.lines.iter().zip(next) {
+            let slowest = report.slowest(at.saturating_sub(posting), next.saturating_sub(posting));
+            let late =
+                if slowest >= LATE { format!(" (up to {:.1} s late)", slowest.as_secs_f64()) } else { String::new() };
+            writeln!(text, "{:7.2} s  {line}{late}", at.as_secs_f64()).expect("strings can be written to");
         }
         text
     }

@@ -58,7 +58,7 @@ async fn nothing_acknowledged_is_lost_doubled_or_out_of_order_whatever_breaks() 
     }
     let report = audit.await??;
     let text = timeline.with(&plan, &report);
-    println!("| {}", report.to_string().trim_end().replace('\n', "\n| "));
+    println!("| {}", text.trim_end().replace('\n', "\n| "));
     ensure!(wrecked.is_ok() && report.verdict.is_clean(), "{text}\n{}", world.logs());
     ensure!(report.verdict.acknowledged as f64 > 0.8 * plan.rate * plan.duration.as_secs_f64(), "{text}");
     Ok(())

@@ -49,9 +49,10 @@ operator on its port for probes. [operations.md](operations.md) says what to do 
 ";
 
 /// Labels, and what they are.
-const LABELS: [(&str, &str); 9] = [
+const LABELS: [(&str, &str); 10] = [
     ("protocol", "`native`, `onlyone`, `relay`, `match` or `multiperson`; `none` before it is known"),
     ("reason", "why something was refused; the protocols' tables in `tests/tests/conformance` list them"),
+    ("shard", "number of a shard of Redis, counted from 0 by the lowest hash slot"),
     ("action", "`disconnected` or `skipped`, by `limits.slowConsumer`"),
     ("result", "`ok`, `apply` if an object could not be applied, or the step of the pass that failed"),
     ("kind", "kind of a watched object"),

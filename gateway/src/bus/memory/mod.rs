@@ -71,10 +71,6 @@ impl MemoryBus {
         &self.partitions[partition.index()]
     }
 
-    fn now(&self) -> u64 {
-        self.clock.now()
-    }
-
     async fn read(&self, partition: Partition, from: Offset, limit: u32) -> Batch {
         let lane = self.lane(partition);
         let mut end = lane.end.subscribe();
@@ -174,6 +170,10 @@ impl Bus for MemoryBus {
             let counts = self.lane(Partition::of(room)).counts.lock();
             Ok(counts.get(room).copied().unwrap_or(0).into())
         })
+    }
+
+    fn now(&self) -> u64 {
+        self.clock.now()
     }
 
     fn health(&self) -> Health {

@@ -4,7 +4,8 @@
 -- KEYS: meta, log, heads, keys0, keys1, and the history segments of the rooms (named in ARGV too); not those where the
 -- slot is still on its way to this server, which would miss those of new rooms.
 -- ARGV: format, partitions, dedupe window ms, history messages, history age ms, log bytes, segment bytes, most rooms,
---       first epoch of the data as the caller knows it, mark of the group, run id of this process, rooms R, then
+--       first epoch of the data as the caller knows it, mark of the group, run id of this process, 1 if the caller has
+--       given back what this data had lost, time in ms as it has passed for the caller or 0, rooms R, then
 --       R x (name, segment, key), then for each post (room 1..R, fingerprint, bytes).
 -- The caller asks for the run id once a connection, which ends with the process: to look it up in INFO here would cost
 -- as much as storing a message.
@@ -13,8 +14,8 @@
 -- {'ADOPT'}, {'FORMAT', found}, {'PARTITIONS', found}, {'SEGMENT', room 1..R, segment},
 -- {'BROKEN', epoch} where a permanent key of the partition is missing or its log is not the one that its metadata
 -- describes, {'LOST', first epoch} where the data is not that which the caller knows, {'TRYAGAIN'} while a history that has
--- yet to follow would find another in its place.
-local meta = redis.call('HMGET', KEYS[1], 'format', 'partitions', 'run', 'generation', 'offset', 'time', 'window', 'bytes', 'first', 'born')
+-- yet to follow would find another in its place, {'HOLD', ms} while others may give back what this data had lost.
+local meta = redis.call('HMGET', KEYS[1], 'format', 'partitions', 'run', 'generation', 'offset', 'time', 'window', 'bytes', 'first', 'born', 'hold')
 if not meta[1] then return {'ADOPT'} end
 if meta[1] ~= ARGV[1] then return {'FORMAT', meta[1]} end
 if meta[2] ~= ARGV[2] then return {'PARTITIONS', meta[2]} end
@@ -25,13 +26,24 @@ if redis.call('EXISTS', KEYS[3], KEYS[4], KEYS[5]) < 3 then return {'BROKEN', me
 
 local epoch, offset = meta[4], tonumber(meta[5])
 local clock = redis.call('TIME')
-local time = math.max(clock[1] * 1000 + math.floor(clock[2] / 1000), tonumber(meta[6]))
+local time, told = clock[1] * 1000 + math.floor(clock[2] / 1000), tonumber(ARGV[13])
+-- A clock that steps further than this has jumped: then what has passed for the caller counts. Nor does a time count that
+-- was written during a jump; it is only kept from going back by less.
+local jump = 10000
+if told > 0 and math.abs(time - told) > jump then time = told end
+if tonumber(meta[6]) > time and tonumber(meta[6]) - time <= jump then time = tonumber(meta[6]) end
 local window, messages, age = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local log_bytes, segment_bytes, most = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
-local rooms, moving = tonumber(ARGV[12]), #KEYS == 5
+local rooms, moving = tonumber(ARGV[14]), #KEYS == 5
 local function text(n) return string.format('%.0f', n) end
 
-local names, at = {}, 12
+-- After a loss: until when who holds nothing of it waits, in ms, for how long at most, and whether known rooms wait too.
+local hold, most_hold, all = string.match(meta[11] or '', '(%d+) (%d+) (%d)')
+local held = hold and tonumber(hold) - time
+if held and (held <= 0 or held > tonumber(most_hold)) then held = nil end
+if held and all == '1' and ARGV[12] ~= '1' then return {'HOLD', text(held)} end
+
+local names, at = {}, 14
 for room = 1, rooms do names[room] = ARGV[at + 1]; at = at + 3 end
 local heads = redis.call('HMGET', KEYS[3], unpack(names))
 local state, full = {}, nil
@@ -40,39 +52,42 @@ for room = 1, rooms do
   if heads[room] then
     seq, segment, bytes, expiry = string.match(heads[room], '(%d+) (%d+) (%d+) (%d+)')
     seq, segment, bytes, expiry = tonumber(seq), tonumber(segment), tonumber(bytes), tonumber(expiry)
+  elseif held then
+    return {'HOLD', text(held)}
   elseif full == nil then
     full = redis.call('HLEN', KEYS[3]) > most
   end
   if time >= expiry then bytes = 0 end
-  if moving and bytes > 0 and redis.call('EXISTS', ARGV[12 + room * 3]) == 0 then return {'TRYAGAIN'} end
+  if moving and bytes > 0 and redis.call('EXISTS', ARGV[14 + room * 3]) == 0 then return {'TRYAGAIN'} end
   if bytes > segment_bytes then segment, bytes, expiry = segment + 1, 0, 0 end
-  if tonumber(ARGV[12 + room * 3 - 1]) ~= segment then return {'SEGMENT', room, segment} end
-  state[room] = {seq = seq, from = seq, segment = segment, bytes = bytes, expiry = expiry, key = ARGV[12 + room * 3],
+  if tonumber(ARGV[14 + room * 3 - 1]) ~= segment then return {'SEGMENT', room, segment} end
+  state[room] = {seq = seq, from = seq, segment = segment, bytes = bytes, expiry = expiry, key = ARGV[14 + room * 3],
     refused = full and not heads[room]}
 end
 
 local prints = {}
 for post = at + 1, #ARGV, 3 do prints[#prints + 1] = ARGV[post + 1] end
-local turn = math.floor(time / window)
-local last = tonumber(meta[7])
-local current, previous = KEYS[4 + turn % 2], KEYS[4 + (turn + 1) % 2]
-local recent, older = {}, {}
-if turn == last then
-  recent, older = redis.call('HMGET', current, unpack(prints)), redis.call('HMGET', previous, unpack(prints))
-elseif turn == last + 1 then
-  older = redis.call('HMGET', previous, unpack(prints))
+-- The window turns by one step at most, so that no jump of the clock forgets the keys of the last one; a number from the
+-- future is replaced by the next of the same hash.
+local turn, last = math.floor(time / window), tonumber(meta[7])
+local turns = turn > last
+if turns then
+  turn = turn + (turn - last + 1) % 2
+elseif last > turn + 1 then
+  turn = turn + (last - turn) % 2
+else
+  turn = last
 end
+local current, previous = KEYS[4 + turn % 2], KEYS[4 + (turn + 1) % 2]
+local recent, older = {}, redis.call('HMGET', previous, unpack(prints))
+if not turns then recent = redis.call('HMGET', current, unpack(prints)) end
 
 local begun = false
--- Both hashes always hold a field: in a slot that moves, a missing key would stop the script.
+-- The hash always holds a field: in a slot that moves, a missing key would stop the script.
 local function rotate()
-  if turn == last then return end
+  if not turns then return end
   redis.call('UNLINK', current)
   redis.call('HSET', current, '', '0')
-  if turn > last + 1 then
-    redis.call('UNLINK', previous)
-    redis.call('HSET', previous, '', '0')
-  end
 end
 
 local bytes, first = tonumber(meta[8]), tonumber(meta[9])
@@ -145,7 +160,8 @@ for index = 1, rooms do
       for _ = 1, 4 do
         local old = nil
         for _, item in ipairs(redis.call('XRANGE', room.key, '-', '+', 'COUNT', 64)) do
-          if tonumber(item[2][2]) < time - age then old = tonumber(string.match(item[1], '^%d+')) end
+          if tonumber(item[2][2]) >= time - age then break end
+          old = tonumber(string.match(item[1], '^%d+'))
         end
         if not old then break end
         redis.call('XTRIM', room.key, 'MINID', '=', text(old + 1))

@@ -3,9 +3,9 @@
 //! Decides what counts as acknowledged: two copies hold it, said on the connection that ran the script; or one, while a
 //! majority says that there is no other. Everything else is tried again until the call's time is over.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use tokio::sync::Mutex;
+use tokio::{sync::Mutex, time::sleep};
 
 use super::{
     super::{AppendError, Appended, History, Offset},
@@ -25,6 +25,9 @@ use crate::{
 
 /// Rooms whose history has more than one segment, remembered per partition; forgetting costs one round trip.
 const SEGMENTS: usize = 4096;
+
+/// Pause between two attempts while others may give back what was lost: they are often done before the time is over.
+const HELD: Duration = Duration::from_millis(100);
 
 /// What the writing half keeps of a partition between groups. Held for as long as a group or a restore is under way, so
 /// that a WAIT blocks nobody else.
@@ -184,7 +187,13 @@ impl Request for Append<'_> {
         // At most: adopt, begin again, know the data, one new segment per room, and the group itself.
         for _ in 0..group.rooms.len() + 4 {
             let segment = |room: &RoomName| writer.segments.get(room).copied().unwrap_or(0);
-            let caller = Caller { born: dataset.born(), mark: *mark, run: &connection.run };
+            let caller = Caller {
+                born: dataset.born(),
+                mark: *mark,
+                run: &connection.run,
+                gave_back: dataset.has_given_back(),
+                time: appending.servers.health.time(),
+            };
             let command =
                 group.append(&appending.servers.keys, partition, appending.history, connection.moving, caller, segment);
             let Answer { value, copied, sent } = connection.run(&scripts::APPEND, command).await?;
@@ -206,6 +215,10 @@ impl Request for Append<'_> {
                     let server = connection.server();
                     tracing::error!(partition = partition.index(), epoch, %server, "keys of the partition are missing; it starts over in a new epoch");
                     appending.adopt(connection, partition, Some(epoch)).await?;
+                }
+                scripts::Answer::Hold(longest) => {
+                    sleep(longest.min(HELD)).await;
+                    return Err(Failed::before(Fault::TryAgain));
                 }
                 scripts::Answer::Lost { .. } if dataset.held() => return Ok(None),
                 scripts::Answer::Lost { born } => dataset.accept(born),

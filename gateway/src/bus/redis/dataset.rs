@@ -13,6 +13,8 @@ pub(super) struct Dataset {
     seen: Mutex<Offset>,
     born: AtomicU64,
     held: AtomicBool,
+    /// The data to which something was given back from here.
+    given_to: AtomicU64,
 }
 
 impl Dataset {
@@ -35,6 +37,16 @@ impl Dataset {
     /// From now on the data is that which began with this epoch.
     pub(super) fn accept(&self, born: u64) {
         self.born.store(born, Relaxed);
+    }
+
+    /// Something that this data had lost was given back from here.
+    pub(super) fn gave_back(&self, born: u64) {
+        self.given_to.store(born, Relaxed);
+    }
+
+    /// Whether something was given back to the data as it is.
+    pub(super) fn has_given_back(&self) -> bool {
+        self.given_to.load(Relaxed) == self.born()
     }
 
     /// Whether rooms of the partition may be held.

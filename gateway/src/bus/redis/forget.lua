@@ -1,6 +1,6 @@
 -- Forgets rooms whose history has ended. Their seqs start again, so an epoch opens with it: no position of before
 -- can be taken for one of after.
--- KEYS: meta, log, heads. ARGV: format, partitions, names of rooms.
+-- KEYS: meta, log, heads. ARGV: format, partitions, time in ms as it has passed for the caller or 0, names of rooms.
 -- Answers {'OK', forgotten}, or {'ADOPT'}, {'FORMAT', found}, {'PARTITIONS', found} without having written.
 local meta = redis.call('HMGET', KEYS[1], 'format', 'partitions', 'run', 'generation', 'offset', 'time', 'bytes')
 if not meta[1] then return {'ADOPT'} end
@@ -10,9 +10,11 @@ if string.match(redis.call('INFO', 'server'), 'run_id:(%x+)') ~= meta[3] then re
 
 local function text(n) return string.format('%.0f', n) end
 local clock = redis.call('TIME')
-local time = math.max(clock[1] * 1000 + math.floor(clock[2] / 1000), tonumber(meta[6]))
+local time, told = clock[1] * 1000 + math.floor(clock[2] / 1000), tonumber(ARGV[3])
+-- A clock that jumps forgets nothing.
+if told > 0 then time = math.min(time, told) end
 local idle = {}
-for name = 3, #ARGV do
+for name = 4, #ARGV do
   local head = redis.call('HGET', KEYS[3], ARGV[name])
   local expiry = head and string.match(head, '%d+ %d+ %d+ (%d+)')
   if expiry and tonumber(expiry) < time then idle[#idle + 1] = ARGV[name] end

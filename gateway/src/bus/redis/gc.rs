@@ -75,7 +75,8 @@ impl GarbageCollector {
             let names = fields.into_iter().step_by(2).filter_map(|name| name.into_string());
             let names: Vec<_> = names.filter(|name| !name.is_empty()).collect();
             for chunk in names.chunks(CHUNK as usize) {
-                self.call(partition, scripts::forget(&self.servers.keys, partition, chunk)).await?;
+                let time = self.servers.health.time();
+                self.call(partition, scripts::forget(&self.servers.keys, partition, time, chunk)).await?;
             }
             if cursor == "0" {
                 return Ok(());

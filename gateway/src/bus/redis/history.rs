@@ -2,7 +2,7 @@
 //!
 //! Decides how a page is put together from segments. Never writes: the append script keeps histories in bounds.
 
-use std::{sync::Arc, time::SystemTime};
+use std::sync::Arc;
 
 use fred::types::Value;
 
@@ -44,10 +44,6 @@ fn newest(key: String, before: Option<u64>, limit: u32) -> Command {
     Command::new("XREVRANGE").arg(key).arg(end).arg("-").arg("COUNT").arg(limit)
 }
 
-fn now() -> u64 {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis() as u64
-}
-
 /// What was found, newest first: an entry, or the place of a damaged one.
 type Found = Vec<Option<Arc<Entry>>>;
 
@@ -56,7 +52,8 @@ fn page(head: Head, mut found: Found, limit: usize, oldest: u64) -> Page {
     let whole = found.len() <= limit;
     found.truncate(limit);
     let mut entries: Vec<_> = found.into_iter().flatten().collect();
-    let shown = entries.iter().take_while(|entry| entry.time >= oldest).count();
+    // What came after an entry that is young enough is too, whatever the clock was when it was dated.
+    let shown = entries.iter().rposition(|entry| entry.time >= oldest).map_or(0, |at| at + 1);
     // A reader that pages continues below the oldest entry: there must be one.
     let more = !whole && shown == entries.len() && shown > 0;
     entries.truncate(shown);
@@ -112,7 +109,8 @@ impl StreamReader {
             let answers = self.ask(partition, vec![older]).await?;
             found.extend(read(answers.into_iter().next().unwrap_or(Value::Null))?);
         }
-        let oldest = now().saturating_sub(history.age.as_millis() as u64);
+        let now = self.servers.health.time().unwrap_or(0);
+        let oldest = now.saturating_sub(history.age.as_millis() as u64);
         Ok(page(line.head, found, limit as usize, oldest))
     }
 }

@@ -7,10 +7,13 @@ mod dataset;
 pub mod entry;
 mod epoch_hints;
 mod gc;
+mod heads;
 mod history;
+mod lag;
 mod presence;
 mod restore;
 pub mod scripts;
+mod shards;
 pub mod signals;
 pub mod stream_codec;
 mod stream_reader;
@@ -28,7 +31,7 @@ use self::{
     stream_reader::StreamReader,
 };
 use super::{
-    AppendError, Appended, Batch, Bus, Head, Health, HeldRoom, Histograms, History, Offset, Page, Refusal, Task,
+    AppendError, Appended, Batch, Bus, Head, Health, HeldRoom, Histograms, History, Offset, Page, Refusal, Shard, Task,
 };
 use crate::{
     redis::{Fault, Servers, StartError, connection::failed_to, health},
@@ -39,8 +42,8 @@ use crate::{
 #[derive(Debug)]
 pub struct RedisBus {
     history: History,
-    appending: Appending,
-    reading: StreamReader,
+    appending: Arc<Appending>,
+    reading: Arc<StreamReader>,
     signalling: Arc<Signalling>,
     presence: Arc<Presence>,
     histograms: Histograms,
@@ -56,12 +59,18 @@ impl RedisBus {
         let gc = Arc::new(GarbageCollector::new(Arc::clone(&servers), history));
         let epoch_hints = Arc::<EpochHints>::default();
         let histograms = Histograms { wait: servers.wait.clone(), ..Histograms::default() };
+        let signalling = Arc::new(Signalling::new(Arc::clone(&servers), Arc::clone(&epoch_hints)));
         let bus = Self {
             history,
-            appending: Appending::new(Arc::clone(&servers), Arc::clone(&epoch_hints), Arc::clone(&gc), history),
-            reading: StreamReader::new(Arc::clone(&servers), Arc::clone(&epoch_hints)),
-            signalling: Arc::new(Signalling::new(Arc::clone(&servers), epoch_hints)),
-            presence: Arc::new(Presence::new(Arc::clone(&servers), gateway)),
+            appending: Arc::new(Appending::new(
+                Arc::clone(&servers),
+                Arc::clone(&epoch_hints),
+                Arc::clone(&gc),
+                history,
+            )),
+            reading: Arc::new(StreamReader::new(Arc::clone(&servers), epoch_hints)),
+            presence: Arc::new(Presence::new(Arc::clone(&servers), Arc::clone(&signalling), gateway)),
+            signalling,
             histograms,
             servers,
             gc,
@@ -100,6 +109,9 @@ impl RedisBus {
         let presence = Arc::clone(&self.presence);
         let (publishing, hearing) = (Arc::clone(&self.signalling), Arc::clone(&self.signalling));
         let gc = Arc::clone(&self.gc);
+        let (reading, appending) = (Arc::clone(&self.reading), Arc::clone(&self.appending));
+        tasks.spawn(async move { reading.watch_heads().await });
+        tasks.spawn(appending.try_refused());
         tasks.spawn(async move { gc.run().await });
         tasks.spawn(async move { presence.renew().await });
         tasks.spawn(async move { publishing.publish().await });
@@ -182,6 +194,7 @@ impl Bus for RedisBus {
 
     fn watch(&self, partition: Partition, on: bool) -> Task<'_, ()> {
         self.appending.dataset(partition).hold(on);
+        self.reading.watch(partition, on);
         Box::pin(self.signalling.watch(partition, on))
     }
 
@@ -191,6 +204,10 @@ impl Bus for RedisBus {
 
     fn members<'a>(&'a self, room: &'a RoomName) -> Task<'a, Result<u64, Unavailable>> {
         Box::pin(self.presence.members(room))
+    }
+
+    fn now(&self) -> u64 {
+        self.servers.health.time().unwrap_or(0)
     }
 
     fn health(&self) -> Health {
@@ -206,6 +223,10 @@ impl Bus for RedisBus {
         Some(Refusal { reason: refusal.reason, since: refusal.since })
     }
 
+    fn shards(&self) -> Vec<Shard> {
+        shards::shards(&self.servers, &self.reading)
+    }
+
     fn histograms(&self) -> Histograms {
         self.histograms.clone()
     }
@@ -216,6 +237,7 @@ impl Bus for RedisBus {
             let all = async {
                 tasks.shutdown().await;
                 self.presence.close().await;
+                self.signalling.flush().await;
                 self.appending.close().await;
                 self.reading.close().await;
             };

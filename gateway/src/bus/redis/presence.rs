@@ -1,7 +1,8 @@
-//! Members of rooms over all gateways: each writes its own counts under a lease, readers add them up
-//! with one request, whatever the number of gateways.
+//! Members of rooms over all gateways: each writes its own counts under a lease, and the script that does keeps the sums, so
+//! that a sum is read with one request, whatever the number of gateways.
 //!
-//! Decides nothing about who is a member. A gateway that dies takes its counts with it when its lease ends.
+//! Decides nothing about who is a member. A gateway that dies takes its counts with it when its lease ends: the next that
+//! renews its own takes them out of the sums, and tells everybody.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -10,19 +11,20 @@ use futures::future::join_all;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::time::sleep;
 
+use super::signals::Signalling;
 use crate::{
     deadlines::{COUNT_LEASE as LEASE, COUNT_RENEWAL as RENEWAL},
     redis::{
         Servers,
         connection::{Command, Fault, failed_to, list, number},
     },
-    rooms::{PARTITIONS, Partition, RoomName, Unavailable},
+    rooms::{PARTITIONS, Partition, RoomName, Signal, Unavailable},
 };
 
-const LEASE_SCRIPT: &str = include_str!("lease.lua");
+const PRESENCE_SCRIPT: &str = include_str!("presence.lua");
 const MEMBERS_SCRIPT: &str = include_str!("members.lua");
 
-/// Gateways stay listed this long; the lease is on their counts, the list is only where to look.
+/// How long gateways of an older release look for the counts of one that they have not seen again.
 const LISTED: Duration = Duration::from_secs(60);
 
 const ANSWER: Duration = Duration::from_secs(2);
@@ -30,24 +32,42 @@ const ANSWER: Duration = Duration::from_secs(2);
 /// Rooms in one command, so that none blocks Redis for long.
 const CHUNK: usize = 500;
 
+/// Calls that one look at leases makes at most; each takes some hundred rooms out of the sums.
+const REPAIRS: usize = 64;
+
 type Counts = HashMap<RoomName, u32>;
 
-/// The counts of this gateway and how to read those of all.
+/// The counts of this gateway and how to read the sums over all.
 #[derive(Debug)]
 pub(super) struct Presence {
     pub(super) servers: Arc<Servers>,
+    signalling: Arc<Signalling>,
     gateway: String,
     counts: Vec<Mutex<Counts>>,
 }
 
-/// The sum of what gateways counted; each counts its connections, which are fewer than any `u32`.
-fn total(counts: &[Value]) -> u64 {
-    counts.iter().filter_map(number).filter_map(|count| u32::try_from(count).ok()).map(u64::from).sum()
+/// What the presence script says.
+#[derive(Debug, PartialEq, Eq)]
+struct Written {
+    /// The counts were there; if not, all must be written again.
+    kept: bool,
+    /// Leases that have ended and are still counted.
+    ended: u64,
+    /// Rooms whose sum was repaired.
+    repaired: Vec<RoomName>,
+}
+
+fn written(answer: Value) -> Option<Written> {
+    let mut values = list(answer).into_iter();
+    let mut next = || values.next().as_ref().and_then(number);
+    let (kept, ended) = (next()? == 1, next()?);
+    let room = |name: Value| RoomName::stored(&name.as_str()?).ok();
+    Some(Written { kept, ended, repaired: values.filter_map(room).collect() })
 }
 
 impl Presence {
-    pub(super) fn new(servers: Arc<Servers>, gateway: String) -> Self {
-        Self { servers, gateway, counts: (0..PARTITIONS).map(|_| Mutex::default()).collect() }
+    pub(super) fn new(servers: Arc<Servers>, signalling: Arc<Signalling>, gateway: String) -> Self {
+        Self { servers, signalling, gateway, counts: (0..PARTITIONS).map(|_| Mutex::default()).collect() }
     }
 
     fn counts(&self, partition: Partition) -> MutexGuard<'_, Counts> {
@@ -84,50 +104,91 @@ impl Presence {
                 }
             }
         }
-        let commands = counts.chunks(CHUNK).flat_map(|chunk| self.write(partition, chunk)).collect::<Vec<_>>();
-        self.ask_twice(partition, commands.into_iter().chain([self.lease(partition)]).collect())
-            .await
-            .map_err(failed_to("publish member counts"))?;
+        self.write(partition, counts).await.map_err(failed_to("publish member counts"))
+    }
+
+    /// Writes counts and renews the lease; writes all counts where those of before are gone.
+    async fn write(&self, partition: Partition, counts: &[(RoomName, u32)]) -> Result<(), Fault> {
+        if self.put(partition, counts).await? {
+            return Ok(());
+        }
+        let all: Vec<_> = self.counts(partition).iter().map(|(room, count)| (room.clone(), *count)).collect();
+        let are_written = || all.iter().all(|one| counts.contains(one));
+        if all.len() > counts.len() || !are_written() {
+            self.put(partition, &all).await?;
+        }
         Ok(())
     }
 
-    fn write(&self, partition: Partition, counts: &[(RoomName, u32)]) -> Vec<Command> {
-        let key = self.servers.keys.counts(partition, &self.gateway);
-        let (gone, here): (Vec<_>, Vec<_>) = counts.iter().partition(|(_, count)| *count == 0);
-        let mut commands = Vec::new();
-        if !here.is_empty() {
-            let pairs = here.into_iter().flat_map(|(room, count)| [room.to_string(), count.to_string()]);
-            commands.push(Command::new("HSET").arg(key.clone()).args(pairs));
+    /// Answers whether the counts of before were there.
+    async fn put(&self, partition: Partition, counts: &[(RoomName, u32)]) -> Result<bool, Fault> {
+        let chunks = counts.chunks(CHUNK).map(|chunk| self.presence(partition, LEASE, chunk));
+        let commands: Vec<_> = match counts {
+            [] => vec![self.presence(partition, LEASE, &[])],
+            _ => chunks.collect(),
+        };
+        let answers: Vec<_> = self.ask_twice(partition, commands).await?.into_iter().filter_map(written).collect();
+        self.tell(&answers);
+        if let Some(Written { ended: 1.., .. }) = answers.last() {
+            self.repair(partition, LEASE).await?;
         }
-        if !gone.is_empty() {
-            commands.push(Command::new("HDEL").arg(key).args(gone.into_iter().map(|(room, _)| room.to_string())));
-        }
-        commands
+        Ok(answers.first().is_some_and(|first| first.kept))
     }
 
-    fn lease(&self, partition: Partition) -> Command {
+    /// Takes the counts of gateways whose lease has ended out of the sums.
+    async fn repair(&self, partition: Partition, lease: Duration) -> Result<(), Fault> {
+        for _ in 0..REPAIRS {
+            let answers = self.ask_twice(partition, vec![self.presence(partition, lease, &[])]).await?;
+            let answers: Vec<_> = answers.into_iter().filter_map(written).collect();
+            self.tell(&answers);
+            if answers.iter().all(|answer| answer.ended == 0) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells every gateway of the sums that were repaired.
+    fn tell(&self, answers: &[Written]) {
+        answers.iter().flat_map(|answer| &answer.repaired).for_each(|room| self.signalling.say(room, &Signal::Count));
+    }
+
+    fn presence(&self, partition: Partition, lease: Duration, counts: &[(RoomName, u32)]) -> Command {
         let keys = &self.servers.keys;
+        let numbers = [lease.as_millis() as u64, LISTED.as_millis() as u64, self.servers.health.time().unwrap_or(0)];
         Command::new("EVAL")
-            .arg(LEASE_SCRIPT)
-            .arg(2_u32)
+            .arg(PRESENCE_SCRIPT)
+            .arg(4_u32)
+            .args([keys.members(partition), keys.leases(partition), keys.gateways(partition)])
             .arg(keys.counts(partition, &self.gateway))
-            .arg(keys.gateways(partition))
-            .arg(self.gateway.clone())
-            .args([LEASE, LISTED].map(|duration| duration.as_millis().to_string()))
+            .args([self.gateway.clone(), keys.counts(partition, "")])
+            .args(numbers.map(|number| number.to_string()))
+            .args(counts.iter().flat_map(|(room, count)| [room.to_string(), count.to_string()]))
     }
 
     /// Members of a room over all gateways; see [`super::super::Bus::members`].
     pub(super) async fn members(&self, room: &RoomName) -> Result<u64, Unavailable> {
-        let partition = Partition::of(room);
-        let keys = &self.servers.keys;
+        let failed = failed_to("read the sum of member counts");
+        let (sum, ended) = self.sum(room).await.map_err(&failed)?;
+        if ended == 0 {
+            return Ok(sum);
+        }
+        self.repair(Partition::of(room), LEASE).await.map_err(&failed)?;
+        Ok(self.sum(room).await.map_err(&failed)?.0)
+    }
+
+    /// The sum, and how many leases have ended that it counts.
+    async fn sum(&self, room: &RoomName) -> Result<(u64, u64), Fault> {
+        let (partition, keys) = (Partition::of(room), &self.servers.keys);
         let sum = Command::new("EVAL")
             .arg(MEMBERS_SCRIPT)
-            .arg(1_u32)
-            .arg(keys.gateways(partition))
-            .arg(keys.counts(partition, ""))
-            .arg(room.to_string());
-        let counts = self.ask_twice(partition, vec![sum]).await.map_err(failed_to("add up member counts"))?;
-        Ok(total(&counts.into_iter().next().map(list).unwrap_or_default()))
+            .arg(3_u32)
+            .args([keys.members(partition), keys.leases(partition), keys.gateways(partition)])
+            .args([keys.counts(partition, ""), room.to_string()])
+            .arg(self.servers.health.time().unwrap_or(0).to_string());
+        let answer = self.ask_twice(partition, vec![sum]).await?.into_iter().next().map(list).unwrap_or_default();
+        let at = |index: usize| answer.get(index).and_then(number).unwrap_or(0);
+        Ok((at(0), at(1)))
     }
 
     /// Renews the leases of the partitions in use, for ever.
@@ -142,30 +203,16 @@ impl Presence {
         if self.counts(partition).is_empty() {
             return;
         }
-        let renewed = match self.ask_twice(partition, vec![self.lease(partition)]).await {
-            // The key is gone: the lease ended, or a failover lost it.
-            Ok(answers) if answers.last().and_then(number) == Some(0) => self.rewrite(partition).await,
-            Ok(_) => Ok(()),
-            Err(fault) => Err(fault),
-        };
-        if let Err(fault) = renewed {
+        if let Err(fault) = self.write(partition, &[]).await {
             tracing::debug!(partition = partition.index(), %fault, "failed to renew the lease on counts of members");
         }
-    }
-
-    async fn rewrite(&self, partition: Partition) -> Result<(), Fault> {
-        let counts: Vec<_> = self.counts(partition).iter().map(|(room, count)| (room.clone(), *count)).collect();
-        let commands = counts.chunks(CHUNK).flat_map(|chunk| self.write(partition, chunk)).collect::<Vec<_>>();
-        self.ask_twice(partition, commands.into_iter().chain([self.lease(partition)]).collect()).await.map(|_| ())
     }
 
     /// Takes back what this gateway counted.
     pub(super) async fn close(&self) {
         let take_back = |partition: Partition| async move {
             let counted = !std::mem::take(&mut *self.counts(partition)).is_empty();
-            let key = self.servers.keys.counts(partition, &self.gateway);
-            let list = Command::new("ZREM").arg(self.servers.keys.gateways(partition)).arg(self.gateway.clone());
-            if counted && let Err(fault) = self.ask(partition, vec![Command::new("UNLINK").arg(key), list]).await {
+            if counted && let Err(fault) = self.repair(partition, Duration::ZERO).await {
                 tracing::debug!(partition = partition.index(), %fault, "a lease ends by itself");
             }
         };
@@ -178,9 +225,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_a_gateway_can_count_is_added_up() {
-        let counts = ["3", "-1", "18446744073709551615", "x", "4"].map(Value::from);
-        assert_eq!(total(&counts), 7);
-        assert_eq!(total(&[Value::Null, 5.into()]), 5);
+    fn an_answer_names_the_rooms_that_were_repaired_and_nonsense_says_nothing() {
+        let answer = |values: Vec<Value>| written(Value::Array(values));
+        let read = answer(vec![0.into(), 2.into(), "lobby".into(), "".into()]).unwrap();
+        assert_eq!(read, Written { kept: false, ended: 2, repaired: vec![RoomName::new("lobby").unwrap()] });
+        assert_eq!(answer(vec![1.into()]), None);
+        assert_eq!(answer(vec!["x".into(), 0.into()]), None);
     }
 }

@@ -65,7 +65,11 @@ impl Request for GiveBack<'_> {
         let sent = Instant::now();
         connection.send(mark).await?;
         connection.copied(sent).await?;
-        appending.dataset(partition).accept(born);
+        let dataset = appending.dataset(partition);
+        dataset.accept(born);
+        if given > 0 {
+            dataset.gave_back(born);
+        }
         let (partition, held, server) = (partition.index(), rooms.len(), connection.server());
         tracing::warn!(partition, given, held, %server, "restored lost rooms");
         Ok(Epoch(epoch))

@@ -5,6 +5,7 @@
 use std::{
     collections::{HashMap, HashSet},
     hash::{DefaultHasher, Hash, Hasher},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -15,6 +16,7 @@ use super::{
     entry, stream_codec,
 };
 use crate::{
+    deadlines::BARRIER,
     redis::{
         connection::{Command, Fault, list, number},
         keys::Keys,
@@ -49,6 +51,8 @@ pub enum Answer {
     Lost { born: u64 },
     /// The data that is open in this epoch contradicts itself: a part of it is missing.
     Broken { epoch: u64 },
+    /// Others may give back what was lost; for so long at most.
+    Hold(Duration),
 }
 
 /// What is open after the adopt script has run.
@@ -70,6 +74,10 @@ pub(super) struct Caller<'a> {
     pub(super) mark: u32,
     /// The process at the other end of the connection.
     pub(super) run: &'a str,
+    /// Whether it has given back what this data had lost.
+    pub(super) gave_back: bool,
+    /// The time as it has passed here, in milliseconds since the Unix epoch; None while that is not known.
+    pub(super) time: Option<u64>,
 }
 
 /// A group laid out for the script.
@@ -119,7 +127,7 @@ impl<'a> Group<'a> {
         partition: Partition,
         history: History,
         asking: bool,
-        Caller { born, mark, run }: Caller<'_>,
+        Caller { born, mark, run, gave_back, time }: Caller<'_>,
         segment: impl Fn(&RoomName) -> u32,
     ) -> Command {
         let segments: Vec<_> = self.rooms.iter().map(|room| segment(room)).collect();
@@ -135,6 +143,7 @@ impl<'a> Group<'a> {
             .args(settings(history).map(|number| number.to_string()))
             .args([born, mark.into()].map(|number| number.to_string()))
             .arg(run.to_owned())
+            .args([u64::from(gave_back), time.unwrap_or(0)].map(|number| number.to_string()))
             .arg(self.rooms.len() as u32);
         for ((room, segment), key) in self.rooms.iter().zip(&segments).zip(histories) {
             command = command.arg(room.as_str().to_owned()).arg(*segment).arg(key);
@@ -172,7 +181,8 @@ fn partition_keys(keys: &Keys, partition: Partition) -> [String; 5] {
 /// The call of the adopt script; `seen` is how far the caller has seen the partition, `broken` an epoch whose data was
 /// found to contradict itself.
 pub(super) fn adopt(keys: &Keys, partition: Partition, seen: Offset, broken: Option<u64>) -> Command {
-    let numbers = [FORMAT, PARTITIONS.into(), seen.epoch, DEDUPE.as_millis() as u64, seen.offset, broken.unwrap_or(0)];
+    let (dedupe, barrier) = (DEDUPE.as_millis() as u64, BARRIER.as_millis() as u64);
+    let numbers = [FORMAT, PARTITIONS.into(), seen.epoch, dedupe, seen.offset, broken.unwrap_or(0), barrier];
     Command::new("EVAL")
         .arg(ADOPT)
         .arg(5_u32)
@@ -231,13 +241,13 @@ pub fn restored(value: Value) -> Result<bool, Fault> {
     }
 }
 
-/// The call of the script that forgets those of `rooms` that are idle.
-pub(super) fn forget(keys: &Keys, partition: Partition, rooms: &[String]) -> Command {
+/// The call of the script that forgets those of `rooms` that are idle at `time`.
+pub(super) fn forget(keys: &Keys, partition: Partition, time: Option<u64>, rooms: &[String]) -> Command {
     Command::new("EVAL")
         .arg(FORGET)
         .arg(3_u32)
         .args([keys.meta(partition), keys.log(partition), keys.heads(partition)])
-        .args([FORMAT, PARTITIONS.into()].map(|number| number.to_string()))
+        .args([FORMAT, PARTITIONS.into(), time.unwrap_or(0)].map(|number| number.to_string()))
         .args(rooms.iter().cloned())
 }
 
@@ -283,6 +293,7 @@ pub fn answer(value: Value, mark: u32) -> Result<Answer, Fault> {
         }),
         "LOST" => at(1).map(|born| Answer::Lost { born }),
         "BROKEN" => at(1).map(|epoch| Answer::Broken { epoch }),
+        "HOLD" => at(1).map(|millis| Answer::Hold(Duration::from_millis(millis).min(BARRIER))),
         _ => None,
     };
     read.ok_or_else(|| refused(&word, values.get(1)))
@@ -326,6 +337,9 @@ mod tests {
         assert_eq!(answer(values(vec!["BROKEN".into(), "9".into()]), 0).unwrap(), Answer::Broken { epoch: 9 });
         assert_eq!(answer(values(vec!["LOST".into(), "77".into()]), 0).unwrap(), Answer::Lost { born: 77 });
         assert_eq!(answer(values(vec!["TRYAGAIN".into()]), 0), Err(Fault::TryAgain));
+        for (millis, held) in [("1500", Duration::from_millis(1500)), ("9999999", BARRIER)] {
+            assert_eq!(answer(values(vec!["HOLD".into(), millis.into()]), 0).unwrap(), Answer::Hold(held));
+        }
     }
 
     #[test]

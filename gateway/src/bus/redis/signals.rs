@@ -8,6 +8,7 @@ use fred::{
     interfaces::{EventInterface, PubsubInterface},
     types::Message,
 };
+use futures::FutureExt;
 use parking_lot::Mutex;
 use parlor_redis::Address;
 use serde::{Deserialize, Serialize};
@@ -99,12 +100,23 @@ impl Signalling {
                 opened = self.epoch_hints.untold() => opened.into_iter().map(|opened| self.opening(opened)).collect(),
                 said = self.said.take() => said.iter().map(|said| self.signal(said)).collect(),
             };
-            for burst in words.chunks(BURST) {
-                if let Err(fault) = self.send(burst).await {
-                    tracing::debug!(%fault, "signals were dropped");
-                }
+            self.send_all(&words).await;
+        }
+    }
+
+    async fn send_all(&self, words: &[Command]) {
+        for burst in words.chunks(BURST) {
+            if let Err(fault) = self.send(burst).await {
+                tracing::debug!(%fault, "signals were dropped");
             }
         }
+    }
+
+    /// Publishes what waits now.
+    pub(super) async fn flush(&self) {
+        let said = self.said.take().now_or_never().unwrap_or_default();
+        let words: Vec<_> = said.iter().map(|said| self.signal(said)).collect();
+        self.send_all(&words).await;
     }
 
     fn signal(&self, (room, signal): &(RoomName, Signal)) -> Command {

@@ -16,6 +16,7 @@ use tokio::{
 use super::{
     super::{Batch, Offset, Record, TAIL_WAIT},
     epoch_hints::EpochHints,
+    lag::{BEHIND, Reads},
     stream_codec,
 };
 use crate::{
@@ -28,9 +29,6 @@ use crate::{
     },
     rooms::{Cause, PARTITIONS, Partition},
 };
-
-/// How long a reader may lie behind the primary's head before it tries another replica.
-const BEHIND: Duration = Duration::from_secs(1);
 
 /// How long a short read may take.
 pub(super) const READ: Duration = Duration::from_secs(2);
@@ -61,13 +59,10 @@ struct Source {
 #[derive(Debug, Default)]
 struct Tail {
     node: Option<Node>,
-    /// The primary's head and when it was seen.
-    ahead: Option<(Offset, Instant)>,
-    compared: Option<Instant>,
     /// A call was dropped before its answer came; the next one comes behind it.
     unanswered: bool,
-    /// Replica that was left because it lay behind; others come first.
-    shunned: Option<Address>,
+    /// Replica that was left because it lay behind, and when; others come first.
+    shunned: Option<(Address, Instant)>,
     /// The newest epoch that a hint named and it has looked for: one that is not there makes it look only once.
     heard: u64,
 }
@@ -81,6 +76,7 @@ pub(super) struct StreamReader {
     sources: Vec<parking_lot::Mutex<Source>>,
     /// Where a partition's keys have gone ahead to while its slot moves.
     ahead: Vec<parking_lot::Mutex<Option<Address>>>,
+    pub(super) reads: Vec<parking_lot::Mutex<Reads>>,
 }
 
 impl StreamReader {
@@ -88,7 +84,8 @@ impl StreamReader {
         let readers = (0..PARTITIONS).map(|_| Mutex::default()).collect();
         let sources = (0..PARTITIONS).map(|_| parking_lot::Mutex::default()).collect();
         let ahead = (0..PARTITIONS).map(|_| parking_lot::Mutex::default()).collect();
-        Self { servers, epoch_hints, readers, sources, ahead }
+        let reads = (0..PARTITIONS).map(|_| parking_lot::Mutex::default()).collect();
+        Self { servers, epoch_hints, readers, sources, ahead, reads }
     }
 
     /// Reads a partition where its keys have gone ahead to, by the words of an ASK.
@@ -220,10 +217,11 @@ impl StreamReader {
     /// Follows a partition's stream; see [`super::super::Bus::tail`].
     pub(super) async fn tail(&self, partition: Partition, from: Offset, limit: u32) -> Result<Batch, Fault> {
         let mut reader = self.readers[partition.index()].lock().await;
+        self.begins(partition, from);
         let read = self.read(&mut reader, partition, from, limit).await;
         if let Err(fault) = &read {
             tracing::debug!(partition = partition.index(), %fault, "a read failed");
-            self.give_up(&mut reader, partition, None);
+            self.give_up(&mut reader, partition);
             // Sockets stay open and nothing is lost: the next read starts at the same position.
             if let Err(fault) = self.servers.cluster.refresh().await {
                 tracing::debug!(%fault, "failed to refresh the cluster topology");
@@ -232,22 +230,22 @@ impl StreamReader {
         read
     }
 
-    fn give_up(&self, reader: &mut Tail, partition: Partition, shunned: Option<Address>) {
+    fn give_up(&self, reader: &mut Tail, partition: Partition) {
         if let Some(node) = reader.node.take() {
             self.leave(partition, &node.server);
         }
-        *reader = Tail { shunned, heard: reader.heard, ..Tail::default() };
+        *reader = Tail { shunned: reader.shunned.take(), heard: reader.heard, ..Tail::default() };
     }
 
-    async fn read(&self, reader: &mut Tail, partition: Partition, from: Offset, limit: u32) -> Result<Batch, Fault> {
-        let (server, trust) = self.choose(partition, reader.shunned.as_ref())?;
+    async fn read(&self, reader: &mut Tail, partition: Partition, from: Offset, max: u32) -> Result<Batch, Fault> {
+        let (server, trust) = self.choose(partition, reader.shunned.as_ref().map(|(server, _)| server))?;
         let node = match reader.node.take().filter(|node| node.server == server && node.alive()) {
             Some(node) => reader.node.insert(node),
             None => reader.node.insert(self.servers.cluster.open(&server).await?),
         };
         let read = Command::new("XREAD")
             .arg("COUNT")
-            .arg(limit.max(1))
+            .arg(max.max(1))
             .arg("BLOCK")
             .arg(TAIL_WAIT.as_millis() as u32)
             .arg("STREAMS")
@@ -271,11 +269,7 @@ impl StreamReader {
         let value = answers.pop().unwrap_or(Value::Null);
         let batch = stream_codec::batch(value, from)
             .map_err(|error| Fault::Unfit(Cause::because("failed to read the stream", error)))?;
-        if batch.records.is_empty() {
-            self.compare(reader, partition, from).await?;
-            return Ok(batch);
-        }
-        (reader.ahead, reader.shunned) = (None, None);
+        self.compare(reader, partition, &batch, batch.records.len() < max as usize)?;
         if let Some(Record::Boundary { .. }) = batch.records.last()
             && trust != Trust::Moving
         {
@@ -291,7 +285,7 @@ impl StreamReader {
 
     /// The stream may continue elsewhere: asks the primary where.
     async fn look_around(&self, reader: &mut Tail, partition: Partition) -> Result<(), Fault> {
-        self.give_up(reader, partition, None);
+        self.give_up(reader, partition);
         match timeout(READ, self.head(partition)).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(Fault::Ask(ask))) => {
@@ -302,41 +296,43 @@ impl StreamReader {
         }
     }
 
-    /// Once per second: does the reader lie behind the primary without moving? Then its replica is left.
-    async fn compare(&self, reader: &mut Tail, partition: Partition, at: Offset) -> Result<(), Fault> {
-        if reader.compared.is_some_and(|last| last.elapsed() < BEHIND) {
+    /// Does the reader lie behind the primary, although its server gave `all` that it had? Then its replica is left, at most
+    /// once in as long as it may lie behind: there may be no other.
+    fn compare(&self, reader: &mut Tail, partition: Partition, batch: &Batch, all: bool) -> Result<(), Fault> {
+        let now = Instant::now();
+        let Some(mut lag) = self.lag(partition) else { return Ok(()) };
+        lag.has_read(batch.next, now);
+        let (absent, behind) = (batch.records.is_empty() && lag.take_absent(), lag.lies_behind(now));
+        drop(lag);
+        if absent {
+            return Err(Fault::Absent);
+        }
+        if !behind {
+            if !batch.records.is_empty() {
+                reader.shunned = None;
+            }
             return Ok(());
         }
-        reader.compared = Some(Instant::now());
-        if let Some((head, seen)) = reader.ahead
-            && seen.elapsed() >= BEHIND
-            && at < head
+        let left_lately = reader.shunned.as_ref().is_some_and(|(_, left)| left.elapsed() < BEHIND);
+        if all
+            && !left_lately
+            && let Some(node) = &reader.node
         {
-            let shunned = reader.node.as_ref().map(|node| node.server.clone());
-            tracing::debug!(partition = partition.index(), ?shunned, "a replica lags behind");
-            self.give_up(reader, partition, shunned);
-            return Ok(());
-        }
-        match timeout(READ, self.head(partition)).await {
-            Ok(Ok(head)) => reader.ahead = (at < head).then_some((head, Instant::now())),
-            Ok(Err(Fault::Ask(ask))) => self.follow(partition, &ask),
-            Ok(Err(Fault::Absent)) => return Err(Fault::Absent),
-            // A primary that does not answer is no reason to leave its replica.
-            Ok(Err(_)) | Err(_) => {}
+            tracing::debug!(partition = partition.index(), server = %node.server, "a replica lags behind");
+            reader.shunned = Some((node.server.clone(), now));
+            self.give_up(reader, partition);
         }
         Ok(())
     }
 
     async fn head(&self, partition: Partition) -> Result<Offset, Fault> {
         let primary = self.servers.cluster.primary(partition)?.server;
-        let command = Command::new("HMGET").arg(self.servers.keys.meta(partition)).arg("generation").arg("offset");
-        stream_codec::head(self.servers.cluster.call(&primary, command, READ).await?)
+        stream_codec::head(self.servers.cluster.call(&primary, self.head_of(partition), READ).await?)
     }
 
     /// The end of the stream where it is read; see [`super::super::Bus::end`].
     pub(super) async fn end(&self, partition: Partition) -> Result<Offset, Fault> {
-        let command = Command::new("HMGET").arg(self.servers.keys.meta(partition)).arg("generation").arg("offset");
-        let answers = self.ask(partition, vec![command]).await?;
+        let answers = self.ask(partition, vec![self.head_of(partition)]).await?;
         stream_codec::head(answers.into_iter().next().unwrap_or(Value::Null))
     }
 

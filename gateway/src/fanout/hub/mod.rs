@@ -74,7 +74,7 @@ impl Hub {
         encodings: Vec<(EncodingId, Arc<dyn Encoding>)>,
         settings: HubSettings,
     ) -> Self {
-        let shared = Arc::new(Shared::new(settings));
+        let shared = Arc::new(Shared::new(settings, Arc::clone(&bus)));
         let counters = Arc::clone(shared.counters());
         let (tasks, stop, failed) = (TaskTracker::new(), CancellationToken::new(), CancellationToken::new());
         let encodings = Arc::new(Encodings::new(encodings));

@@ -26,15 +26,14 @@ use super::{
     shared::Shared,
 };
 use crate::{
-    deadlines::hub::BETWEEN_PRESENCE,
     fanout::{messages::ConnectionId, session::Answer},
     rooms::{RoomName, Signal},
 };
 
-/// Rooms of one partition whose sums are read each second although no change was heard: a gateway that dies tells nobody.
-const POLLED: usize = 8;
-/// How often that is done for a room without members on other gateways, where only a lost signal can matter.
-const POLL_ALONE: Duration = Duration::from_secs(30);
+/// How old a sum may become although no change was heard: a signal may be lost.
+const OLDEST: Duration = Duration::from_secs(30);
+/// Rooms of one partition whose sums are read again at once.
+const READ_AGAIN: usize = 8;
 
 /// Who is in the rooms of a partition.
 #[derive(Debug)]
@@ -235,19 +234,15 @@ impl People {
         }
     }
 
-    /// Forgets what nobody asks for, and reads the sums again that have not been read for longest: the members of a dead
-    /// gateway go with its lease, and no signal says so.
+    /// Forgets what nobody asks for, and reads the sums again that have not been read for longest.
     pub(crate) fn tidy(&mut self, now: Instant, rooms: &Rooms) {
         self.rosters.forget_old(now);
         self.sums.forget_unused(|room| rooms.get(room).is_some_and(Room::in_use));
         let watched = rooms.iter().filter(|room| room.watched());
         let mut stale: Vec<_> = watched.map(|room| (self.sums.read_at(room.name()), room)).collect();
-        stale.retain(|(at, room)| {
-            let alone = self.sums.last_known(room.name()) == 0;
-            at.is_none_or(|at| now - at >= if alone { POLL_ALONE } else { BETWEEN_PRESENCE })
-        });
+        stale.retain(|(at, _)| at.is_none_or(|at| now - at >= OLDEST));
         stale.sort_unstable_by_key(|(at, room)| (*at, room.id().0));
-        for (_, room) in stale.into_iter().take(POLLED) {
+        for (_, room) in stale.into_iter().take(READ_AGAIN) {
             self.presence.set(room.presence_due(now), room.name());
         }
     }

@@ -1,17 +1,18 @@
 //! What all partitions of a hub share: its settings, its clock, its counters, and the budget of rooms.
 
 use std::{
+    fmt,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::Duration,
 };
 
 use tokio::time::Instant;
 
 use super::counters::Counters;
-use crate::rooms::log::Window;
+use crate::{bus::Bus, rooms::log::Window};
 
 /// What the ChatRoom says about rooms and their memory.
 #[derive(Clone, Copy, Debug)]
@@ -39,21 +40,26 @@ impl Default for HubSettings {
 }
 
 /// Shared by all partitions of a hub.
-#[derive(Debug)]
 pub(crate) struct Shared {
     settings: HubSettings,
     counters: Arc<Counters>,
     /// Rooms with members on this gateway.
     rooms: AtomicUsize,
-    /// Both clocks at the start, so that time never goes back and follows a paused clock in tests.
-    started: (Duration, Instant),
+    started: Instant,
+    /// Knows the time by which entries are dated.
+    bus: Arc<dyn Bus>,
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Shared")
+    }
 }
 
 impl Shared {
-    pub(crate) fn new(settings: HubSettings) -> Self {
-        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    pub(crate) fn new(settings: HubSettings, bus: Arc<dyn Bus>) -> Self {
         let counters = Arc::new(Counters::default());
-        Self { settings, counters, rooms: AtomicUsize::new(0), started: (unix, Instant::now()) }
+        Self { settings, counters, rooms: AtomicUsize::new(0), started: Instant::now(), bus }
     }
 
     pub(crate) fn counters(&self) -> &Arc<Counters> {
@@ -62,13 +68,12 @@ impl Shared {
 
     /// Milliseconds since the start.
     pub(crate) fn millis(&self) -> u64 {
-        self.started.1.elapsed().as_millis() as u64
+        self.started.elapsed().as_millis() as u64
     }
 
     /// Entries from before this time are not shown, in milliseconds since the Unix epoch.
     pub(crate) fn oldest_shown(&self) -> u64 {
-        let now = self.started.0 + self.started.1.elapsed();
-        now.saturating_sub(self.settings.age).as_millis() as u64
+        self.bus.now().saturating_sub(self.settings.age.as_millis() as u64)
     }
 
     /// What a room may keep when its partition has `rooms` of them.

@@ -91,10 +91,11 @@ async fn command(stream: &mut BufReader<TcpStream>) -> Option<Vec<String>> {
 }
 
 async fn serve(stream: TcpStream, me: usize, pair: Arc<Mutex<Pair>>) {
-    let (mut stream, mut asking) = (BufReader::new(stream), false);
+    let (mut stream, mut asking, mut queues) = (BufReader::new(stream), false, false);
     while let Some(words) = command(&mut stream).await {
         let word = words[0].to_ascii_uppercase();
         let answer = match word.as_str() {
+            _ if queues => "+QUEUED\r\n".to_owned(),
             "INFO" => bulk("redis_version:7.2.0\r\nrun_id:r\r\nrole:master\r\nmaxmemory_policy:noeviction\r\n"),
             "CLUSTER" => bulk(&pair.lock().nodes(me)),
             "SCRIPT" => {
@@ -116,7 +117,7 @@ async fn serve(stream: TcpStream, me: usize, pair: Arc<Mutex<Pair>>) {
             }
             _ => "+OK\r\n".to_owned(),
         };
-        asking = word == "ASKING";
+        (asking, queues) = (word == "ASKING", queues || word == "MULTI");
         if stream.get_mut().write_all(answer.as_bytes()).await.is_err() {
             return;
         }

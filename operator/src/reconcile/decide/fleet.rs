@@ -19,6 +19,9 @@ use std::time::Duration;
 
 /// How long a gateway may be without its Redis while others have it: longer than a failover of a shard takes.
 const STRANDED_AFTER: Duration = Duration::from_secs(30);
+/// How far a gateway may lie behind Redis while others keep up: longer than a failover of a shard takes, and long enough that
+/// people miss what is said.
+pub const LAGS_AFTER: Duration = Duration::from_secs(10);
 /// `pod-deletion-cost` of a gateway that is being emptied: goes before the serving ones.
 pub const DRAINING_COST: &str = "-1000";
 /// `pod-deletion-cost` of a gateway that may go: goes before the draining ones.
@@ -88,7 +91,8 @@ pub struct Wanted<'a> {
 /// Decides for the whole fleet. While no gateway of the present template is ready, the newest former one that serves makes up
 /// the number, so that a template that cannot start does not keep a fleet from growing.
 pub fn fleet(wanted: Wanted<'_>, observed: &Observed) -> Fleet {
-    let stranded = stranded(observed);
+    let mut stranded = stranded(observed);
+    stranded.extend(lagging(wanted.gateways, observed));
     let mut sets: Vec<Set<'_>> = observed.replica_sets.iter().map(|set| Set::of(set, observed, &stranded)).collect();
     // The newest of the former templates keeps its gateways longest.
     sets.sort_by_key(|set| (set.name != wanted.current, Reverse(set.created)));
@@ -143,6 +147,25 @@ fn stranded(observed: &Observed) -> BTreeSet<&str> {
     }
     let long = |since: &Timestamp| observed.now.duration_since(*since).unsigned_abs() >= STRANDED_AFTER;
     unavailable.iter().filter(|(_, since)| long(since)).map(|(pod, _)| pod.as_str()).collect()
+}
+
+/// Gateways that alone show messages late, and are to be replaced: those that drain already, else the slowest. One at a time, and
+/// only while all others that are wanted are ready, so that a Redis that is slow for everybody empties no fleet.
+fn lagging(wanted: u32, observed: &Observed) -> Vec<&str> {
+    let behind = |pod: &&Pod| observed.reports.get(&pod.name_any()).map(GatewayStatus::behind).unwrap_or_default();
+    let mut late: Vec<&Pod> = observed.living().filter(|pod| behind(pod) >= LAGS_AFTER).collect();
+    if late.len() * 2 > observed.reports.len() || late.len() == observed.reports.len() {
+        return Vec::new();
+    }
+    let drains = |pod: &Pod| observed::draining_since(pod).is_some();
+    let others = observed.living().filter(|pod| observed::is_ready(pod) && !drains(pod) && behind(pod) < LAGS_AFTER);
+    let may_begin = !observed.living().any(drains) && count(others) + 1 >= wanted;
+    late.sort_by_key(|pod| (!drains(pod), Reverse(behind(pod)), pod.name_any()));
+    late.into_iter()
+        .enumerate()
+        .filter(|(at, pod)| drains(pod) || (*at == 0 && may_begin))
+        .filter_map(|(_, pod)| pod.metadata.name.as_deref())
+        .collect()
 }
 
 /// How many gateways the present template gets now: all, or, while others still serve, a first one and then a surge.

@@ -177,7 +177,12 @@ impl Fake {
 
     /// This gateway's lease ends.
     pub(super) fn forget_counts(&self) {
-        self.state().counts.retain(|(_, gateway), _| *gateway != self.gateway);
+        let forgotten = |(_, gateway): &(RoomName, usize), _: &mut u32| *gateway == self.gateway;
+        let forgotten: Vec<_> = self.state().counts.extract_if(forgotten).collect();
+        // The gateway that takes them out of the sums says so.
+        for ((room, _), _) in forgotten {
+            drop(self.core.signals.send((room, Signal::Count)));
+        }
     }
 
     fn takes_silent_fate(&self) -> bool {
@@ -353,6 +358,10 @@ impl Bus for Fake {
             let state = self.state();
             Ok(state.counts.iter().filter(|((name, _), _)| name == room).map(|(_, count)| u64::from(*count)).sum())
         })
+    }
+
+    fn now(&self) -> u64 {
+        0
     }
 
     fn health(&self) -> Health {
