@@ -7,6 +7,7 @@ pub mod chatroom;
 mod check;
 pub mod contract;
 pub mod manifest;
+mod requests;
 pub mod schema;
 mod violation;
 

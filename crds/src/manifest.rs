@@ -7,7 +7,7 @@ use kube::core::cel::{ValidationErrors, Validator};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::{chatroom::ChatRoom, check::check, schema::schema, violation::Violation};
+use crate::{chatroom::ChatRoom, check::check, requests, schema::schema, violation::Violation};
 
 /// Largest file that is read, in bytes; an API server refuses objects above some 1.5 MB.
 pub const MAX_BYTES: usize = 1 << 20;
@@ -123,5 +123,6 @@ fn refuse(violations: Vec<Violation>) -> Result<(), ManifestError> {
 fn rules(value: &Value, old: Option<&Value>) -> Vec<Violation> {
     let result: Result<(), ValidationErrors> = Validator::new().validate(schema(), value, old);
     let errors = result.err().map(ValidationErrors::into_vec).unwrap_or_default();
-    errors.into_iter().map(|e| Violation { path: e.field_path, message: e.message }).collect()
+    let of_schema = errors.into_iter().map(|e| Violation { path: e.field_path, message: e.message });
+    of_schema.chain(requests::check(value)).collect()
 }

@@ -6,17 +6,31 @@ use std::sync::LazyLock;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::chatroom::ChatRoom;
+use crate::{chatroom::ChatRoom, requests};
+
+/// Where a definition holds the schema.
+const SCHEMA: &str = "/spec/versions/0/schema/openAPIV3Schema";
 
 /// The definition of ChatRoom.
 pub fn crd() -> CustomResourceDefinition {
+    let mut value = definition();
+    if let Some(schema) = value.pointer_mut(SCHEMA) {
+        requests::add_rules(schema);
+        // Tools that wait for the status must not take one that nobody has written for the last word.
+        schema["properties"]["status"]["default"] = json!({ "observedGeneration": -1 });
+    }
+    serde_json::from_value(value).expect("a definition stays one when formats and rules change")
+}
+
+/// The definition without the rules that `requests` checks for files.
+fn definition() -> Value {
     let mut value = serde_json::to_value(ChatRoom::crd()).expect("a definition is plain data, which always serializes");
-    if let Some(schema) = value.pointer_mut("/spec/versions/0/schema/openAPIV3Schema") {
+    if let Some(schema) = value.pointer_mut(SCHEMA) {
         tidy(schema);
     }
-    serde_json::from_value(value).expect("a definition stays one when formats change")
+    value
 }
 
 /// The definition as the text of `chatroom.yaml`.
@@ -25,13 +39,10 @@ pub fn crd_yaml() -> String {
     format!("# Generated from the types in crds/src; change those, then run UPDATE=1 cargo test -p parlor-crds\n{yaml}")
 }
 
-/// The schema of a ChatRoom.
+/// The schema that files are checked against.
 pub(crate) fn schema() -> &'static Value {
-    static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
-        let crd = serde_json::to_value(crd()).expect("a definition is plain data, which always serializes");
-        crd.pointer("/spec/versions/0/schema/openAPIV3Schema").cloned().unwrap_or_default()
-    });
-    &SCHEMA
+    static OF_FILES: LazyLock<Value> = LazyLock::new(|| definition().pointer(SCHEMA).cloned().unwrap_or_default());
+    &OF_FILES
 }
 
 /// What Kubernetes takes as an amount.

@@ -92,6 +92,8 @@ fn each_mistake_names_its_field() {
         ("history: {age: 5 minutes}", "spec.history.age: must match"),
         ("history: {age: 0s}", "spec.history.age: spec.history.age must be 1s to 8760h"),
         ("drain: {deadline: 2h}", "spec.drain.deadline: spec.drain.deadline must be 1s to 1h"),
+        ("drain: {atOnce: 0}", "spec.drain.atOnce: must be at least 1"),
+        ("drain: {rebalance: sometimes}", "spec.drain.rebalance: must be of type boolean"),
         ("drain: {rate: 1}", "spec.drain.rate times spec.drain.deadline"),
         ("redis: {}", "spec.redis must name exactly one of managed, external and memory"),
         ("redis: {managed: {}, external: {seeds: ['a:1']}}", "spec.redis must name exactly one"),
@@ -147,6 +149,14 @@ fn each_mistake_names_its_field() {
         ("route: {publicURL: 'ftp://x'}", "spec.route.publicURL: must match"),
         ("service: {type: ExternalName}", "spec.service.type: must be one of"),
         ("template: {nodeSelector: {a: 1}}", "spec.template.nodeSelector.a: must be of type string"),
+        (
+            "template: {resources: {requests: {cpu: 2}, limits: {cpu: 1500m}}}",
+            "spec.template.resources: spec.template.resources.requests.cpu must not be above spec.template.resources.limits.cpu",
+        ),
+        (
+            "redis: {managed: {resources: {requests: {memory: 1Gi}, limits: {memory: 1G}}}}",
+            "spec.redis.managed.resources.requests.memory must not be above",
+        ),
         ("template: {tolerations: [{colour: red}]}", "spec.template.tolerations[0].colour: unknown field"),
     ];
     for (spec, wanted) in table {
@@ -231,6 +241,7 @@ fn a_gateway_sees_nothing_of_the_fleet() {
         "scaling: {max: 20}",
         "template: {image: x}",
         "suspend: true",
+        "drain: {atOnce: 50, rebalance: true}",
         "service: {type: NodePort}",
         "redis: {managed: {image: x}}",
     ];

@@ -78,5 +78,10 @@ pub const MISTAKES: &[Mistake] = &[
         says: "spec.redis.external.seeds[1]",
     },
     Mistake { what: "a seed missing", spec: "{redis: {external: {}}}", says: "spec.redis.external.seeds" },
+    Mistake {
+        what: "a request above its limit",
+        spec: "{template: {resources: {requests: {cpu: 2}, limits: {cpu: 1500m}}}}",
+        says: "spec.template.resources.requests.cpu must not be above spec.template.resources.limits.cpu",
+    },
     Mistake { what: "a host without a way in", spec: "{route: {hosts: [a.b]}}", says: "spec.route.hosts needs one of" },
 ];

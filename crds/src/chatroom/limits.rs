@@ -157,6 +157,14 @@ pub struct Drain {
     #[x_kube(validation = Rule::new("duration(self) >= duration('1s') && duration(self) <= duration('1h')")
         .message("spec.drain.deadline must be 1s to 1h"))]
     pub deadline: Period,
+    /// Maximum share of the gateways that drain at the same time, in percent. One always may.
+    #[serde(default = "drain_at_once", skip_serializing_if = "is_usual_share")]
+    #[schemars(range(min = 1, max = 100))]
+    pub at_once: u32,
+    /// After gateways were added, moves connections to them until all gateways hold about the same number, within 10 % of each
+    /// other. Clients that resume are asked first, `rate` per second and gateway, by at most the share `atOnce` at a time.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub rebalance: bool,
 }
 
 fn drain_rate() -> u32 {
@@ -167,8 +175,25 @@ fn drain_deadline() -> Period {
     Period::from_secs(600)
 }
 
+fn drain_at_once() -> u32 {
+    25
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_usual_share(share: &u32) -> bool {
+    *share == drain_at_once()
+}
+
+impl Drain {
+    /// What a gateway itself needs to know of it.
+    pub(super) fn of_a_gateway(self) -> Self {
+        let Self { rate, deadline, at_once: _, rebalance: _ } = self;
+        Self { rate, deadline, ..Self::default() }
+    }
+}
+
 impl Default for Drain {
     fn default() -> Self {
-        Self { rate: drain_rate(), deadline: drain_deadline() }
+        Self { rate: drain_rate(), deadline: drain_deadline(), at_once: drain_at_once(), rebalance: false }
     }
 }

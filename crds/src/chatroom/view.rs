@@ -37,7 +37,16 @@ impl ChatRoom {
                 namespace: self.metadata.namespace.clone(),
                 ..ObjectMeta::default()
             },
-            spec: ChatRoomSpec { protocols, history, limits, auth, page, drain, redis, ..ChatRoomSpec::default() },
+            spec: ChatRoomSpec {
+                protocols,
+                history,
+                limits,
+                auth,
+                page,
+                drain: drain.of_a_gateway(),
+                redis,
+                ..ChatRoomSpec::default()
+            },
             status: None,
         };
         view.spec.redis.managed = view.spec.redis.managed.map(|_| ManagedRedis::default());
