@@ -124,4 +124,7 @@ pub struct DrainRequest {
     /// Connections per second.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate: Option<u32>,
+    /// Move so many connections and stay in service. Absent: all of them, and take no new ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connections: Option<u32>,
 }

@@ -72,7 +72,7 @@ async fn say(ctx: &Context, room: &ChatRoom, name: &ChatRoomName) -> Result<Stri
     let valid = ValidRoom::check(room)?;
     let mut observed = observe::observe(ctx, valid, name).await?;
     recall::recall(&ctx.caches, name, &room.spec, &mut observed);
-    let objects = build::build(valid, &ctx.defaults, observed.secret.as_ref(), &observed.fresh)?;
+    let objects = build::build(valid, &ctx.defaults, observed.secret.as_ref(), &observed.fresh, &observed.named_keys)?;
     let plan = decide::decide(valid, &objects, &observed);
     Ok(text(room, &Applied::nothing(plan, observed))?)
 }

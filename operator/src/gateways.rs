@@ -8,7 +8,7 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
 use hyper_util::client::legacy::{Client, connect::HttpConnector};
 use hyper_util::rt::TokioExecutor;
-use parlor_crds::contract::{ADMIN_PORT, GatewayStatus};
+use parlor_crds::contract::{ADMIN_PORT, DrainRequest, GatewayStatus};
 
 /// Largest answer that is read; a status has some 300 bytes.
 const MAX_ANSWER: usize = 64 << 10;
@@ -31,6 +31,9 @@ pub enum GatewayError {
     /// The address or the token cannot be written in a request.
     #[error("failed to build the request to the gateway at {0}: {1}")]
     Request(String, #[source] http::Error),
+    /// The order cannot be written.
+    #[error("failed to write the order to the gateway at {0}: {1}")]
+    Body(String, #[source] serde_json::Error),
 }
 
 /// A client for all gateways, with a small pool of connections.
@@ -49,23 +52,37 @@ impl Default for Gateways {
 impl Gateways {
     /// Asks the gateway at `ip` how it is.
     pub async fn status(&self, ip: &str) -> Result<GatewayStatus, GatewayError> {
-        let body = self.exchange(ip, Method::GET, "/status", None).await?;
+        let body = self.exchange(ip, Method::GET, "/status", None, Bytes::new()).await?;
         serde_json::from_slice(&body).map_err(|error| GatewayError::Answer(ip.to_owned(), error.to_string()))
     }
 
     /// Tells the gateway at `ip` to drain, or to serve again.
     pub async fn drain(&self, ip: &str, token: &str, drain: bool) -> Result<(), GatewayError> {
         let method = if drain { Method::POST } else { Method::DELETE };
-        self.exchange(ip, method, "/drain", Some(token)).await.map(drop)
+        self.exchange(ip, method, "/drain", Some(token), Bytes::new()).await.map(drop)
     }
 
-    async fn exchange(&self, ip: &str, method: Method, path: &str, token: Option<&str>) -> Result<Bytes, GatewayError> {
+    /// Tells the gateway at `ip` to move so many connections, `rate` per second, and to serve on.
+    pub async fn give_away(&self, ip: &str, token: &str, connections: u32, rate: u32) -> Result<(), GatewayError> {
+        let request = DrainRequest { rate: Some(rate), connections: Some(connections) };
+        let body = serde_json::to_vec(&request).map_err(|error| GatewayError::Body(ip.to_owned(), error))?;
+        self.exchange(ip, Method::POST, "/drain", Some(token), body.into()).await.map(drop)
+    }
+
+    async fn exchange(
+        &self,
+        ip: &str,
+        method: Method,
+        path: &str,
+        token: Option<&str>,
+        body: Bytes,
+    ) -> Result<Bytes, GatewayError> {
         let host = if ip.contains(':') { format!("[{ip}]") } else { ip.to_owned() };
         let mut request = Request::builder().method(method).uri(format!("http://{host}:{ADMIN_PORT}{path}"));
         if let Some(token) = token {
             request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
         }
-        let request = request.body(Full::default()).map_err(|error| GatewayError::Request(ip.to_owned(), error))?;
+        let request = request.body(Full::new(body)).map_err(|error| GatewayError::Request(ip.to_owned(), error))?;
         tokio::time::timeout(GATEWAY_EXCHANGE, self.answer(ip, request))
             .await
             .unwrap_or_else(|_| Err(GatewayError::Deadline(ip.to_owned())))

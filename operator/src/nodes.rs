@@ -15,6 +15,10 @@ use kube::{Api, Client, ResourceExt};
 /// The label that names a node's zone.
 const ZONE: &str = "topology.kubernetes.io/zone";
 
+/// What follows from not seeing nodes.
+pub const UNKNOWN: &str = "primaries of Redis are spread over nodes but not over zones, and hand over when their pod is told to end, \
+                       not when their node is drained";
+
 /// What is known of the nodes.
 #[derive(Clone)]
 pub struct Nodes(Store<Node>);
@@ -27,14 +31,24 @@ impl Nodes {
         if !permitted {
             return (nodes, std::future::pending().boxed());
         }
+        let mut is_refused = false;
         let watch = watcher(Api::all(client.clone()), watcher::Config::default())
             .default_backoff()
             .modify(shorten)
             .reflect(writer)
-            .for_each(|event| async move {
-                if let Err(error) = event {
-                    tracing::warn!(%error, "failed to watch nodes; their zones and drains are unknown");
+            .for_each(move |event| {
+                match event {
+                    Ok(watcher::Event::InitDone) => is_refused = false,
+                    Ok(_) => {}
+                    // Said once: who gave no such right knows it.
+                    Err(error) if is_forbidden(&error) => {
+                        if !std::mem::replace(&mut is_refused, true) {
+                            tracing::warn!(%error, "nodes may not be watched: {UNKNOWN}");
+                        }
+                    }
+                    Err(error) => tracing::warn!(%error, "failed to watch nodes; trying again"),
                 }
+                std::future::ready(())
             });
         (nodes, watch.boxed())
     }
@@ -52,6 +66,15 @@ impl Nodes {
 
     fn get(&self, host: &str) -> Option<std::sync::Arc<Node>> {
         self.0.get(&ObjectRef::new(host))
+    }
+}
+
+fn is_forbidden(error: &watcher::Error) -> bool {
+    match error {
+        watcher::Error::InitialListFailed(kube::Error::Api(status))
+        | watcher::Error::WatchStartFailed(kube::Error::Api(status)) => status.code == 403,
+        watcher::Error::WatchError(status) => status.code == 403,
+        _ => false,
     }
 }
 

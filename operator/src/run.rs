@@ -13,7 +13,7 @@ use crate::explain::{self, ExplainError};
 use crate::gateways::Gateways;
 use crate::leader::{self, LeaderError};
 use crate::metrics::Metrics;
-use crate::nodes::Nodes;
+use crate::nodes::{self, Nodes};
 use crate::probes::{self, Health};
 use crate::reconcile::build::Defaults;
 use crate::reconcile::pass_cache::PassCaches;
@@ -141,6 +141,9 @@ async fn controllers(
     let caches = Arc::new(PassCaches::default());
     let events = Events::new(client.clone(), std::env::var("POD_NAME").ok());
     let (nodes, watch_nodes) = Nodes::watch(client, namespaces.is_empty());
+    if !namespaces.is_empty() {
+        tracing::info!("only some namespaces are watched, and nodes are in none: {}", nodes::UNKNOWN);
+    }
     let mut running: Vec<BoxFuture<'static, ()>> = Vec::new();
     for scope in scopes {
         health.beat(&scope);

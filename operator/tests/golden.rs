@@ -57,7 +57,8 @@ fn build(room: &ChatRoom, observed: &Observed) -> Objects {
     let defaults =
         Defaults { gateway_image: "parlor-gateway:1".into(), namespace: "parlor-system".into(), fixed_users: true };
     let fresh = ["first", "second", "third", "fourth"].map(str::to_owned);
-    build::build(ValidRoom::check(room).unwrap(), &defaults, observed.secret.as_ref(), &fresh).unwrap()
+    build::build(ValidRoom::check(room).unwrap(), &defaults, observed.secret.as_ref(), &fresh, &observed.named_keys)
+        .unwrap()
 }
 
 fn yaml(objects: Objects) -> String {

@@ -83,6 +83,11 @@ impl ControlPlane {
         self.state.join("admin.kubeconfig")
     }
 
+    /// The file that holds the pid of one of its processes, such as `kube-apiserver`.
+    pub fn process(&self, name: &str) -> PathBuf {
+        self.state.join("pid").join(name)
+    }
+
     /// The directory of `kubectl` and `helm`.
     pub fn programs(&self) -> &Path {
         &self.programs

@@ -10,47 +10,29 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::{ConfigMap, Node, Pod, Secret};
+use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::{Api, Client, ResourceExt};
 use parking_lot::Mutex;
-use parlor_crds::contract::{ADMIN_PORT, BusStatus, DrainStatus, GatewayStatus};
+use parlor_crds::contract::ADMIN_PORT;
 use parlor_operator::reconcile::build::secret::REDIS_PASSWORD_FILE;
 use parlor_operator::redis::settings;
 use serde_json::json;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
 use tokio::task::JoinHandle;
 
+pub use crate::admin_port::Gateway;
+use crate::admin_port::{World, serve};
+use crate::node;
+
 const LOOK_EVERY: Duration = Duration::from_millis(200);
-const MANAGER: &str = "tests-kubelet";
 
 /// A node that runs the pods of one namespace; ends when dropped.
 pub struct Kubelet {
     world: Arc<Mutex<World>>,
     task: JoinHandle<()>,
-}
-
-/// What runs, and what tests change.
-#[derive(Default)]
-struct World {
-    gateways: BTreeMap<String, Gateway>,
-    /// Images whose containers never start.
-    broken: Vec<String>,
-}
-
-/// A gateway as its admin port shows it.
-#[derive(Clone, Debug, Default)]
-pub struct Gateway {
-    /// Open connections.
-    pub connections: u32,
-    /// Told to empty itself.
-    pub draining: bool,
-    /// Continues to answer `/status`.
-    pub silent: bool,
 }
 
 struct Node1 {
@@ -91,7 +73,7 @@ impl Kubelet {
             running: BTreeMap::new(),
             next: 1,
         };
-        node.register().await?;
+        node::register(&node.client, &node.name()).await?;
         Ok(Self { world, task: tokio::spawn(node.run()) })
     }
 
@@ -122,43 +104,13 @@ impl Node1 {
         format!("node-{}", self.namespace)
     }
 
-    /// Makes a node that controllers take for healthy.
-    async fn register(&self) -> Result<()> {
-        let nodes = Api::<Node>::all(self.client.clone());
-        let node: Node = serde_json::from_value(json!({ "metadata": { "name": self.name() } }))?;
-        nodes.create(&PostParams::default(), &node).await.context("create the node")?;
-        let ready = json!({ "status": { "conditions": [{
-            "type": "Ready", "status": "True", "reason": "KubeletReady", "message": "played by a test",
-            "lastHeartbeatTime": Timestamp::now().to_string(), "lastTransitionTime": Timestamp::now().to_string(),
-        }] } });
-        nodes
-            .patch_status(&self.name(), &PatchParams::default(), &Patch::Merge(ready))
-            .await
-            .context("make the node ready")?;
-        self.renew().await
-    }
-
-    async fn renew(&self) -> Result<()> {
-        let leases = Api::<Lease>::namespaced(self.client.clone(), "kube-node-lease");
-        let now = format!("{:.6}", Timestamp::now());
-        let lease = json!({
-            "apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": { "name": self.name() },
-            "spec": { "holderIdentity": self.name(), "leaseDurationSeconds": 40, "renewTime": now },
-        });
-        leases
-            .patch(&self.name(), &PatchParams::apply(MANAGER).force(), &Patch::Apply(lease))
-            .await
-            .context("renew the lease")?;
-        Ok(())
-    }
-
     async fn run(mut self) {
         for turn in 0_u64.. {
             if let Err(error) = self.look().await {
                 eprintln!("the played kubelet stumbled: {error:#}");
             }
             if turn % 25 == 0
-                && let Err(error) = self.renew().await
+                && let Err(error) = node::renew(&self.client, &self.name()).await
             {
                 eprintln!("the played kubelet lost its lease: {error:#}");
             }
@@ -317,69 +269,4 @@ impl Drop for Node1 {
     fn drop(&mut self) {
         drop(std::fs::remove_dir_all(&self.root));
     }
-}
-
-async fn serve(listener: TcpListener, pod: String, world: Arc<Mutex<World>>) {
-    while let Ok((stream, _)) = listener.accept().await {
-        tokio::spawn(answer(stream, pod.clone(), world.clone()));
-    }
-}
-
-/// Answers requests without bodies, one after another.
-async fn answer(mut stream: TcpStream, pod: String, world: Arc<Mutex<World>>) {
-    let mut request = Vec::new();
-    let mut bytes = [0; 2048];
-    loop {
-        let Ok(read @ 1..) = stream.read(&mut bytes).await else { return };
-        request.extend_from_slice(&bytes[..read]);
-        if !request.ends_with(b"\r\n\r\n") {
-            continue;
-        }
-        let text = String::from_utf8_lossy(&request).into_owned();
-        request.clear();
-        let (code, body) = respond(&text, &pod, &world);
-        if code == 0 {
-            std::future::pending::<()>().await;
-        }
-        let reply = format!(
-            "HTTP/1.1 {code} X\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-            body.len()
-        );
-        if stream.write_all(reply.as_bytes()).await.is_err() {
-            return;
-        }
-    }
-}
-
-fn respond(request: &str, pod: &str, world: &Mutex<World>) -> (u16, String) {
-    let mut world = world.lock();
-    let Some(gateway) = world.gateways.get_mut(pod) else { return (500, String::new()) };
-    let authorized = request.to_lowercase().contains("authorization: bearer ");
-    if request.starts_with("GET /status") {
-        return if gateway.silent { (0, String::new()) } else { (200, status(pod, gateway)) };
-    }
-    match (request.starts_with("POST /drain"), request.starts_with("DELETE /drain"), authorized) {
-        (true, _, true) => gateway.draining = true,
-        (_, true, true) => gateway.draining = false,
-        _ => return (401, String::new()),
-    }
-    (200, "{}".into())
-}
-
-fn status(pod: &str, gateway: &Gateway) -> String {
-    let drain = gateway.draining.then_some(DrainStatus { started_at: 0, initial: 0, remaining: gateway.connections });
-    let status = GatewayStatus {
-        gateway: pod.to_owned(),
-        version: "0".into(),
-        ready: !gateway.draining,
-        connections: gateway.connections,
-        connections_limit: 15_000,
-        refused: 0,
-        rooms: 1,
-        drain,
-        bus: BusStatus::Replicated,
-        refusal: None,
-        shards: Vec::new(),
-    };
-    serde_json::to_string(&status).unwrap_or_default()
 }

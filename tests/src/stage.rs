@@ -76,7 +76,11 @@ pub struct Stage {
 impl Stage {
     /// Makes the namespace `name`; its node gives out addresses of `network`, which no other stage has.
     pub async fn set(name: &str, network: u8) -> Result<Self> {
-        let plane = ControlPlane::shared().await?;
+        Self::set_on(ControlPlane::shared().await?, name, network).await
+    }
+
+    /// The same on a control plane of the test's own.
+    pub async fn set_on(plane: &ControlPlane, name: &str, network: u8) -> Result<Self> {
         plane.install_crd().await?;
         let namespace = plane.namespace(name).await?;
         let client = plane.client().await?;

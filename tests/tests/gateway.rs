@@ -380,3 +380,19 @@ async fn sigterm_moves_people_away_and_ends_with_0() {
     assert!(status.success(), "{status}\n{}", gateway.log());
     leaving.await.unwrap();
 }
+
+#[tokio::test]
+async fn a_gateway_that_gives_connections_away_asks_so_many_and_serves_on() {
+    let gateway = Gateway::start(&Setup::spec("drain: {rate: 10000}")).await.unwrap();
+    let mut people = Vec::new();
+    for _ in 0..4 {
+        people.push(Native::connect(&gateway.url("/chat")).await.unwrap());
+    }
+    assert_eq!(gateway.admin_post("/drain", r#"{"connections": 3}"#).await.unwrap().0, 202);
+    let asked = people.iter_mut().map(|one| tokio::time::timeout(Duration::from_secs(2), one.push("moved")));
+    let asked = futures::future::join_all(asked).await.into_iter().filter(|told| matches!(told, Ok(Ok(_))));
+    assert_eq!(asked.count(), 3);
+    assert_eq!(gateway.admin_get("/readyz").await.unwrap().0, 200);
+    let mut new = Native::connect(&gateway.url("/chat")).await.unwrap();
+    new.join("r", "ada").await.unwrap();
+}

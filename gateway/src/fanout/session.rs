@@ -289,6 +289,8 @@ pub struct Policy {
     /// Sustained messages per second; the burst is twice that.
     pub messages_per_second: u32,
     pub over_rate: OverRate,
+    /// Whether the client misses nothing when it reconnects elsewhere. The others are asked to move last.
+    pub resumes: bool,
 }
 
 /// A socket that has been upgraded, on its way to a reactor.

@@ -58,13 +58,16 @@ impl Ready {
 /// Who may drain.
 #[derive(Clone)]
 pub enum DrainAccess {
-    /// Who holds the token.
-    Token(Arc<[u8]>),
+    /// Who holds the token, which is read again for every request: it may be rotated.
+    Token(Arc<ReadToken>),
     /// Anyone who reaches the port: it listens on loopback only.
     Loopback,
     /// Nobody: the port is open to the network and no token is set.
     Closed,
 }
+
+/// Reads the token of `/drain` as it is now; `None` where it cannot be read.
+pub type ReadToken = dyn Fn() -> Option<Arc<[u8]>> + Send + Sync;
 
 type Shared = State<Arc<Admin>>;
 
@@ -112,9 +115,13 @@ async fn start_drain(State(admin): Shared, headers: HeaderMap, body: Bytes) -> R
     let request = if body.is_empty() { Ok(DrainRequest::default()) } else { serde_json::from_slice(&body) };
     match request {
         Err(error) => plain(StatusCode::BAD_REQUEST, format!("drain request: {error}\n")),
-        Ok(DrainRequest { rate: Some(0) }) => plain(StatusCode::BAD_REQUEST, "drain request: rate: at least 1\n"),
-        Ok(DrainRequest { rate }) => {
-            admin.drain.start(rate.unwrap_or_else(|| (admin.drain_rate)()));
+        Ok(DrainRequest { rate: Some(0), .. }) => plain(StatusCode::BAD_REQUEST, "drain request: rate: at least 1\n"),
+        Ok(DrainRequest { rate, connections }) => {
+            let rate = rate.unwrap_or_else(|| (admin.drain_rate)());
+            match connections {
+                Some(connections) => admin.drain.give_away(connections, rate),
+                None => admin.drain.start(rate),
+            }
             (StatusCode::ACCEPTED, Json(admin.status())).into_response()
         }
     }
@@ -175,7 +182,7 @@ impl DrainAccess {
             Self::Token(token) => {
                 let given =
                     headers.get(header::AUTHORIZATION).and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
-                if given.is_some_and(|given| same(given, token)) {
+                if given.zip(token()).is_some_and(|(given, token)| same(given, &token)) {
                     Ok(())
                 } else {
                     Err(plain(StatusCode::UNAUTHORIZED, "the drain token is missing or wrong\n"))
@@ -213,9 +220,13 @@ mod tests {
         HeaderMap::from_iter([(header::AUTHORIZATION, HeaderValue::from_static(value))])
     }
 
+    fn token(text: &'static [u8]) -> DrainAccess {
+        DrainAccess::Token(Arc::new(move || Some(Arc::<[u8]>::from(text))))
+    }
+
     #[test]
     fn only_the_holder_of_the_token_drains() {
-        let access = DrainAccess::Token(Arc::from(*b"s3cret"));
+        let access = token(b"s3cret");
         assert!(access.check(&bearer("Bearer s3cret")).is_ok());
         for wrong in ["Bearer s3creT", "Bearer s3cre", "Bearer s3cret1", "s3cret", "Bearer "] {
             let refused = access.check(&bearer(wrong)).expect_err(wrong);
@@ -225,11 +236,23 @@ mod tests {
     }
 
     #[test]
+    fn a_rotated_token_counts_from_the_next_request_on() {
+        let token = Arc::new(parking_lot::Mutex::new(Some(Arc::<[u8]>::from(*b"old"))));
+        let read = Arc::clone(&token);
+        let access = DrainAccess::Token(Arc::new(move || read.lock().clone()));
+        assert!(access.check(&bearer("Bearer old")).is_ok());
+        *token.lock() = Some(Arc::from(*b"new"));
+        assert!(access.check(&bearer("Bearer old")).is_err() && access.check(&bearer("Bearer new")).is_ok());
+        *token.lock() = None;
+        assert!(access.check(&bearer("Bearer new")).is_err(), "a token that cannot be read lets nobody in");
+    }
+
+    #[test]
     fn no_web_page_drains_a_gateway() {
         for name in ["origin", "sec-fetch-site"] {
             let mut headers = bearer("Bearer s3cret");
             headers.insert(name, HeaderValue::from_static("https://evil.example"));
-            for access in [DrainAccess::Loopback, DrainAccess::Token(Arc::from(*b"s3cret"))] {
+            for access in [DrainAccess::Loopback, token(b"s3cret")] {
                 assert_eq!(access.check(&headers).expect_err(name).status(), StatusCode::FORBIDDEN, "{name}");
             }
         }

@@ -51,6 +51,15 @@ impl Drain {
         self.begin(rate, true);
     }
 
+    /// Asks so many clients to reconnect, `rate` per second, while the gateway serves on. A drain that runs or follows wins.
+    pub fn give_away(&self, connections: u32, rate: u32) {
+        let serves = *self.phase.borrow() == Phase::Serving;
+        if serves {
+            tracing::info!(connections, rate, "gives connections away");
+            self.reactors.give_away(connections, rate);
+        }
+    }
+
     fn begin(&self, new_rate: u32, now_last: bool) {
         let connections = self.connections();
         self.phase.send_modify(|phase| match phase {

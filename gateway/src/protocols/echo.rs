@@ -36,6 +36,10 @@ impl Protocol for Echo {
         OverRate::StopReading
     }
 
+    fn resumes(&self) -> bool {
+        false
+    }
+
     fn accept(&self, handshake: &Handshake<'_>) -> Result<Box<dyn Session>, Refusal> {
         let room = handshake.target.split_once("?room=").and_then(|(_, room)| RoomName::new(room).ok());
         Ok(Box::new(EchoSession { room }))

@@ -36,6 +36,9 @@ pub trait Protocol: Send + Sync {
     /// What happens to messages above the rate.
     fn over_rate(&self) -> OverRate;
 
+    /// Whether its clients miss nothing when they reconnect to another gateway.
+    fn resumes(&self) -> bool;
+
     /// Decides about an upgrade request and makes the connection's session.
     fn accept(&self, handshake: &Handshake<'_>) -> Result<Box<dyn Session>, Refusal>;
 

@@ -260,7 +260,13 @@ impl Gateway {
 
     fn drain_access(&self, admin: SocketAddr) -> Result<DrainAccess, RunError> {
         Ok(match self.secrets.generated(contract::DRAIN_TOKEN)? {
-            Some(token) => DrainAccess::Token(token),
+            Some(_) => {
+                let secrets = self.secrets.clone();
+                DrainAccess::Token(Arc::new(move || {
+                    let read = secrets.generated(contract::DRAIN_TOKEN);
+                    read.inspect_err(|error| tracing::warn!(%error, "a drain is refused")).ok().flatten()
+                }))
+            }
             None if admin.ip().is_loopback() => DrainAccess::Loopback,
             None => DrainAccess::Closed,
         })

@@ -88,6 +88,7 @@ fn configure(bounds: Bounds, endpoint: &Endpoint<'_>, protocol: Arc<dyn Protocol
         message_bytes: endpoint.message_bytes.unwrap_or(bounds.message_bytes) as usize,
         messages_per_second: bounds.messages_per_second,
         over_rate: protocol.over_rate(),
+        resumes: protocol.resumes(),
     };
     let protocol_id = protocol.id();
     Configured {

@@ -16,6 +16,7 @@ pub mod observe;
 pub mod observed;
 pub mod pass_cache;
 pub mod recall;
+mod secrets;
 pub mod status;
 pub mod validate;
 
@@ -88,17 +89,18 @@ pub async fn pass(ctx: &Context, room: &ChatRoom, name: &ChatRoomName) -> Result
     let valid = match validate::validate(&ctx.caches, room, name) {
         Ok(valid) => valid,
         Err(error) => {
-            status::write_claim(ctx, name, room, conditions::invalid(&error)).await.map_err(PassError::Status)?;
+            status::write_claims(ctx, name, room, conditions::invalid(&error)).await.map_err(PassError::Status)?;
             return Ok(rests);
         }
     };
     if conditions::is_paused(room) {
-        status::write_claim(ctx, name, room, conditions::paused()).await.map_err(PassError::Status)?;
+        status::write_claims(ctx, name, room, conditions::paused()).await.map_err(PassError::Status)?;
         return Ok(rests);
     }
     let mut observed = observe::observe(ctx, valid, name).await.map_err(PassError::Observe)?;
     recall::recall(&ctx.caches, name, &room.spec, &mut observed);
-    let mut objects = build::build(valid, &ctx.defaults, observed.secret.as_ref(), &observed.fresh)?;
+    let mut objects =
+        build::build(valid, &ctx.defaults, observed.secret.as_ref(), &observed.fresh, &observed.named_keys)?;
     let plan = decide::decide(valid, &objects, &observed);
     objects.size_redis(plan.redis.as_ref().map(|redis| redis.servers));
     let uid = room.uid().unwrap_or_default();

@@ -7,6 +7,7 @@ use super::build::meta::{self, Component};
 use super::build::{secret, stateful_set};
 use super::kind::{Kind, ObjectId};
 use super::observed::{self, Observed};
+use super::secrets;
 use super::validate::ValidRoom;
 use crate::api_error::ApiError;
 use crate::chat_room_name::ChatRoomName;
@@ -15,10 +16,10 @@ use crate::deadlines::GATEWAY_EXCHANGE;
 use crate::gateways::Gateways;
 use crate::redis::client;
 use crate::redis::plan::{Member, Shape};
-use crate::stores::index::{Entry, Owner};
+use crate::stores::index::Entry;
 use futures::stream::{self, StreamExt};
 use k8s_openapi::api::apps::v1::StatefulSet;
-use k8s_openapi::api::core::v1::{Event, Pod, Secret};
+use k8s_openapi::api::core::v1::{Event, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::api::ListParams;
@@ -29,6 +30,7 @@ use parlor_crds::chatroom::RedisMode;
 use parlor_crds::contract::GatewayStatus;
 use rand::Rng;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::sync::Arc;
@@ -39,8 +41,6 @@ const ASKED_AT_ONCE: usize = 32;
 const STARTS_WITHIN: SignedDuration = SignedDuration::from_secs(10);
 /// Objects that are asked about in one pass.
 const MOST_WARNINGS: usize = 3;
-/// How long a complete Secret is taken as read; it never changes while it is there.
-const SECRET_FRESH: SignedDuration = SignedDuration::from_secs(60);
 
 /// Sees the ChatRoom's world.
 pub async fn observe(ctx: &Context, room: ValidRoom<'_>, name: &ChatRoomName) -> Result<Observed, ApiError> {
@@ -49,27 +49,35 @@ pub async fn observe(ctx: &Context, room: ValidRoom<'_>, name: &ChatRoomName) ->
     let pods: Vec<Pod> = ctx.stores.pods.of(name).iter().map(|entry| entry.object.clone()).collect();
     let (gateways, others): (Vec<Pod>, Vec<Pod>) = pods.into_iter().partition(|pod| is_of(pod, Component::Gateway));
     let redis_pods: Vec<Pod> = others.into_iter().filter(|pod| is_of(pod, Component::Redis)).collect();
-    let secret = read_secret(ctx, &room, name, now).await?;
+    let waits = |pod: &Pod| !observed::is_gone(pod) && !observed::is_running(pod);
+    // A gateway that does not run may be waiting for a Secret that is gone.
+    let fresh_for = if gateways.iter().any(waits) { SignedDuration::ZERO } else { secrets::FRESH };
+    let reading = secrets::Reading { ctx, room: &room, name, now, fresh_for };
+    let secret = reading.generated().await?;
+    let named_keys = reading.named_keys().await?;
     let password = secret.as_ref().and_then(secret::redis_password);
     let (reports, redis) =
         futures::join!(ask_gateways(ctx, &gateways), ask_redis(ctx, &room, &redis_pods, password.as_deref()));
     let redis_set = owned(ctx.stores.stateful_sets.of(name), &uid).into_iter().next();
     let warnings = read_warnings(ctx, name, redis_set.as_ref(), gateways.iter().chain(&redis_pods), now).await;
-    let ours = |kind| {
-        let entry = ctx.stores.others(name, kind).into_iter().find(|entry| is_owned(entry, &uid));
-        entry.map(|entry| entry.object.data.clone())
-    };
+    let ours = |kind| ctx.stores.others(name, kind).into_iter().find(|entry| is_owned(entry, &uid));
+    let ingress = ours(Kind::Ingress).and_then(|entry| parsed(&entry.object.data["status"]));
+    let http_route = ours(Kind::HttpRoute).and_then(|entry| {
+        let parents = entry.object.data.get("status")?.get("parents")?.clone();
+        Some(of_generation(parents, entry.object.metadata.generation))
+    });
     Ok(Observed {
         now,
         reports,
         redis,
         secret,
+        named_keys,
         fresh: std::array::from_fn(|_| random_key()),
         replica_sets: owned(ctx.stores.replica_sets.of(name), &uid),
         redis_set,
         warnings,
-        ingress: ours(Kind::Ingress).and_then(|ingress| parsed(&ingress["status"])),
-        http_route: ours(Kind::HttpRoute).and_then(|route| route.get("status")?.get("parents").cloned()),
+        ingress,
+        http_route,
         gateway_api: ctx.stores.serves(Kind::HttpRoute),
         others: owned_names(ctx, name, &uid),
         gateways,
@@ -78,7 +86,19 @@ pub async fn observe(ctx: &Context, room: ValidRoom<'_>, name: &ChatRoomName) ->
     })
 }
 
-fn parsed<T: DeserializeOwned>(value: &serde_json::Value) -> Option<T> {
+/// What Gateways say of the HTTPRoute as it is now, without what they said of an earlier one.
+fn of_generation(mut parents: Value, generation: Option<i64>) -> Value {
+    for parent in parents.as_array_mut().into_iter().flatten() {
+        if let Some(conditions) = parent["conditions"].as_array_mut() {
+            let is_current =
+                |one: &Value| one["observedGeneration"].as_i64().is_none_or(|seen| Some(seen) == generation);
+            conditions.retain(is_current);
+        }
+    }
+    parents
+}
+
+fn parsed<T: DeserializeOwned>(value: &Value) -> Option<T> {
     serde_json::from_value(value.clone()).ok()
 }
 
@@ -166,26 +186,6 @@ async fn ask_server(mut member: Member, password: Option<&str>) -> Member {
     member
 }
 
-/// The generated Secret. One that belongs to somebody else is not ours to read; `apply` finds out and says so.
-async fn read_secret(
-    ctx: &Context,
-    room: &ChatRoom,
-    name: &ChatRoomName,
-    now: Timestamp,
-) -> Result<Option<Secret>, ApiError> {
-    let known = ctx.caches.with(name, |cache| cache.secret.clone());
-    if let Some((secret, _)) = known.filter(|(_, read)| now.duration_since(*read) < SECRET_FRESH) {
-        return Ok(Some(secret));
-    }
-    let uid = room.uid().unwrap_or_default();
-    let api = Api::<Secret>::namespaced(ctx.client.clone(), &name.namespace);
-    let found = api.get_opt(&meta::secret_name(room)).await?;
-    let found = found.filter(|secret| Owner::all_of(secret).iter().any(|owner| owner.uid == uid));
-    let complete = found.clone().filter(|found| secret::is_complete(room, found)).map(|secret| (secret, now));
-    ctx.caches.with(name, |cache| cache.secret = complete);
-    Ok(found)
-}
-
 /// The latest warning about some of those that do not start: a missing Secret or volume, a quota, an admission policy. Asked
 /// only for pods that have been starting for a while, and for a Redis StatefulSet that lacks pods.
 async fn read_warnings<'a>(
@@ -234,4 +234,19 @@ fn random_key() -> String {
         write!(key, "{byte:02x}").expect("writing to a String does not fail");
         key
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn what_a_gateway_said_of_an_earlier_route_does_not_count() {
+        let said = |generation| json!([{ "conditions": [{ "type": "Accepted", "observedGeneration": generation }] }]);
+        assert_eq!(of_generation(said(3), Some(3)), said(3));
+        assert_eq!(of_generation(said(2), Some(3)), json!([{ "conditions": [] }]));
+        let unnumbered = json!([{ "conditions": [{ "type": "Accepted" }] }]);
+        assert_eq!(of_generation(unnumbered.clone(), Some(3)), unnumbered);
+    }
 }

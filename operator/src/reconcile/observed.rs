@@ -2,7 +2,8 @@
 //!
 //! Filled by `observe`; read by `decide`, `build` and `status`. In tests it is read from YAML.
 
-use super::build::{meta, secret};
+use super::build::{keys, meta, secret};
+use super::decide::moves::Moves;
 use super::kind::ObjectId;
 use crate::redis::journal::Journal;
 use crate::redis::plan::Member;
@@ -33,12 +34,17 @@ pub struct Observed {
     pub last_connections: BTreeMap<String, u32>,
     /// Gateways that refused connections since they were asked last.
     pub refusing: BTreeSet<String>,
+    /// What moving connections has achieved for the fleet as it is.
+    #[serde(skip)]
+    pub moves: Moves,
     /// Most connections in the last `scaleDownAfter`; absent until watched that long.
     pub peak: Option<u64>,
     /// The latest warning about pods that do not start and about sets that lack pods, by name.
     pub warnings: BTreeMap<String, String>,
     /// The generated Secret.
     pub secret: Option<Secret>,
+    /// Digests of the Secrets that the ChatRoom names and gateways read once.
+    pub named_keys: keys::Digests,
     /// Random keys for what the Secret lacks.
     pub fresh: secret::Fresh,
     /// The Redis StatefulSet.

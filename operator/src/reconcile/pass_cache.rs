@@ -3,6 +3,8 @@
 //! Only what makes passes cheaper or calmer: losing all of it in a restart delays a scale-down and repeats some writes that
 //! change nothing. Bounded by the ChatRooms that exist; entries of deleted ones are dropped.
 
+use super::build::keys;
+use super::decide::moves::Moves;
 use super::decide::window::Window;
 use super::kind::ObjectId;
 use crate::chat_room_name::ChatRoomName;
@@ -26,6 +28,8 @@ pub struct PassCache {
     pub last_connections: BTreeMap<String, u32>,
     /// Connections that each gateway has refused since it started.
     pub refusals: BTreeMap<String, u64>,
+    /// What moving connections between gateways has achieved.
+    pub moves: Moves,
     /// Since when Redis servers are missing, and which orders they received when.
     pub redis: Journal,
     /// Gateways that cannot reach their Redis, and since when.
@@ -38,6 +42,8 @@ pub struct PassCache {
     pub refused: BTreeMap<ObjectId, Refused>,
     /// The generated Secret, complete, and when it was read.
     pub secret: Option<(Secret, Timestamp)>,
+    /// Digests of the Secrets that the ChatRoom names, and when they were read.
+    pub named_keys: Option<(keys::Digests, Timestamp)>,
     /// The newest generation that was found valid.
     pub valid_generation: Option<i64>,
     /// Passes that failed in a row.

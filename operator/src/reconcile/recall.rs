@@ -1,11 +1,13 @@
 //! Adds what earlier passes saw to what this one sees (no client).
 //!
 //! Keeps the samples that decisions need over time: the load, what silent gateways last reported, who refuses connections,
-//! since when a gateway cannot reach Redis, and the orders to Redis servers. Decides nothing.
+//! since when a gateway cannot reach Redis, what moves of connections have achieved, and the orders to Redis servers. Decides
+//! nothing.
 
-use super::observed::Observed;
+use super::observed::{self, Observed};
 use super::pass_cache::PassCaches;
 use crate::chat_room_name::ChatRoomName;
+use kube::ResourceExt;
 use parlor_crds::ChatRoomSpec;
 use parlor_crds::chatroom::Size;
 use parlor_crds::contract::{BusStatus, GatewayStatus};
@@ -27,6 +29,9 @@ pub fn recall(caches: &PassCaches, name: &ChatRoomName, spec: &ChatRoomSpec, obs
             cache.window.note(now, scaling.scale_down_after.as_duration(), connections);
         }
         observed.peak = cache.window.peak(now);
+        let serving = observed.living().filter(|pod| observed::draining_since(pod).is_none());
+        cache.moves.note_fleet(serving.map(ResourceExt::name_any).collect());
+        observed.moves = cache.moves.clone();
         cache.redis.note(Instant::now(), &observed.redis);
         observed.redis_journal = cache.redis.clone();
         let is_unavailable =

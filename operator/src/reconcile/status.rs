@@ -62,14 +62,23 @@ fn measure(metrics: &Metrics, name: &ChatRoomName, status: &ChatRoomStatus, appl
     }
 }
 
-/// Writes one claim about a ChatRoom for which nothing is done; everything else that the status says stays.
-pub async fn write_claim(ctx: &Context, name: &ChatRoomName, room: &ChatRoom, claim: Claim) -> Result<(), ApiError> {
+/// Writes claims about a ChatRoom for which nothing is done; everything else that the status says stays.
+pub async fn write_claims(
+    ctx: &Context,
+    name: &ChatRoomName,
+    room: &ChatRoom,
+    claims: Vec<Claim>,
+) -> Result<(), ApiError> {
     let old = room.status.clone().unwrap_or_default();
     let mut status = old.clone();
     let generation = room.metadata.generation;
-    let claim = claim.condition(&old.conditions, generation, Timestamp::now());
-    status.conditions.retain(|condition| condition.type_ != claim.type_);
-    status.conditions.insert(0, claim);
+    let now = Timestamp::now();
+    let mut written: Vec<Condition> =
+        claims.into_iter().map(|claim| claim.condition(&old.conditions, generation, now)).collect();
+    let replaced: Vec<String> = written.iter().map(|condition| condition.type_.clone()).collect();
+    status.conditions.retain(|one| !replaced.contains(&one.type_) && !conditions::is_passing(&one.type_));
+    written.append(&mut status.conditions);
+    status.conditions = written;
     // What is paused has not looked at the new generation.
     if status.conditions[0].type_ == "Ready" {
         status.observed_generation = generation;

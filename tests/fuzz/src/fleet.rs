@@ -44,11 +44,12 @@ pub(crate) fn reports(data: &[u8]) {
     let observed: Observed =
         serde_json::from_value(observed).unwrap_or_else(|error| panic!("{error}: the script's own"));
     let deadline = Duration::from_secs(600);
-    let plan = fleet(Wanted { gateways: wanted, current: "lobby-1", deadline }, &observed);
+    let plan = fleet(Wanted { gateways: wanted, current: "lobby-1", deadline, at_once: 25 }, &observed);
     let serving = pods.values().filter(|state| **state == State::Ready).count();
     let (mut told, mut emptied) = (BTreeMap::new(), 0);
     for order in &plan.orders {
         let (Order::Drain { pod, .. }
+        | Order::GiveAway { pod, .. }
         | Order::PutBack { pod, .. }
         | Order::Release { pod, .. }
         | Order::End { pod, .. }) = order;
@@ -64,7 +65,7 @@ pub(crate) fn reports(data: &[u8]) {
                 let empty = report.is_some_and(|report| report.connections == 0 && report.drain.is_some());
                 assert!(state == State::Overdue || (state == State::Draining && empty), "{pod} goes: {report:?}");
             }
-            Order::End { .. } => panic!("no pod of the model is terminating"),
+            Order::GiveAway { .. } | Order::End { .. } => panic!("not decided here: {order:?}"),
         }
     }
     assert!(serving - emptied >= serving.min(wanted as usize), "{emptied} of {serving} are emptied, {wanted} wanted");

@@ -18,7 +18,7 @@ use parlor_crds::contract::{GatewayStatus, SIGNING_KEY};
 use rustix::process::{Pid, Signal, kill_process};
 
 use self::log::Log;
-use crate::programs::repository;
+use crate::programs::build_own;
 
 /// A gateway says where it listens within this time, and is ready soon after.
 const STARTED_WITHIN: Duration = Duration::from_secs(20);
@@ -83,7 +83,8 @@ impl Setup {
 
     /// Starts a gateway that serves the `echo` protocol as well, which no release has.
     pub async fn with_echo(self) -> Result<Self> {
-        let path = tokio::task::spawn_blocking(|| build("parlor-gateway-echo", &["--features", "echo"]));
+        let path =
+            tokio::task::spawn_blocking(|| build_own("parlor-gateway", "parlor-gateway-echo", &["--features", "echo"]));
         Ok(self.binary(path.await.context("the builder's thread ended")??))
     }
 
@@ -179,6 +180,11 @@ impl Gateway {
     /// Status code and body of a request to the admin port.
     pub async fn admin(&self, method: &str, path: &str) -> Result<(u16, String)> {
         http(self.address("admin")?, method, path).await
+    }
+
+    /// Status code and body of a POST with this body to the admin port.
+    pub async fn admin_post(&self, path: &str, body: &str) -> Result<(u16, String)> {
+        exchange(self.address("admin")?, "POST", path, body).await
     }
 
     /// What `/status` says.
@@ -286,7 +292,12 @@ pub async fn refusal(setup: &Setup) -> Result<(i32, String)> {
 
 /// Status code and body of one HTTP request without a body.
 pub async fn http(address: SocketAddr, method: &str, path: &str) -> Result<(u16, String)> {
-    let request = format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    exchange(address, method, path, "").await
+}
+
+async fn exchange(address: SocketAddr, method: &str, path: &str, body: &str) -> Result<(u16, String)> {
+    let length = if body.is_empty() { String::new() } else { format!("Content-Length: {}\r\n", body.len()) };
+    let request = format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\n{length}Connection: close\r\n\r\n{body}");
     tokio::task::spawn_blocking(move || {
         let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(5)).context("connect")?;
         stream.set_read_timeout(Some(Duration::from_secs(10))).context("set a deadline")?;
@@ -350,28 +361,5 @@ pub fn binary() -> Result<PathBuf> {
 
 static BINARY: LazyLock<Result<PathBuf, String>> = LazyLock::new(|| match std::env::var_os("PARLOR_GATEWAY") {
     Some(path) => Ok(path.into()),
-    None => build("parlor-gateway", &[]).map_err(|error| format!("{error:#}")),
+    None => build_own("parlor-gateway", "parlor-gateway", &[]).map_err(|error| format!("{error:#}")),
 });
-
-/// Builds a binary of the gateway in the profile of the running test.
-fn build(binary: &str, arguments: &[&str]) -> Result<PathBuf> {
-    let test = std::env::current_exe().context("find the running test")?;
-    let profile = test.ancestors().nth(2).context("a test outside a target directory")?;
-    let mut build = Command::new(env!("CARGO"));
-    build
-        .args(["build", "--quiet", "--package", "parlor-gateway", "--bin", binary])
-        .args(arguments)
-        .current_dir(repository());
-    // The test's own package must not look like the gateway's: build scripts run again when these change.
-    for (name, _) in std::env::vars_os() {
-        if name.to_str().is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")) {
-            build.env_remove(name);
-        }
-    }
-    if profile.file_name().is_some_and(|name| name == "release") {
-        build.arg("--release");
-    }
-    let output = build.output().context("run cargo")?;
-    ensure!(output.status.success(), "{binary} does not build:\n{}", String::from_utf8_lossy(&output.stderr));
-    Ok(profile.join(binary))
-}

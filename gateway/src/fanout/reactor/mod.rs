@@ -172,6 +172,12 @@ impl Reactors {
         self.wake_all();
     }
 
+    /// Asks so many clients to reconnect, `rate` per second, and serves on. A drain that follows takes over.
+    pub fn give_away(&self, connections: u32, rate: u32) {
+        self.drain.give_away(connections, rate);
+        self.wake_all();
+    }
+
     /// Asks no further client to leave.
     pub fn undrain(&self) {
         self.drain.undrain();

@@ -55,6 +55,10 @@ impl Protocol for Match {
         OverRate::StopReading
     }
 
+    fn resumes(&self) -> bool {
+        true
+    }
+
     fn accept(&self, _: &Handshake<'_>) -> Result<Box<dyn Session>, Refusal> {
         Ok(Box::new(session::MatchSession::new(self.settings.clone())))
     }

@@ -54,6 +54,10 @@ impl Protocol for MultiPerson {
         OverRate::StopReading
     }
 
+    fn resumes(&self) -> bool {
+        false
+    }
+
     fn accept(&self, _: &Handshake<'_>) -> Result<Box<dyn Session>, Refusal> {
         Ok(Box::new(session::MultiPersonSession::new(self.settings.clone())))
     }

@@ -49,6 +49,10 @@ impl Protocol for Native {
         OverRate::Answer
     }
 
+    fn resumes(&self) -> bool {
+        true
+    }
+
     fn accept(&self, _: &Handshake<'_>) -> Result<Box<dyn Session>, Refusal> {
         Ok(Box::new(session::NativeSession::new(self.settings.clone())))
     }

@@ -53,6 +53,10 @@ impl Protocol for OnlyOne {
         OverRate::StopReading
     }
 
+    fn resumes(&self) -> bool {
+        false
+    }
+
     fn accept(&self, handshake: &Handshake<'_>) -> Result<Box<dyn Session>, Refusal> {
         token::check_origin(&self.settings.allowed_origins, handshake.headers)?;
         if let Some(key) = &self.settings.token_key {

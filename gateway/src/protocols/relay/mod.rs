@@ -47,6 +47,10 @@ impl Protocol for Relay {
         OverRate::StopReading
     }
 
+    fn resumes(&self) -> bool {
+        false
+    }
+
     fn accept(&self, _: &Handshake<'_>) -> Result<Box<dyn Session>, Refusal> {
         Ok(Box::new(session::RelaySession::new(self.settings.clone())))
     }

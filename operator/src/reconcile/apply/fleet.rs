@@ -3,6 +3,7 @@
 use super::run::{ApplyError, Run};
 use crate::api_error::ApiError;
 use crate::reconcile::build::meta;
+use crate::reconcile::decide::balance;
 use crate::reconcile::decide::fleet::{self, Fleet, Order};
 use crate::reconcile::kind::{Kind, ObjectId};
 use crate::reconcile::observed::Observed;
@@ -53,6 +54,13 @@ impl Run<'_> {
                     self.tell(pod, ip.as_deref(), token, true).await;
                 }
             }
+            Order::GiveAway { pod, ip, connections, rate } => {
+                let (connections, rate) = (*connections, *rate);
+                self.give_away(pod, ip, token, connections, rate).await;
+                // Noted whether it was heard or not: a gateway of an older version refuses it every time.
+                let spread = balance::spread(observed);
+                self.ctx.caches.with(self.name, |cache| cache.moves.note_move(spread, connections, rate, observed.now));
+            }
             Order::PutBack { pod, ip } => {
                 // The order comes first: a gateway that was not reached stays marked, and its drain continues.
                 if self.tell(pod, ip.as_deref(), token, false).await {
@@ -65,6 +73,14 @@ impl Run<'_> {
                 self.mark(pod, marks, observed).await;
             }
             Order::End { pod, uid } => self.end(pod, uid).await,
+        }
+    }
+
+    async fn give_away(&mut self, pod: &str, ip: &str, token: Option<&str>, connections: u32, rate: u32) {
+        let Some(token) = token else { return };
+        let told = self.ctx.gateways.give_away(ip, token, connections, rate).await;
+        if self.asked(told) {
+            self.changed("Rebalancing", format!("gateway {pod} asks {connections} clients to reconnect"));
         }
     }
 

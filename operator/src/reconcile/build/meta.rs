@@ -25,6 +25,8 @@ pub const PAUSED: &str = "parlor.chat/paused";
 pub const DRAIN: &str = "parlor.chat/drain";
 /// On a ChatRoom: a new value replaces all gateways.
 pub const RESTARTED_AT: &str = "parlor.chat/restarted-at";
+/// On a gateway's pod: digest of the keys that it read when it started.
+pub const KEYS: &str = "parlor.chat/keys";
 /// What a ReplicaSet looks at to choose among pods that are alike otherwise.
 pub const DELETION_COST: &str = "controller.kubernetes.io/pod-deletion-cost";
 

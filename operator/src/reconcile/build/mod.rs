@@ -8,6 +8,7 @@ pub mod disruption_budget;
 mod error;
 pub mod http_route;
 pub mod ingress;
+pub mod keys;
 pub mod meta;
 pub mod network_policy;
 pub mod pod;
@@ -131,20 +132,24 @@ impl Objects {
     }
 }
 
-/// Builds everything for the ChatRoom. `secret` is the generated Secret as it exists; `fresh` are random keys for what it lacks.
+/// Builds everything for the ChatRoom. `secret` is the generated Secret as it exists; `fresh` are random keys for what it lacks;
+/// `named` are digests of the Secrets that gateways read once.
 pub fn build(
     room: ValidRoom<'_>,
     defaults: &Defaults,
     secret: Option<&Secret>,
     fresh: &secret::Fresh,
+    named: &keys::Digests,
 ) -> Result<Objects, BuildError> {
     let room: &ChatRoom = &room;
+    let secret = secret::secret(room, secret, fresh);
+    let keys = keys::digest_of_all(&secret, named);
     let manifest = config_map::gateway(room)?;
     let config = manifest.metadata.name.clone().unwrap_or_default();
     Ok(Objects {
         service_account: service_account::service_account(room),
-        secret: secret::secret(room, secret, fresh),
-        replica_set: replica_set::replica_set(room, defaults, &config)?,
+        secret,
+        replica_set: replica_set::replica_set(room, defaults, &config, &keys)?,
         manifest,
         services: std::iter::once(service::shared(room)).chain(service::protocols(room)).collect(),
         disruption_budget: disruption_budget::gateway(room),

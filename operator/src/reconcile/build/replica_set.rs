@@ -5,7 +5,7 @@
 use super::defaults::Defaults;
 use super::error::BuildError;
 use super::meta::{self, Component};
-use super::{config_map, pod, resources, secret};
+use super::{config_map, keys, pod, resources, secret};
 use crate::redis::client;
 use k8s_openapi::api::apps::v1::{ReplicaSet, ReplicaSetSpec};
 use k8s_openapi::api::core::v1::{
@@ -24,9 +24,10 @@ const USER: i64 = 65_532;
 /// Longest drain (1 h) at the longest, and half an hour to spare; constant, so that changing the deadline restarts no one.
 const GRACE_SECONDS: i64 = 5_400;
 
-/// The ReplicaSet of the ChatRoom's present template, without a number of replicas.
-pub fn replica_set(room: &ChatRoom, defaults: &Defaults, config: &str) -> Result<ReplicaSet, BuildError> {
-    let mut template = pod_template(room, defaults, config);
+/// The ReplicaSet of the ChatRoom's present template, without a number of replicas. `keys` is the digest of what gateways read
+/// when they start.
+pub fn replica_set(room: &ChatRoom, defaults: &Defaults, config: &str, keys: &str) -> Result<ReplicaSet, BuildError> {
+    let mut template = pod_template(room, defaults, config, keys);
     let text = serde_json::to_string(&template).map_err(BuildError::Template)?;
     let hash = config_map::digest(&text);
     let mut labels = meta::selector_labels(room, Component::Gateway);
@@ -47,23 +48,23 @@ pub fn replica_set(room: &ChatRoom, defaults: &Defaults, config: &str) -> Result
     })
 }
 
-fn pod_template(room: &ChatRoom, defaults: &Defaults, config: &str) -> PodTemplateSpec {
+fn pod_template(room: &ChatRoom, defaults: &Defaults, config: &str, keys: &str) -> PodTemplateSpec {
     let wanted = &room.spec.template;
     let mut labels = wanted.pod_labels.clone();
     labels.extend(meta::selector_labels(room, Component::Gateway));
     labels.insert(meta::MANAGED_BY.into(), meta::OPERATOR.into());
     let own_security = || pod::pod_security(defaults.fixed_users.then_some(USER));
     let mut annotations = wanted.pod_annotations.clone();
+    annotations.insert(meta::KEYS.into(), keys.to_owned());
     if let Some(at) = room.annotations().get(meta::RESTARTED_AT) {
         annotations.insert(meta::RESTARTED_AT.into(), at.clone());
     }
-    let annotations = (!annotations.is_empty()).then_some(annotations);
     let spread = match wanted.topology_spread_constraints.as_slice() {
         [] => pod::spread(room, Component::Gateway),
         given => given.to_vec(),
     };
     PodTemplateSpec {
-        metadata: Some(ObjectMeta { labels: Some(labels), annotations, ..ObjectMeta::default() }),
+        metadata: Some(ObjectMeta { labels: Some(labels), annotations: Some(annotations), ..ObjectMeta::default() }),
         spec: Some(PodSpec {
             service_account_name: Some(room.name_any()),
             automount_service_account_token: Some(false),
@@ -164,7 +165,8 @@ fn volume(room: &ChatRoom, config: &str) -> Volume {
         (secret::RELAY_TOKEN_KEY, contract::RELAY_TOKEN_KEY),
     ];
     let generated = keys.map(|(key, path)| secret_file(&meta::secret_name(room), key, path));
-    let named = named_secrets(room).into_iter().map(|named| secret_file(&named.name, &named.key, &named.path()));
+    let named = keys::named(room).into_iter().map(|named| named.key);
+    let named = named.map(|key| secret_file(&key.name, &key.key, &key.path()));
     let password = match room.spec.redis.mode() {
         RedisMode::Managed(_) => {
             Some(secret_file(&meta::secret_name(room), secret::REDIS_PASSWORD, contract::REDIS_PASSWORD))
@@ -204,15 +206,6 @@ fn file(key: &str, path: &str) -> KeyToPath {
 
 fn redis_password(room: &ChatRoom) -> Option<&SecretKey> {
     room.spec.redis.external.as_ref()?.password_secret_ref.as_ref()
-}
-
-fn named_secrets(room: &ChatRoom) -> Vec<SecretKey> {
-    let served = room.spec.served();
-    let token = served.onlyone.and_then(|onlyone| onlyone.token);
-    let token_key = served.relay.and_then(|relay| relay.token_key);
-    let tls = room.spec.redis.external.as_ref().and_then(|external| external.tls.as_ref()?.ca.clone());
-    let refs = [token, token_key, tls].into_iter().flatten().map(|source| source.secret_ref);
-    refs.chain(redis_password(room).cloned()).collect()
 }
 
 fn present<T: Clone>(items: &[T]) -> Option<Vec<T>> {

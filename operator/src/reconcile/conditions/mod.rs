@@ -6,12 +6,14 @@
 
 mod claim;
 mod gateways;
+mod kstatus;
 mod progress;
 mod redis;
 mod route;
 
 pub use claim::{Claim, Truth};
 pub use gateways::counts;
+pub use kstatus::is_passing;
 
 use super::apply::{Applied, ApplyError};
 use super::build::meta;
@@ -24,13 +26,16 @@ use parlor_crds::{ChatRoom, ManifestError};
 pub fn claims(room: &ChatRoom, applied: &Applied) -> Vec<Claim> {
     let parts = vec![gateways::claim(applied), redis::claim(room, applied), route::claim(room, &applied.observed)];
     let ready = ready(&parts, applied);
-    let scaling = scaling(room, applied);
-    [ready, progress::claim(applied)].into_iter().chain(parts).chain([scaling]).collect()
+    let (progress, scaling) = (progress::claim(applied), scaling(room, applied));
+    let for_tools = kstatus::claim(&ready, Some(&progress));
+    [ready, progress].into_iter().chain(parts).chain([scaling]).chain(for_tools).collect()
 }
 
-/// The claim about a ChatRoom that breaks its own rules, so that nothing is done for it.
-pub fn invalid(error: &ManifestError) -> Claim {
-    Claim::new("Ready", Truth::False, "InvalidSpec", error.to_string())
+/// The claims about a ChatRoom that breaks its own rules, so that nothing is done for it.
+pub fn invalid(error: &ManifestError) -> Vec<Claim> {
+    let ready = Claim::new("Ready", Truth::False, "InvalidSpec", error.to_string());
+    let for_tools = kstatus::claim(&ready, None);
+    std::iter::once(ready).chain(for_tools).collect()
 }
 
 /// Whether the ChatRoom asks to be left as it is.
@@ -39,9 +44,9 @@ pub fn is_paused(room: &ChatRoom) -> bool {
 }
 
 /// The claim about a ChatRoom that is left as it is.
-pub fn paused() -> Claim {
+pub fn paused() -> Vec<Claim> {
     let message = format!("the annotation {} is set: the operator changes nothing and sees nothing", meta::PAUSED);
-    Claim::new("Paused", Truth::True, "Annotation", message)
+    vec![Claim::new("Paused", Truth::True, "Annotation", message)]
 }
 
 fn ready(parts: &[Claim], applied: &Applied) -> Claim {

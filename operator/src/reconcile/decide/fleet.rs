@@ -54,6 +54,17 @@ pub enum Order {
         /// When it was told first.
         since: Timestamp,
     },
+    /// Move some connections and serve on.
+    GiveAway {
+        /// The pod.
+        pod: String,
+        /// Its address.
+        ip: String,
+        /// How many.
+        connections: u32,
+        /// How many per second.
+        rate: u32,
+    },
     /// Serve again.
     PutBack {
         /// The pod.
@@ -86,6 +97,8 @@ pub struct Wanted<'a> {
     pub current: &'a str,
     /// Longest drain.
     pub deadline: Duration,
+    /// Most gateways that may drain at the same time, in percent of all; one always may.
+    pub at_once: u32,
 }
 
 /// Decides for the whole fleet. While no gateway of the present template is ready, the newest former one that serves makes up
@@ -105,15 +118,16 @@ pub fn fleet(wanted: Wanted<'_>, observed: &Observed) -> Fleet {
         plan.sizes.push((wanted.current.to_owned(), goal));
     }
     let mut keep = wanted.gateways.saturating_sub(ready);
+    let mut free = free_drains(wanted, &sets, observed);
     for (at, set) in sets.iter().enumerate() {
         if set.name == wanted.current {
-            set.plan(goal, wanted, observed, &mut plan);
+            set.plan(goal, wanted, &mut free, observed, &mut plan);
             continue;
         }
         let older: u32 = sets[at + 1..].iter().map(Set::intended).sum();
         let target = if ready == 0 && set.ready() > 0 { keep.saturating_sub(older) } else { set.intended().min(keep) };
         keep -= target;
-        set.plan(target, wanted, observed, &mut plan);
+        set.plan(target, wanted, &mut free, observed, &mut plan);
     }
     plan.orders.extend(observed.gateways.iter().filter_map(|pod| still_terminating(pod, wanted.deadline, observed)));
     plan
@@ -179,6 +193,17 @@ fn current_goal(wanted: Wanted<'_>, ready: u32, sets: &[Set<'_>]) -> u32 {
     started.min(wanted.gateways)
 }
 
+/// How many more gateways with people may begin to drain. When none is to be left, nobody could reconnect anyway.
+fn free_drains(wanted: Wanted<'_>, sets: &[Set<'_>], observed: &Observed) -> u32 {
+    if wanted.gateways == 0 {
+        return u32::MAX;
+    }
+    let all = count(sets.iter().flat_map(|set| &set.pods));
+    let most = (all * wanted.at_once).div_ceil(100).max(1);
+    let unfinished = |one: &&Gateway<'_>| !one.may_go(wanted.deadline, observed.now);
+    most.saturating_sub(count(sets.iter().flat_map(Set::draining).filter(unfinished)))
+}
+
 struct Set<'a> {
     name: &'a str,
     created: Option<Timestamp>,
@@ -225,9 +250,10 @@ impl<'a> Set<'a> {
         self.replicas.saturating_sub(count(self.draining()))
     }
 
-    fn plan(&self, target: u32, wanted: Wanted<'_>, observed: &Observed, plan: &mut Fleet) {
+    fn plan(&self, target: u32, wanted: Wanted<'_>, free: &mut u32, observed: &Observed, plan: &mut Fleet) {
         let serving = count(self.serving().filter(|gateway| !gateway.replaced));
-        let mut victims = self.victims(serving.saturating_sub(target));
+        let mut victims = self.victims(serving.saturating_sub(target), free);
+        let kept = target.max(serving - count(victims.iter()));
         victims.extend(self.serving().filter(|gateway| gateway.replaced));
         let returning = self.returning(target.saturating_sub(serving), wanted, observed);
         let is_returning = |one: &&Gateway<'_>| returning.iter().any(|other| other.name() == one.name());
@@ -244,7 +270,7 @@ impl<'a> Set<'a> {
         // A ReplicaSet that lacks gateways would keep the released ones rather than make new ones, so it grows first.
         let shrinks = serving >= target && self.deletes_exactly(&released);
         let going = if shrinks { count(released.iter()) } else { 0 };
-        let size = target + count(leaving.iter()) + count(victims.iter()) - going;
+        let size = kept + count(leaving.iter()) + count(victims.iter()) - going;
         plan.sizes.push((self.name.to_owned(), size));
         if self.name != wanted.current && size == 0 && self.replicas == 0 && self.pods.is_empty() {
             plan.sizes.pop();
@@ -252,11 +278,17 @@ impl<'a> Set<'a> {
         }
     }
 
-    /// Those that fewest people notice: not ready first, then fewest connections; one that does not report comes last.
-    fn victims(&self, count: u32) -> Vec<Gateway<'a>> {
+    /// Those that fewest people notice: not ready first, then fewest connections; one that does not report comes last. Of those
+    /// with people, no more than may drain.
+    fn victims(&self, count: u32, free: &mut u32) -> Vec<Gateway<'a>> {
         let mut serving: Vec<Gateway<'a>> = self.serving().filter(|one| !one.replaced).copied().collect();
         serving.sort_by_key(|one| (one.ready, one.report.map_or(u32::MAX, |report| report.connections), one.name()));
         serving.truncate(count as usize);
+        serving.retain(|one| {
+            let may_begin = !one.holds_people() || *free > 0;
+            *free -= u32::from(may_begin && one.holds_people());
+            may_begin
+        });
         serving
     }
 
@@ -315,6 +347,10 @@ impl<'a> Gateway<'a> {
     fn is_scheduled_and_running(&self) -> bool {
         let phase = self.pod.status.as_ref().and_then(|status| status.phase.as_deref());
         phase == Some("Running") && self.pod.spec.as_ref().is_some_and(|spec| spec.node_name.is_some())
+    }
+
+    fn holds_people(&self) -> bool {
+        self.report.map_or(self.ready, |report| report.connections > 0)
     }
 
     fn overdue(&self, deadline: Duration, now: Timestamp) -> bool {

@@ -7,6 +7,8 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 const DEADLINE: Duration = Duration::from_secs(60);
+/// Percent of the gateways that may drain at the same time.
+const AT_ONCE: u32 = 25;
 /// Connections that a draining gateway loses between two passes.
 const DRAINED_A_PASS: u32 = 40;
 
@@ -113,7 +115,11 @@ impl World {
     /// One pass of the operator, then one of the ReplicaSets.
     fn pass(&mut self) -> Fleet {
         let current = format!("room-{}", self.current);
-        let plan = fleet(Wanted { gateways: self.wanted, current: &current, deadline: DEADLINE }, &self.observed());
+        let plan = fleet(
+            Wanted { gateways: self.wanted, current: &current, deadline: DEADLINE, at_once: AT_ONCE },
+            &self.observed(),
+        );
+        self.assert_few_drain(&plan);
         for (name, size) in &plan.sizes {
             let set = if name == "room-a" { "a" } else { "b" };
             self.sizes.insert(set, *size);
@@ -130,6 +136,7 @@ impl World {
 
     fn obey(&mut self, order: &Order) {
         let (Order::Drain { pod, .. }
+        | Order::GiveAway { pod, .. }
         | Order::PutBack { pod, .. }
         | Order::Release { pod, .. }
         | Order::End { pod, .. }) = order;
@@ -147,7 +154,7 @@ impl World {
             Order::Release { .. } => {
                 pod.marks.insert(meta::DELETION_COST, RELEASED_COST.into());
             }
-            Order::End { .. } => panic!("no pod of the model is terminating"),
+            Order::GiveAway { .. } | Order::End { .. } => panic!("not decided here: {order:?}"),
         }
     }
 
@@ -172,6 +179,29 @@ impl World {
                 self.pods.insert(format!("{set}-{born:04}"), pod);
             }
         }
+    }
+
+    /// A new drain of a gateway with people begins only while few of all gateways drain.
+    fn assert_few_drain(&self, plan: &Fleet) {
+        let holds = |name: &String| self.pods[name].connections > 0;
+        let begin = plan.orders.iter().filter_map(|order| match order {
+            Order::Drain { pod, .. } if !self.pods[pod].told && holds(pod) => Some(pod),
+            _ => None,
+        });
+        let (begin, all) = (begin.count(), self.pods.len());
+        let drain = self.pods.iter().filter(|(name, pod)| pod.told && holds(name)).count();
+        let most = (all * AT_ONCE as usize).div_ceil(100).max(1);
+        let drain = drain - self.overdue().min(drain);
+        assert!(self.wanted == 0 || begin == 0 || begin + drain <= most, "{begin} begin while {drain} of {all} drain");
+    }
+
+    /// Gateways past their deadline count no more.
+    fn overdue(&self) -> usize {
+        let is_overdue = |pod: &&Model| {
+            let since = pod.marks.get(meta::DRAINING_SINCE).map(|since| since.parse::<Timestamp>().unwrap());
+            since.is_some_and(|since| self.now.duration_since(since).unsigned_abs() >= DEADLINE)
+        };
+        self.pods.values().filter(is_overdue).count()
     }
 
     /// A pod is removed only when empty or past its drain deadline.
@@ -215,7 +245,7 @@ proptest! {
             world.happen(event);
             world.pass();
         }
-        for _ in 0..60 {
+        for _ in 0..150 {
             world.happen(&Event::Start);
             world.happen(&Event::Tick(7));
             world.pass();

@@ -2,7 +2,9 @@
 //!
 //! A function of the ChatRoom, its objects as built, and what was observed. Nothing here waits, asks or remembers.
 
+pub mod balance;
 pub mod fleet;
+pub mod moves;
 pub mod redis;
 pub mod simulation;
 pub mod size;
@@ -45,13 +47,14 @@ pub fn decide(room: ValidRoom<'_>, objects: &Objects, observed: &Observed) -> Pl
         gateways: size.wanted,
         current: objects.replica_set.metadata.name.as_deref().unwrap_or_default(),
         deadline: room.spec.drain.deadline.as_duration(),
+        at_once: room.spec.drain.at_once,
     };
-    Plan {
-        size,
-        fleet: fleet::fleet(wanted, observed),
-        redis: redis(&room, observed),
-        orphans: orphans(&room, objects, observed),
+    let mut fleet = fleet::fleet(wanted, observed);
+    if room.spec.drain.rebalance {
+        let orders = balance::balance(&fleet, size.wanted, &room.spec.drain, observed);
+        fleet.orders.extend(orders);
     }
+    Plan { size, fleet, redis: redis(&room, observed), orphans: orphans(&room, objects, observed) }
 }
 
 /// The load as the gateways report it. A silent gateway counts with what it reported last: that is a lower bound.

@@ -59,7 +59,7 @@ pub(super) struct Sockets {
     timekeeper: Timekeeper,
     counters: Arc<Counters>,
     /// Where draining continues.
-    drained: u32,
+    drained: [u32; 2],
 }
 
 impl Sockets {
@@ -75,7 +75,7 @@ impl Sockets {
             table: Table::new(Slab::new(reactor, gateway), registry, most_replies),
             timekeeper: Timekeeper::new(now.tick()),
             counters,
-            drained: 0,
+            drained: [0; 2],
         }
     }
 
@@ -87,11 +87,15 @@ impl Sockets {
     /// Takes a socket over; None when there is no slot left. Its session has been told nothing yet.
     pub(super) fn adopt(&mut self, accepted: Accepted) -> Option<Slot> {
         let Accepted { stream, leftover, session, policy, address, protocol, deflate } = accepted;
+        let moves_last = !policy.resumes;
         let mut connection = Connection::new(session, policy, address, protocol, deflate);
         if !leftover.is_empty() {
             connection.unread = Some(Box::new(Unread { bytes: leftover.to_vec(), at: 0 }));
         }
         let slot = self.table.insert(stream, connection)?;
+        if moves_last {
+            self.table.state_mut(slot).move_last();
+        }
         self.counters.opened(protocol);
         Some(slot)
     }
@@ -378,12 +382,23 @@ impl Sockets {
         true
     }
 
-    /// The next connection to be asked to move, in the order of slots. Those that came late are found by starting again.
+    /// The next connection to be asked to move, in the order of slots: first those whose clients resume, then the others.
+    /// Those that came late are found by starting again.
     pub(super) fn next_to_move(&mut self) -> Option<Slot> {
-        let there = |slot: &Slot| self.table.slab().is_used(*slot) && self.table.slab().state(*slot).may_be_moved();
-        let found = self.table.slab().slots_from(self.drained).find(there);
-        self.drained = found.map_or(0, |slot| slot.0);
-        found
+        let slab = self.table.slab();
+        for (cursor, last) in self.drained.iter_mut().zip([false, true]) {
+            let there = |slot: &Slot| {
+                let state = slab.state(*slot);
+                slab.is_used(*slot) && state.may_be_moved() && state.moves_last() == last
+            };
+            let found = slab.slots_from(*cursor).find(there);
+            *cursor = found.map_or(u32::MAX, |slot| slot.0);
+            if found.is_some() {
+                return found;
+            }
+        }
+        self.drained = [0; 2];
+        None
     }
 
     /// Notes that it is asked to move.

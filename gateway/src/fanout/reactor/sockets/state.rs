@@ -45,6 +45,8 @@ impl State {
     const HALF_SHUT: u16 = 1 << 13;
     /// Was over its rate, or ahead of the hub: gets smaller reads.
     const UNRULY: u16 = 1 << 14;
+    /// Its client misses what is said while it reconnects.
+    const MOVES_LAST: u16 = 1 << 15;
 
     const STOPPED: u16 = Self::WAITS_FOR_ANSWER | Self::WAITS_FOR_RATE | Self::WAITS_FOR_HUB;
     const ENDED: u16 = Self::CLOSING | Self::DROPPED;
@@ -228,6 +230,15 @@ impl State {
 
     pub(super) fn ask_to_move(&mut self) {
         self.set(Self::MOVED);
+    }
+
+    /// Others are asked to move before it.
+    pub(super) fn move_last(&mut self) {
+        self.set(Self::MOVES_LAST);
+    }
+
+    pub(super) fn moves_last(self) -> bool {
+        self.any(Self::MOVES_LAST)
     }
 }
 

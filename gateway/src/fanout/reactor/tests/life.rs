@@ -196,6 +196,18 @@ fn draining_keeps_its_rate_and_stops_when_asked() {
 }
 
 #[test]
+fn clients_that_cannot_resume_are_asked_to_move_last_and_no_more_than_wanted() {
+    let mut rig = Rig::start(Settings { threads: 1, ..settings() });
+    let mut stay: Vec<_> = (0..5).map(|_| rig.connect(Policy { resumes: false, ..policy() })).collect();
+    let mut resume: Vec<_> = (0..5).map(|_| rig.connect(policy())).collect();
+    rig.reactors.give_away(7, 10_000);
+    assert!(resume.iter_mut().all(|client| client.hear() == "moved"));
+    let moved = stay.iter_mut().filter_map(|client| (!client.hears_nothing(Duration::from_millis(100))).then_some(()));
+    assert_eq!(moved.count(), 2, "seven in all");
+    rig.reactors.shutdown();
+}
+
+#[test]
 fn shutdown_tells_every_client_and_every_room() {
     let mut rig = Rig::start(Settings { threads: 2, ..settings() });
     let mut client = rig.connect(policy());

@@ -176,7 +176,7 @@ pub(super) fn settings() -> Settings {
 }
 
 pub(super) fn policy() -> Policy {
-    Policy { message_bytes: 4096, messages_per_second: 10_000, over_rate: OverRate::StopReading }
+    Policy { message_bytes: 4096, messages_per_second: 10_000, over_rate: OverRate::StopReading, resumes: true }
 }
 
 impl Rig {

@@ -1,0 +1,76 @@
+//! Reads the Secrets that a pass needs (client required): the generated one, and those that the ChatRoom names.
+//!
+//! Each is taken as read for a while, because a pass comes every few seconds and Secrets are not watched: to watch them is to
+//! be given everyone's. Decides nothing, writes nothing. Called by `observe`.
+
+use super::build::keys::{self, Digests};
+use super::build::{meta, secret};
+use crate::api_error::ApiError;
+use crate::chat_room_name::ChatRoomName;
+use crate::context::Context;
+use crate::stores::index::Owner;
+use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use kube::{Api, ResourceExt};
+use parlor_crds::ChatRoom;
+use std::collections::BTreeMap;
+
+/// How long Secrets are taken as read.
+pub(super) const FRESH: SignedDuration = SignedDuration::from_secs(60);
+
+/// Reading for one pass.
+pub(super) struct Reading<'a> {
+    pub(super) ctx: &'a Context,
+    pub(super) room: &'a ChatRoom,
+    pub(super) name: &'a ChatRoomName,
+    pub(super) now: Timestamp,
+    pub(super) fresh_for: SignedDuration,
+}
+
+impl Reading<'_> {
+    /// The generated Secret. One that belongs to somebody else is not ours to read; `apply` finds out and says so.
+    pub(super) async fn generated(&self) -> Result<Option<Secret>, ApiError> {
+        let Self { ctx, room, name, now, .. } = self;
+        let known = ctx.caches.with(name, |cache| cache.secret.clone());
+        if let Some((secret, _)) = known.filter(|(_, read)| self.is_fresh(*read)) {
+            return Ok(Some(secret));
+        }
+        let uid = room.uid().unwrap_or_default();
+        let found = self.api().get_opt(&meta::secret_name(room)).await?;
+        let found = found.filter(|secret| Owner::all_of(secret).iter().any(|owner| owner.uid == uid));
+        let complete = found.clone().filter(|found| secret::is_complete(room, found)).map(|secret| (secret, *now));
+        ctx.caches.with(name, |cache| cache.secret = complete);
+        Ok(found)
+    }
+
+    /// Digests of what gateways read once from Secrets that the ChatRoom names. A Secret that is gone for a moment, because it
+    /// is being replaced, counts as it was.
+    pub(super) async fn named_keys(&self) -> Result<Digests, ApiError> {
+        let Self { ctx, room, name, now, .. } = self;
+        let named = keys::named(room).into_iter().filter(|named| named.reading == keys::Reading::AtStart);
+        let wanted: BTreeMap<String, _> = named.map(|named| (named.key.path(), named.key)).collect();
+        let known = ctx.caches.with(name, |cache| cache.named_keys.clone());
+        let (known, read) = known.map_or_else(Default::default, |(known, read)| (known, Some(read)));
+        if read.is_some_and(|read| self.is_fresh(read)) && wanted.keys().eq(known.keys()) {
+            return Ok(known);
+        }
+        let uid = room.uid().unwrap_or_default();
+        let mut digests = Digests::new();
+        for (path, key) in wanted {
+            let found = self.api().get_opt(&key.name).await?;
+            let value = found.and_then(|secret| secret.data?.remove(&key.key));
+            let digest = value.map(|value| keys::digest(&uid, &value.0)).or_else(|| known.get(&path).cloned());
+            digests.extend(digest.map(|digest| (path, digest)));
+        }
+        ctx.caches.with(name, |cache| cache.named_keys = Some((digests.clone(), *now)));
+        Ok(digests)
+    }
+
+    fn is_fresh(&self, read: Timestamp) -> bool {
+        self.now.duration_since(read) < self.fresh_for
+    }
+
+    fn api(&self) -> Api<Secret> {
+        Api::namespaced(self.ctx.client.clone(), &self.name.namespace)
+    }
+}

@@ -1,0 +1,36 @@
+//! A node that controllers take for healthy, though nothing runs on it. Called by those who play a kubelet.
+
+use anyhow::{Context, Result};
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::Node;
+use k8s_openapi::jiff::Timestamp;
+use kube::api::{Patch, PatchParams, PostParams};
+use kube::{Api, Client};
+use serde_json::json;
+
+const MANAGER: &str = "tests-kubelet";
+
+/// Makes the node. [`renew`] keeps it healthy.
+pub(crate) async fn register(client: &Client, name: &str) -> Result<()> {
+    let nodes = Api::<Node>::all(client.clone());
+    let node: Node = serde_json::from_value(json!({ "metadata": { "name": name } }))?;
+    nodes.create(&PostParams::default(), &node).await.context("create the node")?;
+    let ready = json!({ "status": { "conditions": [{
+        "type": "Ready", "status": "True", "reason": "KubeletReady", "message": "played by a test",
+        "lastHeartbeatTime": Timestamp::now().to_string(), "lastTransitionTime": Timestamp::now().to_string(),
+    }] } });
+    nodes.patch_status(name, &PatchParams::default(), &Patch::Merge(ready)).await.context("make the node ready")?;
+    renew(client, name).await
+}
+
+/// Says that the node lives, for the next 40 s.
+pub(crate) async fn renew(client: &Client, name: &str) -> Result<()> {
+    let leases = Api::<Lease>::namespaced(client.clone(), "kube-node-lease");
+    let now = format!("{:.6}", Timestamp::now());
+    let lease = json!({
+        "apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": { "name": name },
+        "spec": { "holderIdentity": name, "leaseDurationSeconds": 40, "renewTime": now },
+    });
+    leases.patch(name, &PatchParams::apply(MANAGER).force(), &Patch::Apply(lease)).await.context("renew the lease")?;
+    Ok(())
+}
