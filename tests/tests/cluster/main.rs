@@ -11,6 +11,7 @@ mod hosts;
 mod lobby;
 mod losing;
 mod mistakes;
+mod plugin;
 mod ready;
 mod scaling;
 mod turn;
