@@ -1,4 +1,5 @@
-# Images without a registry: built by buildah from scratch, kept as archives by content, imported into containerd.
+# Images: built by buildah from scratch. Parlor's are pushed to the registry; the others are kept as archives by content and
+# imported into containerd.
 
 # image NAME CONTAINERFILE CONTEXT [BUILDAH-OPTION...]
 image() {
@@ -16,6 +17,21 @@ image() {
   find "$CACHE/images" -name '*.tar' -mtime +7 -delete
   touch "$stamp"
   say "image $name"
+}
+
+# push NAME BUILDAH-ARGUMENT...: builds an image and pushes it, unless the registry has it
+push() {
+  local name=$1 path tag; shift
+  path=${name#*/} tag=${name##*:}
+  ! curl --silent --fail --head --output /dev/null --header 'Accept: application/vnd.oci.image.manifest.v1+json' \
+    "http://$REGISTRY/v2/${path%:*}/manifests/$tag" || return 0
+  LOG=$STATE/log/images.log
+  {
+    buildah_here bud --isolation chroot --layers=false --tag "$name" "$@"
+    buildah_here push --tls-verify=false "$name" "docker://$name"
+    buildah_here rmi --all --force
+  } >>"$LOG" 2>&1
+  say "pushed $name"
 }
 
 # build_image NAME ARCHIVE BUILDAH-ARGUMENT...

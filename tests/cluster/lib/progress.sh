@@ -39,7 +39,8 @@ failed() {
 # describe_cluster: how to reach what is there now; its first line is for the shell, and for the tests
 describe_cluster() {
   local settings="PATH=$PROGRAMS:\$PATH"
-  [ "$ONLY" = programs ] || settings="KUBECONFIG=$KUBECONFIG $settings"
+  [ "$ONLY" != checks ] || settings="PATH=$CHECKS:\$PATH"
+  [[ "$ONLY" =~ ^(programs|checks)$ ]] || settings="KUBECONFIG=$KUBECONFIG $settings"
   echo "export $settings"
   [ "$ONLY" ] || cat <<TEXT
 kubectl apply -f crds/examples/lobby.yaml     then: kubectl get croom

@@ -14,6 +14,7 @@ usage() {
 usage: tests/cluster/${0##*/} [option...]
   --only control-plane   etcd, API server and controller manager, without a node
   --only programs        build kubectl, helm and all the others, start nothing
+  --only checks          build a registry and two checkers, start nothing
   --state DIR            what belongs to this cluster (default: /var/lib/parlor-cluster or …-control-plane)
   --address 127.X.Y.Z    loopback address of etcd and of all that only this machine may reach
   --until-eof            stay until the standard input ends, then take the cluster down
@@ -25,7 +26,7 @@ TEXT
 ONLY='' UNTIL_EOF=false PROFILE=release STATE='' LOOPBACK='' SAME=()
 while [ $# -gt 0 ]; do
   case $1 in
-    --only) [[ ${2:-} =~ ^(control-plane|programs)$ ]] || { usage >&2; exit 64; }; ONLY=$2; SAME+=("$1" "$2"); shift 2 ;;
+    --only) [[ ${2:-} =~ ^(control-plane|programs|checks)$ ]] || { usage >&2; exit 64; }; ONLY=$2; SAME+=("$1" "$2"); shift 2 ;;
     --state) STATE=${2:?--state names a directory}; SAME+=("$1" "$2"); shift 2 ;;
     --address) LOOPBACK=${2:?--address is an IP}; SAME+=("$1" "$2"); shift 2 ;;
     --until-eof) UNTIL_EOF=true; shift ;;
@@ -41,18 +42,21 @@ if [ "$ONLY" ]; then
   API=$LOOPBACK
   STAGES=(packages programs certificates control-plane)
   if [ "$ONLY" = programs ]; then STAGES=(packages programs); fi
+  if [ "$ONLY" = checks ]; then STAGES=(packages checks); fi
 else
   STATE=${STATE:-/var/lib/parlor-cluster}
   LOOPBACK=${LOOPBACK:-127.0.10.1}
   API=$NODE_IP
-  STAGES=(packages programs certificates network control-plane node addons images parlor)
+  STAGES=(packages programs checks certificates network control-plane registry node addons images parlor)
 fi
 REPOSITORY=$(cd "$here/../.." && pwd)
 CACHE=${PARLOR_CACHE:-/var/cache/parlor}
+REGISTRY=$LOOPBACK:5000
 RUN=/run/parlor-cluster                 # sockets, whose paths must be short
 PKI=$STATE/pki
 # The programs are kept by what they are made of.
 PROGRAMS=$CACHE/programs-$(cd "$here" && find programs stages/programs.sh -type f -print0 | sort -z | xargs -0 sha256sum | sha256sum | cut -c1-12)
+CHECKS=$CACHE/checks-$(cd "$here" && find checks stages/checks.sh -type f -print0 | sort -z | xargs -0 sha256sum | sha256sum | cut -c1-12)
 export KUBECONFIG=$STATE/admin.kubeconfig
 export PATH=$PROGRAMS:$PATH:/usr/sbin:/sbin
 CTR=(ctr --address "$RUN/containerd.sock" --namespace k8s.io)

@@ -1,4 +1,4 @@
-# Parlor's own images from their Containerfiles, and the Redis that ChatRooms ask for by default.
+# Parlor's own images from their Containerfiles, pushed to the registry; and the Redis that ChatRooms ask for by default.
 images() {
   redis_image
   MEND='cargo build by hand shows more; Rust comes from https://rustup.rs'
@@ -18,12 +18,12 @@ images() {
   parlor_image operator "$output"
 }
 
-# parlor_image PART OUTPUT: docker.io/library/parlor-PART:TAG
+# parlor_image PART OUTPUT: REGISTRY/parlor-PART:TAG
 parlor_image() {
   local context
   context=$(mktemp -d "$STATE/context.XXXXXX")
   cp "$2/parlor-$1" "$context/"
-  image "docker.io/library/parlor-$1:$TAG" "$REPOSITORY/$1/Containerfile" "$context" --target prebuilt
+  push "$REGISTRY/parlor-$1:$TAG" --file "$REPOSITORY/$1/Containerfile" --target prebuilt "$context"
   rm -rf "$context"
 }
 

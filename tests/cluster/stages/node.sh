@@ -24,10 +24,15 @@ state = "$RUN/containerd"
 [plugins."io.containerd.grpc.v1.cri"]
   sandbox_image = "localhost/pause:parlor"
   restrict_oom_score_adj = true
+  [plugins."io.containerd.grpc.v1.cri".registry]
+    config_path = "$STATE/registries"
   [plugins."io.containerd.grpc.v1.cri".cni]
     bin_dir = "/usr/lib/cni"
     conf_dir = "$STATE/cni"
 TOML
+  # Without certificates, which a registry on loopback needs none of.
+  mkdir -p "$STATE/registries/$REGISTRY"
+  echo "server = \"http://$REGISTRY\"" >"$STATE/registries/$REGISTRY/hosts.toml"
   start containerd containerd --config "$STATE/containerd.toml"
   await 20 containerd containerd "${CTR[@]}" version
   program_image pause

@@ -14,7 +14,9 @@ packages() {
   # Nothing may start by itself: the cluster runs its own containerd, and Redis only in pods.
   local policy=/usr/sbin/policy-rc.d held=false
   [ -e $policy ] || { printf '#!/bin/sh\nexit 101\n' >$policy; chmod +x $policy; held=true; }
-  { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${missing[@]}"; } >"$LOG" 2>&1 ||
+  # On a machine that has just started another apt is often at work.
+  local apt=(apt-get -o DPkg::Lock::Timeout=300)
+  { "${apt[@]}" update && DEBIAN_FRONTEND=noninteractive "${apt[@]}" install -y --no-install-recommends "${missing[@]}"; } >"$LOG" 2>&1 ||
     { ! $held || rm -f $policy; failed 'apt-get install'; }
   ! $held || rm -f $policy
 }
