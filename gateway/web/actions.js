@@ -70,10 +70,8 @@ export class Actions {
 
   edit = (/** @type {Said} */ row) => this.#write(this.#about(row, "edit"));
 
-  erase = (/** @type {Said} */ { seq = 0, mine }) => {
-    const { open } = this.place;
-    if (!open || !confirm(t("deleteSure"))) return;
-    this.#ask(() => (mine ? open.room.delete(seq) : open.room.moderate("delete", { seq })));
+  erase = (/** @type {Said} */ { seq = 0 }) => {
+    if (confirm(t("deleteSure"))) this.#ask(() => this.place.open?.room.delete(seq));
   };
 
   /** Adds a reaction, or takes the own one back. @param {Said} row @param {string} emoji */

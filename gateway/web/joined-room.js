@@ -116,9 +116,9 @@ export class JoinedRoom {
     section.state = "busy";
     this.on.changed(this, "log");
     try {
-      const { items, more } = await this.room.history({ before: this.log.before ?? this.room.seq + 1, limit: PAGE });
+      const { seq, items, more } = await this.room.history({ before: this.log.before ?? this.room.seq + 1, limit: PAGE });
       // A gap came meanwhile: this page is of a past that is no longer asked about.
-      if (section === this.log.older) this.log.prepend(items, more, this.on.mine, this.room.seq);
+      if (section === this.log.older) this.log.prepend(items, more, this.on.mine, seq);
       for (const { from } of items) this.#saw(from);
     } catch {
       section.state = this.room.ready ? "failed" : "more";

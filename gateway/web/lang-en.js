@@ -157,5 +157,8 @@ export default {
   error_slow_mode: "the room is in slow mode",
   error_read_only: "the room is read-only",
   error_refused: "the message was refused",
+  error_forbidden: "you may not do that",
+  error_not_found: "the message is no longer kept",
+  error_timeout: "the server did not answer in time",
   error_room_limit: "you are in too many rooms",
 };

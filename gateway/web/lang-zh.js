@@ -157,5 +157,8 @@ export default {
   error_slow_mode: "房间处于慢速模式",
   error_read_only: "房间只读",
   error_refused: "消息被拒绝",
+  error_forbidden: "你没有权限",
+  error_not_found: "该消息已不再保留",
+  error_timeout: "服务器没有及时响应",
   error_room_limit: "加入的房间过多",
 };

@@ -193,7 +193,8 @@ export class Log {
     if (seq <= (row.asOf ?? 0)) return;
     /** @type {Partial<Said>} */
     const change = {};
-    if (kind === "edit") Object.assign(change, { body, edited: time });
+    // An edit without a body was itself replaced by a later one.
+    if (kind === "edit" && body) Object.assign(change, { body, edited: time });
     else if (kind === "delete") Object.assign(change, { body: {}, deleted: true });
     else if (kind === "react") change.reactions = reacted(row.reactions, /** @type {any} */ (rest), mine(from.id));
     this.#rows[at] = { ...row, ...change, id: nextId++ };

@@ -58,6 +58,8 @@ export interface Posted {
 
 export interface HistoryPage {
   epoch: string;
+  /** The newest message of the room: items are in the form that changes up to it made of them. */
+  seq: number;
   items: Message[];
   more: boolean;
 }

@@ -452,12 +452,13 @@ export class Room extends EventTarget {
    * Older messages, ascending: the newest `limit` (1 to 100) below `before`, or the newest of all. Waits for a
    * connection, as all requests do.
    * @param {{ before?: number, limit?: number } & Limits} [page]
-   * @returns {Promise<{ epoch: string, items: Message[], more: boolean }>}
+   * `seq` is the newest message of the room: items are in the form that changes up to it made of them.
+   * @returns {Promise<{ epoch: string, seq: number, items: Message[], more: boolean }>}
    */
   async history({ before, limit = 50, ...limits } = {}) {
     const answer = await this.#ask({ op: "history", before, limit }, limits);
     const items = answer.items.map((/** @type {Message} */ item) => ({ ...item, epoch: answer.epoch }));
-    return { epoch: answer.epoch, items, more: answer.more };
+    return { epoch: answer.epoch, seq: answer.seq ?? this.seq, items, more: answer.more };
   }
 
   /**
