@@ -25,7 +25,7 @@ struct Mistake {
     becomes: &'static str,
 }
 
-const MISTAKES: [Mistake; 11] = [
+const MISTAKES: [Mistake; 12] = [
     Mistake {
         name: "drop one entry",
         file: "protocols/native/encoding.rs",
@@ -50,6 +50,12 @@ const MISTAKES: [Mistake; 11] = [
         file: "rooms/resume.rs",
         find: "return Resume::Complete { after: position.seq };",
         becomes: "return Resume::Complete { after: position.seq + u64::from(MUTANT && position.seq < head.seq) };",
+    },
+    Mistake {
+        name: "show what was deleted in a resume",
+        file: "rooms/amendments.rs",
+        find: "Change::Delete => {\n                **present",
+        becomes: "Change::Delete if MUTANT => {}\n            Change::Delete => {\n                **present",
     },
     Mistake {
         name: "acknowledge without WAIT",

@@ -16,7 +16,9 @@ use tokio::time::Instant;
 
 pub use self::histograms::Histograms;
 pub use crate::deadlines::{DEDUPE, TAIL_WAIT};
-use crate::rooms::{Cause, Entry, Epoch, Partition, Post, RoomName, Signal, Unavailable, log::Window};
+use crate::rooms::{
+    Cause, Entry, Epoch, Partition, Post, RoomName, Signal, Unavailable, amendments::Refused, log::Window,
+};
 
 /// Bytes of entries that a partition's stream keeps for its readers (payload; at most one group more).
 pub const LOG_BYTES: usize = 8 << 20;
@@ -110,6 +112,12 @@ pub enum AppendError {
     /// After [`Bus::restore`] the same posts may be sent again.
     #[error("the data of the partition was lost")]
     Lost,
+    /// The post changes an earlier message, and may not.
+    #[error(transparent)]
+    Amendment(#[from] Refused),
+    /// A gateway of an older release is running, which cannot read changes of earlier messages. Nothing was written.
+    #[error("a gateway of an older release is running, which cannot show changes of messages")]
+    OlderGateway,
     /// Redis refuses to write, and why, in its own words. Nothing was written, and sending it again at once does not help.
     #[error("{0}")]
     Denied(String),

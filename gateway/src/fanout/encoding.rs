@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use crate::{
     fanout::{codec, presence::Presence},
-    rooms::{Entry, Epoch, Origin, ProtocolId, RoomName, Signal},
+    rooms::{Entry, Epoch, Origin, ProtocolId, RoomName, Signal, present::Person},
 };
 
 /// Index of an encoding in the registry of the process.
@@ -46,9 +46,19 @@ const _: () = {
 
 /// Writes entries and signals as whole WebSocket frames. Pure; called on the hub's threads.
 pub trait Encoding: Send + Sync {
-    /// Appends frames that carry `entries` (contiguous, ascending, at least one) to `out`. `epoch` is set when readers
+    /// Appends frames that carry `entries` (ascending, at least one) to `out`. `epoch` is set when readers
     /// must learn it. Calls [`ChunkWriter::own`] around what the author's connection must not see.
     fn entries(&self, room: &RoomName, epoch: Option<Epoch>, entries: &[Arc<Entry>], out: &mut ChunkWriter);
+
+    /// The same for one person who comes back and is among those who reacted to one of the messages.
+    fn entries_for(&self, _viewer: Person, room: &RoomName, entries: &[Arc<Entry>], out: &mut ChunkWriter) {
+        self.entries(room, None, entries, out);
+    }
+
+    /// Whether amendments, and messages that were deleted, are shown. Otherwise [`Encoding::entries`] gets neither.
+    fn shows_amendments(&self) -> bool {
+        false
+    }
 
     /// Appends frames for a signal; nothing when the protocol does not show it.
     fn signal(&self, room: &RoomName, signal: &Signal, out: &mut ChunkWriter);

@@ -13,7 +13,7 @@ use crate::{
     deadlines::hub::POST,
     fanout::session::PostError,
     moderation::{Moderation, Who},
-    rooms::{Author, Content, Origin, Partition, Post, ProtocolId, Role, RoomName},
+    rooms::{Amendment, Author, Content, Origin, Partition, Post, ProtocolId, Role, RoomName},
 };
 
 /// Pause between two tries.
@@ -46,9 +46,32 @@ impl Poster {
         from: Author,
         content: Content,
     ) -> Result<Appended, PostError> {
+        self.append(room, protocol, from, content, None).await
+    }
+
+    /// Changes an earlier message; `content` is what an edit says, and nothing else's. As [`Poster::post`].
+    pub async fn amend(
+        &self,
+        room: RoomName,
+        protocol: ProtocolId,
+        from: Author,
+        content: Content,
+        amendment: Amendment,
+    ) -> Result<Appended, PostError> {
+        self.append(room, protocol, from, content, Some(amendment)).await
+    }
+
+    async fn append(
+        &self,
+        room: RoomName,
+        protocol: ProtocolId,
+        from: Author,
+        content: Content,
+        amends: Option<Amendment>,
+    ) -> Result<Appended, PostError> {
         self.moderation.may_post(&room, Who { person: &from.id, role: self.role, address: None })?;
         let key = Uuid::new_v4().simple().to_string().into();
-        let post = Post { room, from, protocol, key, content, durable: false, origin: Origin::default() };
+        let post = Post { room, from, protocol, key, content, amends, durable: false, origin: Origin::default() };
         let deadline = Instant::now() + POST;
         loop {
             match self.try_once(&post).await {

@@ -1,6 +1,6 @@
 //! Reads what was last said in a room without a connection, for HTTP endpoints.
 //!
-//! Decides nothing about what is shown of it. Never tries again: the caller gets the error.
+//! Decides that amendments and deleted messages are not shown, and nothing else. Never tries again: the caller gets the error.
 
 use std::sync::Arc;
 
@@ -8,6 +8,9 @@ use crate::{
     bus::Bus,
     rooms::{Entry, RoomName, Unavailable},
 };
+
+/// Pages that are read at most: among many amendments, some messages are found, and the bus is not asked without end.
+const PAGES: u32 = 5;
 
 /// Reads from the bus beside the hub.
 #[derive(Clone)]
@@ -21,9 +24,21 @@ impl Recent {
         Self { bus }
     }
 
-    /// The newest `limit` entries of a room, the oldest of them first.
-    pub async fn entries(&self, room: &RoomName, limit: u32) -> Result<Vec<Arc<Entry>>, Unavailable> {
-        Ok(self.bus.history(room, None, limit).await?.entries)
+    /// The newest `limit` messages of a room as they are now, the oldest of them first. Looks at [`PAGES`] times as many
+    /// entries for them at most.
+    pub async fn messages(&self, room: &RoomName, limit: u32) -> Result<Vec<Arc<Entry>>, Unavailable> {
+        let (mut messages, mut before) = (Vec::new(), None);
+        for _ in 0..PAGES {
+            let page = self.bus.history(room, before, limit).await?;
+            before = page.entries.first().map(|oldest| oldest.seq);
+            messages.extend(page.entries.into_iter().rev().filter(|entry| entry.is_message()));
+            if messages.len() >= limit as usize || !page.more || before.is_none() {
+                break;
+            }
+        }
+        messages.truncate(limit as usize);
+        messages.reverse();
+        Ok(messages)
     }
 }
 

@@ -13,7 +13,7 @@ use crate::{
     directory::{Query, Reply},
     fanout::encoding::EncodingId,
     moderation::{Action, News, Refusal, Refused},
-    rooms::{Author, Content, Entry, Epoch, Origin, Position, Role, RoomName, Signal},
+    rooms::{Amendment, Author, Content, Entry, Epoch, Origin, Position, Role, RoomName, Signal},
 };
 
 /// The protocol state machine of one connection. Keep it small: there is one for every idle connection.
@@ -149,6 +149,8 @@ pub struct NewPost {
     /// None: the reactor makes a unique one.
     pub key: Option<Arc<str>>,
     pub content: Content,
+    /// The earlier message that this changes, if it does.
+    pub amends: Option<Amendment>,
     pub durable: bool,
 }
 
@@ -193,7 +195,8 @@ pub enum Ask {
 pub enum Answer {
     Joined(Joined),
     History {
-        epoch: Epoch,
+        /// The room's head: entries are in the form that amendments up to it made of them.
+        head: Position,
         entries: Vec<Arc<Entry>>,
         more: bool,
     },

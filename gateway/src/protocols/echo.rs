@@ -62,6 +62,7 @@ impl EchoSession {
             from: author(cx),
             key: None,
             content: Content { body: canonical::text_body(text), verbatim: None },
+            amends: None,
             durable: false,
         })
     }

@@ -7,7 +7,7 @@ use crate::{
         encoding::{ChunkWriter, Encoding},
         session::{Answer, Ask, Context, Effect, Effects, Input, Joined, Posted, Presence, Session},
     },
-    rooms::{Author, Content, Entry, Epoch, Origin, Position, ProtocolId, RoomName, Signal},
+    rooms::{Amendment, Author, Content, Entry, Epoch, Origin, Position, ProtocolId, RoomName, Signal},
 };
 
 /// When the clock starts, in milliseconds since the Unix epoch.
@@ -112,6 +112,9 @@ impl Peer {
             Effect::Leave { room, asked } => format!("leave {room}{}", if asked { " asked" } else { "" }),
             Effect::Post(post) | Effect::PostForDirectory(post, _) => {
                 let mut line = format!("post {} {} by {} {}", post.tag, post.room, post.from.name, post.content.body);
+                if let Some(Amendment { seq, change, by }) = post.amends {
+                    write!(line, " amends {seq} {change:?} as {by:?}").unwrap();
+                }
                 if let Some(verbatim) = post.content.verbatim {
                     let verbatim = std::str::from_utf8(&verbatim).map_or_else(|_| hex(&verbatim), str::to_owned);
                     write!(line, " verbatim {verbatim}").unwrap();
@@ -175,6 +178,8 @@ pub(crate) fn entry(seq: u64, from: &Author, protocol: ProtocolId, body: &str, v
         key: format!("key{seq}").into(),
         content: Content { body, verbatim: verbatim.map(|bytes| bytes.to_vec().into()) },
         origin: Origin { gateway: 7, connection: seq },
+        amends: None,
+        present: None,
     })
 }
 

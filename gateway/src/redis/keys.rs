@@ -71,6 +71,11 @@ impl Keys {
         self.key(partition, &format!("shared:{name}"))
     }
 
+    /// What messages of a room have become, beside its history.
+    pub(crate) fn amended(&self, room: &RoomName) -> String {
+        self.key(Partition::of(room), &format!("amended:{room}"))
+    }
+
     /// What the directory keeps under a name.
     pub(crate) fn directory(&self, partition: Partition, name: &str) -> String {
         self.key(partition, &format!("directory:{name}"))
@@ -134,6 +139,7 @@ mod tests {
             keys.heads(partition),
             keys.dedupe(partition, 1),
             keys.history(&room, 7),
+            keys.amended(&room),
             keys.counts(partition, "g"),
         ];
         for name in names {

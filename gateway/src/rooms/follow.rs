@@ -68,6 +68,7 @@ impl Log {
         news.extend(self.doubt(reading).map(|span| News::Missing { epoch, span }));
         news.extend(self.part(reading).map(|span| News::Lost { epoch, span }));
         news.extend(self.step_back(reading).map(|span| News::Lost { epoch, span }));
+        self.forget_unsure();
         for entry in clipped(reading) {
             news.extend(self.skip_to(entry.seq).map(|span| News::Missing { epoch, span }));
             if entry.seq == self.head().seq + 1 {

@@ -5,7 +5,10 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use super::{Entry, Epoch, Position};
+use super::{
+    Entry, Epoch, Position,
+    amendments::{fold, unsure},
+};
 
 /// How much of a room stays in memory; the newest entry always does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,12 +54,14 @@ pub struct Log {
     head: Position,
     /// Nothing older than the first entry exists anywhere.
     complete: bool,
+    /// Messages up to this seq may show changes that are lost with their branch; 0: none does.
+    unsure: u64,
 }
 
 impl Log {
     /// A log with its head at `head` that holds nothing yet.
     pub fn new(window: Window, head: Position) -> Self {
-        Self { window, entries: VecDeque::new(), bytes: 0, head, complete: head.seq == 0 }
+        Self { window, entries: VecDeque::new(), bytes: 0, head, complete: head.seq == 0, unsure: 0 }
     }
 
     /// The newest entry's seq, and the epoch in which it is known to be valid.
@@ -121,6 +126,7 @@ impl Log {
         } else {
             None
         };
+        self.forget_unsure();
         self.push(entry);
         if newer || lost.is_some() { Append::NewEpoch { lost } } else { Append::Appended }
     }
@@ -137,7 +143,22 @@ impl Log {
         self.bytes += entry.size();
         self.entries.push_back(Arc::clone(entry));
         self.head = Position { epoch: self.head.epoch.max(entry.epoch), seq: entry.seq };
+        self.amend(entry);
         self.trim();
+    }
+
+    /// What is held becomes what `by` makes of it.
+    fn amend(&mut self, by: &Entry) {
+        let grown = fold(&mut self.entries, by, Entry::size);
+        self.bytes = self.bytes.saturating_add_signed(grown);
+    }
+
+    /// Forgets messages that may show changes of a branch that is lost: the history knows what they are now.
+    pub(super) fn forget_unsure(&mut self) {
+        let unsure = std::mem::take(&mut self.unsure);
+        if unsure > 0 {
+            self.forget_below(unsure + 1);
+        }
     }
 
     fn trim(&mut self) {
@@ -158,6 +179,7 @@ impl Log {
         while self.head.seq > seq && !self.entries.is_empty() {
             if let Some(entry) = self.entries.pop_back() {
                 self.bytes -= entry.size();
+                self.unsure = self.unsure.max(unsure(&self.entries, &entry));
             }
             self.head.seq -= 1;
         }
@@ -199,16 +221,25 @@ impl Log {
     /// Puts older entries before the first: ascending, contiguous, ending right before it (else they are not taken).
     /// `complete`: nothing older exists. Stops at the window.
     pub fn prepend(&mut self, older: &[Arc<Entry>], complete: bool) {
+        let first = self.first();
+        self.complete |= self.extend_back(older) && complete;
+        // They were read before what is held came, or after it.
+        let later: Vec<_> = self.after(first - 1).filter(|entry| entry.amends.is_some()).cloned().collect();
+        later.iter().for_each(|amendment| self.amend(amendment));
+    }
+
+    /// False where it stops before the oldest of them.
+    fn extend_back(&mut self, older: &[Arc<Entry>]) -> bool {
         let ceiling = self.entries.front().map_or(self.head.epoch, |entry| entry.epoch);
         for entry in older.iter().rev() {
             let full = self.entries.len() >= self.window.entries || self.bytes + entry.size() > self.window.bytes;
             if full || entry.seq + 1 != self.first() || entry.epoch > ceiling {
-                return;
+                return false;
             }
             self.bytes += entry.size();
             self.entries.push_front(Arc::clone(entry));
         }
-        self.complete |= complete;
+        true
     }
 
     /// Forgets entries before `seq`; older ones may exist.

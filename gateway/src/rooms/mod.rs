@@ -2,12 +2,16 @@
 //!
 //! Decides what a room's log holds and what a resume receives. Never touches a socket, Redis or a clock.
 
+pub mod amendments;
 mod cause;
+pub mod emoji;
+mod entry;
 pub mod follow;
 mod identity;
 pub mod log;
 pub mod membership;
 mod partition;
+pub mod present;
 mod protocol;
 pub mod rates;
 pub mod resume;
@@ -16,13 +20,13 @@ pub mod throttle;
 
 use std::{borrow::Borrow, fmt, sync::Arc};
 
-use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 
 pub use self::cause::Cause;
+pub use self::entry::{Content, Entry, Origin, Post};
 pub use self::identity::{Identity, Role, RoomsAllowed};
 pub use self::partition::{PARTITIONS, Partition, Unavailable};
+pub use self::present::{Amendment, Change};
 pub use self::protocol::{PerProtocol, ProtocolId};
 use self::text::NameFault;
 
@@ -118,76 +122,6 @@ pub struct Author {
     /// What only the author's own protocol shows (onlyone: avatar and register_time), as one JSON object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub extra: Option<Arc<str>>,
-}
-
-/// The content of a message: what every protocol can show, and what its own protocol shows unchanged.
-#[derive(Clone, Debug)]
-pub struct Content {
-    /// One JSON object; `text` in it is what other protocols show. Native readers get it as `body`.
-    pub body: Box<RawValue>,
-    /// The sender's payload, byte for byte, for readers of the same protocol; absent where `body` is that.
-    pub verbatim: Option<Bytes>,
-}
-
-impl Content {
-    /// Bytes of both forms.
-    pub fn size(&self) -> usize {
-        self.body.get().len() + self.verbatim.as_ref().map_or(0, Bytes::len)
-    }
-}
-
-/// Bytes that a post or an entry costs beside its content, about: the struct, names, keys and counters.
-const OVERHEAD: usize = 256;
-
-/// A message on its way into a room.
-#[derive(Clone, Debug)]
-pub struct Post {
-    pub room: RoomName,
-    pub from: Author,
-    pub protocol: ProtocolId,
-    /// Names the post for dedupe by (room, author id, key); the gateway makes one where the client gave none.
-    pub key: Arc<str>,
-    pub content: Content,
-    /// Refuse rather than accept on one copy.
-    pub durable: bool,
-    /// Which connection of this gateway posted it, for encodings that do not echo; see [`Origin`].
-    pub origin: Origin,
-}
-
-impl Post {
-    /// Bytes in memory, about; what queues are bounded by.
-    pub fn size(&self) -> usize {
-        OVERHEAD + self.content.size()
-    }
-}
-
-/// Names a connection in the whole ChatRoom: gateway incarnation and connection number.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Origin {
-    pub gateway: u64,
-    pub connection: u64,
-}
-
-/// One message in a room's log.
-#[derive(Clone, Debug)]
-pub struct Entry {
-    /// 1, 2, 3, … without holes within the room.
-    pub seq: u64,
-    pub epoch: Epoch,
-    /// Redis TIME in milliseconds since the Unix epoch; never decreases within a room.
-    pub time: u64,
-    pub from: Author,
-    pub protocol: ProtocolId,
-    pub key: Arc<str>,
-    pub content: Content,
-    pub origin: Origin,
-}
-
-impl Entry {
-    /// Bytes in memory, about; what windows are bounded by.
-    pub fn size(&self) -> usize {
-        OVERHEAD + self.content.size()
-    }
 }
 
 /// What travels beside the log: never stored, may be conflated or dropped.

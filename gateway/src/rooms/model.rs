@@ -29,6 +29,8 @@ pub(crate) fn entry(seq: u64, epoch: u64) -> Arc<Entry> {
         key: "k".into(),
         content: Content { body, verbatim: None },
         origin: Origin::default(),
+        amends: None,
+        present: None,
     })
 }
 

@@ -14,14 +14,14 @@ use icu_properties::{
 const NFC: ComposingNormalizerBorrowed<'_> = ComposingNormalizerBorrowed::new_nfc();
 const IGNORABLE: CodePointSetDataBorrowed<'_> = CodePointSetData::new::<DefaultIgnorableCodePoint>();
 const BIDI: CodePointSetDataBorrowed<'_> = CodePointSetData::new::<BidiControl>();
-const EMOJI: CodePointSetDataBorrowed<'_> = CodePointSetData::new::<Emoji>();
-const PICTURE: CodePointSetDataBorrowed<'_> = CodePointSetData::new::<ExtendedPictographic>();
-const MODIFIER: CodePointSetDataBorrowed<'_> = CodePointSetData::new::<EmojiModifier>();
+pub(super) const EMOJI: CodePointSetDataBorrowed<'_> = CodePointSetData::new::<Emoji>();
+pub(super) const PICTURE: CodePointSetDataBorrowed<'_> = CodePointSetData::new::<ExtendedPictographic>();
+pub(super) const MODIFIER: CodePointSetDataBorrowed<'_> = CodePointSetData::new::<EmojiModifier>();
 
-const JOINER: char = '\u{200d}';
+pub(super) const JOINER: char = '\u{200d}';
 const TEXT_STYLE: char = '\u{fe0e}';
-const EMOJI_STYLE: char = '\u{fe0f}';
-const KEYCAP: char = '\u{20e3}';
+pub(super) const EMOJI_STYLE: char = '\u{fe0f}';
+pub(super) const KEYCAP: char = '\u{20e3}';
 /// The only emoji that tags follow, as in the flag of Scotland.
 const FLAG: char = '\u{1f3f4}';
 const TAGS: std::ops::RangeInclusive<char> = '\u{e0020}'..='\u{e007f}';

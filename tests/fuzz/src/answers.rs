@@ -7,7 +7,7 @@ use parlor_gateway::{
     bus::{
         Appended,
         redis::{
-            scripts::{self, Adopted, Answer},
+            scripts::{self, Adopted, Answer, Unwritten},
             signals,
         },
     },
@@ -20,7 +20,7 @@ use parlor_gateway::{
     },
     fanout::session::Presence,
     redis::{Fault, health::Role, slot, topology::Topology},
-    rooms::{Author, Signal},
+    rooms::{Author, Signal, amendments::Refused},
 };
 use parlor_redis::{Address, Prefer};
 
@@ -75,12 +75,15 @@ fn append(values: Value) {
     for Appended { seq, time, .. } in written.iter().flatten() {
         assert!((1..LARGE).contains(seq) && *time < LARGE / 1000, "{seq} at {time}");
     }
-    let one = |answer: &Option<Appended>| match answer {
-        Some(Appended { seq, epoch, time, duplicate }) => {
+    let one = |answer: &Result<Appended, Unwritten>| match answer {
+        Ok(Appended { seq, epoch, time, duplicate }) => {
             let mark = if *duplicate { String::new() } else { format!(" {MARK}") };
             format!("{seq} {} {time}{mark}", epoch.0).into()
         }
-        None => Value::Integer(-1),
+        Err(Unwritten::NoPlace) => Value::Integer(-1),
+        Err(Unwritten::Amendment(Refused::NotFound)) => Value::Integer(-2),
+        Err(Unwritten::Amendment(Refused::Forbidden)) => Value::Integer(-3),
+        Err(Unwritten::Amendment(Refused::Full)) => Value::Integer(-4),
     };
     let again = vec!["OK".into(), "9".into(), "1000".into(), Value::Array(written.iter().map(one).collect())];
     assert_eq!(scripts::answer(Value::Array(again), MARK).ok(), Some(Answer::Written(written)));

@@ -283,7 +283,8 @@ impl World {
             Pending::Ask(Ask::History { room, before, limit }) => {
                 match self.stores.bus.history(&room, before, limit).now_or_never() {
                     Some(Ok(page)) => {
-                        Answer::History { epoch: page.head.epoch, entries: page.entries, more: page.more }
+                        let head = Position { epoch: page.head.epoch, seq: page.head.seq };
+                        Answer::History { head, entries: page.entries, more: page.more }
                     }
                     _ => away,
                 }
@@ -299,10 +300,10 @@ impl World {
         if self.away {
             return Err(PostError::Append(AppendError::Unavailable("the script says so".into())));
         }
-        let NewPost { tag, room, from, key, content, durable } = post;
+        let NewPost { tag, room, from, key, content, amends, durable } = post;
         let origin = self.peers[at].origin;
         let key = key.unwrap_or_else(|| format!("{}-{tag}-{}", origin.connection, self.now).into());
-        let post = Post { room, from, protocol: self.protocol.id(), key, content, durable, origin };
+        let post = Post { room, from, protocol: self.protocol.id(), key, content, amends, durable, origin };
         let group = std::slice::from_ref(&post);
         let fates = self.stores.bus.append(Partition::of(&post.room), group).now_or_never().and_then(Result::ok);
         let Some(fate) = fates.and_then(|mut fates| fates.pop()) else { panic!("a bus in memory was away") };

@@ -34,8 +34,9 @@ pub(crate) fn entry(data: &[u8]) {
     let place = Place { seq: 3, epoch: Epoch(9), time: 1_700_000_000_000 };
     let Ok(entry) = entry::decode(unescape(data).into(), place) else { return };
     let room = RoomName::new(settings::ROOM).expect("a constant that is a room name");
-    let Entry { from, protocol, key, content, origin, .. } = entry.clone();
-    let stored = entry::encode(&Post { room: room.clone(), from, protocol, key, content, durable: false, origin });
+    let Entry { from, protocol, key, content, amends, origin, .. } = entry.clone();
+    let post = Post { room: room.clone(), from, protocol, key, content, amends, durable: false, origin };
+    let stored = entry::encode(&post);
     let again = entry::decode(stored, place).unwrap_or_else(|error| panic!("{error}: what this release wrote"));
     assert_eq!(fields(&entry), fields(&again));
     let readers = settings::protocols(&settings::stores(), false);
@@ -47,8 +48,8 @@ pub(crate) fn entry(data: &[u8]) {
 }
 
 fn fields(entry: &Entry) -> impl PartialEq + std::fmt::Debug {
-    let Entry { from, protocol, key, content, origin, .. } = entry.clone();
-    (from, protocol, key, content.body.get().to_owned(), content.verbatim, origin)
+    let Entry { from, protocol, key, content, amends, origin, .. } = entry.clone();
+    (from, protocol, key, content.body.get().to_owned(), content.verbatim, amends, origin)
 }
 
 /// A stretch of a stream: the first line is the position read from, each other one an item, `id|field|value|…` with
@@ -100,8 +101,14 @@ pub(crate) fn rendered(readers: &[Arc<dyn Protocol>], room: &RoomName, writer: P
     // What a gateway stores, every reader can take; of what lies in a store by another way, only the frames are checked.
     let strict = entries.iter().all(|entry| portable(&entry.content.body));
     for (reader, encoding) in encodings(readers, room, writer) {
+        // As the hub does: most protocols are not handed amendments and deleted messages.
+        let all = encoding.shows_amendments();
+        let entries: Vec<_> = entries.iter().filter(|entry| all || entry.is_message()).cloned().collect();
+        if entries.is_empty() {
+            continue;
+        }
         for epoch in [None, Some(Epoch(9))] {
-            let frames = written(|out| encoding.entries(room, epoch, entries, out));
+            let frames = written(|out| encoding.entries(room, epoch, &entries, out));
             let silent = reader == ProtocolId::Match || (reader == writer && reader == ProtocolId::MultiPerson);
             assert!(silent || !frames.is_empty(), "{reader:?} shows nothing");
             frames.iter().for_each(|said| {

@@ -39,6 +39,8 @@ pub struct Plan {
     pub duration: Duration,
     /// About this many bytes of text a post.
     pub bytes: usize,
+    /// Native members delete each message of theirs whose number this divides, once it is acknowledged; 0: none.
+    pub deletes: u32,
     /// How long stragglers are waited for at the end.
     pub patience: Duration,
 }
@@ -54,6 +56,7 @@ impl Default for Plan {
             rate: 50.0,
             duration: Duration::from_secs(10),
             bytes: 100,
+            deletes: 0,
             patience: Duration::from_secs(20),
         }
     }

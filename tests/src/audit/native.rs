@@ -17,6 +17,8 @@ use crate::client::{Frame, Socket};
 /// Silence after which a ping is sent, and after which the connection counts as dead.
 const PING_AFTER: Duration = Duration::from_secs(3);
 const DEAD_AFTER: Duration = Duration::from_secs(6);
+/// Above the ids of posts: what requests to delete are called.
+const DELETIONS: u64 = 1 << 40;
 /// Longest pause between two attempts to connect; the first is a tenth of a second.
 const BACKOFF: Duration = Duration::from_secs(2);
 
@@ -28,6 +30,8 @@ struct State {
     events: Vec<Event>,
     /// The post that is due or on its way; the next one waits for it, so that a sender's order is certain.
     post: Post,
+    /// The post to delete next: its number and seq.
+    to_delete: Option<(u32, u64)>,
     finished: bool,
     /// Messages shown, and those that announced gaps excuse.
     shown: u64,
@@ -66,6 +70,7 @@ pub(super) async fn member(member: Member, ready: mpsc::Sender<()>) -> Outcome {
         token: None,
         events: Vec::new(),
         post,
+        to_delete: None,
         finished: false,
         shown: 0,
         attempt: 0,
@@ -127,6 +132,9 @@ impl State {
                 timeout(Duration::from_secs(1), socket.close(1000)).await.ok();
                 return Ended::Done;
             }
+            if joined && self.delete(&mut socket).await.is_err() {
+                return Ended::Again { at_once: false };
+            }
             let send_at = if joined { self.next_post() } else { None };
             tokio::select! {
                 frame = socket.next() => match frame {
@@ -187,6 +195,15 @@ impl State {
         socket.text(request.to_string()).await
     }
 
+    /// Deletes what is to be deleted. Whether it succeeds is not waited for.
+    async fn delete(&mut self, socket: &mut Socket) -> anyhow::Result<()> {
+        let Some((n, seq)) = self.to_delete.take() else { return Ok(()) };
+        self.member.deleted(n, None);
+        let id = DELETIONS + u64::from(n);
+        let room = self.member.room_name();
+        socket.text(json!({"op": "delete", "id": id, "room": room, "seq": seq}).to_string()).await
+    }
+
     fn frame(&mut self, text: &str, joined: &mut bool) -> Option<After> {
         let Ok(frame) = serde_json::from_str::<Value>(text) else { return Some(After::Leave) };
         match frame["op"].as_str().unwrap_or_default() {
@@ -217,7 +234,7 @@ impl State {
                 seq
             }
         };
-        self.events.push(Event::Connected { after: Some(after) });
+        self.events.extend([Event::Connected { after: Some(after) }, Event::Head { seq }]);
         self.post.not_before = Instant::now();
         if let Some(ready) = self.ready.take() {
             // Has room for every member.
@@ -234,6 +251,13 @@ impl State {
             if let Some(position) = &mut self.position {
                 position.seq = seq;
             }
+            if item["deleted"] == true {
+                self.events.push(Event::Gone { seq });
+                self.shown += 1;
+            }
+            if !item["amends"].is_null() {
+                continue;
+            }
             if let Ok(tag) = Tag::read(&self.member.shared.run, item["body"]["text"].as_str().unwrap_or_default()) {
                 self.events.push(Event::Shown { seq: Some(seq), key: tag.key() });
                 self.member.shared.shown(tag);
@@ -244,10 +268,17 @@ impl State {
     }
 
     fn posted(&mut self, frame: &Value) {
-        if frame["id"].as_u64() != Some(u64::from(self.post.n)) {
+        let (id, seq) = (frame["id"].as_u64(), frame["seq"].as_u64().unwrap_or(0));
+        if let Some(n) = id.and_then(|id| u32::try_from(id.checked_sub(DELETIONS)?).ok()) {
+            return self.member.deleted(n, Some(seq));
+        }
+        if id != Some(u64::from(self.post.n)) {
             return;
         }
-        self.member.acknowledged(self.post.n, frame["seq"].as_u64().unwrap_or(0));
+        self.member.acknowledged(self.post.n, seq);
+        if self.member.shared.deletes > 0 && self.post.n.is_multiple_of(self.member.shared.deletes) {
+            self.to_delete = Some((self.post.n, seq));
+        }
         self.post = Post { n: self.post.n + 1, on_its_way: false, not_before: Instant::now(), tried: false };
     }
 

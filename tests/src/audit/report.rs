@@ -47,7 +47,9 @@ impl fmt::Display for Report {
         let Verdict { faults, shown, acknowledged, unconfirmed, gaps, excused, connections } = verdict;
         writeln!(f, "acknowledged {acknowledged}, unconfirmed {unconfirmed}, shown {shown}, in {elapsed:.1?}")?;
         writeln!(f, "connections {connections}, reconnects {reconnects}")?;
-        for kind in [Kind::Lost, Kind::Doubled, Kind::OutOfOrder, Kind::Misplaced, Kind::Clash, Kind::Invented] {
+        for kind in
+            [Kind::Lost, Kind::Doubled, Kind::OutOfOrder, Kind::Misplaced, Kind::Clash, Kind::Invented, Kind::Revealed]
+        {
             writeln!(f, "{:<13} {}", format!("{kind:?}"), verdict.count(kind))?;
         }
         writeln!(f, "gaps          {gaps}, excusing {excused} messages")?;

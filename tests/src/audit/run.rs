@@ -36,6 +36,7 @@ pub(super) struct Shared {
     /// Tells this run's messages from others.
     pub(super) run: String,
     pub(super) bytes: usize,
+    pub(super) deletes: u32,
     pub(super) phase: watch::Receiver<Phase>,
     /// Set when posting begins.
     clock: Mutex<Clock>,
@@ -50,6 +51,7 @@ pub(super) struct Shared {
 struct Room {
     name: String,
     acknowledged: Mutex<HashMap<Key, u64>>,
+    deletions: Mutex<HashMap<Key, Option<u64>>>,
     /// Members that have posts to send or to hear of.
     posters: AtomicU64,
     /// Posts of which their senders know that they are in the room.
@@ -148,6 +150,13 @@ impl Member {
         self.confirmed();
     }
 
+    /// The member tries to delete its `n`-th post, or learned the seq of the deletion.
+    pub(super) fn deleted(&self, n: u32, seq: Option<u64>) {
+        let mut deletions = self.in_room().deletions.lock();
+        let known = deletions.entry((self.number, n)).or_default();
+        *known = known.or(seq);
+    }
+
     /// True when nothing will be posted any longer.
     pub(super) fn is_quiet(&self) -> bool {
         *self.shared.phase.borrow() >= Phase::Settling && self.in_room().posters.load(Ordering::SeqCst) == 0
@@ -174,6 +183,7 @@ pub async fn run(plan: &Plan) -> Result<Report> {
     let shared = Arc::new(Shared {
         run: format!("audit-{:08x}", rand::random::<u32>()),
         bytes: plan.bytes,
+        deletes: plan.deletes,
         phase: watched,
         clock: Mutex::new(Clock::start()),
         rooms: plan.rooms.iter().map(|name| Room::new(name, plan.members)).collect(),
@@ -213,6 +223,7 @@ impl Room {
         Self {
             name: name.to_owned(),
             acknowledged: Mutex::default(),
+            deletions: Mutex::default(),
             posters: AtomicU64::new(members.into()),
             confirmed: AtomicU64::new(0),
             echoed: Mutex::default(),
@@ -259,6 +270,7 @@ fn trace(shared: &Shared, outcomes: Vec<Outcome>) -> Trace {
         .map(|room| RoomTrace {
             room: room.name.clone(),
             acknowledged: room.acknowledged.lock().clone(),
+            deletions: room.deletions.lock().clone(),
             ..RoomTrace::default()
         })
         .collect();

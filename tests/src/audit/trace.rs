@@ -16,6 +16,8 @@ pub struct RoomTrace {
     pub room: String,
     /// The posts that were acknowledged, with the seq in the answer.
     pub acknowledged: HashMap<Key, u64>,
+    /// The messages that their senders tried to delete, with the seq of the acknowledged deletion.
+    pub deletions: HashMap<Key, Option<u64>>,
     /// Every post that was tried, by sender: 1 to this number.
     pub tried: HashMap<u32, u32>,
     pub members: Vec<MemberTrace>,
@@ -55,6 +57,10 @@ pub enum Event {
     Connected { after: Option<u64> },
     /// A message; protocols without seqs leave it out.
     Shown { seq: Option<u64>, key: Key },
+    /// The room's head when this connection joined: what is shown up to it is shown as it was then.
+    Head { seq: u64 },
+    /// There was a message here, which was deleted.
+    Gone { seq: u64 },
     /// The server said that these are missing; `to` None: from there on, up to what comes next.
     Gap { from: u64, to: Option<u64> },
     /// A gap was announced together with a new epoch: entries were lost for good, and seqs may step back.

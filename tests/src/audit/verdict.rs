@@ -33,6 +33,8 @@ pub enum Kind {
     Clash,
     /// Shown, but no one ever sent it.
     Invented,
+    /// Shown to somebody who joined after its deletion was acknowledged.
+    Revealed,
 }
 
 impl fmt::Display for Fault {
@@ -140,12 +142,19 @@ impl<'a> Judge<'a> {
         let mut seen = HashSet::new();
         let mut newest: Option<u64> = None;
         let mut newest_of: HashMap<u32, u32> = HashMap::new();
+        let mut head = 0;
         for event in &member.events {
             match *event {
                 Event::Connected { .. } => self.verdict.connections += 1,
                 Event::Gap { .. } => self.verdict.gaps += 1,
-                Event::NewEpoch => newest = None,
+                Event::NewEpoch => (newest, head) = (None, 0),
+                Event::Head { seq } => head = seq,
+                Event::Gone { seq } => newest = newest.max(Some(seq)),
                 Event::Shown { seq, key } => {
+                    let deleted = self.room.deletions.get(&key).copied().flatten();
+                    if seq.is_some_and(|seq| seq <= head) && deleted.is_some_and(|deleted| deleted <= head) {
+                        self.fault(member, Kind::Revealed, key, seq);
+                    }
                     self.verdict.shown += 1;
                     let (sender, n) = key;
                     if self.room.tried.get(&sender).is_none_or(|tried| n > *tried || n == 0) {
@@ -173,13 +182,24 @@ impl<'a> Judge<'a> {
             .iter()
             .filter_map(|event| if let Event::Shown { key, .. } = event { Some(*key) } else { None })
             .collect();
+        let gone: HashSet<u64> = member
+            .events
+            .iter()
+            .filter_map(|event| if let Event::Gone { seq } = event { Some(*seq) } else { None })
+            .collect();
+        // A protocol without seqs does not say that there was something.
+        let unseen = |key: &Key, seq: &u64| match member.promise {
+            Promise::Whole => gone.contains(seq),
+            Promise::WhileConnected => self.room.deletions.contains_key(key),
+        };
         let owed = self.owed(member);
         let gaps = gaps(member);
         let missing: Vec<(Key, u64)> = self
             .room
             .acknowledged
             .iter()
-            .filter(|(key, seq)| !seen.contains(*key) && owed.iter().any(|(from, to)| (*from..=*to).contains(*seq)))
+            .filter(|(key, seq)| !seen.contains(*key) && !unseen(key, seq))
+            .filter(|(_, seq)| owed.iter().any(|(from, to)| (*from..=*to).contains(*seq)))
             .map(|(key, seq)| (*key, *seq))
             .collect();
         for (key, seq) in missing {
@@ -231,6 +251,7 @@ fn gaps(member: &MemberTrace) -> Vec<(u64, u64)> {
         let Event::Gap { from, to } = *event else { continue };
         let next = member.events[i..].iter().find_map(|event| match event {
             Event::Shown { seq, .. } => *seq,
+            Event::Gone { seq } => Some(*seq),
             _ => None,
         });
         // After a lost log the next seq may be lower: then all from there on is excused.

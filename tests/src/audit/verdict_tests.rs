@@ -1,5 +1,7 @@
 //! The judge is fed one broken trace of each kind, and must catch each.
 
+use std::collections::HashMap;
+
 use super::trace::{Event, MemberTrace, Promise, RoomTrace, Trace};
 use super::verdict::{Kind, Verdict, judge};
 
@@ -25,6 +27,7 @@ fn judged(promise: Promise, events: &[Event]) -> Verdict {
         rooms: vec![RoomTrace {
             room: "r".into(),
             acknowledged: (1..=5).map(|n| ((1, n), u64::from(n))).collect(),
+            deletions: [((1, 2), Some(8)), ((1, 4), None)].into(),
             tried: [(1, 5)].into(),
             members: vec![member("whole", Promise::Whole, &whole), member("m", promise, events)],
         }],
@@ -125,6 +128,7 @@ fn seqs_may_step_back_only_with_a_new_epoch() {
             rooms: vec![RoomTrace {
                 room: "r".into(),
                 acknowledged: (1..=3).map(|n| ((1, n), u64::from(n))).collect(),
+                deletions: HashMap::new(),
                 tried: [(1, 3), (2, 1)].into(),
                 members: vec![MemberTrace { member: "m".into(), promise: Promise::Whole, events }],
             }],
@@ -150,6 +154,7 @@ fn after_a_lost_log_its_seqs_are_others_and_nothing_new_is_excused() {
             rooms: vec![RoomTrace {
                 room: "r".into(),
                 acknowledged: [((1, 1), 1), ((1, 2), 2), ((1, 3), 3), ((2, 1), 1), ((2, 2), 4)].into(),
+                deletions: HashMap::new(),
                 tried: [(1, 3), (2, 2)].into(),
                 members: vec![member("whole", &[again(1, 1), again(4, 2)]), member("m", second)],
             }],
@@ -185,6 +190,7 @@ fn what_was_never_acknowledged_may_be_shown_or_not() {
         rooms: vec![RoomTrace {
             room: "r".into(),
             acknowledged: [((1, 1), 1)].into(),
+            deletions: HashMap::new(),
             tried: [(1, 2)].into(),
             members: vec![MemberTrace { member: "m".into(), promise: Promise::Whole, events }],
         }],
@@ -193,4 +199,14 @@ fn what_was_never_acknowledged_may_be_shown_or_not() {
         let verdict = judge(&trace(events));
         assert_eq!((verdict.faults.len(), verdict.unconfirmed), (0, 1));
     }
+}
+
+#[test]
+fn a_deleted_message_may_be_missing_but_is_not_shown_to_who_joined_later() {
+    let joined = |head| Event::Head { seq: head };
+    let (rest, gone) = ([shown(3), shown(4), shown(5)], Event::Gone { seq: 2 });
+    assert_eq!(whole(&[&[joined(7), shown(1), shown(2)], &rest[..]].concat()), []);
+    assert_eq!(whole(&[&[joined(8), shown(1), shown(2)], &rest[..]].concat()), [(Kind::Revealed, 2)]);
+    assert_eq!(whole(&[&[joined(8), shown(1), gone], &rest[..]].concat()), []);
+    assert_eq!(whole(&[&[joined(8), shown(1)], &rest[..]].concat()), [(Kind::Lost, 2)], "nobody said that it is gone");
 }

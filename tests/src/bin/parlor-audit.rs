@@ -40,14 +40,18 @@ struct Args {
     /// Bytes of text a message
     #[arg(long, default_value_t = 100)]
     bytes: usize,
+    /// Each member deletes every so manyth message of its own; 0: none
+    #[arg(long, default_value_t = 0)]
+    deletes: u32,
 }
 
 #[tokio::main]
 async fn main() -> Result<ExitCode> {
-    let Args { native, onlyone, via, rooms, room, members, rate, seconds, bytes } = Args::parse();
+    let Args { native, onlyone, via, rooms, room, members, rate, seconds, bytes, deletes } = Args::parse();
     let rooms = if rooms == 1 { vec![room] } else { (1..=rooms).map(|n| format!("{room}-{n}")).collect() };
     let duration = Duration::from_secs(seconds);
-    let report = run(&Plan { native, onlyone, via, rooms, members, rate, duration, bytes, ..Plan::default() }).await?;
+    let plan = Plan { native, onlyone, via, rooms, members, rate, duration, bytes, deletes, ..Plan::default() };
+    let report = run(&plan).await?;
     print!("{report}");
     Ok(if report.verdict.faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

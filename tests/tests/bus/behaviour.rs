@@ -18,7 +18,7 @@ use parlor_tests::{
 };
 use tokio::time::{sleep, timeout};
 
-use super::{Gateway, post, room, say};
+use super::{Gateway, amendments, post, room, say};
 
 /// Reads on from `from` until `enough`, over calls that bring nothing or fail.
 async fn follow(
@@ -265,8 +265,8 @@ async fn members_are_counted(a: &Gateway, b: &Gateway) -> Result<()> {
 fn held(room: &RoomName, author: &str, head: u64) -> HeldRoom {
     let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64;
     let entry = |seq: u64| {
-        let Post { from, protocol, key, content, origin, .. } = post(room, author, &format!("k{seq}"), "x");
-        Arc::new(Entry { seq, epoch: Epoch(1), time, from, protocol, key, content, origin })
+        let Post { from, protocol, key, content, amends, origin, .. } = post(room, author, &format!("k{seq}"), "x");
+        Arc::new(Entry { seq, epoch: Epoch(1), time, from, protocol, key, content, origin, amends, present: None })
     };
     HeldRoom { room: room.clone(), head, entries: (5..=head).map(entry).collect() }
 }
@@ -311,7 +311,10 @@ async fn behaves_as_a_bus(a: Gateway, b: Gateway) -> Result<()> {
     a_reader_that_fell_out_of_the_stream_is_told(a, b).await.context("trimmed")?;
     signals_reach_every_gateway_that_watches(a, b).await.context("signals")?;
     members_are_counted(a, b).await.context("members")?;
-    a_room_that_is_not_known_takes_its_past_back_from_the_first(a, b).await.context("given back")
+    a_room_that_is_not_known_takes_its_past_back_from_the_first(a, b).await.context("given back")?;
+    amendments::amendments_are_entries_and_change_what_the_history_shows(a, b).await.context("amendments")?;
+    amendments::amendments_of_what_is_not_there_or_of_another_are_refused(a, b).await.context("refusals")?;
+    amendments::a_message_bears_so_many_emoji(a, b).await.context("emoji")
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! The bus over memory, a single Redis and a Redis Cluster: what all three do alike, what is in the data, and what only
 //! a cluster can survive.
 
+mod amendments;
 mod behaviour;
 mod clock;
 mod data;
@@ -34,6 +35,7 @@ fn post(room: &RoomName, author: &str, key: &str, text: &str) -> Post {
             body: RawValue::from_string(format!("{{\"text\":\"{text}\"}}")).expect("the test writes JSON"),
             verbatim: Some(vec![0, 13, 10, 255].into()),
         },
+        amends: None,
         durable: false,
         origin: Origin { gateway: 1, connection: 2 },
     }

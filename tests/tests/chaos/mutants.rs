@@ -29,12 +29,25 @@ fn plan(native: Vec<String>, rooms: Vec<String>, seconds: u64) -> Plan {
     Plan { native, rooms, members: 8, rate: 100.0, duration, patience: Duration::from_secs(20), ..Plan::default() }
 }
 
+/// Whose connections are cut.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Who {
+    Everyone,
+    /// The others post and delete meanwhile.
+    Half,
+}
+
 /// One gateway with memory, whose clients lose the answers to their posts, then their connections, three times.
-async fn clients_cut_off(number: u8, mistake: &str) -> Result<Report> {
+async fn clients_cut_off(number: u8, who: Who, mistake: &str) -> Result<Report> {
     let setup = Setup::spec("protocols: {native: {}}\nreplicas: 1\nredis: {memory: {}}");
     let gateway = Gateway::start(&block_in_place(|| mutate(setup, mistake))?).await?;
     let link = Link::open(number, vec![gateway.address("shared")?.port()]).await?;
-    let plan = plan(vec![format!("ws://{}/chat", link.seeds()[0])], vec!["mutants".into()], 4);
+    let cut_off = format!("ws://{}/chat", link.seeds()[0]);
+    let urls = match who {
+        Who::Everyone => vec![cut_off],
+        Who::Half => vec![cut_off, gateway.url("/chat")],
+    };
+    let plan = Plan { deletes: 3, ..plan(urls, vec!["mutants".into()], 4) };
     let audit = tokio::spawn(async move { audit::run(&plan).await });
     for _ in 0..3 {
         for (state, milliseconds) in [(State::Open, 700), (State::Mute, 300), (State::Cut, 200)] {
@@ -133,17 +146,22 @@ fn caught(mistake: &str, report: &Report, kinds: &[Kind]) -> Result<()> {
 async fn broken_delivery_is_caught() -> Result<()> {
     let _alone = ALONE.lock().await;
     let runs = [
-        ("", &[][..]),
-        ("drop one entry", &[Kind::Lost]),
-        ("swap two entries", &[Kind::OutOfOrder]),
-        ("forget dedupe", &[Kind::Doubled]),
-        ("resume one entry late", &[Kind::Lost]),
+        ("", Who::Everyone, &[][..]),
+        ("", Who::Half, &[][..]),
+        ("drop one entry", Who::Everyone, &[Kind::Lost]),
+        ("swap two entries", Who::Everyone, &[Kind::OutOfOrder]),
+        ("forget dedupe", Who::Everyone, &[Kind::Doubled]),
+        ("resume one entry late", Who::Everyone, &[Kind::Lost]),
+        ("show what was deleted in a resume", Who::Half, &[Kind::Revealed]),
     ];
-    let all = runs.iter().zip(3..).map(|((mistake, _), number)| clients_cut_off(number, mistake));
-    for ((mistake, kinds), report) in runs.iter().zip(futures::future::join_all(all).await) {
+    let all = runs.iter().zip(3..).map(|((mistake, who, _), number)| clients_cut_off(number, *who, mistake));
+    for ((mistake, who, kinds), report) in runs.iter().zip(futures::future::join_all(all).await) {
         let report = report?;
         if kinds.is_empty() {
-            ensure!(report.verdict.is_clean() && report.reconnects > 8, "the unbroken one fails as well: {report}");
+            ensure!(
+                report.verdict.is_clean() && report.reconnects > if *who == Who::Half { 3 } else { 8 },
+                "the unbroken one fails as well: {report}"
+            );
         } else {
             caught(mistake, &report, kinds)?;
         }

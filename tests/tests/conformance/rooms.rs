@@ -72,6 +72,28 @@ bo < {"route":"room.chat","data":{"chat_message":{"content":"from C"},"sender":{
 cr < {"type":3,"items":["{\"type\":\"text\",\"from\":\"cyd\",\"content\":\"from C\"}"]}
 da < {"user_id":"m${cyd}","user_name":"cyd","type":"USER","message":"from C"}
 
+# others are shown nothing of what is changed, and later histories have it as it is then
+an > {"op":"edit","room":"1","seq":2,"body":{"text":"edited"}}
+an < {"op":"messages","items":[{"seq":7,"amends":2,"kind":"edit"}]}
+an > {"op":"react","room":"1","seq":4,"emoji":"👍"}
+an < {"op":"messages","items":[{"seq":8,"amends":4,"kind":"react"}]}
+an > {"op":"post","room":"1","body":{"text":"slip"}}
+an < {"op":"messages","items":[{"seq":9}]}
+an > {"op":"delete","room":"1","seq":9}
+an < {"op":"messages","items":[{"seq":10,"amends":9,"kind":"delete"}]}
+an > {"op":"post","room":"1","body":{"text":"last"}}
+an < {"op":"messages","items":[{"seq":11}]}
+bo < {"route":"room.chat","data":{"chat_message":{"content":"slip"}}}
+bo < {"route":"room.chat","data":{"chat_message":{"content":"last"}}}
+cr < {"type":3,"items":["{\"type\":\"text\",\"from\":\"nat\",\"content\":\"slip\"}"]}
+cr < {"type":3,"items":["{\"type\":\"text\",\"from\":\"nat\",\"content\":\"last\"}"]}
+da < {"user_name":"nat","type":"USER","message":"slip"}
+da < {"user_name":"nat","type":"USER","message":"last"}
+ec < {"type":"MESSAGE","user_name":"nat","message":"slip"}
+ec < {"type":"MESSAGE","user_name":"nat","message":"last"}
+w > GET /ws/messages
+w < 200 {"messageList":[{"message":"join"},{"message":"edited"},{"message":"from onlyone"},{"message":"from relay"},{"message":"from A"},{"message":"from C"},{"message":"last"}]}
+
 # all of them count
 an ? {"op":"members","id":9,"room":"1"} => {"op":"members","count":5}
 cr ? MEMBERS => {"type":4,"data":"5"}

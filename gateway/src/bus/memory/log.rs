@@ -11,7 +11,10 @@ use super::super::{
     AppendError, Appended, Batch, DEDUPE, HISTORY_BYTES, Head, HeldRoom, History, LOG_BYTES, Offset, Page,
     RESTORE_SKIP, Record, Routed,
 };
-use crate::rooms::{Entry, Epoch, Post, RoomName};
+use crate::rooms::{
+    Entry, Epoch, Post, RoomName,
+    amendments::{Effect, Refused, fold, judge},
+};
 
 /// Rooms remembered by a partition, so a million in all at about 200 bytes each.
 const ROOMS: usize = 1 << 14;
@@ -39,19 +42,20 @@ type Key = (RoomName, Arc<str>, Arc<str>);
 struct Room {
     seq: u64,
     used: u64,
-    entries: VecDeque<(usize, Arc<Entry>)>,
+    entries: VecDeque<Arc<Entry>>,
     bytes: usize,
 }
 
 fn size(entry: &Entry) -> usize {
-    OVERHEAD + entry.content.body.get().len() + entry.content.verbatim.as_ref().map_or(0, bytes::Bytes::len)
+    let present = entry.present.as_ref().map_or(0, |present| present.size());
+    OVERHEAD + entry.content.size() + present
 }
 
 impl Room {
     fn keep(&mut self, entry: &Arc<Entry>, history: History) {
-        let size = size(entry);
-        self.bytes += size;
-        self.entries.push_back((size, Arc::clone(entry)));
+        self.bytes += size(entry);
+        self.entries.push_back(Arc::clone(entry));
+        self.bytes = self.bytes.saturating_add_signed(fold(&mut self.entries, entry, size));
         while self.entries.len() as u64 > history.messages || self.bytes > HISTORY_BYTES {
             self.drop_oldest();
         }
@@ -60,14 +64,22 @@ impl Room {
 
     fn age(&mut self, now: u64, history: History) {
         let oldest = now.saturating_sub(history.age.as_millis() as u64);
-        while self.entries.front().is_some_and(|(_, entry)| entry.time < oldest) {
+        while self.entries.front().is_some_and(|entry| entry.time < oldest) {
             self.drop_oldest();
         }
     }
 
+    /// What a post that amends would do.
+    fn judge(&self, post: &Post) -> Result<Effect, AppendError> {
+        let Some(amendment) = &post.amends else { return Ok(Effect::Changes) };
+        let target = self.entries.binary_search_by_key(&amendment.seq, |entry| entry.seq).ok();
+        let target = target.map(|at| self.entries[at].as_ref());
+        Ok(judge(target, amendment, &post.from, post.protocol)?)
+    }
+
     fn drop_oldest(&mut self) {
-        if let Some((size, _)) = self.entries.pop_front() {
-            self.bytes -= size;
+        if let Some(entry) = self.entries.pop_front() {
+            self.bytes -= size(&entry);
         }
     }
 }
@@ -103,6 +115,14 @@ impl Log {
         if let Some(first) = self.keys.get(&key) {
             return Ok(Appended { duplicate: true, ..*first });
         }
+        let (epoch, history) = (self.epoch(), self.history);
+        if post.amends.is_some() {
+            let room = self.rooms.get_mut(&post.room).ok_or(Refused::NotFound)?;
+            room.age(now, history);
+            if let Effect::Nothing { since } = room.judge(post)? {
+                return Ok(Appended { seq: since, epoch, time: now, duplicate: true });
+            }
+        }
         self.make_place_for(&post.room, now)?;
         let room = self.rooms.entry(post.room.clone()).or_default();
         room.seq += 1;
@@ -117,6 +137,8 @@ impl Log {
             key: Arc::clone(&post.key),
             content: post.content.clone(),
             origin: post.origin,
+            amends: post.amends.clone(),
+            present: None,
         });
         room.keep(&entry, self.history);
         self.push(size(&entry), Record::Entry(Routed { room: post.room.clone(), entry }));
@@ -203,9 +225,9 @@ impl Log {
             return Page { head, entries: Vec::new(), more: false };
         };
         room.age(now, history);
-        let end = room.entries.partition_point(|(_, entry)| before.is_none_or(|before| entry.seq < before));
+        let end = room.entries.partition_point(|entry| before.is_none_or(|before| entry.seq < before));
         let start = end.saturating_sub(limit as usize);
-        let entries = room.entries.range(start..end).map(|(_, entry)| Arc::clone(entry)).collect();
+        let entries = room.entries.range(start..end).map(Arc::clone).collect();
         Page { head, entries, more: start > 0 }
     }
 }

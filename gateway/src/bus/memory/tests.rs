@@ -14,6 +14,7 @@ fn post(room: &RoomName, key: &str, text: &str) -> Post {
         protocol: ProtocolId::Native,
         key: key.into(),
         content: Content { body: RawValue::from_string(format!("{{\"text\":\"{text}\"}}")).unwrap(), verbatim: None },
+        amends: None,
         durable: false,
         origin: Origin::default(),
     }

@@ -1,16 +1,19 @@
 -- Appends a group of posts of one partition. All checks come before the first write, and dedupe is written last,
 -- because Redis does not roll a failed script back. The two writes that stored data can make fail are pcalls: the first
 -- entry of the log, before which nothing is written, and a history that holds what the room never said, which goes.
--- KEYS: meta, log, heads, keys0, keys1, and the history segments of the rooms (named in ARGV too); not those where the
--- slot is still on its way to this server, which would miss those of new rooms.
+-- Amendments also change what is kept of an earlier message; see amendments.lua, which is put in front of this.
+-- KEYS: meta, log, heads, keys0, keys1, the history segments of the rooms (named in ARGV too), and of rooms with amendments in
+-- the group what their messages have become; not those of rooms where the slot is still on its way to this server, which would
+-- miss those of new rooms.
 -- ARGV: format, partitions, dedupe window ms, history messages, history age ms, log bytes, segment bytes, most rooms,
 --       first epoch of the data as the caller knows it, mark of the group, run id of this process, 1 if the caller has
 --       given back what this data had lost, time in ms as it has passed for the caller or 0, rooms R, then
---       R x (name, segment, key), then for each post (room 1..R, fingerprint, bytes).
+--       R x (name, segment, key), then for each post (room 1..R, fingerprint, bytes, change or empty).
 -- The caller asks for the run id once a connection, which ends with the process: to look it up in INFO here would cost
 -- as much as storing a message.
 -- Answers {'OK', epoch, time, {seq, or 'seq epoch time mark' of a duplicate,
--- or -1 where there is no place for another room, ...}}, or without having written
+-- or -1 where there is no place for another room, -2 where there is no such message to change, -3 where it is
+-- another's, -4 where it has all reactions that it can have, ...}}, or without having written
 -- {'ADOPT'}, {'FORMAT', found}, {'PARTITIONS', found}, {'SEGMENT', room 1..R, segment},
 -- {'BROKEN', epoch} where a permanent key of the partition is missing or its log is not the one that its metadata
 -- describes, {'LOST', first epoch} where the data is not that which the caller knows, {'TRYAGAIN'} while a history that has
@@ -35,7 +38,9 @@ if tonumber(meta[6]) > time and tonumber(meta[6]) - time <= jump then time = ton
 local window, messages, age = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local log_bytes, segment_bytes, most = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
 local rooms, moving = tonumber(ARGV[14]), #KEYS == 5
-local function text(n) return string.format('%.0f', n) end
+local text = exact
+-- What lies in the slot of this partition begins so.
+local prefix = string.sub(KEYS[1], 1, -5)
 
 -- After a loss: until when who holds nothing of it waits, in ms, for how long at most, and whether known rooms wait too.
 local hold, most_hold, all = string.match(meta[11] or '', '(%d+) (%d+) (%d)')
@@ -48,25 +53,28 @@ for room = 1, rooms do names[room] = ARGV[at + 1]; at = at + 3 end
 local heads = redis.call('HMGET', KEYS[3], unpack(names))
 local state, full = {}, nil
 for room = 1, rooms do
-  local seq, segment, bytes, expiry = 0, 0, 0, 0
+  local seq, segment, bytes, expiry, changed = 0, 0, 0, 0, ''
   if heads[room] then
-    seq, segment, bytes, expiry = string.match(heads[room], '(%d+) (%d+) (%d+) (%d+)')
+    seq, segment, bytes, expiry, changed = string.match(heads[room], '(%d+) (%d+) (%d+) (%d+)(.*)')
     seq, segment, bytes, expiry = tonumber(seq), tonumber(segment), tonumber(bytes), tonumber(expiry)
   elseif held then
     return {'HOLD', text(held)}
   elseif full == nil then
     full = redis.call('HLEN', KEYS[3]) > most
   end
-  if time >= expiry then bytes = 0 end
+  if time >= expiry then bytes, changed = 0, '' end
+  local amended = prefix .. 'amended:' .. names[room]
+  if moving and changed ~= '' and redis.call('EXISTS', amended) == 0 then return {'TRYAGAIN'} end
   if moving and bytes > 0 and redis.call('EXISTS', ARGV[14 + room * 3]) == 0 then return {'TRYAGAIN'} end
   if bytes > segment_bytes then segment, bytes, expiry = segment + 1, 0, 0 end
   if tonumber(ARGV[14 + room * 3 - 1]) ~= segment then return {'SEGMENT', room, segment} end
   state[room] = {seq = seq, from = seq, segment = segment, bytes = bytes, expiry = expiry, key = ARGV[14 + room * 3],
-    refused = full and not heads[room]}
+    refused = full and not heads[room], new = not heads[room], name = names[room], segments = prefix .. 'room:',
+    amended = amended, changed = changed}
 end
 
 local prints = {}
-for post = at + 1, #ARGV, 3 do prints[#prints + 1] = ARGV[post + 1] end
+for post = at + 1, #ARGV, 4 do prints[#prints + 1] = ARGV[post + 1] end
 -- The window turns by one step at most, so that no jump of the clock forgets the keys of the last one; a number from the
 -- future is replaced by the next of the same hash.
 local turn, last = math.floor(time / window), tonumber(meta[7])
@@ -81,6 +89,15 @@ end
 local current, previous = KEYS[4 + turn % 2], KEYS[4 + (turn + 1) % 2]
 local recent, older = {}, redis.call('HMGET', previous, unpack(prints))
 if not turns then recent = redis.call('HMGET', current, unpack(prints)) end
+
+local changes = {}
+for post = 1, #prints do
+  local asked, room = ARGV[at + post * 4], state[tonumber(ARGV[at + post * 4 - 3])]
+  if asked ~= '' and not (recent[post] or older[post]) then
+    changes[post] = read_change(asked)
+    look_up(room, changes[post])
+  end
+end
 
 local begun = false
 -- The hash always holds a field: in a slot that moves, a missing key would stop the script.
@@ -99,12 +116,15 @@ local call, base = redis.call, at
 for post = 1, #prints do
   local print = prints[post]
   local before = recent[post] or older[post] or known[print]
-  local index, stored = tonumber(ARGV[base + 1]), ARGV[base + 3]
+  local index, stored, change = tonumber(ARGV[base + 1]), ARGV[base + 3], changes[post]
   local room, name = state[index], names[index]
+  local refusal = not before and change and why_not(change, stored)
   if before then
     answers[post] = before
-  elseif room.refused then
-    answers[post] = -1
+  elseif type(refusal) == 'string' then
+    answers[post] = refusal .. ' ' .. epoch .. ' ' .. stamp
+  elseif refusal or room.refused then
+    answers[post] = refusal or -1
   else
     local seq = room.seq + 1
     room.seq, offset = seq, offset + 1
@@ -116,12 +136,17 @@ for post = 1, #prints do
     end
     begun = true
     if messages > 0 then
-      local kept = redis.pcall('XADD', room.key, seq .. '-' .. epoch, 't', stamp, 'e', stored)
+      local keep = change and kept_of(change, stored) or stored
+      local kept = redis.pcall('XADD', room.key, seq .. '-' .. epoch, 't', stamp, 'e', keep)
       if type(kept) == 'table' and kept.err then
         call('UNLINK', room.key)
-        call('XADD', room.key, seq .. '-' .. epoch, 't', stamp, 'e', stored)
+        call('XADD', room.key, seq .. '-' .. epoch, 't', stamp, 'e', keep)
       end
-      room.bytes = room.bytes + #stored + 32
+      room.bytes = room.bytes + #keep + 32
+    end
+    if change then
+      make_change(room, change, text(seq), stamp, stored)
+      room.changes = true
     end
     bytes = bytes + #stored + #name + 32
     local answer = seq .. suffix
@@ -129,7 +154,7 @@ for post = 1, #prints do
     fresh[#fresh + 1], fresh[#fresh + 2] = print, answer
     answers[post] = seq
   end
-  base = base + 3
+  base = base + 4
 end
 
 -- The log: 'first' is the count of bytes before its first entry.
@@ -144,15 +169,21 @@ while bytes - first > log_bytes do
 end
 
 -- Histories: a segment lives as long as its youngest entry may be shown, and a quarter more; every 128 entries those
--- beyond number and age go.
+-- beyond number and age go. What messages have become goes with them; those calls may fail where a slot moves, because that
+-- is a key of its own.
 local changed = {}
 for index = 1, rooms do
   local room = state[index]
   if room.seq > room.from then
-    if time + age > room.expiry then
+    -- Left by another room of this name.
+    if room.new then redis.pcall('UNLINK', room.amended) end
+    local extended = time + age > room.expiry
+    if extended then
       room.expiry = time + math.floor(age * 5 / 4)
       if messages > 0 then redis.call('PEXPIREAT', room.key, text(room.expiry)) end
     end
+    if room.changes then room.changed = ' 1' end
+    if room.changes or extended and room.changed ~= '' then redis.pcall('PEXPIREAT', room.amended, text(room.expiry)) end
     if messages > 0 and math.floor(room.seq / 128) > math.floor(room.from / 128) then
       local before = redis.call('XLEN', room.key)
       -- By number, not by seq: where data was lost and given back, seqs have a hole.
@@ -166,10 +197,18 @@ for index = 1, rooms do
         if not old then break end
         redis.call('XTRIM', room.key, 'MINID', '=', text(old + 1))
       end
-      room.bytes = math.floor(room.bytes * redis.call('XLEN', room.key) / math.max(before, 1))
+      local left = redis.call('XLEN', room.key)
+      if room.changed ~= '' and left < before then
+        -- A room with several segments keeps at least its number of messages in them.
+        local first = redis.call('XRANGE', room.key, '-', '+', 'COUNT', 1)[1]
+        local kept = room.segment > 0 and math.max(room.seq - 2 * messages, 1)
+          or tonumber(first and string.match(first[1], '^%d+') or room.seq)
+        redis.pcall('ZREMRANGEBYLEX', room.amended, '-', '(' .. place(kept))
+      end
+      room.bytes = math.floor(room.bytes * left / math.max(before, 1))
     end
     changed[#changed + 1] = names[index]
-    changed[#changed + 1] = text(room.seq) .. ' ' .. room.segment .. ' ' .. text(room.bytes) .. ' ' .. text(room.expiry)
+    changed[#changed + 1] = text(room.seq) .. ' ' .. room.segment .. ' ' .. text(room.bytes) .. ' ' .. text(room.expiry) .. room.changed
   end
 end
 rotate()

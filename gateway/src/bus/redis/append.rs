@@ -11,8 +11,9 @@ use super::{
     super::{AppendError, Appended, History, Offset},
     dataset::Dataset,
     epoch_hints::EpochHints,
+    formats::Formats,
     gc::GarbageCollector,
-    scripts::{self, Adopted, Caller, Group},
+    scripts::{self, Adopted, Caller, Group, Unwritten},
 };
 use crate::{
     deadlines::{ANSWER, APPEND},
@@ -53,6 +54,7 @@ pub(super) struct Appending {
     pub(super) servers: Arc<Servers>,
     epoch_hints: Arc<EpochHints>,
     gc: Arc<GarbageCollector>,
+    formats: Formats,
     pub(super) history: History,
     partitions: Vec<Writing>,
 }
@@ -70,7 +72,8 @@ impl Appending {
             dataset: Dataset::default(),
         };
         let partitions = Partition::all().map(writing).collect();
-        Self { servers, epoch_hints, gc, history, partitions }
+        let formats = Formats::new(Arc::clone(&servers));
+        Self { servers, epoch_hints, gc, formats, history, partitions }
     }
 
     pub(super) fn writing(&self, partition: Partition) -> &Writing {
@@ -90,19 +93,29 @@ impl Appending {
     ) -> Result<Vec<Result<Appended, AppendError>>, AppendError> {
         let one_copy =
             self.servers.cluster.primary(partition).is_ok_and(|p| self.servers.health.unreplicated(&p.server));
-        let refused = |post: &Post| one_copy && post.durable;
-        let group = Group::new(posts.iter().filter(|post| !refused(post)));
+        let amends = posts.iter().any(|post| post.amends.is_some());
+        let unread = if amends { self.formats.check().await.err() } else { None };
+        let refused = |post: &Post| match &unread {
+            _ if one_copy && post.durable => Some(AppendError::NotDurable),
+            Some(error) if post.amends.is_some() => Some(error.clone()),
+            _ => None,
+        };
+        let group = Group::new(posts.iter().filter(|post| refused(post).is_none()));
         let written = if group.rooms.is_empty() { Vec::new() } else { self.write(partition, &group).await? };
         let mut written = written.into_iter();
-        let no_place = || AppendError::Unavailable("the partition has no place for another room".into());
+        let no_answer = || Err(AppendError::Unavailable("the script did not answer for every post".into()));
         let next = |post| match refused(post) {
-            true => Err(AppendError::NotDurable),
-            false => written.next().flatten().ok_or_else(no_place),
+            Some(error) => Err(error),
+            None => written.next().map_or_else(no_answer, |fate| fate.map_err(AppendError::from)),
         };
         Ok(posts.iter().map(next).collect())
     }
 
-    async fn write(&self, partition: Partition, group: &Group<'_>) -> Result<Vec<Option<Appended>>, AppendError> {
+    async fn write(
+        &self,
+        partition: Partition,
+        group: &Group<'_>,
+    ) -> Result<Vec<Result<Appended, Unwritten>>, AppendError> {
         let Writing { lane, writer, .. } = self.writing(partition);
         let mut writer = writer.lock().await;
         let name = group.name();
@@ -165,6 +178,15 @@ impl Appending {
     }
 }
 
+impl From<Unwritten> for AppendError {
+    fn from(unwritten: Unwritten) -> Self {
+        match unwritten {
+            Unwritten::NoPlace => Self::Unavailable("the partition has no place for another room".into()),
+            Unwritten::Amendment(refused) => Self::Amendment(refused),
+        }
+    }
+}
+
 /// A group on its way to Redis.
 struct Append<'a> {
     appending: &'a Appending,
@@ -176,7 +198,7 @@ struct Append<'a> {
 
 impl Request for Append<'_> {
     /// `None` if the partition was reset since this gateway loaded its rooms.
-    type Done = Option<Vec<Option<Appended>>>;
+    type Done = Option<Vec<Result<Appended, Unwritten>>>;
     /// Dedupe knows the keys of what was written.
     const REPEAT: Repeat = Repeat::Always;
 

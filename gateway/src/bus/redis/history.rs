@@ -2,18 +2,17 @@
 //!
 //! Decides how a page is put together from segments. Never writes: the append script keeps histories in bounds.
 
-use std::sync::Arc;
-
 use fred::types::Value;
 
 use super::{
     super::{Head, History, Page},
-    stream_codec,
+    present::{Forms, place},
+    stream_codec::{self, Found},
     stream_reader::StreamReader,
 };
 use crate::{
     redis::connection::{Command, Fault, list, number},
-    rooms::{Cause, Entry, Epoch, Partition, RoomName},
+    rooms::{Cause, Epoch, Partition, RoomName},
 };
 
 /// A room's line in the partition's heads.
@@ -21,9 +20,11 @@ use crate::{
 struct Line {
     head: Head,
     segment: u32,
+    /// Messages of the room have changed.
+    amended: bool,
 }
 
-/// `seq segment bytes expiry` and the empty field that is always there, beside the partition's epoch. Without that field
+/// `seq segment bytes expiry`, a fifth word where messages have changed, and the empty field that is always there, beside the partition's epoch. Without that field
 /// the heads are lost: a room that seems to be empty may not be.
 fn line(heads: Value, epoch: &Value) -> Result<Line, Fault> {
     let epoch = Epoch(number(epoch).ok_or(Fault::Absent)?);
@@ -35,7 +36,8 @@ fn line(heads: Value, epoch: &Value) -> Result<Line, Fault> {
     let mut parts = text.as_deref().unwrap_or_default().split(' ');
     let seq = parts.next().and_then(|seq| seq.parse().ok()).unwrap_or(0);
     let segment = parts.next().and_then(|segment| segment.parse().ok()).unwrap_or(0);
-    Ok(Line { head: Head { epoch, seq }, segment })
+    let amended = parts.nth(2).is_some();
+    Ok(Line { head: Head { epoch, seq }, segment, amended })
 }
 
 /// The newest entries of one segment below `before`.
@@ -43,9 +45,6 @@ fn newest(key: String, before: Option<u64>, limit: u32) -> Command {
     let end = before.map_or_else(|| "+".into(), |before| format!("({before}-0"));
     Command::new("XREVRANGE").arg(key).arg(end).arg("-").arg("COUNT").arg(limit)
 }
-
-/// What was found, newest first: an entry, or the place of a damaged one.
-type Found = Vec<Option<Arc<Entry>>>;
 
 /// The page of what was `found` (one more than `limit` where there are older ones).
 fn page(head: Head, mut found: Found, limit: usize, oldest: u64) -> Page {
@@ -95,7 +94,7 @@ impl StreamReader {
         let mut next = || answers.next().unwrap_or(Value::Null);
         let line = line(next(), &next())?;
         let mut found = if line.segment == 0 { read(next())? } else { Vec::new() };
-        let (mut segment, mut before) = (line.segment, before);
+        let (asked, mut segment, mut before) = (before, line.segment, before);
         while segment > 0 && found.len() < wanted as usize {
             before = lowest(&found).or(before);
             let older = newest(self.servers.keys.history(room, segment), before, wanted - found.len() as u32);
@@ -109,9 +108,44 @@ impl StreamReader {
             let answers = self.ask(partition, vec![older]).await?;
             found.extend(read(answers.into_iter().next().unwrap_or(Value::Null))?);
         }
+        if line.amended {
+            found = self.as_it_is_now(room, found, asked, wanted as usize).await?;
+        }
         let now = self.servers.health.time().unwrap_or(0);
         let oldest = now.saturating_sub(history.age.as_millis() as u64);
         Ok(page(line.head, found, limit as usize, oldest))
+    }
+}
+
+impl StreamReader {
+    /// What was `found` below `before`, with what its messages have become; `wanted` were asked for.
+    async fn as_it_is_now(
+        &self,
+        room: &RoomName,
+        found: Found,
+        before: Option<u64>,
+        wanted: usize,
+    ) -> Result<Found, Fault> {
+        let low = if found.len() < wanted { 1 } else { lowest(&found).unwrap_or(1) };
+        let mut forms = self.forms(room, vec![(place(low), before.map(place))]).await?;
+        let elsewhere = Forms::wanted(&found, low);
+        if !elsewhere.is_empty() {
+            let one = |seq| (format!("{}f", place(seq)), Some(format!("{}g", place(seq))));
+            forms.add(self.forms(room, elsewhere.into_iter().map(one).collect()).await?);
+        }
+        Ok(forms.apply(found, low))
+    }
+
+    /// What is kept of messages beside their history, from each first member on and below the second.
+    async fn forms(&self, room: &RoomName, ranges: Vec<(String, Option<String>)>) -> Result<Forms, Fault> {
+        let partition = Partition::of(room);
+        let read = |(from, to): (String, Option<String>)| {
+            let to = to.map_or_else(|| "+".to_owned(), |to| format!("({to}"));
+            Command::new("ZRANGEBYLEX").arg(self.servers.keys.amended(room)).arg(format!("[{from}")).arg(to)
+        };
+        let answers = self.ask(partition, ranges.into_iter().map(read).collect()).await?;
+        Forms::read(answers.into_iter().flat_map(list).collect())
+            .map_err(|error| Fault::Unfit(Cause::because("failed to read what messages have become", error)))
     }
 }
 
@@ -132,7 +166,8 @@ mod tests {
     use serde_json::value::RawValue;
 
     use super::*;
-    use crate::rooms::{Author, Content, Origin, ProtocolId};
+    use crate::rooms::{Author, Content, Entry, Origin, ProtocolId};
+    use std::sync::Arc;
 
     fn entry(seq: u64, time: u64) -> Arc<Entry> {
         Arc::new(Entry {
@@ -144,6 +179,8 @@ mod tests {
             key: "k".into(),
             content: Content { body: RawValue::from_string("{}".into()).unwrap(), verbatim: None },
             origin: Origin::default(),
+            amends: None,
+            present: None,
         })
     }
 
@@ -154,9 +191,10 @@ mod tests {
         let lost = Value::Array(vec![Value::Null, Value::Null]);
         assert_eq!(line(lost, &"9".into()).unwrap_err(), Fault::Absent, "the heads are gone");
         let unknown = line(heads(Value::Null), &"9".into()).unwrap();
-        assert_eq!(unknown, Line { head: Head { epoch: Epoch(9), seq: 0 }, segment: 0 });
+        assert_eq!(unknown, Line { head: Head { epoch: Epoch(9), seq: 0 }, segment: 0, amended: false });
         let known = line(heads("12 3 4567 89".into()), &"9".into()).unwrap();
-        assert_eq!(known, Line { head: Head { epoch: Epoch(9), seq: 12 }, segment: 3 });
+        assert_eq!(known, Line { head: Head { epoch: Epoch(9), seq: 12 }, segment: 3, amended: false });
+        assert!(line(heads("12 3 4567 89 1".into()), &"9".into()).unwrap().amended);
     }
 
     #[test]

@@ -6,11 +6,13 @@ mod append;
 mod dataset;
 pub mod entry;
 mod epoch_hints;
+mod formats;
 mod gc;
 mod heads;
 mod history;
 mod lag;
 mod presence;
+mod present;
 mod restore;
 pub mod scripts;
 mod shards;
@@ -69,7 +71,11 @@ impl RedisBus {
                 history,
             )),
             reading: Arc::new(StreamReader::new(Arc::clone(&servers), epoch_hints)),
-            presence: Arc::new(Presence::new(Arc::clone(&servers), Arc::clone(&signalling), gateway)),
+            presence: Arc::new(Presence::new(
+                Arc::clone(&servers),
+                Arc::clone(&signalling),
+                formats::announced(&gateway),
+            )),
             signalling,
             histograms,
             servers,

@@ -3,7 +3,7 @@
 //! Decides nothing; lays out arguments and reads answers. Pure.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     hash::{DefaultHasher, Hash, Hasher},
     time::Duration,
 };
@@ -22,14 +22,17 @@ use crate::{
         keys::Keys,
         script::Script,
     },
-    rooms::{Epoch, PARTITIONS, Partition, Post, RoomName},
+    rooms::{
+        Amendment, Author, Change, Epoch, PARTITIONS, Partition, Post, Role, RoomName, amendments::Refused,
+        present::Person,
+    },
 };
 
-pub(super) static APPEND: Script = Script::new(include_str!("append.lua"));
+pub(super) static APPEND: Script = Script::new(concat!(include_str!("amendments.lua"), include_str!("append.lua")));
 pub(super) const ADOPT: &str = include_str!("adopt.lua");
 
 const FORGET: &str = include_str!("forget.lua");
-const RESTORE: &str = include_str!("restore.lua");
+const RESTORE: &str = concat!(include_str!("amendments.lua"), include_str!("restore.lua"));
 
 /// Rooms of a partition above which idle ones are forgotten; at twice this, new ones are refused. A million in all at
 /// about 100 bytes each.
@@ -41,8 +44,8 @@ const FORMAT: u64 = 1;
 /// What the append script said.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// None for a post whose room is new and has no place.
-    Written(Vec<Option<Appended>>),
+    /// What became of each post.
+    Written(Vec<Result<Appended, Unwritten>>),
     /// No epoch is open in this process.
     Adopt,
     /// A room's history continues in another segment than was named.
@@ -53,6 +56,15 @@ pub enum Answer {
     Broken { epoch: u64 },
     /// Others may give back what was lost; for so long at most.
     Hold(Duration),
+}
+
+/// Why one post of a group was not written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unwritten {
+    /// Its room is new, and the partition has no place for another.
+    NoPlace,
+    /// It changes a message, and may not.
+    Amendment(Refused),
 }
 
 /// What is open after the adopt script has run.
@@ -84,12 +96,25 @@ pub(super) struct Caller<'a> {
 #[derive(Clone, Debug)]
 pub(super) struct Group<'a> {
     pub(super) rooms: Vec<&'a RoomName>,
-    posts: Vec<(usize, Bytes, Bytes)>,
+    posts: Vec<Laid>,
+    /// Rooms in which messages are changed, by their number from 0.
+    amended: BTreeSet<usize>,
+}
+
+/// A post as the script takes it.
+#[derive(Clone, Debug)]
+struct Laid {
+    /// Its room's number, from 1.
+    room: usize,
+    print: Bytes,
+    stored: Bytes,
+    /// What it changes; empty: nothing.
+    change: String,
 }
 
 impl<'a> Group<'a> {
     pub(super) fn new(posts: impl IntoIterator<Item = &'a Post>) -> Self {
-        let mut group = Self { rooms: Vec::new(), posts: Vec::new() };
+        let mut group = Self { rooms: Vec::new(), posts: Vec::new(), amended: BTreeSet::new() };
         let mut known = HashMap::new();
         for post in posts {
             let room = *known.entry(&post.room).or_insert_with(|| {
@@ -97,7 +122,11 @@ impl<'a> Group<'a> {
                 group.rooms.len()
             });
             let print = entry::fingerprint(&post.room, &post.from.id, &post.key);
-            group.posts.push((room, print, entry::encode(post)));
+            if post.amends.is_some() {
+                group.amended.insert(room - 1);
+            }
+            let change = change(post.amends.as_ref(), &post.from);
+            group.posts.push(Laid { room, print, stored: entry::encode(post), change });
         }
         group
     }
@@ -105,16 +134,16 @@ impl<'a> Group<'a> {
     /// Equal for groups of the same posts.
     pub(super) fn name(&self) -> u64 {
         let mut hash = DefaultHasher::new();
-        self.posts.iter().for_each(|(_, print, _)| print.hash(&mut hash));
+        self.posts.iter().for_each(|post| post.print.hash(&mut hash));
         hash.finish()
     }
 
     /// Of several posts with one key only the first can be new.
-    pub(super) fn settle(&self, answers: &mut [Option<Appended>]) {
+    pub(super) fn settle(&self, answers: &mut [Result<Appended, Unwritten>]) {
         let mut seen = HashSet::new();
-        for ((_, print, _), answer) in self.posts.iter().zip(answers) {
-            let again = !seen.insert(print);
-            if let Some(answer) = answer {
+        for (post, answer) in self.posts.iter().zip(answers) {
+            let again = !seen.insert(&post.print);
+            if let Ok(answer) = answer {
                 answer.duplicate |= again;
             }
         }
@@ -134,12 +163,13 @@ impl<'a> Group<'a> {
         let histories: Vec<_> =
             self.rooms.iter().zip(&segments).map(|(room, segment)| keys.history(room, *segment)).collect();
         // A server that a slot moves to refuses a call that names keys it has not, and a new room's history is one.
-        let named = if asking { &[][..] } else { &histories[..] };
+        let amended = self.amended.iter().map(|room| keys.amended(self.rooms[*room]));
+        let named: Vec<_> = if asking { Vec::new() } else { histories.iter().cloned().chain(amended).collect() };
         let mut command = Command::new("EVALSHA")
             .arg(APPEND.sha())
             .arg((5 + named.len()) as u32)
             .args(partition_keys(keys, partition))
-            .args(named.iter().cloned())
+            .args(named)
             .args(settings(history).map(|number| number.to_string()))
             .args([born, mark.into()].map(|number| number.to_string()))
             .arg(run.to_owned())
@@ -148,10 +178,23 @@ impl<'a> Group<'a> {
         for ((room, segment), key) in self.rooms.iter().zip(&segments).zip(histories) {
             command = command.arg(room.as_str().to_owned()).arg(*segment).arg(key);
         }
-        for (room, print, stored) in &self.posts {
-            command = command.arg(*room as u32).arg(print.clone()).arg(stored.clone());
+        for Laid { room, print, stored, change } in &self.posts {
+            command = command.arg(*room as u32).arg(print.clone()).arg(stored.clone()).arg(change.clone());
         }
         command
+    }
+}
+
+/// What an entry of `from` changes, as the scripts take it.
+fn change(amends: Option<&Amendment>, from: &Author) -> String {
+    let Some(Amendment { seq, change, by }) = amends else { return String::new() };
+    let moderates = u8::from(*by == Role::Moderator);
+    let reaction = |kind, emoji| format!("{kind} {seq} {:016x} {emoji}", Person::of(&from.id).0);
+    match change {
+        Change::Edit => format!("e {seq} {moderates}"),
+        Change::Delete => format!("d {seq} {moderates}"),
+        Change::React { emoji, remove: false } => reaction('r', emoji),
+        Change::React { emoji, remove: true } => reaction('u', emoji),
     }
 }
 
@@ -226,7 +269,8 @@ pub(super) fn restore(
         command = command
             .args([entry.seq, entry.epoch.0, entry.time].map(|number| number.to_string()))
             .arg(entry::fingerprint(room, &entry.from.id, &entry.key))
-            .arg(entry::encode_again(entry));
+            .arg(entry::encode_again(entry))
+            .arg(change(entry.amends.as_ref(), &entry.from));
     }
     Some(command)
 }
@@ -262,18 +306,29 @@ fn refused(word: &str, found: Option<&Value>) -> Fault {
 }
 
 /// One post's answer; the outer None is nonsense.
-fn appended(value: &Value, epoch: u64, time: u64, mark: u32) -> Option<Option<Appended>> {
+fn appended(value: &Value, epoch: u64, time: u64, mark: u32) -> Option<Result<Appended, Unwritten>> {
     if let Value::Integer(seq) = value {
-        let Ok(seq) = u64::try_from(*seq) else { return Some(None) };
+        let Ok(seq) = u64::try_from(*seq) else { return Some(Err(unwritten(*seq)?)) };
         let appended = Appended { seq, epoch: Epoch(epoch), time, duplicate: false };
-        return stream_codec::written(seq, time).then_some(Some(appended));
+        return stream_codec::written(seq, time).then_some(Ok(appended));
     }
     let text = value.as_str()?;
     let mut parts = text.split(' ').map(str::parse);
     let mut next = || parts.next()?.ok();
     let (seq, epoch, time) = (next()?, Epoch(next()?), next()?);
     let duplicate = next() != Some(mark.into());
-    stream_codec::written(seq, time).then_some(Some(Appended { seq, epoch, time, duplicate }))
+    stream_codec::written(seq, time).then_some(Ok(Appended { seq, epoch, time, duplicate }))
+}
+
+/// As the script numbers it.
+fn unwritten(number: i64) -> Option<Unwritten> {
+    Some(match number {
+        -1 => Unwritten::NoPlace,
+        -2 => Unwritten::Amendment(Refused::NotFound),
+        -3 => Unwritten::Amendment(Refused::Forbidden),
+        -4 => Unwritten::Amendment(Refused::Full),
+        _ => return None,
+    })
 }
 
 /// Reads an answer of the append script to a group with this mark.
@@ -321,12 +376,16 @@ mod tests {
     #[test]
     fn an_answer_tells_new_entries_from_duplicates_and_refusals() {
         let texts = ["2 7 900", "2 7 900 5", "2 7 900 6"].map(Value::from);
-        let written = values([vec![4.into()], texts.into(), vec![(-1_i64).into()]].concat());
+        let refusals = [-1_i64, -2, -3, -4].map(Value::from);
+        let written = values([vec![4.into()], texts.into(), refusals.into()].concat());
         let answer = answer(values(vec!["OK".into(), "9".into(), "1000".into(), written]), 6).unwrap();
         let new = Appended { seq: 4, epoch: Epoch(9), time: 1000, duplicate: false };
         let known = Appended { seq: 2, epoch: Epoch(7), time: 900, duplicate: true };
         let own = Appended { duplicate: false, ..known };
-        assert_eq!(answer, Answer::Written(vec![Some(new), Some(known), Some(known), Some(own), None]));
+        let refused = |refused| Err(Unwritten::Amendment(refused));
+        let refusals =
+            [Err(Unwritten::NoPlace), refused(Refused::NotFound), refused(Refused::Forbidden), refused(Refused::Full)];
+        assert_eq!(answer, Answer::Written([&[Ok(new), Ok(known), Ok(known), Ok(own)][..], &refusals].concat()));
     }
 
     #[test]

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     redis::connection::{Fault, LARGE, list, number},
-    rooms::{Epoch, RoomName},
+    rooms::{Entry, Epoch, RoomName},
 };
 
 /// A stream id.
@@ -84,7 +84,7 @@ fn items(stream: Value) -> Result<Vec<Raw>, Unreadable> {
 }
 
 /// Tells of an item that is left out.
-fn left_out(left: u64, right: u64) {
+pub(super) fn left_out(left: u64, right: u64) {
     tracing::warn!(id = %format_args!("{left}-{right}"), "an entry is damaged and left out");
 }
 
@@ -136,9 +136,11 @@ pub(super) fn head(value: Value) -> Result<Offset, Fault> {
     Ok(Offset { epoch: next()?, offset: next()? })
 }
 
-/// The entries of a history segment, as XREVRANGE gives them: newest first, ids `<seq>-<epoch>`. None where one is
-/// damaged.
-pub fn history(answer: Value) -> Result<Vec<Option<Arc<crate::rooms::Entry>>>, Unreadable> {
+/// What was found in a history, newest first: an entry, or the place of a damaged one.
+pub type Found = Vec<Option<Arc<Entry>>>;
+
+/// The entries of a history segment, as XREVRANGE gives them: newest first, ids `<seq>-<epoch>`.
+pub fn history(answer: Value) -> Result<Found, Unreadable> {
     let read = |((seq, epoch), fields): Raw| {
         let time = field(&fields, "t").as_ref().and_then(number).ok_or(Unreadable::Damaged)?;
         let stored = field(&fields, "e").and_then(bytes).ok_or(Unreadable::Damaged)?;
@@ -173,6 +175,7 @@ mod tests {
             protocol: ProtocolId::Native,
             key: "k".into(),
             content: Content { body: serde_json::value::RawValue::from_string("{}".into()).unwrap(), verbatim: None },
+            amends: None,
             durable: false,
             origin: Origin::default(),
         };
@@ -283,9 +286,9 @@ mod tests {
 
     #[test]
     fn an_entry_of_a_newer_release_is_refused_and_left_for_later() {
-        let stream = Value::Array(vec!["log".into(), Value::Array(vec![holds("7-4", b"\x02")])]);
+        let stream = Value::Array(vec!["log".into(), Value::Array(vec![holds("7-4", &[entry::FORMAT + 1])])]);
         let refused = batch(Value::Array(vec![stream]), Offset { epoch: 7, offset: 3 });
-        assert_eq!(refused.unwrap_err(), Unreadable::Format(2));
+        assert_eq!(refused.unwrap_err(), Unreadable::Format(entry::FORMAT + 1));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::{
         reactor::ReactorSender,
         session::Answer,
     },
-    rooms::{Entry, Epoch, RoomName, Signal},
+    rooms::{Entry, Epoch, RoomName, Signal, present::Person},
 };
 
 /// Where members sit: grouped by encoding first, so that each is encoded once on a walk over a room's seats.
@@ -80,7 +80,32 @@ impl Delivery {
     ) -> Option<Chunk> {
         let seqs = (entries.first()?.seq, entries.last()?.seq);
         let mut out = ChunkWriter::new(encoding);
-        self.encodings.get(encoding)?.entries(room, epoch, entries, &mut out);
+        let writer = self.encodings.get(encoding)?;
+        if writer.shows_amendments() || entries.iter().all(|entry| entry.is_message()) {
+            writer.entries(room, epoch, entries, &mut out);
+        } else {
+            let messages: Vec<_> = entries.iter().filter(|entry| entry.is_message()).cloned().collect();
+            if messages.is_empty() {
+                return None;
+            }
+            writer.entries(room, epoch, &messages, &mut out);
+        }
+        tick(&self.counters.encoded);
+        (!out.is_empty()).then(|| out.seal(Some(seqs)))
+    }
+
+    /// Entries that were said, as one person is shown them who comes back.
+    pub(crate) fn encode_for(
+        &self,
+        viewer: Person,
+        encoding: EncodingId,
+        room: &RoomName,
+        entries: &[Arc<Entry>],
+    ) -> Option<Chunk> {
+        let seqs = (entries.first()?.seq, entries.last()?.seq);
+        let writer = self.encodings.get(encoding).filter(|writer| writer.shows_amendments())?;
+        let mut out = ChunkWriter::new(encoding);
+        writer.entries_for(viewer, room, entries, &mut out);
         tick(&self.counters.encoded);
         (!out.is_empty()).then(|| out.seal(Some(seqs)))
     }

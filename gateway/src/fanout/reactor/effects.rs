@@ -155,14 +155,14 @@ impl Stage<'_> {
     fn post(&mut self, slot: Slot, new: NewPost, if_gone: Option<IfGone>, ended: bool) {
         let Some((protocol, over_rate)) = self.sockets.policy(slot) else { return };
         let (from, origin) = (self.sockets.id(slot), self.sockets.origin(slot));
-        let NewPost { tag, room, from: author, key, content, durable } = new;
+        let NewPost { tag, room, from: author, key, content, amends, durable } = new;
         let who = Who { person: &author.id, role: self.sockets.role(slot), address: self.sockets.address(slot) };
         if let Err(refusal) = self.moderation.may_post(&room, who) {
             let refused = Input::Posted { tag, result: Err(PostError::Moderated(refusal)) };
             return self.todo.push_back(Next::Refuse(slot, refused));
         }
         let key = key.unwrap_or_else(|| self.hub.unique_key(origin));
-        let post = Post { room, from: author, protocol, key, content, durable, origin };
+        let post = Post { room, from: author, protocol, key, content, amends, durable, origin };
         let message = ToHub::Post { from, tag, post, if_gone };
         if ended || over_rate == OverRate::StopReading {
             self.deliver(slot, message);

@@ -100,6 +100,7 @@ fn exit_notice(exit: Exit) -> Post {
         protocol: ProtocolId::Match,
         key: format!("exit-{}-{}", exit.session, exit.account).into(),
         content: wire::content(wire::partner_exit(exit.session, exit.partner, exit.account)),
+        amends: None,
         durable: false,
         origin: Origin::default(),
     }

@@ -192,7 +192,7 @@ impl MatchSession {
         match answer {
             Answer::Directory(directory::Reply::Pairs(reply)) => self.directory(step, reply, cx, out),
             Answer::Joined(_) => self.opened(step, cx, out),
-            Answer::History { epoch, entries, .. } => self.replay(step, epoch, &entries, cx, out),
+            Answer::History { head, entries, .. } => self.replay(step, head.epoch, &entries, cx, out),
             _ => self.failed(step, Some("unavailable"), cx, out),
         }
     }
@@ -289,6 +289,7 @@ impl MatchSession {
             from: held.who.clone(),
             key: None,
             content: content(frame.text()),
+            amends: None,
             durable: false,
         }));
     }

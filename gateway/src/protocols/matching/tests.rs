@@ -16,7 +16,7 @@ use crate::{
         Handshake, Protocol,
         script::{Peer, UNIX, entry, frames, joined, name, person, texts},
     },
-    rooms::{Epoch, ProtocolId},
+    rooms::{Epoch, Position, ProtocolId},
 };
 
 const HOLDER: &str = "holder: Origin { gateway: 7, connection: 1 }";
@@ -267,7 +267,11 @@ fn a_reconnect_replays_what_came_since_the_last_sign_of_life() {
             })
             .collect();
         assert_eq!(
-            peer.input(Input::Answer(Answer::History { epoch: Epoch(5), entries, more: false })),
+            peer.input(Input::Answer(Answer::History {
+                head: Position { epoch: Epoch(5), seq: 0 },
+                entries,
+                more: false
+            })),
             [format!("join {INBOX} as 10 encoding 32 after 5:{after} presence announce")]
         );
         assert_eq!(

@@ -293,7 +293,7 @@ impl BlocksDialect {
         let (tag, content) = (self.next_tag, frame.content(Dialect::Blocks, text));
         self.next_tag += 1;
         let from = self.author(from, frame.shown_name());
-        let post = NewPost { tag, room, from, key, content, durable: false };
+        let post = NewPost { tag, room, from, key, content, amends: None, durable: false };
         out.push(match if_gone {
             Some(if_gone) => Effect::PostForDirectory(post, if_gone),
             None => Effect::Post(post),

@@ -208,7 +208,7 @@ impl BroadcastDialect {
             self.mentions.push((tag, Query::Mention { names, frame }));
         }
         let room = settings.room.clone();
-        out.push(Effect::Post(NewPost { tag, room, from, key: None, content, durable: false }));
+        out.push(Effect::Post(NewPost { tag, room, from, key: None, content, amends: None, durable: false }));
     }
 
     /// Who is mentioned learns of it once the message is in the room: one that is refused reaches nobody.

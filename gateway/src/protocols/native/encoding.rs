@@ -4,14 +4,15 @@ use std::sync::Arc;
 
 use super::{
     identity::base36,
-    reply::{Item, Reply, people},
+    item::{Item, people},
+    reply::Reply,
 };
 use crate::{
     fanout::{
         encoding::{ChunkWriter, Encoding},
         session::Presence,
     },
-    rooms::{Entry, Epoch, RoomName, Signal},
+    rooms::{Entry, Epoch, RoomName, Signal, present::Person},
 };
 
 /// A frame is closed once its payload has grown this large in bytes: big enough that headers cost nothing, small
@@ -22,22 +23,16 @@ const FRAME_BYTES: usize = 64 * 1024;
 pub(super) struct NativeEncoding;
 
 impl Encoding for NativeEncoding {
+    fn shows_amendments(&self) -> bool {
+        true
+    }
+
     fn entries(&self, room: &RoomName, epoch: Option<Epoch>, entries: &[Arc<Entry>], out: &mut ChunkWriter) {
-        let mut frame = head(room, epoch);
-        let mut items = 0;
-        for entry in entries {
-            if frame.len() >= FRAME_BYTES {
-                finish(&mut frame, out);
-                frame = head(room, None);
-                items = 0;
-            }
-            if items > 0 {
-                frame.push(b',');
-            }
-            write(&mut frame, &Item::from(entry.as_ref()));
-            items += 1;
-        }
-        finish(&mut frame, out);
+        items(room, epoch, entries.iter().map(|entry| Item::for_person(entry, None)), out);
+    }
+
+    fn entries_for(&self, viewer: Person, room: &RoomName, entries: &[Arc<Entry>], out: &mut ChunkWriter) {
+        items(room, None, entries.iter().map(|entry| Item::for_person(entry, Some(viewer))), out);
     }
 
     fn signal(&self, room: &RoomName, signal: &Signal, out: &mut ChunkWriter) {
@@ -56,6 +51,24 @@ impl Encoding for NativeEncoding {
         let (joined, left) = (people(joined), people(left));
         out.text(Reply::Presence { room: room.as_str(), members: *members, joined, left }.text().as_bytes());
     }
+}
+
+fn items<'a>(room: &RoomName, epoch: Option<Epoch>, all: impl Iterator<Item = Item<'a>>, out: &mut ChunkWriter) {
+    let mut frame = head(room, epoch);
+    let mut items = 0;
+    for item in all {
+        if frame.len() >= FRAME_BYTES {
+            finish(&mut frame, out);
+            frame = head(room, None);
+            items = 0;
+        }
+        if items > 0 {
+            frame.push(b',');
+        }
+        write(&mut frame, &item);
+        items += 1;
+    }
+    finish(&mut frame, out);
 }
 
 fn head(room: &RoomName, epoch: Option<Epoch>) -> Vec<u8> {

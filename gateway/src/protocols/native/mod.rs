@@ -4,9 +4,12 @@
 //! Never does I/O; the reactors drive its sessions, the hub its encoding.
 
 mod encoding;
+mod fate;
 mod identity;
+mod item;
 mod moderate;
 mod order;
+mod page;
 mod reply;
 mod request;
 mod session;

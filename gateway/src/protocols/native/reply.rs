@@ -5,11 +5,11 @@ use std::time::Duration;
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use super::identity::base36;
-use crate::{
-    protocols::json,
-    rooms::{Author, Entry, Epoch},
+use super::{
+    identity::base36,
+    item::{Item, Person},
 };
+use crate::{protocols::json, rooms::Epoch};
 
 /// One frame to a client. `id` is the request's, absent where it had none.
 #[derive(Serialize)]
@@ -39,6 +39,8 @@ pub(super) enum Reply<'a> {
         room: &'a str,
         #[serde(serialize_with = "write_epoch")]
         epoch: Epoch,
+        /// The newest entry of the room then: items are in the form that amendments up to it made of them.
+        seq: u64,
         items: Vec<Item<'a>>,
         more: bool,
     },
@@ -146,39 +148,6 @@ pub(super) struct Limits {
     pub(super) posts: usize,
 }
 
-/// Another person.
-#[derive(Serialize)]
-pub(super) struct Person<'a> {
-    id: &'a str,
-    name: &'a str,
-}
-
-impl<'a> From<&'a Author> for Person<'a> {
-    fn from(author: &'a Author) -> Self {
-        Self { id: &author.id, name: &author.name }
-    }
-}
-
-/// People, in their order.
-pub(super) fn people(authors: &[Author]) -> Vec<Person<'_>> {
-    authors.iter().map(Person::from).collect()
-}
-
-/// One message.
-#[derive(Serialize)]
-pub(super) struct Item<'a> {
-    seq: u64,
-    time: u64,
-    from: Person<'a>,
-    body: &'a RawValue,
-}
-
-impl<'a> From<&'a Entry> for Item<'a> {
-    fn from(entry: &'a Entry) -> Self {
-        Self { seq: entry.seq, time: entry.time, from: (&entry.from).into(), body: &entry.content.body }
-    }
-}
-
 /// Why a request was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -193,6 +162,7 @@ pub(super) enum Code {
     NotDurable,
     OutOfOrder,
     Unauthorized,
+    NotFound,
     Forbidden,
     Muted,
     Banned,
@@ -215,6 +185,7 @@ impl Code {
             Self::NotDurable => "not_durable",
             Self::OutOfOrder => "out_of_order",
             Self::Unauthorized => "unauthorized",
+            Self::NotFound => "not_found",
             Self::Forbidden => "forbidden",
             Self::Muted => "muted",
             Self::Banned => "banned",

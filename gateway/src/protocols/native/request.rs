@@ -10,7 +10,7 @@ use crate::{
     moderation::Action,
     protocols::json,
     rooms::{
-        Position, RoomName, RoomNameError,
+        Change, Position, RoomName, RoomNameError, emoji,
         text::{self, NameFault},
     },
 };
@@ -40,6 +40,14 @@ pub(super) enum Op<'a> {
         durable: bool,
         /// The key of the post that must be stored first.
         follows: Option<Arc<str>>,
+    },
+    /// Changes an earlier message. The body is there for an edit.
+    Amend {
+        room: RoomName,
+        key: Option<Arc<str>>,
+        seq: u64,
+        change: Change,
+        body: Option<&'a RawValue>,
     },
     History {
         room: RoomName,
@@ -122,18 +130,39 @@ struct Fields<'a> {
     before: Option<&'a RawValue>,
     limit: Option<&'a RawValue>,
     follows: Option<&'a RawValue>,
+    seq: Option<&'a RawValue>,
+    emoji: Option<&'a RawValue>,
+    remove: Option<&'a RawValue>,
 }
 
 impl<'a> Fields<'a> {
     fn read(text: &'a str) -> Option<Self> {
-        const NAMES: [&str; 13] = [
+        const NAMES: [&str; 16] = [
             "op", "id", "room", "name", "token", "epoch", "after", "key", "body", "durable", "before", "limit",
-            "follows",
+            "follows", "seq", "emoji", "remove",
         ];
         // null counts as absent: some JSON writers have no other way to leave a field out.
-        let [op, id, room, name, token, epoch, after, key, body, durable, before, limit, follows] =
+        let [op, id, room, name, token, epoch, after, key, body, durable, before, limit, follows, seq, emoji, remove] =
             json::fields(text, NAMES)?.map(|raw| raw.filter(|raw| raw.get() != "null"));
-        Some(Self { text, op, id, room, name, token, epoch, after, key, body, durable, before, limit, follows })
+        Some(Self {
+            text,
+            op,
+            id,
+            room,
+            name,
+            token,
+            epoch,
+            after,
+            key,
+            body,
+            durable,
+            before,
+            limit,
+            follows,
+            seq,
+            emoji,
+            remove,
+        })
     }
 
     fn op(&self) -> Result<Op<'a>, Problem> {
@@ -147,12 +176,15 @@ impl<'a> Fields<'a> {
                 room: self.room()?,
                 key: key(self.key, "key is text", "key is empty")?,
                 body: self.body()?,
-                durable: self
-                    .durable
-                    .map_or(Some(false), json::read)
-                    .ok_or(Problem::bad("durable is true or false"))?,
+                durable: flag(self.durable, "durable is true or false")?,
                 follows: key(self.follows, "follows is the key of a post", "follows is empty")?,
             },
+            "edit" => self.amend(Change::Edit, Some(self.body()?))?,
+            "delete" => self.amend(Change::Delete, None)?,
+            "react" => {
+                let remove = flag(self.remove, "remove is true or false")?;
+                self.amend(Change::React { emoji: self.emoji()?, remove }, None)?
+            }
             "history" => Op::History {
                 room: self.room()?,
                 before: number(self.before, "before is a seq")?,
@@ -165,6 +197,18 @@ impl<'a> Fields<'a> {
             "ping" => Op::Ping,
             _ => return Err(Problem::new(Code::UnknownOp, "no such op")),
         })
+    }
+
+    fn amend(&self, change: Change, body: Option<&'a RawValue>) -> Result<Op<'a>, Problem> {
+        let seq = number(self.seq, "seq is a number")?.filter(|seq| *seq > 0);
+        let seq = seq.ok_or(Problem::bad("seq is that of a message, from 1"))?;
+        let key = key(self.key, "key is text", "key is empty")?;
+        Ok(Op::Amend { room: self.room()?, key, seq, change, body })
+    }
+
+    fn emoji(&self) -> Result<Arc<str>, Problem> {
+        let emoji = string(self.emoji, "emoji is text")?.ok_or(Problem::bad("emoji is missing"))?;
+        if emoji::is_emoji(&emoji) { Ok(emoji.as_ref().into()) } else { Err(Problem::bad("emoji is one emoji")) }
     }
 
     fn room(&self) -> Result<RoomName, Problem> {
@@ -284,6 +328,11 @@ pub(super) fn check_name(name: &str) -> Result<(), Problem> {
 
 fn string<'a>(raw: Option<&'a RawValue>, fault: &'static str) -> Result<Option<Cow<'a, str>>, Problem> {
     raw.map(|raw| json::string(raw).ok_or(Problem::bad(fault))).transpose()
+}
+
+/// False where it is absent.
+fn flag(raw: Option<&RawValue>, fault: &'static str) -> Result<bool, Problem> {
+    raw.map_or(Some(false), json::read).ok_or(Problem::bad(fault))
 }
 
 fn number(raw: Option<&RawValue>, fault: &'static str) -> Result<Option<u64>, Problem> {

@@ -7,18 +7,20 @@ use smallvec::SmallVec;
 
 use super::{
     ENCODING, Settings,
+    fate::{RETRY, refused},
     identity::{self, Known},
+    item::people as named,
     moderate,
     order::{self, Order, Turn},
-    reply::{Code, Item, Limits, Milliseconds, Reply, You, people as named},
+    page,
+    reply::{Code, Limits, Milliseconds, Reply, You},
     request::{self, Id, Op, Problem},
 };
 use crate::{
-    bus::AppendError,
     fanout::session::{
         Answer, Ask, Context, Effect, Effects, Input, Join, Joined, NewPost, PostError, Posted, Session, TimerId,
     },
-    rooms::{Author, Content, Entry, Epoch, Identity, Position, Role, RoomName, Signal},
+    rooms::{Amendment, Author, Content, Identity, Position, Role, RoomName, Signal, amendments},
 };
 
 /// Pause between ws-level pings; two unanswered ones end the connection.
@@ -27,18 +29,12 @@ const PING: TimerId = TimerId(0);
 const UNANSWERED: u8 = 2;
 /// Posts of one connection that may wait for their acknowledgement: bounds what a flood costs while the bus is away.
 const POSTS_IN_FLIGHT: usize = 1024;
-/// Bytes of one history frame, beyond which older items are left for the next page. As much as a peer that does not read
-/// may have waiting: 200 bytes of requests must not pin megabytes.
-const PAGE_BYTES: usize = 64 * 1024;
 /// Messages above the rate between two pings, each of which is answered. A peer that sends more is shown the door.
 const REFUSALS: u32 = 1_000;
 const OUT_OF_ORDER: Problem = Problem {
     code: Code::OutOfOrder,
     message: "the post that it follows was refused, or too many wait: send that one first",
 };
-/// When to try again where nobody knows better.
-const RETRY: Duration = Duration::from_secs(1);
-
 pub(super) struct NativeSession {
     settings: Arc<Settings>,
     who: Option<Identity>,
@@ -156,8 +152,17 @@ impl NativeSession {
             }
             Op::Post { room, key, body, durable, follows } => {
                 let (of, named) = (room.clone(), key.clone());
-                let post = Written { room, key, body, durable, follows };
+                let content = Content { body: body.to_owned(), verbatim: None };
+                let post = Written { room, key, content, amends: None, durable, follows };
                 self.post(id, post, out).inspect_err(|_| self.not_stored(&of, named.as_ref(), out))?;
+            }
+            Op::Amend { room, key, seq, change, body } => {
+                let content =
+                    body.map_or_else(amendments::nothing, |body| Content { body: body.to_owned(), verbatim: None });
+                let by = self.who.as_ref().map_or(Role::Member, |who| who.role);
+                let amends = Some(Amendment { seq, change, by });
+                let post = Written { room, key, content, amends, durable: false, follows: None };
+                self.post(id, post, out)?;
             }
             Op::History { room, before, limit } => {
                 self.open(&room)?;
@@ -260,8 +265,8 @@ impl NativeSession {
         self.pending = Some(Pending { id, room });
     }
 
-    fn post(&mut self, id: Option<Id>, post: Written<'_>, out: &mut Effects) -> Result<(), Problem> {
-        let Written { room, key, body, durable, follows } = post;
+    fn post(&mut self, id: Option<Id>, post: Written, out: &mut Effects) -> Result<(), Problem> {
+        let Written { room, key, content, amends, durable, follows } = post;
         let from = self.member(&room)?.clone();
         if self.posts.len() >= POSTS_IN_FLIGHT {
             return Err(Problem::new(Code::Unavailable, "too many posts wait for their acknowledgement"));
@@ -271,8 +276,8 @@ impl NativeSession {
         let under_way = follows.is_some()
             && self.posts.iter().any(|sent| sent.room == room && sent.key.is_some() && sent.key == follows);
         let sent = Sent { tag, id, room: room.clone(), key: key.clone() };
-        let content = Content { body: body.to_owned(), verbatim: None };
-        match self.order.take(NewPost { tag, room, from, key, content, durable }, follows, under_way) {
+        let new = NewPost { tag, room, from, key, content, amends, durable };
+        match self.order.take(new, follows, under_way) {
             Turn::Refused => return Err(OUT_OF_ORDER),
             Turn::Now(post) => out.push(Effect::Post(post)),
             Turn::Waits => {}
@@ -301,18 +306,13 @@ impl NativeSession {
                 say(&Reply::Posted { id, room: room.as_str(), seq, duplicate }, out);
             }
             (Ok(_), None) => {}
-            (Err(error), id) => {
-                let (code, message, retry) = match error {
-                    PostError::Moderated(refusal) => return moderate::not_wanted(id, &refusal, out),
-                    PostError::Full { retry } => (Code::Unavailable, "too many messages are waiting", Some(retry)),
-                    PostError::Append(AppendError::NotDurable) => {
-                        (Code::NotDurable, "only one copy of the room exists", None)
-                    }
-                    PostError::Append(AppendError::Denied(_) | AppendError::Unavailable(_) | AppendError::Lost) => {
-                        (Code::Unavailable, "the message may not have been kept: send it again", Some(RETRY))
-                    }
-                };
-                refuse(id, Problem::new(code, message), retry, out);
+            (Err(PostError::Moderated(refusal)), id) => moderate::not_wanted(id, &refusal, out),
+            (Err(PostError::Full { retry }), id) => {
+                refuse(id, Problem::new(Code::Unavailable, "too many messages are waiting"), Some(retry), out);
+            }
+            (Err(PostError::Append(error)), id) => {
+                let (problem, retry) = refused(&error);
+                refuse(id, problem, retry, out);
             }
         }
         match key {
@@ -326,7 +326,10 @@ impl NativeSession {
         let id = id.as_deref();
         match answer {
             Answer::Joined(joined) => self.joined(id, joined, cx, out),
-            Answer::History { epoch, entries, more } => history(id, &room, epoch, &entries, more, out),
+            Answer::History { head, entries, more } => {
+                let page = page::Page { id, room: &room, head, more };
+                out.push(Effect::Text(page::history(page, &entries, self.who.as_ref().map(|who| &who.person))));
+            }
             Answer::Members(count) => {
                 say(&Reply::Members { id, room: room.as_str(), count, people: None, more: None }, out);
             }
@@ -366,38 +369,14 @@ impl NativeSession {
     }
 }
 
-/// A post as the client wrote it.
-struct Written<'a> {
+/// A post or a change of one, as the client wrote it.
+struct Written {
     room: RoomName,
     key: Option<Arc<str>>,
-    body: &'a RawValue,
+    content: Content,
+    amends: Option<Amendment>,
     durable: bool,
     follows: Option<Arc<str>>,
-}
-
-/// The newest items that fit one frame; what was left out is on the next page.
-fn history(
-    id: Option<&RawValue>,
-    room: &RoomName,
-    epoch: Epoch,
-    entries: &[Arc<Entry>],
-    more: bool,
-    out: &mut Effects,
-) {
-    let mut bytes = 0;
-    let fitting = entries
-        .iter()
-        .rev()
-        .take_while(|entry| {
-            // The first always fits, so that paging continues.
-            let fits = bytes < PAGE_BYTES;
-            bytes += entry.content.body.get().len();
-            fits
-        })
-        .count();
-    let left_out = entries.len() - fitting;
-    let items = entries[left_out..].iter().map(|entry| Item::from(entry.as_ref())).collect();
-    say(&Reply::History { id, room: room.as_str(), epoch, items, more: more || left_out > 0 }, out);
 }
 
 fn say(reply: &Reply<'_>, out: &mut Effects) {

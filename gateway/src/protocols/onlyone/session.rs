@@ -220,7 +220,15 @@ impl OnlyOneSession {
         }
         let tag = self.next_tag;
         self.next_tag += 1;
-        out.push(Effect::Post(NewPost { tag, room, from, key: None, content: content(message), durable: false }));
+        out.push(Effect::Post(NewPost {
+            tag,
+            room,
+            from,
+            key: None,
+            content: content(message),
+            amends: None,
+            durable: false,
+        }));
         Outcome::Posted(tag)
     }
 

@@ -162,7 +162,7 @@ impl RelaySession {
         }
         let content = Content { body: canonical::opaque_body(&data), verbatim: Some(verbatim(level, &data)) };
         let from = signed.who.clone();
-        out.push(Effect::Post(NewPost { tag: 0, room, from, key: None, content, durable: false }));
+        out.push(Effect::Post(NewPost { tag: 0, room, from, key: None, content, amends: None, durable: false }));
     }
 
     fn answer(&mut self, answer: Answer, out: &mut Effects) {

@@ -241,6 +241,7 @@ mod tests {
             protocol: ProtocolId::Native,
             key: "k".into(),
             content: Content { body: serde_json::value::to_raw_value(&serde_json::json!({})).unwrap(), verbatim: None },
+            amends: None,
             durable: false,
             origin: Origin::default(),
         }

@@ -6,9 +6,9 @@ use std::collections::HashMap;
 
 use super::super::call::{BusAccess, BusCall, Failure, RETRY};
 use crate::{
-    bus::Page,
+    bus::{Head, Page},
     fanout::{messages::ConnectionId, session::Answer},
-    rooms::{RoomName, Unavailable},
+    rooms::{Position, RoomName, Unavailable},
 };
 
 /// Entries in a page, at most.
@@ -72,8 +72,9 @@ impl HistoryRequests {
         let PageDone { request, result } = done;
         self.waiting.remove(&request).unwrap_or_default().into_iter().map(move |from| {
             let answer = match &result {
-                Ok(Page { head, entries, more }) => {
-                    Answer::History { epoch: head.epoch, entries: entries.clone(), more: *more }
+                Ok(Page { head: Head { epoch, seq }, entries, more }) => {
+                    let head = Position { epoch: *epoch, seq: *seq };
+                    Answer::History { head, entries: entries.clone(), more: *more }
                 }
                 Err(_) => Answer::Unavailable { retry: RETRY },
             };

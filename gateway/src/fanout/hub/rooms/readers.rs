@@ -116,7 +116,12 @@ impl Readers {
     pub(crate) fn hear(&mut self, news: impl Iterator<Item = News>, delivery: &mut Delivery) {
         for news in news {
             match news {
-                News::Entry(entry) => self.queue(entry, delivery),
+                News::Entry(entry) => {
+                    if let Some(amendment) = &entry.amends {
+                        self.backlogs.amended(amendment);
+                    }
+                    self.queue(entry, delivery);
+                }
                 News::Missing { epoch, span } => self.gap(epoch, span.first, Some(span.last), delivery),
                 News::Lost { epoch, span } => self.gap(epoch, span.first, None, delivery),
             }
@@ -172,8 +177,15 @@ impl Readers {
     }
 
     /// The entries after `after`, which the log must hold, up to its head: encoded once for all that ask for the same.
-    pub(crate) fn backlog(&mut self, after: u64, encoding: EncodingId, log: &Log, delivery: &Delivery) -> Vec<Chunk> {
-        self.backlogs.after(after, encoding, &self.room, log, delivery)
+    pub(crate) fn backlog(
+        &mut self,
+        after: u64,
+        encoding: EncodingId,
+        log: &Log,
+        viewer: &Author,
+        delivery: &Delivery,
+    ) -> Vec<Chunk> {
+        self.backlogs.after(after, encoding, &self.room, log, viewer, delivery)
     }
 
     /// Forgets the backlogs that nobody came back for since the last call.

@@ -226,7 +226,7 @@ impl Room {
     pub(crate) fn page(&self, before: Option<u64>, limit: u32) -> Option<Answer> {
         let log = self.log.live()?;
         let (entries, more) = log.page(before, limit)?;
-        Some(Answer::History { epoch: log.head().epoch, entries, more })
+        Some(Answer::History { head: log.head(), entries, more })
     }
 
     /// Forgets entries from before `oldest`, what exceeds the window, and backlogs that nobody comes back for.
@@ -344,7 +344,7 @@ fn seat(
     let shown_after = before.into_iter().chain(admission.after.or(before.is_none().then_some(log.head().seq))).min();
     let member = Member { who: who.clone(), protocol, announce, shown_after: shown_after.unwrap_or(log.head().seq) };
     readers.insert(from, Seat { encoding, reactor: from.reactor, presence }, member);
-    let backlog = admission.after.map_or_else(Vec::new, |after| readers.backlog(after, encoding, log, delivery));
+    let backlog = admission.after.map_or_else(Vec::new, |after| readers.backlog(after, encoding, log, &who, delivery));
     let answer = Answer::Joined(Joined {
         room,
         head: log.head(),

@@ -211,6 +211,8 @@ impl State {
             key: Arc::clone(&post.key),
             content: post.content.clone(),
             origin: post.origin,
+            amends: post.amends.clone(),
+            present: None,
         });
         log.head = seq;
         log.entries.push(Arc::clone(&entry));

@@ -72,6 +72,7 @@ pub(super) fn post(name: &str, key: &str) -> Post {
         protocol: ProtocolId::Native,
         key: key.into(),
         content: Content { body: RawValue::from_string(r#"{"text":"hi"}"#.into()).unwrap(), verbatim: None },
+        amends: None,
         durable: false,
         origin: Origin::default(),
     }

@@ -73,6 +73,7 @@ impl Script {
                 from: author(),
                 key: None,
                 content: content(),
+                amends: None,
                 durable: false,
             }),
             "members" => Effect::Ask(Ask::Members { room: room(rest) }),

@@ -59,7 +59,7 @@ pub(super) async fn messages(desk: Arc<Desk>, _: Fields) -> Outcome {
         #[serde(rename = "messageList")]
         list: Vec<Box<RawValue>>,
     }
-    let entries = desk.recent.entries(&desk.room, MESSAGES).await.map_err(|away| unavailable(&away))?;
+    let entries = desk.recent.messages(&desk.room, MESSAGES).await.map_err(|away| unavailable(&away))?;
     let mut bytes = 0;
     let frames = entries.iter().rev().map(|entry| broadcast(entry).into_owned()).take_while(|frame| {
         bytes += frame.len();

@@ -9,7 +9,7 @@ use crate::{
     bus::AppendError,
     fanout::session::{Answer, Input, PostError, Posted},
     protocols::script::{UNIX, entry, name, person},
-    rooms::{Epoch, ProtocolId},
+    rooms::{Epoch, Position, ProtocolId, amendments::Refused},
 };
 
 #[test]
@@ -79,9 +79,9 @@ fn history_members_typing_leaving_and_pings_are_answered_with_their_id() {
         entry(99, &bob, ProtocolId::OnlyOne, r#"{"text":"b"}"#, Some(b"{}")),
     ];
     assert_eq!(
-        peer.input(Input::Answer(Answer::History { epoch: Epoch(36), entries, more: true })),
+        peer.input(Input::Answer(Answer::History { head: Position { epoch: Epoch(36), seq: 9 }, entries, more: true })),
         [concat!(
-            r#"{"op":"history","id":3,"room":"lobby","epoch":"10","items":["#,
+            r#"{"op":"history","id":3,"room":"lobby","epoch":"10","seq":9,"items":["#,
             r#"{"seq":98,"time":1700000000098,"from":{"id":"u2","name":"bob"},"body":{"text":"a"}},"#,
             r#"{"seq":99,"time":1700000000099,"from":{"id":"u2","name":"bob"},"body":{"text":"b"}}],"more":true}"#
         )]
@@ -143,7 +143,8 @@ fn a_history_frame_is_bounded_and_keeps_the_newest() {
     peer.text(r#"{"op":"history","id":3,"room":"lobby"}"#);
     let long = format!(r#"{{"text":"{}"}}"#, "x".repeat(40 * 1024));
     let entries = (1..=3).map(|seq| entry(seq, &person("u", "n"), ProtocolId::Native, &long, None)).collect();
-    let lines = peer.input(Input::Answer(Answer::History { epoch: Epoch(5), entries, more: false }));
+    let lines =
+        peer.input(Input::Answer(Answer::History { head: Position { epoch: Epoch(5), seq: 9 }, entries, more: false }));
     assert!(lines[0].contains(r#""seq":2"#) && lines[0].contains(r#""seq":3"#) && !lines[0].contains(r#""seq":1,"#));
     assert!(lines[0].ends_with(r#""more":true}"#));
 }
@@ -286,5 +287,35 @@ proptest! {
                 serde_json::from_str::<serde_json::Value>(&line).unwrap();
             }
         }
+    }
+}
+
+#[test]
+fn changes_of_messages_are_posts_that_amend() {
+    let mut peer = ada();
+    peer.table(&[
+        (
+            r#"{"op":"edit","id":1,"room":"lobby","seq":7,"key":"k","body":{"text":"b"}}"#,
+            &[r#"post 0 lobby by ada {"text":"b"} amends 7 Edit as Member key k"#],
+        ),
+        (r#"{"op":"delete","id":2,"room":"lobby","seq":8}"#, &["post 1 lobby by ada {} amends 8 Delete as Member"]),
+        (
+            r#"{"op":"react","id":3,"room":"lobby","seq":9,"emoji":"👍"}"#,
+            &[r#"post 2 lobby by ada {} amends 9 React { emoji: "👍", remove: false } as Member"#],
+        ),
+    ]);
+    let posted = Posted { seq: 12, epoch: Epoch(5), time: 1, duplicate: false };
+    assert_eq!(
+        peer.input(Input::Posted { tag: 0, result: Ok(posted) }),
+        [r#"{"op":"posted","id":1,"room":"lobby","seq":12,"duplicate":false}"#]
+    );
+    let refusals = [
+        (1, AppendError::Amendment(Refused::Forbidden), "forbidden", "somebody else wrote the message", ""),
+        (2, AppendError::OlderGateway, "unavailable", "messages cannot be changed while", r#""retry":10000"#),
+    ];
+    for (tag, error, code, message, retry) in refusals {
+        let lines = peer.input(Input::Posted { tag, result: Err(PostError::Append(error)) });
+        assert_eq!(lines[0], format!("refused {code}"));
+        assert!(lines[1].contains(message) && lines[1].contains(retry), "{lines:?}");
     }
 }
