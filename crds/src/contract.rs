@@ -3,6 +3,7 @@
 //! Both crates use these names; neither imports the other.
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use std::time::Duration;
 
 /// Port of a gateway pod that an ingress routes to.
@@ -57,6 +58,14 @@ pub struct GatewayStatus {
     /// The shards of Redis, by their lowest slot; empty while messages live in the gateway.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub shards: Vec<ShardStatus>,
+    /// [`fingerprint`] of the generated password that new connections to Redis present; absent if it has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redis_password: Option<String>,
+}
+
+/// Tells generated secrets apart without giving anything away: 10 hexadecimal digits of the SHA-256 of 256 random bits.
+pub fn fingerprint(secret: &[u8]) -> String {
+    Sha256::digest(secret).iter().take(5).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A shard of Redis as one gateway finds it.

@@ -98,6 +98,22 @@ fn each_mistake_names_its_field() {
         ("redis: {}", "spec.redis must name exactly one of managed, external and memory"),
         ("redis: {managed: {}, external: {seeds: ['a:1']}}", "spec.redis must name exactly one"),
         ("redis: {managed: {shards: 2}}", "spec.redis.managed.shards: must be at least 3"),
+        (
+            "redis: {managed: {template: {podLabels: {parlor.chat/x: y}}}}",
+            "spec.redis.managed.template.podLabels must not have keys",
+        ),
+        (
+            "redis: {managed: {template: {podAnnotations: {parlor.chat/x: y}}}}",
+            "spec.redis.managed.template.podAnnotations must not have keys",
+        ),
+        (
+            "redis: {managed: {template: {env: [{name: POD_IP, value: x}]}}}",
+            "spec.redis.managed.template.env must not set POD_NAME or POD_IP",
+        ),
+        (
+            "redis: {managed: {template: {securityContext: {runAsUser: 0}}}}",
+            "spec.redis.managed.template.securityContext must not ask for root",
+        ),
         ("redis: {external: {}}", "spec.redis.external.seeds: is required"),
         ("redis: {external: {seeds: []}}", "spec.redis.external.seeds: must have at least 1 items"),
         ("redis: {external: {seeds: ['a']}}", "spec.redis.external.seeds[0]: must"),
@@ -196,16 +212,11 @@ fn what_messages_depend_on_cannot_be_changed() {
     let room = |text: &str| load(&with_spec(text)).unwrap();
     let table = [
         ("{}", "redis: {external: {seeds: ['a:1']}}", "spec.redis cannot be changed to another kind"),
-        (
-            "redis: {managed: {shards: 3}}",
-            "redis: {managed: {shards: 4}}",
-            "spec.redis.managed.shards cannot be changed",
-        ),
         ("redis: {managed: {}}", "redis: {managed: {storage: {}}}", "storage cannot be added or removed"),
         (
-            "redis: {managed: {storage: {}}}",
             "redis: {managed: {storage: {size: 2Gi}}}",
-            "storage.size cannot be changed",
+            "redis: {managed: {storage: {size: 2047Mi}}}",
+            "storage.size cannot shrink",
         ),
         (
             "redis: {managed: {storage: {}}}",
@@ -223,7 +234,9 @@ fn what_messages_depend_on_cannot_be_changed() {
         assert!(said.contains(wanted), "{new}: {said}");
         validate_update(&room(new), &room(new)).unwrap();
     }
-    validate_update(&room("redis: {managed: {image: 'redis:8'}}"), &room("{}")).unwrap();
+    validate_update(&room("redis: {managed: {image: 'redis:8', shards: 5}}"), &room("{}")).unwrap();
+    let larger = room("redis: {managed: {storage: {size: 1Ti}}}");
+    validate_update(&larger, &room("redis: {managed: {storage: {size: 1000Gi}}}")).unwrap();
 }
 
 #[test]

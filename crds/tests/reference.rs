@@ -30,7 +30,7 @@ const CHANGES: [(&str, &str); 14] = [
     ("drain", "Takes effect with the next drain. No gateway is replaced."),
     (
         "redis",
-        "Redis servers restart one at a time where needed. The kind, `shards` and `storage.size` cannot be changed.",
+        "Redis servers restart one at a time where needed, and volumes grow in place. The kind cannot be changed.",
     ),
     ("route", "The HTTPRoute or Ingress follows in place. Only `publicURL` replaces gateways."),
     ("service", "The Services follow in place."),

@@ -1,4 +1,4 @@
-//! The cluster's nodes: which zone each is in, and which are being drained.
+//! The cluster's nodes: which zone each is in, which are being drained, and which are silent.
 //!
 //! One watch for the whole operator. An operator that has rights in some namespaces alone may not see nodes: then zones and
 //! drains are unknown, and Redis is spread over host names. Decides nothing.
@@ -6,7 +6,7 @@
 use crate::redis::roles::Place;
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt};
-use k8s_openapi::api::core::v1::Node;
+use k8s_openapi::api::core::v1::{Node, NodeStatus};
 use kube::runtime::reflector::ObjectRef;
 use kube::runtime::reflector::store::{Store, Writer};
 use kube::runtime::{WatchStreamExt, watcher};
@@ -64,6 +64,15 @@ impl Nodes {
         self.get(host).and_then(|node| node.spec.as_ref()?.unschedulable).unwrap_or(false)
     }
 
+    /// Whether the node is known to be silent: it is gone, or its kubelet has stopped to report. Unknown where nodes are not seen.
+    pub fn is_silent(&self, host: &str) -> bool {
+        let is_ready = |node: &Node| {
+            let conditions = node.status.iter().flat_map(|status| status.conditions.iter().flatten());
+            conditions.into_iter().any(|condition| condition.status == "True")
+        };
+        !self.0.is_empty() && self.get(host).is_none_or(|node| !is_ready(&node))
+    }
+
     fn get(&self, host: &str) -> Option<std::sync::Arc<Node>> {
         self.0.get(&ObjectRef::new(host))
     }
@@ -80,7 +89,11 @@ fn is_forbidden(error: &watcher::Error) -> bool {
 
 /// Keeps of a node what is asked for: large clusters have thousands, each with kilobytes of status.
 fn shorten(node: &mut Node) {
-    node.status = None;
+    if let Some(status) = &mut node.status {
+        let mut conditions = status.conditions.take().unwrap_or_default();
+        conditions.retain(|condition| condition.type_ == "Ready");
+        *status = NodeStatus { conditions: Some(conditions), ..NodeStatus::default() };
+    }
     node.managed_fields_mut().clear();
     node.annotations_mut().clear();
 }

@@ -56,7 +56,7 @@ fn room(path: &Path) -> ChatRoom {
 fn build(room: &ChatRoom, observed: &Observed) -> Objects {
     let defaults =
         Defaults { gateway_image: "parlor-gateway:1".into(), namespace: "parlor-system".into(), fixed_users: true };
-    let fresh = ["first", "second", "third", "fourth"].map(str::to_owned);
+    let fresh = ["first", "second", "third", "fourth", "fifth"].map(str::to_owned);
     build::build(ValidRoom::check(room).unwrap(), &defaults, observed.secret.as_ref(), &fresh, &observed.named_keys)
         .unwrap()
 }

@@ -28,6 +28,8 @@ pub struct Gateway {
     pub draining: bool,
     /// Continues to answer `/status`.
     pub silent: bool,
+    /// Fingerprint of the password of Redis as it was mounted last.
+    pub password: Option<String>,
 }
 
 /// Answers for the gateway of this pod.
@@ -113,6 +115,7 @@ fn status(pod: &str, gateway: &Gateway) -> String {
         bus: BusStatus::Replicated,
         refusal: None,
         shards: Vec::new(),
+        redis_password: gateway.password.clone(),
     };
     serde_json::to_string(&status).unwrap_or_default()
 }

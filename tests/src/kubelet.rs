@@ -10,13 +10,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
+use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret, SecretProjection};
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::{Api, Client, ResourceExt};
 use parking_lot::Mutex;
-use parlor_crds::contract::ADMIN_PORT;
-use parlor_operator::reconcile::build::secret::REDIS_PASSWORD_FILE;
+use parlor_crds::contract::{ADMIN_PORT, fingerprint};
+use parlor_operator::reconcile::build::secret::{REDIS_PASSWORD, REDIS_PASSWORD_FILE};
 use parlor_operator::redis::settings;
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -106,7 +106,7 @@ impl Node1 {
 
     async fn run(mut self) {
         for turn in 0_u64.. {
-            if let Err(error) = self.look().await {
+            if let Err(error) = self.look(turn % 10 == 0).await {
                 eprintln!("the played kubelet stumbled: {error:#}");
             }
             if turn % 25 == 0
@@ -118,7 +118,7 @@ impl Node1 {
         }
     }
 
-    async fn look(&mut self) -> Result<()> {
+    async fn look(&mut self, remount: bool) -> Result<()> {
         let pods = Api::<Pod>::namespaced(self.client.clone(), &self.namespace);
         let found = pods.list(&ListParams::default()).await.context("list the pods")?.items;
         let alive =
@@ -139,6 +139,9 @@ impl Node1 {
                 self.launch(&pods, pod).await.with_context(|| format!("launch {name}"))?;
             } else {
                 self.report(&pods, pod).await.with_context(|| format!("report {name}"))?;
+                if remount {
+                    self.remount(pod).await.with_context(|| format!("mount the Secret of {name} again"))?;
+                }
             }
         }
         Ok(())
@@ -210,6 +213,18 @@ impl Node1 {
             .context("start redis-server: is it installed?")
     }
 
+    /// What a gateway reads of a Secret changes some time after the Secret.
+    async fn remount(&self, pod: &Pod) -> Result<()> {
+        let Some(name) = password_source(pod) else { return Ok(()) };
+        let api = Api::<Secret>::namespaced(self.client.clone(), &self.namespace);
+        let secret = api.get(&name).await.context("read the Secret")?;
+        let password = secret.data.as_ref().and_then(|data| Some(fingerprint(&data.get(REDIS_PASSWORD)?.0)));
+        if let Some(gateway) = self.world.lock().gateways.get_mut(&pod.name_any()) {
+            gateway.password = password;
+        }
+        Ok(())
+    }
+
     /// Writes the pod's status when its readiness changed.
     async fn report(&mut self, pods: &Api<Pod>, pod: &Pod) -> Result<()> {
         let name = &pod.name_any();
@@ -255,6 +270,16 @@ impl Node1 {
         // Without a volume claim a pod's data goes with it; one that was never there is as good.
         drop(std::fs::remove_dir_all(self.root.join(name)));
     }
+}
+
+/// The Secret from which a gateway's pod reads the password of Redis.
+fn password_source(pod: &Pod) -> Option<String> {
+    let volumes = pod.spec.as_ref()?.volumes.iter().flatten();
+    let sources = volumes.filter_map(|volume| volume.projected.as_ref()?.sources.as_ref()).flatten();
+    let mut secrets = sources.filter_map(|source| source.secret.as_ref());
+    let has_password =
+        |secret: &&SecretProjection| secret.items.iter().flatten().any(|item| item.key == REDIS_PASSWORD);
+    secrets.find(has_password).map(|secret| secret.name.clone())
 }
 
 /// Whether every readiness gate of the pod says True, without which no kubelet calls a pod ready.

@@ -120,13 +120,22 @@ impl Stage {
     }
 
     /// Waits until `is_so` says nothing is missing; otherwise fails with what is.
-    pub async fn until(&self, mut is_so: impl AsyncFnMut(&Self) -> Result<Option<String>>) -> Result<()> {
+    pub async fn until(&self, is_so: impl AsyncFnMut(&Self) -> Result<Option<String>>) -> Result<()> {
+        self.until_within(PATIENCE, is_so).await
+    }
+
+    /// As [`Self::until`], for what takes many steps.
+    pub async fn until_within(
+        &self,
+        patience: Duration,
+        mut is_so: impl AsyncFnMut(&Self) -> Result<Option<String>>,
+    ) -> Result<()> {
         let start = Instant::now();
         loop {
             let Some(missing) = is_so(self).await? else { return Ok(()) };
-            if start.elapsed() > PATIENCE {
+            if start.elapsed() > patience {
                 let status = serde_json::to_string_pretty(&self.room().await?.status)?;
-                anyhow::bail!("not within {PATIENCE:?}: {missing}\n{status}");
+                anyhow::bail!("not within {patience:?}: {missing}\n{status}");
             }
             tokio::time::sleep(Duration::from_millis(200)).await;
         }

@@ -4,6 +4,7 @@ use k8s_openapi::api::core::v1::ResourceRequirements;
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
+use super::redis_template::RedisTemplate;
 use super::strings::{self, SecretKey, SecretSource};
 
 /// Exactly one of the three.
@@ -61,10 +62,9 @@ impl Redis {
 )]
 #[serde(rename_all = "camelCase")]
 pub struct ManagedRedis {
-    /// Number of primaries.
+    /// Number of primaries. When it changes, messages move while gateways serve.
     #[serde(default = "shards")]
     #[schemars(range(min = 3, max = 64))]
-    #[x_kube(validation = Rule::new("self == oldSelf").message("spec.redis.managed.shards cannot be changed"))]
     pub shards: u32,
     /// Replicas of each primary. With 0, every message has one copy only.
     #[serde(default = "replicas_per_shard")]
@@ -81,6 +81,9 @@ pub struct ManagedRedis {
     /// A volume for each Redis pod. Default: none; messages are lost when all pods of a shard are lost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub storage: Option<Storage>,
+    /// Template of the Redis pods.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template: Option<RedisTemplate>,
 }
 
 fn shards() -> u32 {
@@ -103,6 +106,7 @@ impl Default for ManagedRedis {
             image: image(),
             resources: None,
             storage: None,
+            template: None,
         }
     }
 }
@@ -115,11 +119,11 @@ impl Default for ManagedRedis {
 )]
 #[serde(rename_all = "camelCase")]
 pub struct Storage {
-    /// Size of each volume.
+    /// Size of each volume. It may grow, if the StorageClass allows that.
     #[serde(default = "storage_size")]
     #[schemars(length(max = 16), regex(pattern = "^[1-9][0-9]*(Mi|Gi|Ti)$"))]
-    #[x_kube(validation = Rule::new("self == oldSelf")
-        .message("spec.redis.managed.storage.size cannot be changed: make a new ChatRoom"))]
+    #[x_kube(validation = Rule::new("!quantity(self).isLessThan(quantity(oldSelf))")
+        .message("spec.redis.managed.storage.size cannot shrink"))]
     pub size: String,
     /// StorageClass of the volumes. Default: the cluster's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -36,6 +36,8 @@ pub struct Admin {
     pub access: DrainAccess,
     /// `spec.drain.rate` as it is now, for drains that name none.
     pub drain_rate: Box<dyn Fn() -> u32 + Send + Sync>,
+    /// Fingerprint of the generated password of Redis as it is now, if there is one.
+    pub redis_password: Box<dyn Fn() -> Option<String> + Send + Sync>,
 }
 
 /// Set once the gateway has reached its bus; stays set, because an outage that all gateways share must not empty the
@@ -166,6 +168,7 @@ impl Admin {
             },
             refusal: self.bus.refusal().map(refusal),
             shards: self.bus.shards().into_iter().map(shard).collect(),
+            redis_password: (self.redis_password)(),
         }
     }
 }

@@ -207,6 +207,12 @@ impl Gateway {
                 let manifest = Arc::clone(&self.manifest);
                 Box::new(move || manifest.drain().rate)
             },
+            redis_password: {
+                let (secrets, managed) = (self.secrets.clone(), self.manifest.room.spec.redis.managed.is_some());
+                // Chosen by a person, the password of an external Redis could be guessed from its fingerprint.
+                let read = move || secrets.generated(contract::REDIS_PASSWORD).ok().flatten().filter(|_| managed);
+                Box::new(move || read().map(|password| contract::fingerprint(&password)))
+            },
         })));
 
         let page = served::page(&self.manifest.room, self.bounds, &protocols, acceptor.refusals());

@@ -37,6 +37,11 @@ pub enum KubectlCommand {
         /// Name of the ChatRoom.
         name: String,
     },
+    /// Give the managed Redis of a ChatRoom a new password, without disconnecting anyone.
+    RotatePassword {
+        /// Name of the ChatRoom.
+        name: String,
+    },
     /// Leave the ChatRoom and its objects as they are until `resume`.
     Pause {
         /// Name of the ChatRoom.

@@ -11,7 +11,7 @@ use crate::api_error::ApiError;
 use crate::chat_room_name::ChatRoomName;
 use crate::explain::{self, ExplainError};
 use crate::reconcile::build::Defaults;
-use crate::reconcile::build::meta::{DRAIN, INSTANCE, PAUSED, RESTARTED_AT};
+use crate::reconcile::build::meta::{DRAIN, INSTANCE, PAUSED, RESTARTED_AT, ROTATE_PASSWORD};
 use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::jiff::Timestamp;
@@ -67,6 +67,11 @@ pub async fn run(args: KubectlArgs) -> Result<String, KubectlError> {
             let now = json!(Timestamp::now().to_string());
             annotate::<ChatRoom>(&client, &namespace, &name, RESTARTED_AT, now).await?;
             Ok(format!("the gateways of {name} are replaced; follow it with: kubectl parlor status {name}\n"))
+        }
+        KubectlCommand::RotatePassword { name } => {
+            let now = json!(Timestamp::now().to_string());
+            annotate::<ChatRoom>(&client, &namespace, &name, ROTATE_PASSWORD, now).await?;
+            Ok(format!("the Redis of {name} gets a new password; follow it with: kubectl parlor status {name}\n"))
         }
         KubectlCommand::Pause { name } => {
             annotate::<ChatRoom>(&client, &namespace, &name, PAUSED, json!("true")).await?;

@@ -28,6 +28,7 @@ use crate::redis::plan::Step;
 use crate::redis::upgrade::Upgrade;
 use apply::{Applied, Prepared};
 use decide::redis::RedisPlan;
+use decide::rotation::Rotation;
 use kube::ResourceExt;
 use parlor_crds::ChatRoom;
 use std::time::Duration;
@@ -102,7 +103,9 @@ pub async fn pass(ctx: &Context, room: &ChatRoom, name: &ChatRoomName) -> Result
     let mut objects =
         build::build(valid, &ctx.defaults, observed.secret.as_ref(), &observed.fresh, &observed.named_keys)?;
     let plan = decide::decide(valid, &objects, &observed);
-    objects.size_redis(plan.redis.as_ref().map(|redis| redis.servers));
+    if let Some(redis) = &plan.redis {
+        objects.adjust_redis(redis.servers, redis.rotation.turn());
+    }
     let uid = room.uid().unwrap_or_default();
     let applied = apply::apply(ctx, name, uid, Prepared { objects, plan, observed }).await;
     status::write(ctx, name, room, &applied).await.map_err(PassError::Status)?;
@@ -113,11 +116,14 @@ pub async fn pass(ctx: &Context, room: &ChatRoom, name: &ChatRoomName) -> Result
 /// Nothing moves. A refused object does not count: it is tried again at its own pace and slows nothing else.
 fn is_at_rest(applied: &Applied) -> bool {
     let Applied { plan, changes, retryable, .. } = applied;
-    let redis_rests = plan.redis.as_ref().is_none_or(|RedisPlan { shape, step, upgrade, servers, gates }| {
-        *step == Step::Settled
-            && *servers == shape.servers()
-            && matches!(upgrade, None | Some(Upgrade::Hold(_)))
-            && gates.is_empty()
-    });
+    let redis_rests =
+        plan.redis.as_ref().is_none_or(|RedisPlan { shape, step, upgrade, servers, rotation, abandoned, gates }| {
+            *step == Step::Settled
+                && *servers == shape.servers()
+                && matches!(upgrade, None | Some(Upgrade::Hold(_)))
+                && *rotation == Rotation::Idle
+                && abandoned.is_empty()
+                && gates.is_empty()
+        });
     changes.is_empty() && retryable.is_empty() && redis_rests && plan.fleet.outdated == 0 && plan.fleet.draining == 0
 }

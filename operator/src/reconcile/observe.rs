@@ -15,6 +15,7 @@ use crate::context::Context;
 use crate::deadlines::GATEWAY_EXCHANGE;
 use crate::gateways::Gateways;
 use crate::redis::client;
+use crate::redis::passwords::Passwords;
 use crate::redis::plan::{Member, Shape};
 use crate::stores::index::Entry;
 use futures::stream::{self, StreamExt};
@@ -55,9 +56,9 @@ pub async fn observe(ctx: &Context, room: ValidRoom<'_>, name: &ChatRoomName) ->
     let reading = secrets::Reading { ctx, room: &room, name, now, fresh_for };
     let secret = reading.generated().await?;
     let named_keys = reading.named_keys().await?;
-    let password = secret.as_ref().and_then(secret::redis_password);
+    let passwords = secret.as_ref().and_then(secret::redis_passwords);
     let (reports, redis) =
-        futures::join!(ask_gateways(ctx, &gateways), ask_redis(ctx, &room, &redis_pods, password.as_deref()));
+        futures::join!(ask_gateways(ctx, &gateways), ask_redis(ctx, &room, &redis_pods, passwords.as_ref()));
     let redis_set = owned(ctx.stores.stateful_sets.of(name), &uid).into_iter().next();
     let warnings = read_warnings(ctx, name, redis_set.as_ref(), gateways.iter().chain(&redis_pods), now).await;
     let ours = |kind| ctx.stores.others(name, kind).into_iter().find(|entry| is_owned(entry, &uid));
@@ -66,8 +67,13 @@ pub async fn observe(ctx: &Context, room: ValidRoom<'_>, name: &ChatRoomName) ->
         let parents = entry.object.data.get("status")?.get("parents")?.clone();
         Some(of_generation(parents, entry.object.metadata.generation))
     });
+    let is_unreachable = |pod: &&Pod| {
+        pod.spec.as_ref().and_then(|spec| spec.node_name.as_ref()).is_some_and(|host| ctx.nodes.is_silent(host))
+    };
+    let unreachable = redis_pods.iter().filter(is_unreachable).map(ResourceExt::name_any).collect();
     Ok(Observed {
         now,
+        unreachable,
         reports,
         redis,
         secret,
@@ -142,7 +148,7 @@ async fn ask_gateway(gateways: Gateways, pod: String, ip: String) -> Option<(Str
 }
 
 /// Asks every Redis server that is wanted or runs.
-async fn ask_redis(ctx: &Context, room: &ChatRoom, pods: &[Pod], password: Option<&str>) -> Vec<Member> {
+async fn ask_redis(ctx: &Context, room: &ChatRoom, pods: &[Pod], passwords: Option<&Passwords>) -> Vec<Member> {
     let RedisMode::Managed(managed) = room.spec.redis.mode() else { return Vec::new() };
     let shape = Shape { shards: managed.shards as usize, replicas: managed.replicas_per_shard as usize };
     let wanted: BTreeSet<String> = (0..shape.servers()).map(|at| format!("{}-{at}", meta::redis_name(room))).collect();
@@ -151,7 +157,7 @@ async fn ask_redis(ctx: &Context, room: &ChatRoom, pods: &[Pod], password: Optio
         let pod = pods.iter().find(|pod| pod.name_any() == name);
         Member { surplus: !wanted.contains(&name), ..silent_member(ctx, room, name, pod) }
     });
-    let asked = silent.map(|member| ask_server(member, password));
+    let asked = silent.map(|member| ask_server(member, passwords));
     let mut members: Vec<Member> = stream::iter(asked).buffer_unordered(ASKED_AT_ONCE).collect().await;
     members.sort_by(|a, b| (a.pod.len(), &a.pod).cmp(&(b.pod.len(), &b.pod)));
     members
@@ -175,11 +181,11 @@ fn silent_member(ctx: &Context, room: &ChatRoom, name: String, pod: Option<&Pod>
 }
 
 /// A server that announces another name than its pod's is somebody else's at a recycled address.
-async fn ask_server(mut member: Member, password: Option<&str>) -> Member {
+async fn ask_server(mut member: Member, passwords: Option<&Passwords>) -> Member {
     if member.ip.is_empty() {
         return member;
     }
-    match client::view(&member.ip, password).await {
+    match client::view(&member.ip, passwords).await {
         Ok(view) => member.view = Some(view).filter(|view| view.myself().hostname.as_deref() == Some(&member.name)),
         Err(error) => tracing::debug!(pod = member.pod, %error, "failed to ask a Redis server"),
     }

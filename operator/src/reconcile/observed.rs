@@ -51,12 +51,16 @@ pub struct Observed {
     pub redis_set: Option<StatefulSet>,
     /// Pods of Redis.
     pub redis_pods: Vec<Pod>,
+    /// Pods of Redis whose node is silent.
+    pub unreachable: BTreeSet<String>,
     /// What the Redis servers say.
     #[serde(skip)]
     pub redis: Vec<Member>,
     /// Since when Redis servers are missing, and which orders they received when.
     #[serde(skip)]
     pub redis_journal: Journal,
+    /// Since when the managed Redis has had another password, while the former one is still let in.
+    pub password_switched: Option<Timestamp>,
     /// Objects of other kinds that exist for the ChatRoom, as `Kind/name`.
     pub others: BTreeSet<ObjectId>,
     /// `status` of the Ingress.

@@ -32,6 +32,8 @@ pub struct PassCache {
     pub moves: Moves,
     /// Since when Redis servers are missing, and which orders they received when.
     pub redis: Journal,
+    /// Since when the managed Redis has had another password, while the former one is still let in.
+    pub password_switched: Option<Timestamp>,
     /// Gateways that cannot reach their Redis, and since when.
     pub unavailable_since: BTreeMap<String, Timestamp>,
     /// When `status.connections` was written.

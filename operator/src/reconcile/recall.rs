@@ -1,12 +1,14 @@
 //! Adds what earlier passes saw to what this one sees (no client).
 //!
 //! Keeps the samples that decisions need over time: the load, what silent gateways last reported, who refuses connections,
-//! since when a gateway cannot reach Redis, what moves of connections have achieved, and the orders to Redis servers. Decides
-//! nothing.
+//! since when a gateway cannot reach Redis, since when Redis has had another password, what moves of connections have
+//! achieved, and the orders to Redis servers. Decides nothing.
 
+use super::build::secret;
 use super::observed::{self, Observed};
 use super::pass_cache::PassCaches;
 use crate::chat_room_name::ChatRoomName;
+use crate::redis::passwords::Second;
 use kube::ResourceExt;
 use parlor_crds::ChatRoomSpec;
 use parlor_crds::chatroom::Size;
@@ -34,6 +36,10 @@ pub fn recall(caches: &PassCaches, name: &ChatRoomName, spec: &ChatRoomSpec, obs
         observed.moves = cache.moves.clone();
         cache.redis.note(Instant::now(), &observed.redis);
         observed.redis_journal = cache.redis.clone();
+        let passwords = observed.secret.as_ref().and_then(secret::redis_passwords);
+        let is_switched = passwords.is_some_and(|passwords| matches!(passwords.second, Some((Second::Former, _))));
+        cache.password_switched = is_switched.then(|| cache.password_switched.unwrap_or(now));
+        observed.password_switched = cache.password_switched;
         let is_unavailable =
             |pod: &String| observed.reports.get(pod).is_some_and(|report| report.bus == BusStatus::Unavailable);
         cache.unavailable_since.retain(|pod, _| is_unavailable(pod));

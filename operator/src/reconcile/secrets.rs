@@ -8,7 +8,6 @@ use super::build::{meta, secret};
 use crate::api_error::ApiError;
 use crate::chat_room_name::ChatRoomName;
 use crate::context::Context;
-use crate::stores::index::Owner;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::{Api, ResourceExt};
@@ -35,9 +34,8 @@ impl Reading<'_> {
         if let Some((secret, _)) = known.filter(|(_, read)| self.is_fresh(*read)) {
             return Ok(Some(secret));
         }
-        let uid = room.uid().unwrap_or_default();
         let found = self.api().get_opt(&meta::secret_name(room)).await?;
-        let found = found.filter(|secret| Owner::all_of(secret).iter().any(|owner| owner.uid == uid));
+        let found = found.filter(|secret| secret::is_ours(room, secret));
         let complete = found.clone().filter(|found| secret::is_complete(room, found)).map(|secret| (secret, *now));
         ctx.caches.with(name, |cache| cache.secret = complete);
         Ok(found)

@@ -73,7 +73,7 @@ impl Health {
             Step::Settled if shape.replicas == 0 => (true, "Unreplicated", message),
             Step::Settled => (true, "Replicated", message),
             // Nothing is wrong with a cluster that only puts its primaries elsewhere.
-            _ if whole && shape.replicas > 0 && self.replicated == shape.shards && self.answering >= self.wanted => {
+            _ if whole && shape.replicas > 0 && self.replicated == self.shards && self.answering >= self.wanted => {
                 (true, "Replicated", message)
             }
             _ if whole => (false, "Degraded", message),

@@ -4,6 +4,7 @@
 //! because every decision is made from the live topology. The time is passed in.
 
 use super::plan::{Command, Member, Order};
+use super::view::View;
 use parlor_redis::NodeId;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -31,6 +32,8 @@ pub struct Journal {
     now: Option<Instant>,
     missing: BTreeMap<NodeId, Instant>,
     orders: BTreeMap<(String, Kind), Instant>,
+    /// Whom each living server copies, or copied last.
+    copied: BTreeMap<NodeId, NodeId>,
 }
 
 impl Journal {
@@ -49,6 +52,14 @@ impl Journal {
             self.missing.entry(id.clone()).or_insert(now);
         }
         self.orders.retain(|_, ordered| now.duration_since(*ordered) < FORGOTTEN_AFTER);
+        let copies = views().map(View::myself).filter_map(|me| Some((me.id.clone(), me.replica_of.clone()?)));
+        self.copied.extend(copies);
+        self.copied.retain(|id, _| live.contains(id));
+    }
+
+    /// Whom this server copies, or copied before it became a primary.
+    pub fn copied(&self, id: &NodeId) -> Option<&NodeId> {
+        self.copied.get(id)
     }
 
     /// Notes an order that was given.

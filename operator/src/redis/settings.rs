@@ -58,11 +58,6 @@ pub fn include() -> String {
     format!("include {SECRET_DIR}/{PASSWORD_FILE}\n")
 }
 
-/// The file that sets the password, for clients and for replicas alike.
-pub fn password(password: &str) -> String {
-    format!("requirepass {password}\nmasterauth {password}\n")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,6 +1,7 @@
 //! What one Redis server says about its cluster and itself.
 
 use super::info::Info;
+use super::passwords::Doors;
 use parlor_redis::{Node, NodeId, TableError, Topology};
 
 /// The two answers of one server.
@@ -10,8 +11,8 @@ pub struct View {
     pub topology: Topology,
     /// What it says of itself.
     pub info: Info,
-    /// There is a password, and it asks nobody for it.
-    pub open: bool,
+    /// Which passwords it lets in, if there are any.
+    pub doors: Doors,
 }
 
 /// The reason why an answer could not be read.
@@ -30,7 +31,7 @@ impl View {
     pub fn parse(cluster_nodes: &str, info: &str) -> Result<Self, ViewError> {
         let topology = Topology::parse(cluster_nodes)?;
         topology.myself().ok_or(ViewError::NoSelf)?;
-        Ok(Self { topology, info: Info::parse(info), open: false })
+        Ok(Self { topology, info: Info::parse(info), doors: Doors::default() })
     }
 
     /// The line about the server itself.

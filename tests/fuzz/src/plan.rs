@@ -142,7 +142,18 @@ fn carried_out(members: &[Member], orders: &[Order]) {
                 let primary = me.replica_of.as_ref();
                 assert!(primary.is_some_and(|id| !known(id)), "{pod} takes over from {primary:?}");
             }
-            Command::Protect => panic!("{pod} is to take a password that nobody has"),
+            Command::Hand(hand) => {
+                assert!(me.id == hand.from && hand.from != hand.to && !hand.slots.is_empty(), "{pod}: {hand:?}");
+                assert!(hand.slots.iter().all(|slot| me.slots.contains(slot)), "{pod} has not all of {hand:?}");
+                let takes = |(member, other): (&Member, &Node)| {
+                    other.id == hand.to && member.ip == hand.to_ip && other.replica_of.is_none()
+                };
+                assert!(selves(members).any(takes), "nobody takes {hand:?}");
+            }
+            Command::EndMoves(slots) => assert!(!slots.is_empty()),
+            Command::Protect | Command::Admit(_) | Command::PresentCurrent | Command::AdmitNoOther => {
+                panic!("{pod} is to take a password that nobody has")
+            }
             Command::HandOver => panic!("{pod} takes over for no reason"),
         }
     }

@@ -229,6 +229,13 @@ impl Gateway {
         self.log.text()
     }
 
+    /// Changes a Secret's value as the kubelet does, in place: `path` is `name/key`.
+    pub fn remount(&self, path: &str, value: &str) -> Result<()> {
+        let (path, new) = (self.directory.join("secrets").join(path), self.directory.join("new"));
+        std::fs::write(&new, value).context("write the new value")?;
+        std::fs::rename(&new, &path).with_context(|| format!("change {}", path.display()))
+    }
+
     /// SIGKILL, and waits for the end.
     pub fn kill(&mut self) -> Result<()> {
         self.process.kill().context("kill the gateway")?;

@@ -9,6 +9,7 @@ mod fleet;
 mod objects;
 mod redis;
 mod run;
+mod volumes;
 
 pub use run::{Applied, ApplyError, Change, Prepared};
 

@@ -52,7 +52,7 @@ impl Run<'_> {
             self.value(Kind::HttpRoute, route).await;
         }
         if let Some(redis) = redis {
-            self.redis_objects(redis, has_account).await;
+            self.redis_objects(redis, has_account, observed).await;
         }
         let is_wanted = fleet.sizes.iter().any(|(name, _)| Some(name) == replica_set.metadata.name.as_ref());
         if is_wanted && has_account && has_manifest && token.is_some() {
@@ -61,13 +61,13 @@ impl Run<'_> {
         token
     }
 
-    async fn redis_objects(&mut self, objects: RedisObjects, has_account: bool) {
+    async fn redis_objects(&mut self, objects: RedisObjects, has_account: bool, observed: &Observed) {
         let RedisObjects { config_map, service, stateful_set, disruption_budget, network_policy } = objects;
         let has_config = self.object(Kind::ConfigMap, &config_map).await;
         let has_names = self.object(Kind::Service, &service).await;
         self.object(Kind::PodDisruptionBudget, &disruption_budget).await;
         self.object(Kind::NetworkPolicy, &network_policy).await;
-        if has_account && has_config && has_names {
+        if has_account && has_config && has_names && self.volumes_fit(&stateful_set, observed).await {
             self.object(Kind::StatefulSet, &stateful_set).await;
         }
     }
@@ -90,17 +90,23 @@ impl Run<'_> {
     }
 
     /// The generated Secret: created when absent, completed when a key is missing, otherwise left alone.
-    async fn secret(&mut self, wanted: Secret, found: Option<&Secret>) -> Option<String> {
+    async fn secret(&mut self, mut wanted: Secret, found: Option<&Secret>) -> Option<String> {
         let api = Api::<Secret>::namespaced(self.ctx.client.clone(), &self.name.namespace);
         let id = ObjectId::new(Kind::Secret, wanted.name_any());
+        let is_current = found.is_some_and(|found| secret::holds(found, &wanted));
+        // A rotation continues from where it was seen to be, or not at all.
+        wanted.metadata.resource_version = found.and_then(ResourceExt::resource_version);
         let result = match found {
-            Some(found) if secret::holds(found, &wanted) => Ok(found.clone()),
+            Some(found) if is_current => Ok(found.clone()),
             Some(_) => api.patch(&id.name, &PatchParams::apply(OBJECTS).force(), &Patch::Apply(&wanted)).await,
             // Not applied: what is found here is no Secret of this ChatRoom, and must not be changed.
             None => {
                 api.create(&PostParams { field_manager: Some(OBJECTS.into()), ..PostParams::default() }, &wanted).await
             }
         };
+        if !is_current {
+            self.ctx.caches.with(self.name, |cache| cache.secret = None);
+        }
         match result.map_err(ApiError::from) {
             Ok(secret) => {
                 let token = secret.data.as_ref()?.get(secret::DRAIN_TOKEN)?;
@@ -171,7 +177,7 @@ impl Run<'_> {
         patched.map_err(|error| ApplyError::Object(id.clone(), error.into()))
     }
 
-    fn note(&mut self, id: ObjectId, hash: u64, result: Result<DynamicObject, ApplyError>) -> bool {
+    pub(super) fn note(&mut self, id: ObjectId, hash: u64, result: Result<DynamicObject, ApplyError>) -> bool {
         let now = self.now;
         match result {
             Ok(stored) => {
@@ -198,7 +204,7 @@ impl Run<'_> {
     }
 
     /// The former refusal of the same content, while it is not yet time to try again.
-    fn refused_before(&self, id: &ObjectId, hash: u64) -> Option<ApplyError> {
+    pub(super) fn refused_before(&self, id: &ObjectId, hash: u64) -> Option<ApplyError> {
         let refused = self.ctx.caches.with(self.name, |cache| cache.refused.get(id).cloned())?;
         if refused.hash != hash || self.now >= refused.again {
             return None;
@@ -260,7 +266,7 @@ fn is_covered(live: &ReplicaSet, wanted: &ReplicaSet) -> bool {
     }
 }
 
-fn hash(value: &Value) -> u64 {
+pub(super) fn hash(value: &Value) -> u64 {
     let mut hasher = DefaultHasher::new();
     value.to_string().hash(&mut hasher);
     hasher.finish()

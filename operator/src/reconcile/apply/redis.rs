@@ -2,10 +2,12 @@
 
 use super::run::{ApplyError, Run};
 use crate::api_error::ApiError;
-use crate::reconcile::build::{secret, stateful_set};
+use crate::reconcile::build::secret::{self, Turn};
+use crate::reconcile::build::stateful_set;
 use crate::reconcile::decide::redis::{Gate, RedisPlan};
 use crate::reconcile::observed::Observed;
 use crate::redis::client;
+use crate::redis::passwords::Passwords;
 use crate::redis::plan::{Order, Step};
 use crate::redis::upgrade::Upgrade;
 use k8s_openapi::api::core::v1::Pod;
@@ -15,24 +17,34 @@ use serde_json::json;
 
 impl Run<'_> {
     pub(super) async fn redis(&mut self, redis: &RedisPlan, observed: &Observed) {
-        let password = observed.secret.as_ref().and_then(secret::redis_password);
-        let password = password.as_deref();
+        let passwords = observed.secret.as_ref().and_then(secret::redis_passwords);
+        let passwords = passwords.as_ref();
         for gate in &redis.gates {
             self.gate(gate).await;
+        }
+        for pod in &redis.abandoned {
+            self.abandon(pod, observed).await;
         }
         if let Step::Run { why, orders } = &redis.step {
             let mut done = true;
             for order in orders {
-                done &= self.order_redis(order, password).await;
+                done &= self.order_redis(order, passwords).await;
             }
             if done {
                 self.changed("RedisStep", format!("Redis Cluster: {why}"));
             }
         }
+        if let Some(turn) = redis.rotation.turn() {
+            let note = match turn {
+                Turn::Switch => "every Redis server lets the new password in; gateways are given it",
+                Turn::Retire => "every gateway has the new password of Redis; the former one is let in no more",
+            };
+            self.changed("RedisPassword", note.into());
+        }
         match &redis.upgrade {
             Some(Upgrade::Restart(pod)) => self.restart(pod, observed).await,
             Some(Upgrade::HandOver(order)) => {
-                if self.order_redis(order, password).await {
+                if self.order_redis(order, passwords).await {
                     self.changed(
                         "RedisHandOver",
                         format!("Redis server {} takes over from its outdated primary", order.pod),
@@ -44,9 +56,9 @@ impl Run<'_> {
     }
 
     /// Given or refused, an order is noted: one that takes its time must not be repeated meanwhile.
-    async fn order_redis(&mut self, order: &Order, password: Option<&str>) -> bool {
+    async fn order_redis(&mut self, order: &Order, passwords: Option<&Passwords>) -> bool {
         self.ctx.caches.with(self.name, |cache| cache.redis.ordered(order));
-        let result = client::carry_out(order, password).await;
+        let result = client::carry_out(order, passwords).await;
         self.asked(result)
     }
 
@@ -67,14 +79,30 @@ impl Run<'_> {
         }
     }
 
-    /// Deletes the pod that was seen, never its successor.
     async fn restart(&mut self, name: &str, observed: &Observed) {
+        let note = format!("Redis server {name} restarts with the new template");
+        self.delete_redis_pod(name, observed, DeleteParams::default(), ("RedisRestarted", note)).await;
+    }
+
+    /// Gives up a pod that a silent node will never report as ended.
+    async fn abandon(&mut self, name: &str, observed: &Observed) {
+        let note = format!("Redis server {name} is replaced: its node has not answered since it was told to end");
+        self.delete_redis_pod(name, observed, DeleteParams::default().grace_period(0), ("RedisAbandoned", note)).await;
+    }
+
+    /// Deletes the pod that was seen, never its successor.
+    async fn delete_redis_pod(
+        &mut self,
+        name: &str,
+        observed: &Observed,
+        how: DeleteParams,
+        event: (&'static str, String),
+    ) {
         let Some(pod) = observed.redis_pods.iter().find(|pod| pod.name_any() == name) else { return };
-        let preconditions = Some(Preconditions { uid: pod.uid(), resource_version: None });
-        let how = DeleteParams { preconditions, ..DeleteParams::default() };
+        let how = DeleteParams { preconditions: Some(Preconditions { uid: pod.uid(), resource_version: None }), ..how };
         let api = Api::<Pod>::namespaced(self.ctx.client.clone(), &self.name.namespace);
         match api.delete(name, &how).await.map_err(ApiError::from) {
-            Ok(_) => self.changed("RedisRestarted", format!("Redis server {name} restarts with the new template")),
+            Ok(_) => self.changed(event.0, event.1),
             Err(error) if error.is_outdated() => {}
             Err(error) => self.failed(ApplyError::Delete(format!("Pod/{name}"), error)),
         }

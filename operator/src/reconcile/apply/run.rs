@@ -78,6 +78,18 @@ pub enum ApplyError {
     /// Something that is no longer asked for.
     #[error("failed to delete {0}: {1}")]
     Delete(String, #[source] ApiError),
+    /// A volume that is to grow.
+    #[error("failed to grow PersistentVolumeClaim {claim} (StorageClass: {class}) to {size}: {source}")]
+    Volume {
+        /// The claim.
+        claim: String,
+        /// Its StorageClass.
+        class: String,
+        /// The wanted size.
+        size: String,
+        /// What the API server said.
+        source: ApiError,
+    },
     /// A pod's drain annotations.
     #[error("failed to annotate Pod/{0}: {1}")]
     Mark(String, #[source] ApiError),

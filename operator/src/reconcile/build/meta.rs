@@ -27,6 +27,8 @@ pub const DRAIN: &str = "parlor.chat/drain";
 pub const RESTARTED_AT: &str = "parlor.chat/restarted-at";
 /// On a gateway's pod: digest of the keys that it read when it started.
 pub const KEYS: &str = "parlor.chat/keys";
+/// On a ChatRoom: a new value gives its managed Redis a new password. On the generated Secret: the value that was acted on.
+pub const ROTATE_PASSWORD: &str = "parlor.chat/rotate-password";
 /// What a ReplicaSet looks at to choose among pods that are alike otherwise.
 pub const DELETION_COST: &str = "controller.kubernetes.io/pod-deletion-cost";
 

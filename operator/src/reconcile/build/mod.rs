@@ -124,10 +124,14 @@ fn id(kind: Kind, metadata: &ObjectMeta) -> ObjectId {
 }
 
 impl Objects {
-    /// Keeps Redis pods that are still needed although fewer are wanted.
-    pub fn size_redis(&mut self, servers: Option<usize>) {
-        if let (Some(redis), Some(servers)) = (&mut self.redis, servers) {
+    /// Brings in what was decided by what is seen: Redis pods that are still needed although fewer are wanted, and the turn of
+    /// the password.
+    pub fn adjust_redis(&mut self, servers: usize, turn: Option<secret::Turn>) {
+        if let Some(redis) = &mut self.redis {
             redis.stateful_set.spec.replicas = i32::try_from(servers).ok();
+        }
+        if let Some(turn) = turn {
+            secret::turn(&mut self.secret, turn);
         }
     }
 }

@@ -19,6 +19,24 @@ pub fn pod_security(user: Option<i64>) -> PodSecurityContext {
     }
 }
 
+/// What was asked for; what that leaves out is as in [`pod_security`].
+pub fn or_restricted(wanted: Option<PodSecurityContext>, user: Option<i64>) -> PodSecurityContext {
+    let (wanted, own) = (wanted.unwrap_or_default(), pod_security(user));
+    PodSecurityContext {
+        run_as_non_root: wanted.run_as_non_root.or(own.run_as_non_root),
+        run_as_user: wanted.run_as_user.or(own.run_as_user),
+        run_as_group: wanted.run_as_group.or(own.run_as_group),
+        fs_group: wanted.fs_group.or(own.fs_group),
+        seccomp_profile: wanted.seccomp_profile.clone().or(own.seccomp_profile),
+        ..wanted
+    }
+}
+
+/// A list that was given.
+pub fn present<T>(items: Vec<T>) -> Option<Vec<T>> {
+    (!items.is_empty()).then_some(items)
+}
+
 /// Security of a container that writes to its volumes alone.
 pub fn container_security() -> SecurityContext {
     SecurityContext {

@@ -9,8 +9,8 @@ use super::{config_map, keys, pod, resources, secret};
 use crate::redis::client;
 use k8s_openapi::api::apps::v1::{ReplicaSet, ReplicaSetSpec};
 use k8s_openapi::api::core::v1::{
-    ConfigMapProjection, Container, ContainerPort, HTTPGetAction, KeyToPath, LocalObjectReference, PodSpec,
-    PodTemplateSpec, Probe, ProjectedVolumeSource, SecretProjection, Volume, VolumeMount, VolumeProjection,
+    ConfigMapProjection, Container, ContainerPort, HTTPGetAction, KeyToPath, PodSpec, PodTemplateSpec, Probe,
+    ProjectedVolumeSource, SecretProjection, Volume, VolumeMount, VolumeProjection,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
@@ -75,10 +75,10 @@ fn pod_template(room: &ChatRoom, defaults: &Defaults, config: &str, keys: &str) 
             containers: vec![container(room, defaults)],
             volumes: Some(vec![volume(room, config)]),
             node_selector: (!wanted.node_selector.is_empty()).then(|| wanted.node_selector.clone()),
-            tolerations: present(&wanted.tolerations),
+            tolerations: pod::present(wanted.tolerations.clone()),
             affinity: wanted.affinity.clone(),
             topology_spread_constraints: Some(spread),
-            image_pull_secrets: present::<LocalObjectReference>(&wanted.image_pull_secrets),
+            image_pull_secrets: pod::present(wanted.image_pull_secrets.clone()),
             ..PodSpec::default()
         }),
     }
@@ -206,8 +206,4 @@ fn file(key: &str, path: &str) -> KeyToPath {
 
 fn redis_password(room: &ChatRoom) -> Option<&SecretKey> {
     room.spec.redis.external.as_ref()?.password_secret_ref.as_ref()
-}
-
-fn present<T: Clone>(items: &[T]) -> Option<Vec<T>> {
-    (!items.is_empty()).then(|| items.to_vec())
 }

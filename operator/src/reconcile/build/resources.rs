@@ -47,7 +47,7 @@ fn with_requests(wanted: Option<&ResourceRequirements>, cpu: &str, memory: &str)
 }
 
 /// Reads a Kubernetes quantity of bytes, such as `512Mi`, `1.5G`, `129e6` or `128974848`.
-fn bytes(quantity: &str) -> Option<u64> {
+pub fn bytes(quantity: &str) -> Option<u64> {
     const UNITS: [(&str, f64); 12] = [
         ("Ki", 1024.0),
         ("Mi", 1_048_576.0),

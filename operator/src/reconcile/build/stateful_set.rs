@@ -10,16 +10,16 @@ use k8s_openapi::api::apps::v1::{
     StatefulSet, StatefulSetPersistentVolumeClaimRetentionPolicy, StatefulSetSpec, StatefulSetUpdateStrategy,
 };
 use k8s_openapi::api::core::v1::{
-    ConfigMapVolumeSource, Container, ContainerPort, EmptyDirVolumeSource, KeyToPath, Lifecycle, LifecycleHandler,
-    PersistentVolumeClaim, PersistentVolumeClaimSpec, PodReadinessGate, PodSpec, PodTemplateSpec, Probe,
-    SecretVolumeSource, SleepAction, TCPSocketAction, Volume, VolumeMount, VolumeResourceRequirements,
+    ConfigMapVolumeSource, Container, ContainerPort, EmptyDirVolumeSource, EnvVar, KeyToPath, Lifecycle,
+    LifecycleHandler, PersistentVolumeClaim, PersistentVolumeClaimSpec, PodReadinessGate, PodSpec, PodTemplateSpec,
+    Probe, SecretVolumeSource, SleepAction, TCPSocketAction, Volume, VolumeMount, VolumeResourceRequirements,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::ResourceExt;
 use parlor_crds::ChatRoom;
-use parlor_crds::chatroom::{ManagedRedis, Storage};
+use parlor_crds::chatroom::{ManagedRedis, RedisTemplate, Storage};
 use std::collections::BTreeMap;
 
 /// User and group of the official Redis image.
@@ -57,31 +57,46 @@ pub fn redis(room: &ChatRoom, managed: &ManagedRedis, fixed_users: bool) -> Stat
 }
 
 fn pod_template(room: &ChatRoom, managed: &ManagedRedis, fixed_users: bool) -> PodTemplateSpec {
-    let mut labels = meta::selector_labels(room, Component::Redis);
+    let wanted = managed.template.clone().unwrap_or_default();
+    let RedisTemplate {
+        node_selector,
+        tolerations,
+        affinity,
+        topology_spread_constraints,
+        image_pull_secrets,
+        pod_annotations: mut annotations,
+        pod_labels: mut labels,
+        priority_class_name,
+        env,
+        security_context,
+    } = wanted;
+    labels.extend(meta::selector_labels(room, Component::Redis));
     labels.insert(meta::MANAGED_BY.into(), meta::OPERATOR.into());
     let config = ConfigMapVolumeSource { name: meta::redis_name(room), ..ConfigMapVolumeSource::default() };
     let mut volumes =
         vec![Volume { name: "config".into(), config_map: Some(config), ..Volume::default() }, password(room)];
-    let settings = config_map::digest(&config_map::redis_conf(managed));
+    annotations.insert(SETTINGS.into(), config_map::digest(&config_map::redis_conf(managed)));
     if managed.storage.is_none() {
         let empty_dir = Some(EmptyDirVolumeSource::default());
         volumes.push(Volume { name: "data".into(), empty_dir, ..Volume::default() });
     }
     PodTemplateSpec {
-        metadata: Some(ObjectMeta {
-            labels: Some(labels),
-            annotations: Some(BTreeMap::from([(SETTINGS.to_owned(), settings)])),
-            ..ObjectMeta::default()
-        }),
+        metadata: Some(ObjectMeta { labels: Some(labels), annotations: Some(annotations), ..ObjectMeta::default() }),
         spec: Some(PodSpec {
             service_account_name: Some(room.name_any()),
             automount_service_account_token: Some(false),
             enable_service_links: Some(false),
-            security_context: Some(pod::pod_security(fixed_users.then_some(USER))),
-            containers: vec![container(room, managed)],
+            security_context: Some(pod::or_restricted(security_context, fixed_users.then_some(USER))),
+            containers: vec![container(room, managed, env)],
             volumes: Some(volumes),
             readiness_gates: Some(vec![PodReadinessGate { condition_type: IN_SYNC.into() }]),
-            topology_spread_constraints: Some(pod::spread(room, Component::Redis)),
+            topology_spread_constraints: pod::present(topology_spread_constraints)
+                .or_else(|| Some(pod::spread(room, Component::Redis))),
+            node_selector: (!node_selector.is_empty()).then_some(node_selector),
+            tolerations: pod::present(tolerations),
+            affinity,
+            image_pull_secrets: pod::present(image_pull_secrets),
+            priority_class_name,
             ..PodSpec::default()
         }),
     }
@@ -103,14 +118,15 @@ fn password(room: &ChatRoom) -> Volume {
     Volume { name: "password".into(), secret: Some(secret), ..Volume::default() }
 }
 
-fn container(room: &ChatRoom, managed: &ManagedRedis) -> Container {
+fn container(room: &ChatRoom, managed: &ManagedRedis, env: Vec<EnvVar>) -> Container {
+    let own = [pod::env_from_pod("POD_NAME", "metadata.name"), pod::env_from_pod("POD_IP", "status.podIP")];
     Container {
         name: "redis".into(),
         image: Some(managed.image.clone()),
         image_pull_policy: Some("IfNotPresent".into()),
         command: Some(vec!["redis-server".into()]),
         args: Some(args(room)),
-        env: Some(vec![pod::env_from_pod("POD_NAME", "metadata.name"), pod::env_from_pod("POD_IP", "status.podIP")]),
+        env: Some(own.into_iter().chain(env).collect()),
         ports: Some(vec![port("redis", client::PORT), port("bus", client::PORT + 10_000)]),
         lifecycle: Some(Lifecycle {
             pre_stop: Some(LifecycleHandler {
@@ -157,6 +173,12 @@ fn claim(storage: &Storage) -> PersistentVolumeClaim {
         }),
         status: None,
     }
+}
+
+/// The size of the volumes that a StatefulSet claims, if it claims any.
+pub fn volume_size(set: &StatefulSet) -> Option<&str> {
+    let claim = set.spec.volume_claim_templates.as_ref()?.first()?.spec.as_ref()?;
+    Some(&claim.resources.as_ref()?.requests.as_ref()?.get("storage")?.0)
 }
 
 fn port(name: &str, number: u16) -> ContainerPort {

@@ -3,7 +3,8 @@
 use super::claim::{Claim, Truth};
 use super::gateways;
 use crate::reconcile::apply::Applied;
-use crate::redis::plan::Step;
+use crate::reconcile::decide::rotation::Rotation;
+use crate::redis::plan::{Command, Step};
 use crate::redis::upgrade::Upgrade;
 
 pub(super) fn claim(applied: &Applied) -> Claim {
@@ -38,10 +39,17 @@ fn verdict(applied: &Applied) -> (Truth, &'static str, String) {
                 "Redis servers of a former template are restarted one by one".into(),
             );
         }
+        if let Rotation::Waits(what) = &redis.rotation {
+            return (Truth::True, "RedisRotating", format!("the password of Redis changes; waiting: {what}"));
+        }
         match &redis.step {
             Step::Settled => {}
             Step::Wait(what) => return (Truth::True, "RedisHealing", format!("Redis Cluster: waiting: {what}")),
-            Step::Run { why, .. } => return (Truth::True, "RedisHealing", format!("Redis Cluster: {why}")),
+            Step::Run { why, orders } => {
+                let moves = orders.iter().any(|order| matches!(order.command, Command::Hand(_)));
+                let reason = if moves { "RedisResharding" } else { "RedisHealing" };
+                return (Truth::True, reason, format!("Redis Cluster: {why}"));
+            }
         }
     }
     match failures.first() {

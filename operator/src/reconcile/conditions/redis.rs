@@ -2,6 +2,7 @@
 
 use super::claim::{Claim, Truth};
 use crate::reconcile::apply::Applied;
+use crate::reconcile::decide::abandoned;
 use crate::reconcile::decide::fleet::LAGS_AFTER;
 use crate::reconcile::observed::{self, Observed};
 use crate::redis::health::Health;
@@ -19,12 +20,13 @@ pub(super) fn claim(room: &ChatRoom, applied: &Applied) -> Claim {
     match room.spec.redis.mode() {
         RedisMode::Memory => claim(Truth::True, "Memory", "messages live in the gateway's memory".into()),
         RedisMode::External(_) => external(&applied.observed),
-        RedisMode::Managed(_) => {
+        RedisMode::Managed(managed) => {
             let Some(plan) = &applied.plan.redis else {
                 return claim(Truth::Unknown, "NotSeen", "the Redis Cluster was not looked at".into());
             };
             let health = Health::of(plan.shape, &applied.observed.redis);
-            let trouble = trouble(&applied.observed);
+            let held = abandoned::held(managed.storage.is_some(), &applied.observed);
+            let trouble = held.or_else(|| trouble(&applied.observed));
             let (ready, reason, message) =
                 health.verdict(plan.shape, &plan.step, plan.upgrade.as_ref(), trouble.as_deref());
             // Servers that serve all slots are no use to gateways that cannot reach them.

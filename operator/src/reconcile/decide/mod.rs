@@ -2,10 +2,12 @@
 //!
 //! A function of the ChatRoom, its objects as built, and what was observed. Nothing here waits, asks or remembers.
 
+pub mod abandoned;
 pub mod balance;
 pub mod fleet;
 pub mod moves;
 pub mod redis;
+pub mod rotation;
 pub mod simulation;
 pub mod size;
 pub mod window;

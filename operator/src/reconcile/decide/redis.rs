@@ -2,6 +2,8 @@
 //!
 //! A function of what the servers say and of the journal; the decisions themselves are those of `redis`.
 
+use super::abandoned;
+use super::rotation::{self, Rotation};
 use crate::reconcile::build::stateful_set;
 use crate::reconcile::observed::{self, Observed};
 use crate::redis::plan::{self, Member, Shape, Step};
@@ -24,6 +26,10 @@ pub struct RedisPlan {
     pub upgrade: Option<Upgrade>,
     /// Pods that are to exist: more than wanted while the others are still needed.
     pub servers: usize,
+    /// The change of its password.
+    pub rotation: Rotation,
+    /// Pods of silent nodes that are given up.
+    pub abandoned: Vec<String>,
     /// Pods whose readiness gate must change.
     pub gates: Vec<Gate>,
 }
@@ -55,7 +61,9 @@ pub fn redis(managed: &ManagedRedis, observed: &Observed) -> RedisPlan {
         Step::Settled if outdated.pods.is_empty() => spread::next(members, journal).unwrap_or(Step::Settled),
         step => step,
     };
-    RedisPlan { shape, step, upgrade, servers: servers(shape, observed), gates: gates(observed) }
+    let (servers, rotation) = (servers(shape, observed), rotation::rotation(observed));
+    let abandoned = abandoned::abandoned(managed.storage.is_some(), observed);
+    RedisPlan { shape, step, upgrade, servers, rotation, abandoned, gates: gates(observed) }
 }
 
 /// A StatefulSet removes its highest pods, so those before them are kept as well.

@@ -1,5 +1,6 @@
 //! The orders to a server, and the words for them.
 
+use crate::redis::passwords::{Passwords, Which};
 use parlor_redis::{NodeId, SlotSet};
 
 /// One command for one server.
@@ -13,15 +14,25 @@ pub struct Order {
     pub command: Command,
 }
 
-/// A cluster command.
+/// What a server is to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
     /// Get to know the server at this address.
     Meet(String),
-    /// Ask for the password, of which this says nothing.
+    /// Ask for the password.
     Protect,
+    /// Let one of the passwords in, beside those that are let in already.
+    Admit(Which),
+    /// Present the current password to the primary.
+    PresentCurrent,
+    /// Let no other password in than the current one.
+    AdmitNoOther,
     /// Serve these slots, which nobody serves.
     AddSlots(SlotSet),
+    /// Give slots to another primary, with their keys.
+    Hand(Hand),
+    /// End the move of these slots as it is.
+    EndMoves(SlotSet),
     /// Copy this primary.
     Replicate(NodeId),
     /// Drop a server that is gone for good.
@@ -34,23 +45,59 @@ pub enum Command {
     Takeover,
 }
 
+/// Slots on their way from the server that receives the order to another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hand {
+    /// The slots.
+    pub slots: SlotSet,
+    /// The server that has them.
+    pub from: NodeId,
+    /// The server that gets them.
+    pub to: NodeId,
+    /// Its address.
+    pub to_ip: String,
+    /// A replica of it confirms what it received, before more is sent.
+    pub copied: bool,
+}
+
 impl Command {
-    /// The words on the wire; none for [`Command::Protect`], whose words are secret.
-    pub fn words(&self) -> Vec<String> {
-        let words = |tail: &[&str]| std::iter::once(&"CLUSTER").chain(tail).map(|word| (*word).to_owned()).collect();
+    /// The words on the wire of each command that makes it, in order; none for [`Command::Hand`], a conversation with two servers.
+    /// Without passwords there is nothing to say about them.
+    pub fn words(&self, passwords: Option<&Passwords>) -> Vec<Vec<String>> {
+        let set = |tail: &[&str]| tail.iter().map(|word| (*word).to_owned()).collect::<Vec<String>>();
+        let cluster = |tail: &[&str]| std::iter::once("CLUSTER".to_owned()).chain(set(tail)).collect::<Vec<String>>();
+        let current = passwords.map(|passwords| passwords.current.as_str());
+        let with_current = |words: &dyn Fn(&str) -> Vec<Vec<String>>| current.map(words).unwrap_or_default();
         match self {
-            Self::Protect => Vec::new(),
-            Self::Meet(ip) => words(&["MEET", ip, "6379"]),
-            Self::Replicate(id) => words(&["REPLICATE", id.as_str()]),
-            Self::Forget(id) => words(&["FORGET", id.as_str()]),
-            Self::HandOver => words(&["FAILOVER"]),
-            Self::Force => words(&["FAILOVER", "FORCE"]),
-            Self::Takeover => words(&["FAILOVER", "TAKEOVER"]),
+            Self::Hand(_) => Vec::new(),
+            // First what it says to its primary, then what clients must say: the other way round it could lose its primary.
+            Self::Protect => with_current(&|password| {
+                ["masterauth", "requirepass"].map(|setting| set(&["CONFIG", "SET", setting, password])).to_vec()
+            }),
+            Self::Admit(which) => {
+                let password = passwords.and_then(|passwords| passwords.get(*which));
+                password
+                    .map(|password| set(&["ACL", "SETUSER", "default", &format!(">{password}")]))
+                    .into_iter()
+                    .collect()
+            }
+            Self::PresentCurrent => with_current(&|password| vec![set(&["CONFIG", "SET", "masterauth", password])]),
+            Self::AdmitNoOther => with_current(&|password| {
+                vec![set(&["ACL", "SETUSER", "default", "resetpass", &format!(">{password}")])]
+            }),
+            Self::Meet(ip) => vec![cluster(&["MEET", ip, "6379"])],
+            Self::Replicate(id) => vec![cluster(&["REPLICATE", id.as_str()])],
+            Self::Forget(id) => vec![cluster(&["FORGET", id.as_str()])],
+            Self::HandOver => vec![cluster(&["FAILOVER"])],
+            Self::Force => vec![cluster(&["FAILOVER", "FORCE"])],
+            Self::Takeover => vec![cluster(&["FAILOVER", "TAKEOVER"])],
+            Self::EndMoves(slots) => {
+                slots.iter().map(|slot| cluster(&["SETSLOT", &slot.to_string(), "STABLE"])).collect()
+            }
             Self::AddSlots(slots) => {
-                let mut all: Vec<String> = words(&["ADDSLOTSRANGE"]);
                 let ends = slots.ranges().into_iter().flat_map(|range| [range.first(), range.last()]);
-                all.extend(ends.map(|slot| slot.to_string()));
-                all
+                let ends = ends.map(|slot| slot.to_string());
+                vec![cluster(&["ADDSLOTSRANGE"]).into_iter().chain(ends).collect()]
             }
         }
     }

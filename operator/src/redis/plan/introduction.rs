@@ -3,13 +3,33 @@
 use super::command::Command;
 use super::picture::{Live, Picture};
 use super::{Step, run_if_any, run_or_wait};
+use crate::redis::passwords::{Doors, Which};
 use std::collections::BTreeSet;
 
 impl<'a> Picture<'a> {
-    /// Servers that were started before there was a password receive it.
+    /// Servers that were started before there was a password receive it, and every server lets in whom it should. Only then does
+    /// anybody present another password than before.
     pub(super) fn protect(&self) -> Option<Step> {
-        let open = self.live.iter().filter(|one| one.view.open);
-        run_if_any(|count| format!("give {count} servers their password"), open.map(|one| one.order(Command::Protect)))
+        let told = |fits: fn(&Doors) -> bool, command: Command| {
+            let these = self.live.iter().filter(move |one| fits(&one.view.doors));
+            these.map(move |one| one.order(command.clone()))
+        };
+        let open = told(|doors| doors.open, Command::Protect);
+        let lacking = told(|doors| doors.lacks_current && !doors.open, Command::Admit(Which::Current))
+            .chain(told(|doors| doors.lacks_second && !doors.open, Command::Admit(Which::Second)));
+        run_if_any(|count| format!("give {count} servers their password"), open)
+            .or_else(|| run_if_any(|count| format!("let a second password in at {count} servers"), lacking))
+            .or_else(|| {
+                let another = told(|doors| doors.presents_another, Command::PresentCurrent);
+                run_if_any(|count| format!("let {count} servers present the current password"), another)
+            })
+    }
+
+    /// The retired password is forgotten once everybody has answered, because one that is absent may still present it.
+    pub(super) fn retire_password(&self) -> Option<Step> {
+        let lax = self.live.iter().filter(|one| one.view.doors.lets_retired_in);
+        let orders = lax.map(|one| one.order(Command::AdmitNoOther));
+        run_if_any(|count| format!("let the former password in no more at {count} servers"), orders)
     }
 
     /// Introduces everyone to the seed first, then those who still do not know each other.

@@ -1,9 +1,10 @@
 //! Decides the next single step of a managed Redis Cluster from what its servers say.
 //!
 //! A function of the live topology, and of how long things have lasted: an operator that died half-way finds the same place
-//! again. It never moves data that a living server holds, never declares a server dead whose pod may still come back while
-//! nobody misses it, and repeats nothing that is under way. What needs everybody (burying a shard, giving slots out) waits
-//! for everybody; all other healing continues while a member is absent. Called once per pass; `client` carries the step out.
+//! again. It never drops data that a living server holds, never declares a server dead whose pod may still come back while
+//! nobody misses it, and repeats nothing that is under way. What needs everybody (burying a shard, giving slots out, moving
+//! them) waits for everybody; all other healing continues while a member is absent. Called once per pass; `client` carries the
+//! step out.
 
 mod command;
 mod election;
@@ -11,11 +12,12 @@ mod introduction;
 mod member;
 mod picture;
 mod placement;
+mod resharding;
 #[cfg(test)]
 pub(crate) mod sketch;
 mod synchrony;
 
-pub use command::{Command, Order};
+pub use command::{Command, Hand, Order};
 pub(crate) use election::HAND_OVER_TIME;
 pub use member::{Member, Shape};
 pub(crate) use picture::{Live, Picture};
@@ -62,14 +64,16 @@ pub fn next_step(shape: Shape, members: &[Member], journal: &Journal) -> Step {
         .or_else(|| picture.evacuate(journal))
         .or(waits)
         .or(meeting)
+        .or_else(|| picture.mend_moves(journal))
         .or_else(|| picture.bury())
         .or_else(|| picture.cover(shape))
         .or_else(|| picture.replicate(shape))
         .or_else(|| picture.repoint(journal))
         .or_else(|| picture.forget())
         .or_else(|| picture.absence())
-        .or_else(|| picture.reshape(shape))
+        .or_else(|| picture.retire_password())
         .or_else(|| picture.sync())
+        .or_else(|| picture.reshape(shape))
         .unwrap_or(Step::Settled)
 }
 
@@ -92,5 +96,7 @@ fn run_if_any(why: impl FnOnce(usize) -> String, orders: impl Iterator<Item = Or
     (!orders.is_empty()).then(|| Step::Run { why: why(orders.len()), orders })
 }
 
+#[cfg(test)]
+mod resharding_tests;
 #[cfg(test)]
 mod tests;

@@ -25,7 +25,7 @@ impl<'a> Picture<'a> {
     }
 
     /// Members with neither slots nor a primary that serves some. The replica of a fallen primary has its place.
-    fn spares(&self) -> Vec<&Live<'a>> {
+    pub(super) fn spares(&self) -> Vec<&Live<'a>> {
         let falls_to = |id: &NodeId| self.fallen().any(|(fallen, _)| fallen == id);
         let placed = |one: &Live<'_>| match &one.me.replica_of {
             Some(id) => self.primary(id).is_some() || falls_to(id),
@@ -57,13 +57,6 @@ impl<'a> Picture<'a> {
         let orders =
             takers.iter().zip(parts).filter_map(|(id, part)| Some(self.server(id)?.order(Command::AddSlots(part))));
         run_if_any(|_| format!("give {slots} slots to {count} servers"), orders)
-    }
-
-    /// Another number of shards than the cluster has: said, not hidden, because moving slots is not this planner's step yet.
-    pub(super) fn reshape(&self, shape: Shape) -> Option<Step> {
-        let have = self.primaries().count();
-        (have != shape.shards)
-            .then(|| Step::Wait(format!("{have} shards serve all slots, {} are wanted", shape.shards)))
     }
 
     /// Gives every server without a place a primary, and moves a surplus replica to a primary that has too few.

@@ -3,6 +3,7 @@
 use super::{Command, Member, Shape, Step, next_step};
 use crate::redis::info::{Info, Replication};
 use crate::redis::journal::Journal;
+use crate::redis::passwords::Doors;
 use crate::redis::roles::Place;
 use crate::redis::view::View;
 use parlor_redis::{Address, Flags, Node, NodeId, SlotSet, Topology};
@@ -27,7 +28,11 @@ impl Sketch {
             place: Place { host: format!("host-{}", at / 2), zone: String::new() },
             leaving: false,
             surplus: false,
-            view: Some(View { topology: Topology { nodes: vec![node(at, true)] }, info: in_sync(at), open: false }),
+            view: Some(View {
+                topology: Topology { nodes: vec![node(at, true)] },
+                info: in_sync(at),
+                doors: Doors::default(),
+            }),
         });
         Self { members: members.collect(), journal: Journal::default(), now: Instant::now() }
     }
@@ -80,7 +85,7 @@ impl Sketch {
         new.id = NodeId::new(&format!("new{}", id(at)));
         new.ip = format!("10.0.9.{at}").into();
         self.members[at].ip = new.ip.to_string();
-        *self.view(at) = View { topology: Topology { nodes: vec![new] }, info: in_sync(0), open: false };
+        *self.view(at) = View { topology: Topology { nodes: vec![new] }, info: in_sync(0), doors: Doors::default() };
         self.introduce(at)
     }
 
@@ -125,7 +130,10 @@ impl Sketch {
 pub(crate) fn commands(step: Step) -> Vec<(String, String)> {
     match step {
         Step::Run { orders, .. } => {
-            let words = |command: &Command| command.words()[1..].join(" ");
+            let words = |command: &Command| match command {
+                Command::Hand(hand) => format!("HAND {:?} TO {}", hand.slots, hand.to),
+                command => command.words(None)[0][1..].join(" "),
+            };
             orders.iter().map(|order| (order.pod.clone(), words(&order.command))).collect()
         }
         other => panic!("expected commands, got {other:?}"),

@@ -1,158 +1,12 @@
-//! The planner and its client against real `redis-server` processes, each on a loopback address of its own.
+//! Clusters form, and heal from what pods and volumes do.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests, which clippy does not take for tests")]
-
+use crate::clients::Counting;
+use crate::pods::{PATIENCE, Pods, SHAPE};
 use parlor_operator::redis::client;
 use parlor_operator::redis::journal::Journal;
-use parlor_operator::redis::plan::{self, Member, Order, Shape, Step, next_step};
-use parlor_operator::redis::roles::Place;
-use parlor_operator::redis::settings;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use parlor_operator::redis::passwords::Passwords;
+use parlor_operator::redis::plan::{self, Member, Order, Step, next_step};
 use std::time::{Duration, Instant};
-
-const SHAPE: Shape = Shape { shards: 3, replicas: 1 };
-const PATIENCE: Duration = Duration::from_secs(120);
-
-/// Servers that play pods: killed with the test, their data in one directory.
-struct Pods {
-    network: u8,
-    root: PathBuf,
-    pods: Vec<Pod>,
-    /// What the ChatRoom asks for.
-    shape: Shape,
-    /// What the operator says to the servers.
-    password: Option<&'static str>,
-}
-
-struct Pod {
-    ip: String,
-    process: Child,
-}
-
-impl Pods {
-    /// `network` tells the tests of this file apart: they run side by side.
-    fn start(network: u8) -> Self {
-        let root = std::env::temp_dir().join(format!("parlor-redis-{}-{network}", std::process::id()));
-        std::fs::create_dir_all(&root).unwrap();
-        std::fs::write(root.join(settings::FILE), settings::conf(256 << 20)).unwrap();
-        let mut pods = Self { network, root, pods: Vec::new(), shape: SHAPE, password: None };
-        for at in 0..SHAPE.servers() {
-            let pod = pods.launch(at, 0);
-            pods.pods.push(pod);
-        }
-        pods
-    }
-
-    fn launch(&self, at: usize, generation: usize) -> Pod {
-        let ip = format!("127.{}.{generation}.{}", self.network, at + 1);
-        let data = self.data(at);
-        std::fs::create_dir_all(&data).unwrap();
-        let process = Command::new("redis-server")
-            .arg(self.root.join(settings::FILE))
-            .args(["--bind", &ip, "--cluster-announce-ip", &ip, "--cluster-announce-hostname", &name(at), "--dir"])
-            .arg(&data)
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("redis-server is needed: apt-get install redis-server");
-        Pod { ip, process }
-    }
-
-    fn data(&self, at: usize) -> PathBuf {
-        self.root.join(at.to_string())
-    }
-
-    fn kill(&mut self, at: usize) {
-        self.pods[at].process.kill().unwrap();
-        self.pods[at].process.wait().unwrap();
-    }
-
-    /// Kills the pod and starts it at another address, with its volume or with an empty one.
-    fn replace(&mut self, at: usize, generation: usize, keep_volume: bool) {
-        self.kill(at);
-        if !keep_volume {
-            std::fs::remove_dir_all(self.data(at)).unwrap();
-        }
-        self.pods[at] = self.launch(at, generation);
-    }
-
-    async fn members(&self) -> Vec<Member> {
-        let asked = self.pods.iter().enumerate().map(|(at, pod)| async move {
-            let view = client::view(&pod.ip, self.password).await.ok();
-            let place = Place { host: format!("host-{}", at / 2), zone: String::new() };
-            Member {
-                pod: format!("redis-{at}"),
-                name: name(at),
-                ip: pod.ip.clone(),
-                place,
-                leaving: false,
-                surplus: at >= self.shape.servers(),
-                view,
-            }
-        });
-        futures::future::join_all(asked).await
-    }
-
-    /// Reconciles as the operator does until the cluster is settled; returns the reasons of the steps that ran.
-    async fn reconcile(&self) -> Vec<String> {
-        self.reconcile_until(|step, _| *step == Step::Settled).await
-    }
-
-    /// Reconciles until a step, after those that ran, is `enough`.
-    async fn reconcile_until(&self, enough: impl Fn(&Step, &[String]) -> bool) -> Vec<String> {
-        let (started, mut journal, mut waiting, mut steps) =
-            (Instant::now(), Journal::default(), String::new(), Vec::new());
-        loop {
-            assert!(
-                started.elapsed() < PATIENCE,
-                "not settled after {PATIENCE:?}; steps: {steps:#?}, waiting: {waiting:?}"
-            );
-            let members = self.members().await;
-            journal.note(Instant::now(), &members);
-            let step = next_step(self.shape, &members, &journal);
-            if enough(&step, &steps) {
-                return steps;
-            }
-            match step {
-                Step::Settled => panic!("settled before it was enough; steps: {steps:#?}"),
-                Step::Wait(what) => waiting = what,
-                Step::Run { why, orders } => {
-                    for order in &orders {
-                        journal.ordered(order);
-                        if let Err(error) = client::carry_out(order, self.password).await {
-                            steps.push(error.to_string());
-                        }
-                    }
-                    steps.push(why);
-                }
-            }
-            tokio::time::sleep(Duration::from_millis(250)).await;
-        }
-    }
-
-    async fn primary(&self) -> usize {
-        let members = self.members().await;
-        members.iter().position(|m| m.view.as_ref().is_some_and(|v| !v.myself().slots.is_empty())).unwrap()
-    }
-}
-
-impl Drop for Pods {
-    fn drop(&mut self) {
-        (0..self.pods.len()).for_each(|at| self.kill(at));
-        remove(&self.root);
-    }
-}
-
-/// The host name that the server of a pod announces.
-fn name(at: usize) -> String {
-    format!("redis-{at}.redis.default")
-}
-
-fn remove(root: &Path) {
-    if let Err(error) = std::fs::remove_dir_all(root) {
-        eprintln!("left {} behind: {error}", root.display());
-    }
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cluster_forms_and_stays_as_it_is() {
@@ -201,6 +55,24 @@ async fn a_cluster_that_lost_every_volume_forms_anew() {
         pods.replace(at, 1, false);
     }
     pods.reconcile().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_is_restored_from_copies_of_its_files_that_were_made_while_it_served() {
+    let mut pods = Pods::start(96);
+    pods.reconcile().await;
+    let before = Counting::start(&pods);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let (counted, client) = before.pause().await;
+    pods.back_up();
+    // What is written after the backup is lost with the volumes.
+    let later = Counting::start(&pods);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    drop(later.pause().await);
+    pods.restore(1);
+    pods.reconcile().await;
+    client.verify_at(&pods).await;
+    assert!(counted > 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -275,13 +147,14 @@ async fn a_primary_that_is_about_to_go_hands_over_before_it_goes() {
 async fn servers_that_were_started_without_a_password_are_given_one_and_stay_in_sync() {
     let mut pods = Pods::start(89);
     pods.reconcile().await;
-    pods.password = Some("correct");
+    pods.passwords = Some(Passwords::settled("correct"));
     let steps = pods.reconcile().await;
     assert_eq!(steps, ["give 6 servers their password"]);
     let members = pods.members().await;
-    assert!(members.iter().all(|m| m.view.as_ref().is_some_and(|view| !view.open && view.holds_a_copy())));
+    assert!(members.iter().all(|m| m.view.as_ref().is_some_and(|view| !view.doors.open && view.holds_a_copy())));
     for password in [None, Some("wrong")] {
-        let refused = client::view(&pods.pods[0].ip, password).await.unwrap_err().to_string();
+        let password = password.map(Passwords::settled);
+        let refused = client::view(&pods.pods[0].ip, password.as_ref()).await.unwrap_err().to_string();
         assert!(refused.contains("NOAUTH") || refused.contains("WRONGPASS"), "{refused}");
         assert!(!refused.contains("wrong ") && !refused.contains("correct"), "{refused}");
     }
