@@ -216,6 +216,21 @@ fn heads_of(redis: &RedisNode, room: &RoomName) -> Result<String> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_room_of_one_message_takes_less_than_a_kilobyte_of_redis() -> Result<()> {
+    let redis = RedisNode::start()?;
+    let bus = connect(vec![redis.address()], "a").await?;
+    let (room, text) = (room("small"), "x".repeat(100));
+    bus.append(Partition::of(&room), &[post(&room, "u1", "1", &text)]).await?.remove(0)?;
+    let history = keys(&redis, "*:room:0:small")?.pop().context("no history")?;
+    let Reply::Number(bytes) = redis.call(&["MEMORY", "USAGE", &history])? else { bail!("no number") };
+    ensure!(bytes < 1024, "{bytes} bytes");
+    ensure!(matches!(redis.call(&["PTTL", &history])?, Reply::Number(1..)), "it is kept for ever");
+    bus.append(Partition::of(&room), &[post(&room, "u1", "2", &text)]).await?.remove(0)?;
+    ensure!(bus.history(&room, None, 10).await?.entries.iter().map(|entry| entry.seq).eq([1, 2]));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_long_history_goes_on_in_further_keys_and_the_oldest_are_dropped() -> Result<()> {
     let redis = RedisNode::start()?;
     let history = History { messages: 20, age: Duration::from_secs(3600) };

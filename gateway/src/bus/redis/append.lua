@@ -168,6 +168,13 @@ while bytes - first > log_bytes do
   end
 end
 
+-- Redis sets 4 KB aside for a new stream. Written back as it is stored, it takes what it holds; without the rights to
+-- that it stays as it is.
+local function shrink(key)
+  local stored = redis.pcall('DUMP', key)
+  if type(stored) == 'string' then redis.pcall('RESTORE', key, 0, stored, 'REPLACE') end
+end
+
 -- Histories: a segment lives as long as its youngest entry may be shown, and a quarter more; every 128 entries those
 -- beyond number and age go. What messages have become goes with them; those calls may fail where a slot moves, because that
 -- is a key of its own.
@@ -175,6 +182,7 @@ local changed = {}
 for index = 1, rooms do
   local room = state[index]
   if room.seq > room.from then
+    if messages > 0 and room.from == 0 then shrink(room.key) end
     -- Left by another room of this name.
     if room.new then redis.pcall('UNLINK', room.amended) end
     local extended = time + age > room.expiry
