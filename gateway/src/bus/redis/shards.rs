@@ -56,8 +56,10 @@ impl Appending {
             sleep(TRY_AGAIN).await;
             for partition in self.servers.refusals.to_try() {
                 let writing = self.writing(partition);
-                // A group that is under way finds out by itself.
-                let Ok(_alone) = writing.writer.try_lock() else { continue };
+                // A group that is under way finds out by itself; one that comes meanwhile waits for nothing.
+                if writing.writer.try_lock().is_err() {
+                    continue;
+                }
                 let trial = Trial { appending: &self, partition };
                 if let Err(fault) = writing.lane.carry_out(trial, Duration::ZERO).await {
                     tracing::debug!(partition = partition.index(), %fault, "the partition still takes no writes");
@@ -67,7 +69,7 @@ impl Appending {
     }
 }
 
-/// A write that changes nothing.
+/// A write that changes nothing. Nobody waits for its copies: it only asks whether the primary takes writes.
 struct Trial<'a> {
     appending: &'a Appending,
     partition: Partition,
@@ -78,9 +80,7 @@ impl Request for Trial<'_> {
     const REPEAT: Repeat = Repeat::Never;
 
     async fn attempt(&mut self, connection: &Connection) -> Result<(), Failed> {
-        let (meta, sent) = (self.appending.servers.keys.meta(self.partition), Instant::now());
-        let same = Command::new("HSET").arg(meta).arg("partitions").arg(PARTITIONS.to_string());
-        connection.send(same).await?;
-        connection.copied(sent).await
+        let meta = self.appending.servers.keys.meta(self.partition);
+        connection.send(Command::new("HSET").arg(meta).arg("partitions").arg(PARTITIONS.to_string())).await.map(drop)
     }
 }
