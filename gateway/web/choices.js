@@ -45,7 +45,6 @@ function moderatorChoices(person, name, moderate) {
     { label: t("muteLong"), act: () => moderate("mute", { person, seconds: LONG_MUTE_SECONDS }) },
     { label: t("unmute"), act: () => moderate("unmute", { person }) },
     { label: t("kick"), act: () => moderate("kick", { person }) },
-    { label: t("purge"), act: () => moderate("purge", { person }, t("purgeSure", { name })) },
     { label: t("ban"), act: () => moderate("ban", { person }, t("banSure", { name })) },
     { label: t("banAddress"), act: () => moderate("ban", { person, address: true }, t("banSure", { name })) },
     { label: t("unban"), act: () => moderate("unban", { person }) },

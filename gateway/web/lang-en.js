@@ -111,8 +111,6 @@ export default {
   muteLong: "Mute for a day",
   unmute: "Lift the mute",
   kick: "Remove from the room",
-  purge: "Delete all messages",
-  purgeSure: "Delete all messages of {name} in this room?",
   ban: "Ban",
   banAddress: "Ban, with the network address",
   banSure: "Ban {name}?",

@@ -111,8 +111,6 @@ export default {
   muteLong: "禁言一天",
   unmute: "解除禁言",
   kick: "移出房间",
-  purge: "删除全部消息",
-  purgeSure: "删除 {name} 在此房间的全部消息？",
   ban: "封禁",
   banAddress: "连同网络地址一起封禁",
   banSure: "封禁 {name}？",

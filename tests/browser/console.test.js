@@ -127,6 +127,18 @@ test("sent again, a prepared message is another message, and it follows the room
   assert.match(await page.getByLabel("Message", { exact: true }).inputValue(), /"room": "elsewhere"/);
 });
 
+test("the template of an edit is about the message that was posted last", async () => {
+  const { page, send, hears } = await connected("native");
+  await page.getByLabel("Room").fill("console changes");
+  await send("Join");
+  await hears('"op":"joined"');
+  await send("Post");
+  await hears('"seq":1,"duplicate":false');
+  await send("Edit");
+  await hears(/"amends":1,"kind":"edit"/);
+  await page.close();
+});
+
 test("frames can be filtered, and Ctrl+Enter sends", async () => {
   const { page, send, hears } = await connected("native");
   await send("Ping");
