@@ -14,6 +14,9 @@ pub const ADMIN_PORT: u16 = 9100;
 pub const MANIFEST_PATH: &str = "/etc/parlor/chatroom.yaml";
 /// Where Secrets are mounted in a gateway pod, as `<secret name>/<key>`.
 pub const SECRETS_DIR: &str = "/etc/parlor/secrets";
+/// Where the Secret with the server API's tokens is mounted in a gateway pod, as `<token name>`. Beside [`SECRETS_DIR`]: that
+/// volume is read-only, and no other can be mounted inside it.
+pub const API_TOKENS_DIR: &str = "/etc/parlor-api-tokens";
 /// Generated secrets, relative to [`SECRETS_DIR`]: signs identities; every gateway of a ChatRoom shares it.
 pub const SIGNING_KEY: &str = "parlor/signing-key";
 /// Generated secrets, relative to [`SECRETS_DIR`]: `Authorization: Bearer <token>` for `/drain`.

@@ -86,6 +86,10 @@ fn each_mistake_names_its_field() {
         ("limits: {messageBytes: 1048577}", "spec.limits.messageBytes: must be at most 1048576, not 1048577"),
         ("limits: {messageBytes: lots}", "spec.limits.messageBytes: must be of type integer, not \"lots\""),
         ("limits: {rooms: 1.5}", "spec.limits.rooms: must be of type integer"),
+        ("limits: {newRoomsPerMinute: 0}", "spec.limits.newRoomsPerMinute: must be at least 1"),
+        ("limits: {proxyProtocolFrom: [10.0.0.1]}", "spec.limits.proxyProtocolFrom[0]: must match"),
+        ("limits: {proxyProtocolFrom: [10.0.0.256/8]}", "spec.limits.proxyProtocolFrom[0]: must match"),
+        ("limits: {proxyProtocolFrom: ['::::/8']}", "spec.limits.proxyProtocolFrom[0]: must match"),
         ("limits: {slowConsumer: Wait}", "spec.limits.slowConsumer: must be one of \"Disconnect\", \"SkipToLatest\""),
         ("limits: []", "spec.limits: must be of type object"),
         ("replicas: 0", "spec.replicas: must be at least 1, not 0"),
@@ -148,6 +152,18 @@ fn each_mistake_names_its_field() {
         (
             "protocols: {native: {hosts: [a.b]}, match: {hosts: [c.d, a.b]}}",
             "spec.protocols.native.hosts and spec.protocols.match.hosts must not share a host",
+        ),
+        ("api: {}", "spec.api.tokensRef: is required"),
+        ("api: {tokensRef: {name: A}}", "spec.api.tokensRef.name: must match"),
+        ("api: {port: 80, tokensRef: {name: a}}", "spec.api.port: must be at least 1024"),
+        ("api: {port: 8080, tokensRef: {name: a}}", "spec.api.port: port is one that gateways use"),
+        (
+            "api: {tokensRef: {name: a}}\nprotocols: {match: {port: 9200}}",
+            "spec.api.port must not be the port of a protocol",
+        ),
+        (
+            "api: {tokensRef: {name: a}}\nprotocols: {multiperson: {httpPort: 9200}}",
+            "spec.api.port must not be the port of a protocol",
         ),
         ("protocols: {onlyone: {rooms: []}}", "spec.protocols.onlyone.rooms: must have at least 1"),
         ("protocols: {match: {reconnectGrace: 2h}}", "spec.protocols.match.reconnectGrace must be at most 1h"),
@@ -261,11 +277,28 @@ fn a_gateway_sees_nothing_of_the_fleet() {
     for text in same {
         assert_eq!(room(text).gateway_view(), room("{}").gateway_view(), "{text}");
     }
-    for text in ["limits: {rooms: 5}", "route: {publicURL: 'http://x'}", "protocols: {native: {}}"] {
+    for text in [
+        "limits: {rooms: 5}",
+        "api: {tokensRef: {name: a}}",
+        "route: {publicURL: 'http://x'}",
+        "protocols: {native: {}}",
+    ] {
         assert_ne!(room(text).gateway_view(), room("{}").gateway_view(), "{text}");
     }
     for text in ["{}", "redis: {memory: {}}\nreplicas: 1", "redis: {external: {seeds: ['a:1']}}"] {
         let view = room(text).gateway_view();
         assert_eq!(load(&serde_yaml::to_string(&view).unwrap()).unwrap(), view);
+    }
+}
+
+#[test]
+fn every_network_that_the_schema_takes_is_one() {
+    for network in
+        ["10.0.0.0/8", "0.0.0.0/0", "192.0.2.255/32", "::/0", "2001:db8::/32", "::1/128", "1:2:3:4:5:6:7:8/64"]
+    {
+        let spec = spec(&format!("limits: {{proxyProtocolFrom: ['{network}']}}"));
+        assert_eq!(spec.limits.proxy_protocol_from, [network]);
+        let (address, prefix) = network.split_once('/').unwrap();
+        assert!(address.parse::<std::net::IpAddr>().is_ok() && prefix.parse::<u8>().is_ok());
     }
 }

@@ -47,6 +47,16 @@ pub struct Serve {
     #[arg(long, default_value = "127.0.0.1:9100", value_name = "ADDRESS:PORT")]
     pub admin: SocketAddr,
 
+    /// Server API, instead of spec.api.port on the address of the shared port. Without spec.api its tokens are the files
+    /// in the directory `api` of the Secrets
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub api: Option<SocketAddr>,
+
+    /// Directory with the server API's tokens, one file each. Default: the Secret that spec.api.tokensRef names, in the
+    /// directory of the Secrets
+    #[arg(long, value_name = "DIR")]
+    pub api_tokens: Option<PathBuf>,
+
     /// Redis nodes to start from, as host:port,host:port; needed in a pod with managed Redis
     #[arg(long, value_name = "SEEDS", value_delimiter = ',')]
     pub redis: Vec<String>,

@@ -76,9 +76,10 @@ class Process {
 export class Gateway {
   /**
    * Starts one; the same port can be asked for again. With a key, people stay who they are on every gateway that has it.
-   * @param {{ port?: number, redis?: string, key?: string, deflate?: boolean, protocols?: string, limits?: string, spec?: string }} [options]
+   * `api` is the token of a server API.
+   * @param {{ port?: number, redis?: string, key?: string, deflate?: boolean, protocols?: string, limits?: string, spec?: string, api?: string }} [options]
    */
-  static async start({ port = 0, redis, key, deflate = false, protocols = everyProtocol(deflate), limits = "messagesPerSecond: 10000", spec = "" } = {}) {
+  static async start({ port = 0, redis, key, deflate = false, protocols = everyProtocol(deflate), limits = "messagesPerSecond: 10000", spec = "", api } = {}) {
     await access(BINARY).catch(() => {
       throw new Error(`${BINARY} is missing: cargo build -p parlor-gateway, or set PARLOR_GATEWAY`);
     });
@@ -91,6 +92,11 @@ export class Gateway {
     await mkdir(join(gateway.directory, "parlor"));
     if (key) await writeFile(join(gateway.directory, "parlor", "signing-key"), key);
     const args = [file, "--secrets", gateway.directory, "--listen", `127.0.0.1:${port}`, "--admin", "127.0.0.1:0", ...(redis ? ["--redis", redis] : [])];
+    if (api) {
+      await mkdir(join(gateway.directory, "api"));
+      await writeFile(join(gateway.directory, "api", "tests"), api);
+      args.push("--api", "127.0.0.1:0");
+    }
     gateway.process = new Process(BINARY, args);
     gateway.port = await gateway.process.says((line) => {
       const address = /\bshared\b/.test(line) && /127\.0\.0\.1:(\d+)/.exec(line);
@@ -98,6 +104,7 @@ export class Gateway {
     });
     gateway.url = `http://127.0.0.1:${gateway.port}/`;
     gateway.admin = await gateway.process.says((line) => /\badmin\b/.test(line) ? /http:[^ ]+:\d+/.exec(line)?.[0] : undefined);
+    if (api) gateway.api = await gateway.process.says((line) => /listening: api/.test(line) ? /http:[^ ]+:\d+/.exec(line)?.[0] : undefined);
     return gateway;
   }
 

@@ -189,3 +189,54 @@ async fn http_requests_of_one_connection_keep_to_the_rate_of_messages() {
     assert!((40..=most).contains(&answered), "{answered} in {:?}", since.elapsed());
     assert_eq!(http(address, "GET", "/").await.unwrap().0, 200, "others are answered");
 }
+
+/// A PROXY protocol header of version 2 about a client with that address.
+fn introduction(client: [u8; 4]) -> Vec<u8> {
+    let mut header = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c".to_vec();
+    header.extend(client);
+    header.extend([10, 0, 0, 1, 0x12, 0x34, 0x1f, 0x90]);
+    header
+}
+
+#[tokio::test]
+async fn a_load_balancer_says_who_its_peer_is_and_nobody_else_does() {
+    let limits = |network: &str| format!("limits: {{connectionsPerAddress: 1, proxyProtocolFrom: [{network}]}}");
+    let gateway = Gateway::start(&Setup::spec(&format!("{ALL}{}", limits("127.0.0.0/8")))).await.unwrap();
+    let address = gateway.address("shared").unwrap();
+    let upgrade = b"GET /chat HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+                    Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    // Held open: each is its address's only connection.
+    let held = async |pieces: Vec<Vec<u8>>| {
+        tokio::task::spawn_blocking(move || {
+            let mut stream = TcpStream::connect(address).unwrap();
+            stream.set_read_timeout(Some(AT_ONCE)).unwrap();
+            for piece in pieces {
+                stream.write_all(&piece).unwrap();
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            let mut answer = [0; 12];
+            let answered = stream.read_exact(&mut answer).is_ok();
+            (stream, if answered { String::from_utf8_lossy(&answer).into_owned() } else { String::new() })
+        })
+        .await
+        .unwrap()
+    };
+    let whole = |client| vec![[introduction(client), upgrade.to_vec()].concat()];
+    let (_first, answer) = held(whole([192, 0, 2, 1])).await;
+    assert_eq!(answer, "HTTP/1.1 101");
+    let (_again, answer) = held(whole([192, 0, 2, 1])).await;
+    assert_eq!(answer, "HTTP/1.1 429", "the same client");
+    let (_other, answer) = held(whole([192, 0, 2, 2])).await;
+    assert_eq!(answer, "HTTP/1.1 101", "another client");
+    let drips: Vec<_> = whole([192, 0, 2, 3])[0].chunks(13).map(<[u8]>::to_vec).collect();
+    let (_slow, answer) = held(drips).await;
+    assert_eq!(answer, "HTTP/1.1 101", "a header may come in pieces");
+    let (_bare, answer) = held(vec![upgrade.to_vec()]).await;
+    assert_eq!(answer, "", "without a header nobody comes in");
+    assert!(gateway.refusals().await.unwrap()[&("none".to_owned(), "proxy_header".to_owned())] > 0);
+    assert_eq!(gateway.admin_get("/readyz").await.unwrap().0, 200, "probes need no header");
+
+    let other = Gateway::start(&Setup::spec(&format!("{ALL}{}", limits("192.0.2.0/24")))).await.unwrap();
+    let answer = told(other.address("shared").unwrap(), whole([192, 0, 2, 1]).concat()).await;
+    assert!(answer.starts_with("HTTP/1.1 400 "), "nobody else may say who they are: {answer}");
+}

@@ -4,7 +4,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::period::Period;
+use super::{period::Period, strings};
 
 /// What is kept of each room.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,6 +55,11 @@ pub struct Limits {
     #[serde(default = "rooms")]
     #[schemars(range(min = 1, max = 10_000_000))]
     pub rooms: u32,
+    /// New rooms per minute that one connection may open: rooms in which nobody is and nothing was said. A gateway as a whole
+    /// opens 100 times as many.
+    #[serde(default = "new_rooms_per_minute", skip_serializing_if = "is_usual_new_rooms")]
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub new_rooms_per_minute: u32,
     /// Maximum rooms that one connection may be in.
     #[serde(default = "rooms_per_connection")]
     #[schemars(range(min = 1, max = 10_000))]
@@ -69,6 +74,11 @@ pub struct Limits {
     #[serde(default, skip_serializing_if = "is_zero")]
     #[schemars(range(min = 0, max = 8))]
     pub trusted_proxies: u8,
+    /// Networks of load balancers, as `10.0.0.0/8`, that begin every connection with a PROXY protocol header of version 2.
+    /// The client's address is the one in it. A connection from there without one is dropped; from anywhere else none is read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "strings::networks")]
+    pub proxy_protocol_from: Vec<String>,
     /// What happens to a connection that does not read as fast as its rooms are written.
     #[serde(default)]
     pub slow_consumer: SlowConsumer,
@@ -90,6 +100,16 @@ fn rooms() -> u32 {
     100_000
 }
 
+fn new_rooms_per_minute() -> u32 {
+    60
+}
+
+/// As [`is_zero`].
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_usual_new_rooms(number: &u32) -> bool {
+    *number == new_rooms_per_minute()
+}
+
 fn rooms_per_connection() -> u32 {
     100
 }
@@ -107,9 +127,11 @@ impl Default for Limits {
             message_bytes: message_bytes(),
             messages_per_second: messages_per_second(),
             rooms: rooms(),
+            new_rooms_per_minute: new_rooms_per_minute(),
             rooms_per_connection: rooms_per_connection(),
             connections_per_address: None,
             trusted_proxies: 0,
+            proxy_protocol_from: Vec::new(),
             slow_consumer: SlowConsumer::default(),
         }
     }

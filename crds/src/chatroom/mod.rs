@@ -5,6 +5,7 @@
 
 #![allow(unreachable_pub, reason = "the KubeSchema derive puts a pub copy of each struct into a function")]
 
+mod api;
 mod fleet;
 mod limits;
 mod page;
@@ -17,6 +18,7 @@ mod status;
 mod strings;
 mod view;
 
+pub use api::{Api, SecretName};
 pub use fleet::{Scaling, Size, Template};
 pub use limits::{Auth, Drain, History, Limits, SlowConsumer};
 pub use page::Page;
@@ -72,6 +74,7 @@ use serde::{Deserialize, Serialize};
     validation = Rule::new("self.drain.rate * duration(self.drain.deadline).getSeconds() >= self.limits.connectionsPerGateway")
         .message("spec.drain.rate times spec.drain.deadline must empty a full gateway: at least spec.limits.connectionsPerGateway")
 )]
+#[schemars(transform = api::keep_port_apart)]
 #[serde(rename_all = "camelCase")]
 pub struct ChatRoomSpec {
     /// The protocols to serve. Default: all of them, on their default paths of the shared port.
@@ -86,6 +89,9 @@ pub struct ChatRoomSpec {
     /// Who may use the ChatRoom.
     #[serde(default)]
     pub auth: Auth,
+    /// The API for other servers. Absent: there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api: Option<Api>,
     /// The web page that gateways serve on the shared port.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub page: Option<Page>,

@@ -22,6 +22,20 @@ pub(super) fn hosts(g: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "array", "items": host(g), "maxItems": 16, "x-kubernetes-list-type": "set" })
 }
 
+/// A network in CIDR notation, of either family.
+const NETWORK: &str = "^(((25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])\\.){3}(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])/\
+    (3[0-2]|[12]?[0-9])|\
+    (([0-9a-f]{1,4}:){7}[0-9a-f]{1,4}|([0-9a-f]{1,4}:){1,7}:|([0-9a-f]{1,4}:){1,6}:[0-9a-f]{1,4}|\
+    ([0-9a-f]{1,4}:){1,5}(:[0-9a-f]{1,4}){1,2}|([0-9a-f]{1,4}:){1,4}(:[0-9a-f]{1,4}){1,3}|\
+    ([0-9a-f]{1,4}:){1,3}(:[0-9a-f]{1,4}){1,4}|([0-9a-f]{1,4}:){1,2}(:[0-9a-f]{1,4}){1,5}|\
+    [0-9a-f]{1,4}:(:[0-9a-f]{1,4}){1,6}|:((:[0-9a-f]{1,4}){1,7}|:))/(12[0-8]|1[01][0-9]|[1-9]?[0-9]))$";
+
+/// At most 16 different networks.
+pub(super) fn networks(_: &mut SchemaGenerator) -> Schema {
+    let network = json_schema!({ "type": "string", "pattern": NETWORK, "maxLength": 43 });
+    json_schema!({ "type": "array", "items": network, "maxItems": 16, "x-kubernetes-list-type": "set" })
+}
+
 /// Name of an object in Kubernetes.
 pub(super) fn object_name(g: &mut SchemaGenerator) -> Schema {
     host(g)

@@ -145,6 +145,15 @@ pub struct Page {
     pub more: bool,
 }
 
+/// Some of the rooms in which something was said.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KnownRooms {
+    /// Each with the seq of its newest entry. A room may come twice while rooms are made.
+    pub rooms: Vec<(RoomName, u64)>,
+    /// Where to read on; None: there are no more.
+    pub next: Option<String>,
+}
+
 /// How the bus is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Health {
@@ -210,6 +219,11 @@ pub trait Bus: Send + Sync + 'static {
         before: Option<u64>,
         limit: u32,
     ) -> Task<'a, Result<Page, Unavailable>>;
+
+    /// Some hundred rooms of a partition in which something was said and that were not forgotten since, private ones left
+    /// out. `after`: where the call before ended. A room that is there all the time is found, unless a failover comes
+    /// between two calls.
+    fn rooms<'a>(&'a self, partition: Partition, after: Option<&'a str>) -> Task<'a, Result<KnownRooms, Unavailable>>;
 
     /// Tells every gateway with members in the room, this one included. May be dropped when the bus is away.
     fn signal<'a>(&'a self, room: &'a RoomName, signal: &'a Signal) -> Task<'a, ()>;

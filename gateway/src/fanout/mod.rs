@@ -8,6 +8,7 @@
 //! Decides when bytes are written and who is too slow; never looks into a payload (sessions and encodings do).
 
 pub mod address;
+pub mod asker;
 pub mod codec;
 pub mod encoding;
 pub mod hub;

@@ -1,23 +1,37 @@
-//! Posts into a room without a connection, for HTTP endpoints and notices.
+//! Posts into rooms without a connection, for HTTP endpoints and notices.
 //!
-//! Decides nothing about the message: moderation does. Retries by the same key while the bus is unavailable, so that it is
+//! Decides nothing about messages: moderation does. Retries by the same keys while the bus is unavailable, so that each is
 //! stored once.
 
-use std::{sync::Arc, time::Duration};
+use std::{iter, sync::Arc, time::Duration};
 
+use futures::future::join_all;
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
 use crate::{
-    bus::{AppendError, Appended, Bus},
+    bus::{AppendError, Appended, Bus, GROUP_POSTS},
     deadlines::hub::POST,
     fanout::session::PostError,
     moderation::{Moderation, Who},
-    rooms::{Amendment, Author, Content, Origin, Partition, Post, ProtocolId, Role, RoomName},
+    rooms::{Amendment, Author, Content, Origin, PARTITIONS, Partition, Post, ProtocolId, Role, RoomName},
 };
 
 /// Pause between two tries.
 const PAUSE: Duration = Duration::from_millis(200);
+
+/// A message for a room.
+#[derive(Clone, Debug)]
+pub struct Message {
+    pub room: RoomName,
+    pub protocol: ProtocolId,
+    pub from: Author,
+    /// None: one is made that no other message has.
+    pub key: Option<Arc<str>>,
+    pub content: Content,
+    /// Which earlier message it changes; `content` is then what an edit says, and nothing else's.
+    pub amends: Option<Amendment>,
+}
 
 /// Appends to the bus beside the hub: another group in flight is as good as another gateway's.
 #[derive(Clone)]
@@ -39,44 +53,52 @@ impl Poster {
     }
 
     /// Appends one message; the error is the last one after 10 s.
-    pub async fn post(
-        &self,
-        room: RoomName,
-        protocol: ProtocolId,
-        from: Author,
-        content: Content,
-    ) -> Result<Appended, PostError> {
-        self.append(room, protocol, from, content, None).await
+    pub async fn post(&self, message: Message) -> Result<Appended, PostError> {
+        self.post_all(vec![message]).await.pop().unwrap_or_else(|| Err(no_answer().into()))
     }
 
-    /// Changes an earlier message; `content` is what an edit says, and nothing else's. As [`Poster::post`].
-    pub async fn amend(
-        &self,
-        room: RoomName,
-        protocol: ProtocolId,
-        from: Author,
-        content: Content,
-        amendment: Amendment,
-    ) -> Result<Appended, PostError> {
-        self.append(room, protocol, from, content, Some(amendment)).await
+    /// Appends messages in groups, and answers each in its place. Those of one room keep their order, unless one of them
+    /// fails. Takes as long as the slowest partition, at most 10 s. The caller bounds how many bytes they are.
+    pub async fn post_all(&self, messages: Vec<Message>) -> Vec<Result<Appended, PostError>> {
+        let mut fates: Vec<_> = iter::repeat_with(|| Err(no_answer().into())).take(messages.len()).collect();
+        let mut partitions: Vec<(Vec<usize>, Vec<Post>)> = vec![Default::default(); usize::from(PARTITIONS)];
+        for (place, message) in messages.into_iter().enumerate() {
+            let who = Who { person: &message.from.id, role: self.role, address: None };
+            if let Err(refusal) = self.moderation.may_post(&message.room, who) {
+                fates[place] = Err(refusal.into());
+                continue;
+            }
+            let (places, posts) = &mut partitions[Partition::of(&message.room).index()];
+            places.push(place);
+            posts.push(message.into());
+        }
+        let deadline = Instant::now() + POST;
+        let used = Partition::all().zip(partitions).filter(|(_, (places, _))| !places.is_empty());
+        let appended = used.map(async |(partition, (places, posts))| {
+            let mut fates = Vec::with_capacity(posts.len());
+            for group in posts.chunks(GROUP_POSTS) {
+                fates.extend(self.append(partition, group, deadline).await);
+            }
+            places.into_iter().zip(fates).collect::<Vec<_>>()
+        });
+        for (place, fate) in join_all(appended).await.into_iter().flatten() {
+            fates[place] = fate.map_err(PostError::from);
+        }
+        fates
     }
 
+    /// Tries until the group is answered, or the deadline has passed.
     async fn append(
         &self,
-        room: RoomName,
-        protocol: ProtocolId,
-        from: Author,
-        content: Content,
-        amends: Option<Amendment>,
-    ) -> Result<Appended, PostError> {
-        self.moderation.may_post(&room, Who { person: &from.id, role: self.role, address: None })?;
-        let key = Uuid::new_v4().simple().to_string().into();
-        let post = Post { room, from, protocol, key, content, amends, durable: false, origin: Origin::default() };
-        let deadline = Instant::now() + POST;
+        partition: Partition,
+        group: &[Post],
+        deadline: Instant,
+    ) -> Vec<Result<Appended, AppendError>> {
         loop {
-            match self.try_once(&post).await {
+            match self.bus.append(partition, group).await {
+                Ok(fates) => return fates,
                 Err(AppendError::Unavailable(_) | AppendError::Lost) if Instant::now() < deadline => sleep(PAUSE).await,
-                fate => return Ok(fate?),
+                Err(error) => return vec![Err(error); group.len()],
             }
         }
     }
@@ -84,12 +106,66 @@ impl Poster {
     /// Appends one message in one try. Another try with the same key stores it once.
     pub async fn try_once(&self, post: &Post) -> Result<Appended, AppendError> {
         let mut fates = self.bus.append(Partition::of(&post.room), std::slice::from_ref(post)).await?;
-        fates.pop().unwrap_or(Err(AppendError::Unavailable("the bus answered nothing".into())))
+        fates.pop().unwrap_or_else(|| Err(no_answer()))
     }
+}
+
+impl From<Message> for Post {
+    fn from(Message { room, protocol, from, key, content, amends }: Message) -> Self {
+        let key = key.unwrap_or_else(|| Uuid::new_v4().simple().to_string().into());
+        Self { room, from, protocol, key, content, amends, durable: false, origin: Origin::default() }
+    }
+}
+
+fn no_answer() -> AppendError {
+    AppendError::Unavailable("the bus answered nothing".into())
 }
 
 impl std::fmt::Debug for Poster {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Poster")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::value::RawValue;
+
+    use super::*;
+    use crate::bus::{History, memory::MemoryBus};
+
+    fn message(room: &str, key: Option<&str>) -> Message {
+        Message {
+            room: RoomName::new(room).unwrap(),
+            protocol: ProtocolId::Native,
+            from: Author { id: "u1".into(), name: "ada".into(), extra: None },
+            key: key.map(Into::into),
+            content: Content { body: RawValue::from_string("{}".into()).unwrap(), verbatim: None },
+            amends: None,
+        }
+    }
+
+    fn poster() -> Poster {
+        let bus = MemoryBus::new(History { messages: 10, age: Duration::from_secs(60) });
+        let clock = bus.clock();
+        Poster::new(Arc::new(bus), Moderation::in_memory(clock))
+    }
+
+    #[tokio::test]
+    async fn each_message_is_answered_in_its_place_and_rooms_keep_their_order() {
+        let poster = poster();
+        let messages: Vec<_> = (0..2000).map(|n| message(&format!("room {}", n % 7), None)).collect();
+        let fates = poster.post_all(messages).await;
+        let seqs: Vec<u64> = fates.into_iter().map(|fate| fate.unwrap().seq).collect();
+        assert_eq!(seqs, (0..2000).map(|n| n / 7 + 1).collect::<Vec<u64>>());
+    }
+
+    #[tokio::test]
+    async fn a_key_that_comes_again_is_stored_once() {
+        let poster = poster();
+        let first = poster.post(message("lobby", Some("k"))).await.unwrap();
+        let again = poster.post(message("lobby", Some("k"))).await.unwrap();
+        assert_eq!((first.seq, first.duplicate, again.seq, again.duplicate), (1, false, 1, true));
+        assert_eq!(poster.post_all(Vec::new()).await.len(), 0);
     }
 }

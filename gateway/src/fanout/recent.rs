@@ -1,12 +1,12 @@
-//! Reads what was last said in a room without a connection, for HTTP endpoints.
+//! Reads what was said in rooms, and which there are, without a connection, for HTTP endpoints.
 //!
 //! Decides that amendments and deleted messages are not shown, and nothing else. Never tries again: the caller gets the error.
 
 use std::sync::Arc;
 
 use crate::{
-    bus::Bus,
-    rooms::{Entry, RoomName, Unavailable},
+    bus::{Bus, KnownRooms, Page},
+    rooms::{Entry, Partition, RoomName, Unavailable},
 };
 
 /// Pages that are read at most: among many amendments, some messages are found, and the bus is not asked without end.
@@ -39,6 +39,16 @@ impl Recent {
         messages.truncate(limit as usize);
         messages.reverse();
         Ok(messages)
+    }
+
+    /// The newest `limit` entries of a room below `before`, the oldest of them first.
+    pub async fn page(&self, room: &RoomName, before: Option<u64>, limit: u32) -> Result<Page, Unavailable> {
+        self.bus.history(room, before, limit).await
+    }
+
+    /// Some of a partition's rooms in which something was said, behind the place `after`.
+    pub async fn rooms(&self, partition: Partition, after: Option<&str>) -> Result<KnownRooms, Unavailable> {
+        self.bus.rooms(partition, after).await
     }
 }
 

@@ -212,7 +212,7 @@ pub enum Answer {
     Unavailable {
         retry: Duration,
     },
-    /// `limits.rooms` or `limits.roomsPerConnection` is reached.
+    /// `limits.rooms`, `limits.roomsPerConnection` or `limits.newRoomsPerMinute` is reached.
     RoomLimit,
     /// The join is refused by what moderators did.
     Banned,
@@ -261,15 +261,19 @@ pub enum PostError {
     /// Refused by what moderators did, or by a filter; nothing was written.
     #[error(transparent)]
     Moderated(#[from] Refusal),
+    /// The connection has opened as many rooms as it may, and is no member of this one, which may be new.
+    #[error("too many new rooms")]
+    RoomLimit,
     #[error(transparent)]
     Append(#[from] AppendError),
 }
 
 impl PostError {
-    /// What a refusal by moderation counts as; None for what failed.
+    /// What a refusal counts as; None for what failed.
     pub fn reason(&self) -> Option<&'static str> {
         match self {
             Self::Moderated(refusal) => Some(refusal.code()),
+            Self::RoomLimit => Some("room_limit"),
             Self::Full { .. } | Self::Append(_) => None,
         }
     }

@@ -15,6 +15,7 @@ use axum::{
 };
 use http::{HeaderMap, StatusCode, header};
 use parlor_crds::contract::{BusStatus, DrainRequest, GatewayStatus, RefusalStatus, ShardStatus};
+use subtle::ConstantTimeEq;
 
 use crate::{
     bus::{Bus, Health, Refusal, Shard},
@@ -185,7 +186,7 @@ impl DrainAccess {
             Self::Token(token) => {
                 let given =
                     headers.get(header::AUTHORIZATION).and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
-                if given.zip(token()).is_some_and(|(given, token)| same(given, &token)) {
+                if given.zip(token()).is_some_and(|(given, token)| given.ct_eq(&*token).into()) {
                     Ok(())
                 } else {
                     Err(plain(StatusCode::UNAUTHORIZED, "the drain token is missing or wrong\n"))
@@ -206,11 +207,6 @@ fn shard(Shard { primary, behind, refusal: refused }: Shard) -> ShardStatus {
 
 fn count(n: usize) -> u32 {
     u32::try_from(n).unwrap_or(u32::MAX)
-}
-
-/// Compares without telling by its time where the difference is.
-fn same(given: &[u8], token: &[u8]) -> bool {
-    given.len() == token.len() && given.iter().zip(token).fold(0, |difference, (a, b)| difference | (a ^ b)) == 0
 }
 
 #[cfg(test)]

@@ -29,23 +29,40 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     fanout::address::AddressClass,
-    http::{client::Ends, peer::Peer, peers::Peers, refusals::Refusals},
+    http::{
+        client::Ends,
+        peer::Peer,
+        peers::Peers,
+        proxies::{self, Proxies},
+        refusals::Refusals,
+    },
     rooms::rates::Rate,
 };
 
-/// Peers that may be in HTTP at once on the public listeners; each costs some 20 KB until its upgrade or its end.
-const PUBLIC_PEERS: usize = 4096;
-/// The same on the admin port, which has an acceptor of its own, so that probes never depend on what the internet does.
-const ADMIN_PEERS: usize = 256;
+/// What listeners of one kind grant their peers.
+#[derive(Clone, Copy, Debug)]
+struct Grant {
+    /// How many may be in HTTP at once; each costs some 20 KB until its upgrade or its end.
+    peers: usize,
+    /// After so long a peer gets the answer that is under way, and no more: what it has not asked by then needs another
+    /// connection.
+    life: Duration,
+    /// Requests of one connection; the last one's answer says that it closes.
+    requests: u32,
+}
+
+const PUBLIC: Grant = Grant { peers: 4096, life: Duration::from_secs(30), requests: 200 };
+/// The admin port has an acceptor of its own, so that probes never depend on what the internet does.
+const ADMIN: Grant = Grant { peers: 256, ..PUBLIC };
+/// Other servers keep their connections, and send many messages in one request.
+const API: Grant = Grant { peers: 1024, life: Duration::from_secs(600), requests: 1_000_000 };
+
 /// A peer that has not sent its request's head by then is dropped.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
-/// After so long a peer gets the answer that is under way, and no more: what it has not asked by then needs another
-/// connection.
-const HTTP_LIFE: Duration = Duration::from_secs(30);
+/// A load balancer that has not said by then who its peer is, is dropped.
+const INTRODUCED: Duration = Duration::from_secs(5);
 /// A peer that has not taken its last answer by then is dropped.
 const LAST_ANSWER: Duration = Duration::from_secs(15);
-/// Requests of one connection; the last one's answer says that it closes.
-const REQUESTS: u32 = 200;
 /// Largest head of a request in bytes.
 const HEAD_BYTES: usize = 16 * 1024;
 /// Bytes read of a peer when it is accepted: most heads of requests.
@@ -68,14 +85,17 @@ pub trait Site: Send + Sync + 'static {
 pub struct Talk {
     pub ends: Ends,
     began: Instant,
+    /// Requests so far.
     requests: AtomicU32,
+    /// The last of its requests.
+    last: u32,
     /// When its burst of requests is full again, in microseconds since it began.
     full: Mutex<u64>,
 }
 
 impl Talk {
-    fn new(ends: Ends) -> Self {
-        Self { ends, began: Instant::now(), requests: AtomicU32::new(0), full: Mutex::new(0) }
+    fn new(ends: Ends, last: u32) -> Self {
+        Self { ends, began: Instant::now(), requests: AtomicU32::new(0), last, full: Mutex::new(0) }
     }
 
     /// Waits until the connection may make one more request. Pipelined requests wait in the kernel meanwhile.
@@ -91,7 +111,7 @@ impl Talk {
     }
 
     fn is_last(&self) -> bool {
-        self.requests.fetch_add(1, Ordering::Relaxed) + 1 >= REQUESTS
+        self.requests.fetch_add(1, Ordering::Relaxed) + 1 >= self.last
     }
 }
 
@@ -125,28 +145,43 @@ impl Listener {
 /// What listeners of one kind share.
 #[derive(Clone)]
 pub struct Acceptor {
+    grant: Grant,
     peers: Peers,
     tasks: TaskTracker,
     stop: CancellationToken,
     pauses: Arc<AtomicU64>,
     refusals: Refusals,
+    proxies: Proxies,
 }
 
 impl Acceptor {
-    /// For the listeners that the internet reaches. Stops accepting, and drops what is still in HTTP, when `stop` is
-    /// cancelled.
-    pub fn public(stop: CancellationToken) -> Self {
-        Self::new(stop, PUBLIC_PEERS)
+    /// For the listeners that the internet reaches, some of it through `proxies`. Stops accepting, and drops what is still
+    /// in HTTP, when `stop` is cancelled.
+    pub fn public(stop: CancellationToken, proxies: Proxies) -> Self {
+        Self { proxies, ..Self::new(stop, PUBLIC) }
     }
 
     /// For the admin port.
     pub fn admin(stop: CancellationToken) -> Self {
-        Self::new(stop, ADMIN_PEERS)
+        Self::new(stop, ADMIN)
     }
 
-    fn new(stop: CancellationToken, peers: usize) -> Self {
+    /// For the server API, whose peers have places of their own. What it refuses counts with the rest.
+    pub fn for_api(&self) -> Self {
+        Self { refusals: self.refusals.clone(), pauses: Arc::clone(&self.pauses), ..Self::new(self.stop.clone(), API) }
+    }
+
+    fn new(stop: CancellationToken, grant: Grant) -> Self {
         let (pauses, refusals) = (Arc::default(), Refusals::default());
-        Self { peers: Peers::new(peers), tasks: TaskTracker::new(), stop, pauses, refusals }
+        Self {
+            grant,
+            peers: Peers::new(grant.peers),
+            tasks: TaskTracker::new(),
+            stop,
+            pauses,
+            refusals,
+            proxies: Proxies::default(),
+        }
     }
 
     /// What was refused over HTTP, by all listeners of this kind.
@@ -177,8 +212,11 @@ impl Acceptor {
                 Ok((stream, remote)) => {
                     let local = stream.local_addr().unwrap_or_else(|_| (Ipv4Addr::UNSPECIFIED, 0).into());
                     let ends = Ends { remote: remote.ip(), local };
-                    if let Some(peer) = site.take(Peer::greet(stream, ends, &mut buffer)) {
-                        self.talk(peer, &site);
+                    let peer = Peer::greet(stream, ends, &mut buffer);
+                    if self.proxies.expect(ends.remote) {
+                        self.introduce(peer, &site)
+                    } else {
+                        self.welcome(peer, &site)
                     }
                 }
                 Err(error) if is_the_peers_fault(&error) => {}
@@ -191,22 +229,62 @@ impl Acceptor {
         }
     }
 
+    /// Answers a peer of which the address is known.
+    fn welcome<S: Site>(&self, peer: Peer, site: &Arc<S>) {
+        if let Some(peer) = site.take(peer) {
+            self.talk(peer, site);
+        }
+    }
+
+    /// Learns from a load balancer who its peer is. What has not come yet is waited for, in a place among the peers.
+    fn introduce<S: Site>(&self, mut peer: Peer, site: &Arc<S>) {
+        match peer.introduced() {
+            Ok(true) => self.welcome(peer, site),
+            Err(proxies::Unfit) => self.refusals.count(None, "proxy_header"),
+            Ok(false) => {
+                let (place, _) = self.peers.enter(&self.stop);
+                let (acceptor, site) = (self.clone(), Arc::clone(site));
+                self.tasks.spawn(async move {
+                    let introduced = place.ended.run_until_cancelled(timeout(INTRODUCED, introduction(peer))).await;
+                    match introduced.map(|in_time| in_time.ok().flatten()) {
+                        Some(Some(peer)) => acceptor.welcome(peer, &site),
+                        Some(None) => acceptor.refusals.count(None, "proxy_header"),
+                        None => {}
+                    }
+                });
+            }
+        }
+    }
+
     /// Gives the peer a place, and lets it talk HTTP for as long as it may.
     fn talk<S: Site>(&self, peer: Peer, site: &Arc<S>) {
         let (place, gave_way) = self.peers.enter(&self.stop);
         if gave_way {
             self.refusals.count(None, "gave_way");
         }
-        let (site, refusals) = (Arc::clone(site), self.refusals.clone());
+        let (site, grant, refusals) = (Arc::clone(site), self.grant, self.refusals.clone());
         self.tasks.spawn(async move {
-            place.ended.run_until_cancelled(serve_peer(peer, site, &refusals)).await;
+            place.ended.run_until_cancelled(serve_peer(peer, site, grant, &refusals)).await;
         });
     }
 }
 
-async fn serve_peer<S: Site>(peer: Peer, site: Arc<S>, refusals: &Refusals) {
+/// Reads until it is known who the peer is; None if that does not come.
+async fn introduction(peer: Peer) -> Option<Peer> {
+    let mut peer = peer.watched().ok()?;
+    loop {
+        if peer.hear().await.ok()? == 0 {
+            return None;
+        }
+        if peer.introduced().ok()? {
+            return peer.unwatched().ok();
+        }
+    }
+}
+
+async fn serve_peer<S: Site>(peer: Peer, site: Arc<S>, grant: Grant, refusals: &Refusals) {
     let address = AddressClass::of(peer.ends.remote);
-    let talk = Arc::new(Talk::new(peer.ends));
+    let talk = Arc::new(Talk::new(peer.ends, grant.requests));
     let peer = match peer.watched() {
         Ok(peer) => peer,
         Err(error) => return tracing::warn!(%address, %error, "failed to watch a peer"),
@@ -230,7 +308,7 @@ async fn serve_peer<S: Site>(peer: Peer, site: Arc<S>, refusals: &Refusals) {
     let mut connection = pin!(connection);
     let served = tokio::select! {
         served = &mut connection => served,
-        () = sleep(HTTP_LIFE) => {
+        () = sleep(grant.life) => {
             connection.as_mut().graceful_shutdown();
             match timeout(LAST_ANSWER, connection).await {
                 Ok(served) => served,

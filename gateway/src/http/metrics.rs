@@ -15,7 +15,7 @@ use crate::{
         hub::Hub,
         reactor::{Histograms, Reactors},
     },
-    http::{listen::Acceptor, refusals::Counts},
+    http::{api::Meter, listen::Acceptor, refusals::Counts},
     rooms::ProtocolId,
 };
 
@@ -26,6 +26,7 @@ pub struct Sources {
     pub hub: Hub,
     pub bus: Arc<dyn Bus>,
     pub acceptor: Acceptor,
+    pub api: Arc<Meter>,
 }
 
 impl fmt::Debug for Sources {
@@ -138,7 +139,13 @@ impl Collector for Sources {
         }
         let protocol = |protocol: Option<ProtocolId>| protocol.map_or("none", ProtocolId::name);
         let refusals = refusals.into_iter().map(|((p, reason), n)| (ByReason { protocol: protocol(p), reason }, n));
-        page.counters("refusals", "Refused connections, requests and messages, by protocol and reason", refusals)
+        page.counters("refusals", "Refused connections, requests and messages, by protocol and reason", refusals)?;
+
+        let Meter { answers, durations, messages } = &*self.api;
+        page.counter("api_messages", "Messages that the server API handed to the bus", messages.get())?;
+        page.metric("api_requests", "Requests to the server API, by route and class of status", None, answers)?;
+        let help = "Time from a request to the server API until its answer begins";
+        page.metric("api_request", help, Some(&Unit::Seconds), durations)
     }
 }
 
@@ -161,7 +168,11 @@ impl Page<'_, '_> {
     }
 
     fn histogram(&mut self, name: &str, help: &str, seconds: &Histogram) -> fmt::Result {
-        seconds.encode(self.0.encode_descriptor(name, help, Some(&Unit::Seconds), seconds.metric_type())?)
+        self.metric(name, help, Some(&Unit::Seconds), seconds)
+    }
+
+    fn metric(&mut self, name: &str, help: &str, unit: Option<&Unit>, metric: &impl EncodeMetric) -> fmt::Result {
+        metric.encode(self.0.encode_descriptor(name, help, unit, metric.metric_type())?)
     }
 
     fn gauges<L: EncodeLabelSet>(

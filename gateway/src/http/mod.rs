@@ -3,6 +3,7 @@
 //! Decides who may connect and to which protocol; everything after the upgrade is the reactors'.
 
 pub mod admin;
+pub mod api;
 pub mod client;
 pub mod drain;
 mod extensions;
@@ -14,6 +15,7 @@ pub mod metrics;
 pub mod origins;
 pub mod peer;
 mod peers;
+pub mod proxies;
 pub mod refusals;
 pub mod routes;
 pub mod upgrade;

@@ -6,10 +6,13 @@ use std::{
     task::{Context, Poll},
 };
 
-use bytes::{Buf, Bytes};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use bytes::{Buf, Bytes, BytesMut};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 
-use crate::http::client::Ends;
+use crate::http::{
+    client::Ends,
+    proxies::{self, Header, Unfit},
+};
 
 /// A peer, and what it has said that nobody has dealt with. Reading begins with that.
 #[derive(Debug)]
@@ -39,7 +42,28 @@ impl Peer {
     }
 }
 
+impl<S> Peer<S> {
+    /// Takes what a load balancer has said about its peer, if it is there: from now on that is whom this connection counts
+    /// for.
+    pub(super) fn introduced(&mut self) -> Result<bool, Unfit> {
+        let Header::Whole { client, length } = proxies::read(&self.said)? else { return Ok(false) };
+        self.said.advance(length);
+        if let Some(client) = client {
+            self.ends.remote = client;
+        }
+        Ok(true)
+    }
+}
+
 impl Peer<tokio::net::TcpStream> {
+    /// Reads more of what the peer says; 0 at its end.
+    pub(super) async fn hear(&mut self) -> io::Result<usize> {
+        let mut said = BytesMut::from(&self.said[..]);
+        let length = self.stream.read_buf(&mut said).await?;
+        self.said = said.freeze();
+        Ok(length)
+    }
+
     /// Takes the socket away from the runtime.
     pub(super) fn unwatched(self) -> io::Result<Peer> {
         let Self { stream, said, ends } = self;

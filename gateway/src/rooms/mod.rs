@@ -82,6 +82,11 @@ impl RoomName {
         }
     }
 
+    /// Whether no client can name it.
+    pub fn is_private(&self) -> bool {
+        self.0.starts_with('\u{1}')
+    }
+
     /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0

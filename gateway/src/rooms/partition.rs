@@ -27,6 +27,11 @@ impl Partition {
         Self((n % u32::from(PARTITIONS)) as u16)
     }
 
+    /// The partition with that index, if there is one.
+    pub fn at(index: usize) -> Option<Self> {
+        u16::try_from(index).ok().filter(|index| *index < PARTITIONS).map(Self)
+    }
+
     /// All partitions.
     pub fn all() -> impl Iterator<Item = Self> {
         (0..PARTITIONS).map(Self)

@@ -19,6 +19,17 @@ impl Rate {
         Self { interval, burst: 2_000_000 - interval.min(1_000_000) }
     }
 
+    /// `per_minute` at most, at once or spread; at least one.
+    pub fn per_minute(per_minute: u32) -> Self {
+        let interval = (60_000_000 / u64::from(per_minute.max(1))).max(1);
+        Self { interval, burst: 60_000_000 - interval }
+    }
+
+    /// Whether one more would pass at `now`.
+    pub fn is_free(self, full: u64, now: u64) -> bool {
+        full.saturating_sub(now) <= self.burst
+    }
+
     /// Takes one at `now`, and moves `full`, the time at which the burst is full again. Err: how long to wait.
     pub fn take(self, full: &mut u64, now: u64) -> Result<(), u64> {
         let ahead = full.saturating_sub(now);
@@ -44,6 +55,12 @@ impl<K: Eq + Hash> Rates<K> {
     /// `rate` for each key. Remembers the last `rows` keys at least, and twice as many at most.
     pub fn new(rate: Rate, rows: usize) -> Self {
         Self { rate, rows: rows.max(1), young: HashMap::new(), old: HashMap::new() }
+    }
+
+    /// Whether one more would pass for `key` at `now`.
+    pub fn is_free(&self, key: &K, now: u64) -> bool {
+        let full = self.young.get(key).or_else(|| self.old.get(key)).copied().unwrap_or(0);
+        self.rate.is_free(full, now)
     }
 
     /// Takes one for `key` at `now`. Err: how long to wait.

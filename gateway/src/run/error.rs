@@ -5,8 +5,8 @@ use std::{io, net::SocketAddr, path::PathBuf};
 use parlor_crds::ManifestError;
 
 use crate::{
-    fanout::reactor, probe::ProbeError, protocols::onlyone::TokenKeyError, redis, rooms::RoomNameError,
-    run::secrets::SecretError,
+    fanout::reactor, http::api::TokensError, probe::ProbeError, protocols::onlyone::TokenKeyError, redis,
+    rooms::RoomNameError, run::secrets::SecretError,
 };
 
 /// `EX_USAGE` of sysexits.h: what was given is wrong.
@@ -23,6 +23,8 @@ pub enum RunError {
     Manifest { path: PathBuf, source: ManifestError },
     #[error(transparent)]
     Secret(#[from] SecretError),
+    #[error("spec.api.tokensRef: {0}")]
+    ApiTokens(#[from] TokensError),
     #[error("{field}: {source}")]
     Room { field: &'static str, source: RoomNameError },
     #[error("spec.protocols.onlyone.token: {0}")]
@@ -58,6 +60,7 @@ impl RunError {
             Self::Manifest { .. }
             | Self::Secret(_)
             | Self::TokenKey(_)
+            | Self::ApiTokens(_)
             | Self::Room { .. }
             | Self::NoSeeds
             | Self::NotText { .. } => EX_USAGE,

@@ -1,6 +1,7 @@
 //! Puts the parts together: reads the ChatRoom, gives each part its settings, starts everything in order, and ends it
 //! on a signal.
 
+mod api;
 mod bounds;
 mod bus;
 mod environment;
@@ -23,7 +24,13 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{
-    bounds::Bounds, bus::Stores, environment::Environment, listeners::Listeners, secrets::Secrets, signals::Signals,
+    api::{ApiArguments, ApiParts, ApiPlace},
+    bounds::Bounds,
+    bus::Stores,
+    environment::Environment,
+    listeners::Listeners,
+    secrets::Secrets,
+    signals::Signals,
 };
 pub use self::{error::RunError, log::LogFormat, secrets::SecretError};
 use crate::{
@@ -31,17 +38,21 @@ use crate::{
     bus::{Bus, Health},
     directory::{Directory, keeper},
     fanout::{
+        asker::Desk,
         hub::{Hub, HubSettings},
         poster::Poster,
         reactor::{self, Reactors},
+        recent::Recent,
     },
     http::{
         admin::{self, Admin, DrainAccess, Ready},
+        api::Meter,
         client::Addresses,
         drain::Drain,
         gate::Gate,
         listen::Acceptor,
         metrics::{Metrics, Sources},
+        proxies::Proxies,
         routes,
         upgrade::Upgrades,
     },
@@ -86,28 +97,35 @@ fn probe(url: &str, within: Duration) -> Result<(), RunError> {
 
 /// Runs a gateway until a signal ends it.
 fn serve(arguments: Serve, runtime: &Runtime, signals: Signals) -> Result<(), RunError> {
-    let Serve { chatroom: path, listen, admin, redis, secrets, log } = arguments;
+    let Serve { chatroom: path, listen, admin, api, api_tokens, redis, secrets, log } = arguments;
     let text = fs::read_to_string(&path).map_err(|source| RunError::Unreadable { path: path.clone(), source })?;
     let room = parlor_crds::load(&text).map_err(|source| RunError::Manifest { path: path.clone(), source })?;
     let environment = Environment::detect();
     log::to_stderr(log, &environment);
-    let bounds = Bounds::of(&room.spec.limits);
+    let (bounds, proxies) = Bounds::of(&room.spec.limits);
     environment::use_small_pages();
     environment::raise_descriptor_limit(u64::from(bounds.connections));
     let gateway = Gateway {
         manifest: Arc::new(Manifest { path, room }),
         bounds,
+        proxies,
         environment,
         secrets: Secrets::new(secrets),
         incarnation: rand::random(),
     };
-    runtime.block_on(gateway.run(Listeners { shared: listen, admin }, redis, signals))
+    runtime.block_on(gateway.run(
+        Listeners { shared: listen, admin },
+        ApiArguments { listen: api, tokens: api_tokens },
+        redis,
+        signals,
+    ))
 }
 
 /// What was asked for.
 struct Gateway {
     manifest: Arc<Manifest>,
     bounds: Bounds,
+    proxies: Proxies,
     environment: Environment,
     secrets: Secrets,
     /// Names this run of the process.
@@ -127,6 +145,12 @@ impl Manifest {
     }
 }
 
+/// What clients and other servers come in by.
+struct Doors {
+    listeners: Listeners,
+    api: Option<ApiPlace>,
+}
+
 /// What runs.
 struct Running {
     reactors: Arc<Reactors>,
@@ -140,10 +164,17 @@ struct Running {
 }
 
 impl Gateway {
-    async fn run(self, listeners: Listeners, seeds: Vec<String>, mut signals: Signals) -> Result<(), RunError> {
+    async fn run(
+        self,
+        listeners: Listeners,
+        api: ApiArguments,
+        seeds: Vec<String>,
+        mut signals: Signals,
+    ) -> Result<(), RunError> {
+        let api = api.place(&self.manifest.room, listeners.shared.ip(), &self.secrets)?;
         let choice = bus::choose(&self.manifest.room, &self.environment, &self.secrets, seeds, self.incarnation)?;
         let stop = CancellationToken::new();
-        let acceptor = Acceptor::public(stop.clone());
+        let acceptor = Acceptor::public(stop.clone(), self.proxies.clone());
         let mut tasks = JoinSet::new();
         // Probes are answered while Redis is waited for.
         let admin = routes::Admin::new(admin::starting());
@@ -153,14 +184,14 @@ impl Gateway {
             stores = choice.open() => stores?,
             () = signals.any() => return Ok(()),
         };
-        let running = self.start(stores, listeners, &admin, acceptor, tasks, stop).await?;
+        let running = self.start(stores, Doors { listeners, api }, &admin, acceptor, tasks, stop).await?;
         running.until_ended(|| self.manifest.drain(), signals).await
     }
 
     async fn start(
         &self,
         stores: Stores,
-        listeners: Listeners,
+        Doors { listeners, api }: Doors,
         admin: &routes::Admin,
         acceptor: Acceptor,
         mut tasks: JoinSet<()>,
@@ -168,19 +199,20 @@ impl Gateway {
     ) -> Result<Running, RunError> {
         let settings = self.reactor_settings();
         let process_stats = Arc::new(ProcessStats::new(settings.threads));
-        let protocols = served::protocols(&self.manifest.room, self.bounds, &self.secrets, &process_stats, &stores)?;
+        let key = served::signing_key(&self.secrets, &stores)?;
+        let protocols =
+            served::protocols(&self.manifest.room, self.bounds, &self.secrets, &key, &process_stats, &stores)?;
         let Stores { bus, directory, moderation, shared_keys: _ } = stores;
         let prepared = Reactors::prepare(settings, Arc::clone(&moderation))?;
         let encodings = protocols.iter().flat_map(|protocol| protocol.served.protocol.encodings()).collect();
+        let mut answered = prepared.senders();
+        let (place, desk) = Desk::prepare(&answered);
+        answered.push(place);
         let moderator = Moderator::new(Arc::clone(&moderation));
-        let hub = Hub::start(
-            Arc::clone(&bus),
-            Arc::clone(&directory),
-            moderator,
-            prepared.senders(),
-            encodings,
-            self.hub_settings(),
-        );
+        let hub =
+            Hub::start(Arc::clone(&bus), Arc::clone(&directory), moderator, answered, encodings, self.hub_settings());
+        let (asker, answers) = desk.open(hub.clone());
+        tasks.spawn(answers);
         let queue = hub.clone();
         let reactors = Arc::new(prepared.start(move |message| queue.try_send(message))?);
 
@@ -188,6 +220,7 @@ impl Gateway {
         let addresses = Addresses::new(self.bounds.address);
         let drain = Drain::new(Arc::clone(&reactors));
         let ready = Ready::default();
+        let meter = Arc::new(Meter::default());
         admin.start(admin::router(Arc::new(Admin {
             name: self.environment.name().to_owned(),
             reactors: Arc::clone(&reactors),
@@ -201,6 +234,7 @@ impl Gateway {
                 hub: hub.clone(),
                 bus: Arc::clone(&bus),
                 acceptor: acceptor.clone(),
+                api: Arc::clone(&meter),
             }),
             access: self.drain_access(listeners.admin)?,
             drain_rate: {
@@ -236,6 +270,11 @@ impl Gateway {
             tasks.spawn(acceptor.clone().serve(listener, Arc::new(site)));
         }
         let poster = Poster::new(Arc::clone(&bus), Arc::clone(&moderation));
+        if let Some(place) = api {
+            let (poster, recent) = (poster.clone().trusted(), Recent::new(Arc::clone(&bus)));
+            let with = ApiParts { poster, recent, asker, key, message_bytes: self.bounds.message_bytes, meter };
+            place.serve(&self.manifest.room, &self.environment, with, &acceptor, &mut tasks)?;
+        }
         tasks.spawn(keeper::keep(Arc::clone(&directory), ExitNotices::new(poster)));
         let concerned = hub.clone();
         tasks.spawn(moderation::keeper::keep(moderation, move |news| {
@@ -259,6 +298,7 @@ impl Gateway {
     fn hub_settings(&self) -> HubSettings {
         HubSettings {
             rooms: self.bounds.rooms,
+            new_rooms_per_minute: self.bounds.new_rooms_per_minute,
             age: self.manifest.room.spec.history.age.as_duration(),
             ..HubSettings::default()
         }

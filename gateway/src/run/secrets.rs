@@ -20,6 +20,8 @@ pub(super) struct Secrets(Option<PathBuf>);
 pub enum SecretError {
     #[error("{field}: secret {name}/{key} needs --secrets DIR")]
     NoDirectory { field: &'static str, name: String, key: String },
+    #[error("{field}: the Secret {name} needs --secrets DIR")]
+    NoDirectoryOf { field: &'static str, name: String },
     #[error("{field}: failed to read the secret {}: {source}", path.display())]
     Read { field: &'static str, path: PathBuf, source: io::Error },
     #[error("{field}: the secret {} has {bytes} bytes; at most {MAX_BYTES}, and more than none", path.display())]
@@ -43,6 +45,14 @@ impl Secrets {
         match &self.0 {
             None => Err(SecretError::NoDirectory { field, name: name.clone(), key: key.clone() }),
             Some(directory) => Ok(directory.join(name).join(key)),
+        }
+    }
+
+    /// Where the whole Secret `name` is that `field` of the manifest refers to.
+    pub(super) fn folder(&self, field: &'static str, name: &str) -> Result<PathBuf, SecretError> {
+        match &self.0 {
+            None => Err(SecretError::NoDirectoryOf { field, name: name.to_owned() }),
+            Some(directory) => Ok(directory.join(name)),
         }
     }
 

@@ -42,11 +42,12 @@ pub(super) fn protocols(
     room: &ChatRoom,
     bounds: Bounds,
     secrets: &Secrets,
+    key: &Arc<[u8]>,
     process_stats: &Arc<ProcessStats>,
     stores: &Stores,
 ) -> Result<Vec<Configured>, RunError> {
     let spec = room.spec.served();
-    let protocols = build(room, bounds, &spec, secrets, process_stats, stores)?;
+    let protocols = build(room, bounds, &spec, secrets, key, process_stats, stores)?;
     let endpoints = spec.endpoints();
     #[cfg(feature = "echo")]
     let endpoints = [endpoints, vec![echo_endpoint()]].concat();
@@ -109,18 +110,15 @@ fn build(
     bounds: Bounds,
     spec: &Protocols,
     secrets: &Secrets,
+    key: &Arc<[u8]>,
     process_stats: &Arc<ProcessStats>,
     stores: &Stores,
 ) -> Result<Vec<Arc<dyn Protocol>>, RunError> {
     let Protocols { native, onlyone, relay, r#match, multiperson } = spec;
     let mut settings = protocols::Settings::default();
-    let generated = |name| {
-        let given = secrets.generated(name)?;
-        Ok::<_, RunError>(given.or_else(|| stores.shared_keys.get(name).cloned()).unwrap_or_else(made_up_key))
-    };
     if let Some(native) = native {
         settings.native = Some(native::Settings {
-            key: generated(contract::SIGNING_KEY)?,
+            key: Arc::clone(key),
             anonymous: room.spec.auth.anonymous,
             rooms: allowed(&native.rooms),
             message_bytes: native.message_bytes.unwrap_or(bounds.message_bytes),
@@ -140,7 +138,7 @@ fn build(
     if let Some(relay) = relay {
         let key = match &relay.token_key {
             Some(source) => secrets.get("spec.protocols.relay.tokenKey", &source.secret_ref)?,
-            None => generated(contract::RELAY_TOKEN_KEY)?,
+            None => generated(contract::RELAY_TOKEN_KEY, secrets, stores)?,
         };
         settings.relay = Some(relay::Settings {
             key,
@@ -150,14 +148,13 @@ fn build(
             message_bytes: relay.message_bytes.unwrap_or(bounds.message_bytes) as usize,
             poster: Poster::new(Arc::clone(&stores.bus), Arc::clone(&stores.moderation)),
             rate: bounds.requests(),
+            new_rooms: bounds.new_rooms(),
             clock: Arc::new(SystemClock),
         });
     }
     if let Some(r#match) = r#match {
-        settings.matching = Some(matching::Settings {
-            key: generated(contract::SIGNING_KEY)?,
-            grace: r#match.reconnect_grace.as_secs() * 1000,
-        });
+        settings.matching =
+            Some(matching::Settings { key: Arc::clone(key), grace: r#match.reconnect_grace.as_secs() * 1000 });
     }
     if let Some(multiperson) = multiperson {
         const FIELD: &str = "spec.protocols.multiperson.room";
@@ -175,6 +172,17 @@ fn build(
         settings.echo = Some(protocols::echo::Settings);
     }
     Ok(protocols::registry(settings))
+}
+
+/// What signs identities.
+pub(super) fn signing_key(secrets: &Secrets, stores: &Stores) -> Result<Arc<[u8]>, RunError> {
+    generated(contract::SIGNING_KEY, secrets, stores)
+}
+
+/// A key that the operator generates; without one it is shared through Redis, or made up.
+fn generated(name: &'static str, secrets: &Secrets, stores: &Stores) -> Result<Arc<[u8]>, RunError> {
+    let given = secrets.generated(name)?;
+    Ok(given.or_else(|| stores.shared_keys.get(name).cloned()).unwrap_or_else(made_up_key))
 }
 
 /// On a laptop a key lives as long as the process; earlier identities and tokens are refused then.

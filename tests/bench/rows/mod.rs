@@ -8,6 +8,7 @@ mod latency;
 mod many_rooms;
 mod members;
 mod pace;
+mod publishing;
 mod resume;
 mod rivals;
 mod throughput;
@@ -32,7 +33,7 @@ const FRAME_BYTES: usize = BYTES + 140;
 const SPEC: &str = "
 protocols: {native: {}}
 replicas: 2
-limits: {connectionsPerGateway: 20000, messagesPerSecond: 1000000, roomsPerConnection: 100, rooms: 200000}
+limits: {connectionsPerGateway: 20000, messagesPerSecond: 1000000, roomsPerConnection: 100, rooms: 200000, newRoomsPerMinute: 1000000}
 ";
 
 /// One row: the numbers of the targets that it answers, and how it is measured.
@@ -49,7 +50,7 @@ impl Row {
     }
 }
 
-pub(crate) const ROWS: [Row; 11] = [
+pub(crate) const ROWS: [Row; 12] = [
     Row { name: "throughput", numbers: &["1"], measure: throughput::measure },
     Row { name: "pace", numbers: &["2"], measure: pace::measure },
     Row { name: "rivals", numbers: &["3", "4"], measure: rivals::measure },
@@ -61,6 +62,7 @@ pub(crate) const ROWS: [Row; 11] = [
     Row { name: "resume", numbers: &["10"], measure: resume::measure },
     Row { name: "encodings", numbers: &["11"], measure: encodings::measure },
     Row { name: "deflate", numbers: &["12"], measure: deflate::measure },
+    Row { name: "publishing", numbers: &["13"], measure: publishing::measure },
 ];
 
 /// What all rows share.

@@ -6,6 +6,7 @@ mod child;
 mod install;
 mod peers;
 
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -33,15 +34,38 @@ enum Running {
     Other(Child, Option<RedisNode>),
 }
 
+/// The token of a gateway's server API.
+pub(crate) const API_TOKEN: &str = "a token of the benchmark";
+
+/// Starts a gateway on the server's core.
+fn start(runtime: &tokio::runtime::Runtime, redis: &RedisCluster, setup: Setup) -> Result<Gateway> {
+    let core = SERVER_CORE.to_string();
+    runtime.block_on(Gateway::start(&setup.redis(&redis.seeds()).through(&["taskset", "-c", &core])))
+}
+
 impl Server {
     /// A gateway with that spec and those Redis servers.
     pub(crate) fn parlor(runtime: &tokio::runtime::Runtime, redis: &RedisCluster, spec: &str) -> Result<Self> {
-        let core = SERVER_CORE.to_string();
-        let setup = Setup::spec(spec).redis(&redis.seeds()).through(&["taskset", "-c", &core]);
-        let gateway = runtime.block_on(Gateway::start(&setup))?;
+        let gateway = start(runtime, redis, Setup::spec(spec))?;
+        Self::gateway(redis, gateway)
+    }
+
+    fn gateway(redis: &RedisCluster, gateway: Gateway) -> Result<Self> {
         let endpoint = Rc::new(Endpoint::new(gateway.address("shared")?, Dialect::Native)?);
         let redis = redis.nodes.iter().filter_map(RedisNode::pid).collect();
         Ok(Self { endpoint, processes: vec![gateway.pid()], redis, running: Running::Gateway(gateway) })
+    }
+
+    /// A gateway with its server API, and where that is.
+    pub(crate) fn parlor_with_api(
+        runtime: &tokio::runtime::Runtime,
+        redis: &RedisCluster,
+        spec: &str,
+    ) -> Result<(Self, SocketAddr)> {
+        let setup = Setup::spec(spec).secret("api/bench", API_TOKEN).argument("--api").argument("127.0.0.1:0");
+        let gateway = start(runtime, redis, setup)?;
+        let api = gateway.address("api")?;
+        Ok((Self::gateway(redis, gateway)?, api))
     }
 
     /// The bare sender.

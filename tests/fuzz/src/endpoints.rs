@@ -57,7 +57,8 @@ fn content_type(headers: &http::HeaderMap) -> Option<&str> {
     headers.get(http::header::CONTENT_TYPE)?.to_str().ok()
 }
 
-fn parse(head: &[u8], body: &[u8]) -> Option<Request<Body>> {
+/// A request of those lines.
+pub(crate) fn parse(head: &[u8], body: &[u8]) -> Option<Request<Body>> {
     let mut lines = lines(head);
     let (method, target) = split(lines.next()?, b" ");
     let mut request = Request::builder().method(method).uri(target);

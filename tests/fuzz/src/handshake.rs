@@ -16,7 +16,10 @@ use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use parlor_gateway::{
     fanout::session::{Context, Effect, Effects, Input},
-    http::fast_upgrade,
+    http::{
+        fast_upgrade,
+        proxies::{self, Header},
+    },
     protocols::{Handshake, Protocol},
     rooms::{Origin, ProtocolId},
 };
@@ -58,6 +61,16 @@ pub(crate) fn whole_head(data: &[u8]) {
     assert_eq!((parts.method, parts.uri, parts.version), (served.method, served.uri, served.version));
     assert_eq!(parts.headers, served.headers);
     assert!(length <= data.len() && data[..length].ends_with(b"\n"), "{length}");
+}
+
+/// What a load balancer says about its peer is read alike however much follows, and a part of it waits for the rest.
+pub(crate) fn introduction(data: &[u8]) {
+    let read = proxies::read(data);
+    if let Ok(Header::Whole { length, .. }) = read {
+        assert!(length <= data.len(), "{length}");
+        assert_eq!(proxies::read(&data[..length]), read);
+        assert_eq!(proxies::read(&data[..length - 1]), Ok(Header::Part));
+    }
 }
 
 /// The first request in `data` as hyper reads it.

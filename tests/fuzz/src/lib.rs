@@ -8,6 +8,7 @@
 //! protocols' routers, the stored forms of the bus. Nothing is decided here but what is right.
 
 mod answers;
+mod api;
 mod endpoints;
 mod fleet;
 mod frames;
@@ -34,7 +35,7 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 20] = [
+pub const TARGETS: [Target; 22] = [
     Target { name: "frames", run: frames::any_bytes },
     Target { name: "native", run: |data| sessions::script(ProtocolId::Native, data) },
     Target { name: "onlyone", run: |data| sessions::script(ProtocolId::OnlyOne, data) },
@@ -43,8 +44,10 @@ pub const TARGETS: [Target; 20] = [
     Target { name: "multiperson", run: |data| sessions::script(ProtocolId::MultiPerson, data) },
     Target { name: "token", run: handshake::signed_token },
     Target { name: "handshake", run: handshake::upgrade },
+    Target { name: "proxy", run: handshake::introduction },
     Target { name: "head", run: handshake::whole_head },
     Target { name: "endpoints", run: endpoints::request },
+    Target { name: "api", run: api::request },
     Target { name: "entry", run: stored::entry },
     Target { name: "stream", run: stored::stream },
     Target { name: "script", run: answers::script },

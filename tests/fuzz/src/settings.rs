@@ -59,6 +59,7 @@ pub(crate) fn protocols(Stores { bus, directory, moderation }: &Stores, checked:
             message_bytes: MESSAGE_BYTES,
             poster: Poster::new(bus.clone(), moderation.clone()),
             rate: Rate::per_second(1_000_000),
+            new_rooms: Rate::per_minute(1_000_000),
             clock: Arc::new(SystemClock),
         }),
         matching: Some(matching::Settings { key, grace: 30_000 }),

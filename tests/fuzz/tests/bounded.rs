@@ -71,8 +71,10 @@ targets! {
     "multiperson" multiperson_connections_outlive_any_frames
     "token" no_token_passes_that_was_not_signed
     "handshake" no_handshake_passes_by_another_spelling
+    "proxy" any_introduction_is_refused_or_read_alike_however_it_comes
     "head" what_is_read_without_a_server_reads_as_one_would_read_it
     "endpoints" any_http_request_is_answered_and_the_next_one_too
+    "api" any_request_to_the_server_api_is_answered_and_the_next_one_too
     "entry" any_stored_entry_is_refused_or_shown_to_every_reader
     "stream" any_stretch_of_a_stream_is_refused_or_read_in_bounds
     "script" any_answer_of_a_script_is_refused_or_what_a_script_says

@@ -40,6 +40,17 @@ impl Request {
         self
     }
 
+    /// Carries a token.
+    pub fn bearer(self, token: &str) -> Self {
+        self.header("Authorization", &format!("Bearer {token}"))
+    }
+
+    /// Carries a header.
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
     /// Sends it to `host` over a connection of its own to `to`, which is that host or a proxy in front of it.
     pub async fn send(&self, host: &str, to: SocketAddr) -> Result<Answer> {
         timeout(PATIENCE, self.exchange(host, to)).await.context("be answered in time")?
@@ -81,5 +92,20 @@ fn parse(answer: &[u8]) -> Option<Answer> {
     let mut lines = head.lines();
     let status = lines.next()?.split(' ').nth(1)?.parse().ok()?;
     let header = |line: &str| line.split_once(':').map(|(n, v)| (n.to_ascii_lowercase(), v.trim().to_owned()));
-    Some(Answer { status, headers: lines.filter_map(header).collect(), body: body.to_owned() })
+    let headers: Vec<_> = lines.filter_map(header).collect();
+    let chunked = headers.iter().any(|(name, value)| name == "transfer-encoding" && value == "chunked");
+    Some(Answer { status, headers, body: if chunked { unchunked(body) } else { body.to_owned() } })
+}
+
+/// The body in chunks, as far as it has come.
+fn unchunked(mut body: &str) -> String {
+    let mut whole = String::new();
+    while let Some((size, rest)) = body.split_once("\r\n") {
+        let chunk =
+            usize::from_str_radix(size, 16).ok().filter(|size| *size > 0).and_then(|size| rest.split_at_checked(size));
+        let Some((chunk, rest)) = chunk else { break };
+        whole.push_str(chunk);
+        body = rest.trim_start_matches("\r\n");
+    }
+    whole
 }

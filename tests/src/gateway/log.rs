@@ -10,7 +10,8 @@ use parking_lot::{Mutex, MutexGuard};
 /// Lines that are kept for when something goes wrong.
 const KEPT: usize = 200;
 /// What listeners are called, longer names before their beginnings.
-const NAMES: [&str; 8] = ["shared", "admin", "native", "onlyone", "relay", "match", "multiperson-http", "multiperson"];
+const NAMES: [&str; 9] =
+    ["shared", "admin", "api", "native", "onlyone", "relay", "match", "multiperson-http", "multiperson"];
 
 /// Grows as the process writes; clones share it.
 #[derive(Clone, Default)]

@@ -42,7 +42,7 @@ use tokio::net::lookup_host;
 use tokio::time::{Instant, sleep};
 
 use self::notation::{Line, Payload, Sign};
-use self::pattern::Variables;
+pub use self::pattern::Variables;
 use crate::client::{Frame, PATIENCE, Socket, relay};
 
 /// Pause before something is asked again.

@@ -9,7 +9,7 @@ const ANYTHING: &str = "${*}";
 
 /// What `$names` were the first time.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Variables(HashMap<String, Value>);
+pub struct Variables(HashMap<String, Value>);
 
 impl Variables {
     /// Writes the bare text of known values for `${name}`.
@@ -28,7 +28,7 @@ impl Variables {
     }
 
     /// Whether `value` holds what `pattern` says; names that it has first are known from then on, whatever the result.
-    pub(super) fn matches(&mut self, pattern: &Value, value: &Value) -> bool {
+    pub fn matches(&mut self, pattern: &Value, value: &Value) -> bool {
         match (pattern, value) {
             (Value::String(text), _) if text == "*" => true,
             (Value::String(text), _) if text.starts_with('$') => self.named(&text[1..], value),

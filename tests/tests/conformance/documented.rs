@@ -49,11 +49,13 @@ operator on its port for probes. [operations.md](operations.md) says what to do 
 ";
 
 /// Labels, and what they are.
-const LABELS: [(&str, &str); 10] = [
+const LABELS: [(&str, &str); 12] = [
     ("protocol", "`native`, `onlyone`, `relay`, `match` or `multiperson`; `none` before it is known"),
     ("reason", "why something was refused; the protocols' tables in `tests/tests/conformance` list them"),
     ("shard", "number of a shard of Redis, counted from 0 by the lowest hash slot"),
     ("action", "`disconnected` or `skipped`, by `limits.slowConsumer`"),
+    ("route", "method and path of a route of the server API; `none` for paths that there are not"),
+    ("status", "class of an HTTP status, such as `2xx`"),
     ("result", "`ok`, `apply` if an object could not be applied, or the step of the pass that failed"),
     ("kind", "kind of a watched object"),
     ("condition", "type of a condition of the ChatRoom"),

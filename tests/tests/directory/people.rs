@@ -16,13 +16,14 @@ use crate::{Behaviour, Gateway, behaviours, origin};
 const SINCE: u64 = 1_000_000;
 
 /// What holds over every bus.
-pub(crate) const BEHAVIOURS: [Behaviour; 8] = behaviours![
+pub(crate) const BEHAVIOURS: [Behaviour; 9] = behaviours![
     a_name_has_one_number_everywhere_and_everyone_is_in_the_first_block,
     a_message_is_kept_for_everyone_it_goes_to_until_they_confirm_it,
     what_is_kept_is_told_oldest_first_but_what_comes_by_itself,
     what_was_confirmed_before_it_was_kept_is_not_kept,
     who_reads_a_block_from_after_a_message_on_is_late_for_it_until_they_leave,
     nobody_speaks_for_someone_who_is_here_on_another_connection,
+    only_the_connection_that_has_the_account_confirms_and_reads_its_blocks,
     only_those_who_are_not_here_are_kept_what_mentions_them,
     a_message_is_kept_once_for_each_of_many_whoever_says_so_and_how_often,
 ];
@@ -36,7 +37,7 @@ pub(crate) async fn ask(gateway: &Gateway, query: Query) -> Result<Reply> {
 
 pub(crate) async fn login(gateway: &Gateway, name: &str) -> Result<u64> {
     match ask(gateway, Query::Login { name: name.into() }).await? {
-        Reply::User { id, name: found } if *found == *name => Ok(id),
+        Reply::User { id, name: found, taken: _ } if *found == *name => Ok(id),
         other => bail!("no person but {other:?}"),
     }
 }
@@ -74,7 +75,7 @@ async fn a_name_has_one_number_everywhere_and_everyone_is_in_the_first_block(a: 
     ensure!(ada > HOST, "the host is no person");
     let newcomer = 1_795_172_464_819;
     let init = |user, name, holder| Query::Init { user, name, holder };
-    let known = |id, name: &str| Reply::User { id, name: name.into() };
+    let known = |id, name: &str| Reply::User { id, name: name.into(), taken: false };
     ensure!(ask(&a, init(ada, None, origin(1, 1))).await? == known(ada, "ada"));
     ensure!(ask(&a, init(newcomer, Some("eve".into()), origin(1, 2))).await? == known(newcomer, "eve"));
     ensure!(
@@ -84,7 +85,8 @@ async fn a_name_has_one_number_everywhere_and_everyone_is_in_the_first_block(a: 
     ensure!(ask(&a, init(newcomer + 1, None, origin(1, 2))).await? == known(newcomer + 1, ""), "nobody named them");
     ensure!(login(&b, "eve").await? == newcomer);
     for user in [ada, bob, newcomer] {
-        ensure!(ask(&b, Query::Blocks { user }).await? == Reply::Blocks(vec![1]));
+        let holder = if user == newcomer { origin(1, 2) } else { origin(1, 1) };
+        ensure!(ask(&b, Query::Blocks { user, holder }).await? == Reply::Blocks(vec![1]));
     }
     Ok(())
 }
@@ -126,8 +128,8 @@ async fn a_message_is_kept_for_everyone_it_goes_to_until_they_confirm_it(a: Gate
     ensure!(sorted(&queue(&b, one, false).await?) == ["b1", "p", "q"]);
     ensure!(texts(&queue(&b, two, false).await?) == ["b1"]);
     ensure!(queue(&b, from, false).await?.is_empty());
-    told(&b, Query::Confirm { user: one, id: last });
-    told(&b, Query::Confirm { user: two, id: in_block });
+    told(&b, Query::Confirm { user: one, id: last, holder });
+    told(&b, Query::Confirm { user: two, id: in_block, holder });
     b.tick().await?;
     told(&a, keep);
     a.tick().await?;
@@ -163,10 +165,33 @@ async fn what_is_kept_is_told_oldest_first_but_what_comes_by_itself(a: Gateway, 
     Ok(())
 }
 
+async fn only_the_connection_that_has_the_account_confirms_and_reads_its_blocks(a: Gateway, b: Gateway) -> Result<()> {
+    let (from, user) = (login(&a, "from").await?, login(&a, "victim").await?);
+    let (old, new) = (origin(1, 7), origin(2, 8));
+    let taken = async |holder| match ask(&a, Query::Init { user, name: None, holder }).await? {
+        Reply::User { taken, .. } => Ok(taken),
+        other => bail!("no person but {other:?}"),
+    };
+    ensure!(!taken(old).await? && !taken(old).await?, "nobody else had it");
+    ensure!(taken(new).await?);
+    let check = Query::Check { from, holder: origin(1, 3), temp: None, to: To::Person(user) };
+    let Reply::Fresh { id: Some(id) } = ask(&a, check).await? else { bail!("not fresh") };
+    ask(&a, Query::Keep { from, temp: None, id, to: user, frame: "p".into() }).await?;
+    ensure!(ask(&b, Query::Blocks { user, holder: old }).await? == Reply::Foreign);
+    ensure!(ask(&b, Query::Blocks { user, holder: new }).await? == Reply::Blocks(vec![1]));
+    told(&a, Query::Confirm { user, id, holder: old });
+    a.tick().await?;
+    ensure!(texts(&queue(&b, user, false).await?) == ["p"], "who lost the account deletes none of its mail");
+    told(&b, Query::Confirm { user, id, holder: new });
+    b.tick().await?;
+    ensure!(queue(&a, user, false).await?.is_empty());
+    Ok(())
+}
+
 async fn what_was_confirmed_before_it_was_kept_is_not_kept(a: Gateway, b: Gateway) -> Result<()> {
     let (from, quick, slow) = (login(&a, "from").await?, login(&a, "quick").await?, login(&a, "slow").await?);
     let (id, kept) = recent(&posted(from, 1, 20).1)?;
-    told(&b, Query::Confirm { user: quick, id });
+    told(&b, Query::Confirm { user: quick, id, holder: origin(1, 3) });
     b.tick().await?;
     keep(&a, kept.clone()).await?;
     ensure!(queue(&b, quick, false).await?.is_empty());
@@ -175,7 +200,7 @@ async fn what_was_confirmed_before_it_was_kept_is_not_kept(a: Gateway, b: Gatewa
     ensure!(texts(&queue(&b, quick, true).await?) == ["b20"], "one confirmation is for one message");
     // Of so long ago that it has been kept, or never will be.
     let (id, old) = posted(from, 1, 21);
-    told(&b, Query::Confirm { user: quick, id });
+    told(&b, Query::Confirm { user: quick, id, holder: origin(1, 3) });
     b.tick().await?;
     keep(&a, old).await?;
     ensure!(texts(&queue(&b, quick, false).await?) == ["b21"]);

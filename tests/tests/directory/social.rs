@@ -121,7 +121,8 @@ async fn who_makes_or_joins_a_block_is_in_it(a: Gateway, b: Gateway) -> Result<(
         ensure!(ask(&b, join(user, block)).await? == Reply::Unknown);
     }
     for user in [owner, guest] {
-        ensure!(people::ask(&a, kept::Query::Blocks { user }).await? == kept::Reply::Blocks(vec![EVERYONE, tea]));
+        let blocks = kept::Query::Blocks { user, holder: origin(9, user) };
+        ensure!(people::ask(&a, blocks).await? == kept::Reply::Blocks(vec![EVERYONE, tea]));
         ensure!(ids(&b, Query::Blocks { user }).await? == [EVERYONE, tea]);
     }
     let row = Block { id: tea, name: "tea".into(), owner };

@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::super::{
-    AppendError, Appended, Batch, DEDUPE, HISTORY_BYTES, Head, HeldRoom, History, LOG_BYTES, Offset, Page,
+    AppendError, Appended, Batch, DEDUPE, HISTORY_BYTES, Head, HeldRoom, History, KnownRooms, LOG_BYTES, Offset, Page,
     RESTORE_SKIP, Record, Routed,
 };
 use crate::rooms::{
@@ -18,6 +18,9 @@ use crate::rooms::{
 
 /// Rooms remembered by a partition, so a million in all at about 200 bytes each.
 const ROOMS: usize = 1 << 14;
+
+/// Rooms that are listed at once.
+const LISTED: usize = 100;
 
 /// Bytes that an entry costs beside its payload: the structs, the names' counters, a slot in two queues.
 const OVERHEAD: usize = 256;
@@ -217,6 +220,17 @@ impl Log {
 
     pub(super) fn head(&self, room: &RoomName) -> Head {
         Head { epoch: self.epoch(), seq: self.rooms.get(room).map_or(0, |room| room.seq) }
+    }
+
+    /// Rooms in the order of their names, behind the name `after`.
+    pub(super) fn rooms(&self, after: Option<&str>) -> KnownRooms {
+        let listed = |room: &&RoomName| !room.is_private() && after.is_none_or(|after| room.as_str() > after);
+        let mut names: Vec<_> = self.rooms.keys().filter(listed).collect();
+        names.sort_unstable();
+        let more = names.len() > LISTED;
+        names.truncate(LISTED);
+        let next = names.last().filter(|_| more).map(ToString::to_string);
+        KnownRooms { rooms: names.into_iter().map(|name| (name.clone(), self.head(name).seq)).collect(), next }
     }
 
     pub(super) fn page(&mut self, room: &RoomName, before: Option<u64>, limit: u32, now: u64) -> Page {

@@ -18,7 +18,8 @@ use tokio::{
 
 use self::log::Log;
 use super::{
-    AppendError, Appended, Batch, Bus, Head, Health, HeldRoom, History, Offset, Page, TAIL_WAIT, Task, signals::Signals,
+    AppendError, Appended, Batch, Bus, Head, Health, HeldRoom, History, KnownRooms, Offset, Page, TAIL_WAIT, Task,
+    signals::Signals,
 };
 use crate::{
     clock::Clock,
@@ -127,6 +128,10 @@ impl Bus for MemoryBus {
         limit: u32,
     ) -> Task<'a, Result<Page, Unavailable>> {
         Box::pin(async move { Ok(self.lane(Partition::of(room)).log.lock().page(room, before, limit, self.now())) })
+    }
+
+    fn rooms<'a>(&'a self, partition: Partition, after: Option<&'a str>) -> Task<'a, Result<KnownRooms, Unavailable>> {
+        Box::pin(async move { Ok(self.lane(partition).log.lock().rooms(after)) })
     }
 
     fn signal<'a>(&'a self, room: &'a RoomName, signal: &'a Signal) -> Task<'a, ()> {

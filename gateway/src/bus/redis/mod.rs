@@ -11,6 +11,7 @@ mod gc;
 mod heads;
 mod history;
 mod lag;
+mod listing;
 mod presence;
 mod present;
 mod restore;
@@ -33,7 +34,8 @@ use self::{
     stream_reader::StreamReader,
 };
 use super::{
-    AppendError, Appended, Batch, Bus, Head, Health, HeldRoom, Histograms, History, Offset, Page, Refusal, Shard, Task,
+    AppendError, Appended, Batch, Bus, Head, Health, HeldRoom, Histograms, History, KnownRooms, Offset, Page, Refusal,
+    Shard, Task,
 };
 use crate::{
     redis::{Fault, Servers, StartError, connection::failed_to, health},
@@ -187,6 +189,13 @@ impl Bus for RedisBus {
                 read = self.reading.page(room, before, limit, self.history).await;
             }
             read.map_err(failed_to("read a page of history"))
+        })
+    }
+
+    fn rooms<'a>(&'a self, partition: Partition, after: Option<&'a str>) -> Task<'a, Result<KnownRooms, Unavailable>> {
+        Box::pin(async move {
+            let listed = listing::rooms(&self.servers, partition, after).await;
+            listed.map_err(failed_to("list rooms"))
         })
     }
 

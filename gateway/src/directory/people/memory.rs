@@ -91,7 +91,8 @@ impl People {
                 }
                 Reply::Done
             }
-            Query::Blocks { user } => Reply::Blocks(
+            Query::Blocks { user, holder } if self.is_foreign(user, holder) => Reply::Foreign,
+            Query::Blocks { user, holder: _ } => Reply::Blocks(
                 self.users.get(&user).map(|user| user.blocks.iter().copied().collect()).unwrap_or_default(),
             ),
             Query::Queue { user, take, read } => self.queue(user, take, &read),
@@ -100,7 +101,8 @@ impl People {
             Query::KeepPosted { from, temp, id, block, place, frame } => {
                 self.keep_posted((from, temp), id, block, place, &frame, now)
             }
-            Query::Confirm { user, id } => self.confirm(user, id, now),
+            Query::Confirm { user, holder, .. } if self.is_foreign(user, holder) => Reply::Done,
+            Query::Confirm { user, id, holder: _ } => self.confirm(user, id, now),
             Query::Mention { names, frame } => self.mention(&names, &frame, now),
         }
     }
@@ -122,7 +124,12 @@ impl People {
         if let Some(user) = self.users.get_mut(&id) {
             user.talk(To::Block(EVERYONE), rank);
         }
-        Reply::User { id, name }
+        Reply::User { id, name, taken: false }
+    }
+
+    /// Whether another connection has the account.
+    fn is_foreign(&self, user: u64, holder: Origin) -> bool {
+        self.users.get(&user).and_then(|user| user.holder).is_some_and(|other| other != holder)
     }
 
     fn add(&mut self, id: u64, name: Arc<str>) {
@@ -148,11 +155,11 @@ impl People {
             self.add(id, name.unwrap_or_default());
         }
         let Some(user) = self.users.get_mut(&id) else { return Reply::Full };
-        user.holder = Some(holder);
+        let taken = user.holder.replace(holder).is_some_and(|before| before != holder);
         for block in &user.blocks {
             self.blocks.get_mut(block).and_then(|block| block.read.remove(&id));
         }
-        Reply::User { id, name: user.name.clone() }
+        Reply::User { id, name: user.name.clone(), taken }
     }
 
     fn queue(&mut self, id: u64, take: bool, read: &[(u64, Position)]) -> Reply {
@@ -176,7 +183,7 @@ impl People {
     }
 
     fn check(&mut self, from: u64, holder: Origin, temp: Option<Arc<str>>, to: To, now: u64) -> Reply {
-        if self.users.get(&from).and_then(|user| user.holder).is_some_and(|other| other != holder) {
+        if self.is_foreign(from, holder) {
             return Reply::Foreign;
         }
         while self.order.front().is_some_and(|(at, ..)| at + RECENT <= now) {

@@ -59,8 +59,8 @@ pub enum Query {
     Init { user: u64, name: Option<Arc<str>>, holder: Origin },
     /// The connection is gone; noted, not awaited.
     Release { user: u64, holder: Origin },
-    /// The numbers of the blocks that a person is in.
-    Blocks { user: u64 },
+    /// The numbers of the blocks that a person is in; [`Reply::Foreign`] where another live connection has the account.
+    Blocks { user: u64, holder: Origin },
     /// What is kept for a person, oldest first; `take` also forgets it. `read` are blocks whose rooms the person's
     /// connection reads, and what it read them after: what was posted to them later comes by itself, and is left out.
     Queue { user: u64, take: bool, read: Vec<(u64, Position)> },
@@ -74,8 +74,9 @@ pub enum Query {
     /// block but the sender and those who have confirmed it meanwhile. Not awaited when the sender is gone;
     /// does nothing when it was kept by the same number of its sender.
     KeepPosted { from: u64, temp: Option<Arc<str>>, id: u64, block: u64, place: Place, frame: Arc<str> },
-    /// The person has the message; noted, not awaited. A message to a block may be kept only after that.
-    Confirm { user: u64, id: u64 },
+    /// The person has the message; noted, not awaited. A message to a block may be kept only after that. Says nothing where
+    /// another live connection has the account.
+    Confirm { user: u64, id: u64, holder: Origin },
     /// Keeps a message for those of the named that are not here; noted, not awaited.
     Mention { names: Vec<Arc<str>>, frame: Arc<str> },
 }
@@ -87,6 +88,8 @@ pub enum Reply {
     User {
         id: u64,
         name: Arc<str>,
+        /// Another live connection had the account until now.
+        taken: bool,
     },
     Blocks(Vec<u64>),
     Queued(Vec<Arc<str>>),

@@ -6,6 +6,12 @@ local function holder(user)
   return lease and tonumber(lease) > now and held
 end
 
+-- Another live connection has the account.
+local function foreign(user, by)
+  local other = holder(user)
+  return other and other ~= by
+end
+
 local function full() return redis.call('HLEN', users) >= most * 2 end
 
 local function add(id, name)
@@ -74,9 +80,10 @@ if operation == 'login' then
   return {'USER', id, name}
 end
 
--- Arguments: user, name, holder, ms that the holder's gateway is believed to live.
+-- Arguments: user, name, holder, ms that the holder's gateway is believed to live. A fourth item: another had the account.
 if operation == 'init' then
   local user, name, by, lease = arg[1], arg[2], arg[3], tonumber(arg[4])
+  local taken = foreign(user, by)
   if not known(user) then
     if full() then return {'FULL'} end
     add(user, name)
@@ -84,7 +91,7 @@ if operation == 'init' then
   redis.call('HSET', users, user .. ':holder', by)
   redis.call('ZADD', leases, 'GT', text(now + lease), string.match(by, '^%x+'))
   for _, member in ipairs(under(blocks, user)) do unread(user, tail(member)) end
-  return {'USER', user, redis.call('HGET', users, user .. ':name')}
+  return {'USER', user, redis.call('HGET', users, user .. ':name'), taken and 'TAKEN' or nil}
 end
 
 if operation == 'release' then
@@ -94,7 +101,9 @@ if operation == 'release' then
   return {'DONE'}
 end
 
+-- Arguments: user, holder.
 if operation == 'blocks' then
+  if foreign(arg[1], arg[2]) then return {'FOREIGN'} end
   local answer = {'BLOCKS'}
   for _, member in ipairs(under(blocks, arg[1])) do answer[#answer + 1] = tail(member) end
   return answer
@@ -130,8 +139,7 @@ end
 -- Arguments: sender, its holder, its number or '', 'person' or 'block'.
 if operation == 'check' then
   local from, by, temp, kind = arg[1], arg[2], arg[3], arg[4]
-  local other = holder(from)
-  if other and other ~= by then return {'FOREIGN'} end
+  if foreign(from, by) then return {'FOREIGN'} end
   for _, old in ipairs(redis.call('ZRANGEBYSCORE', order, '-inf', text(now - kept), 'LIMIT', 0, 100)) do
     redis.call('ZREM', order, old)
     redis.call('HDEL', recent, old)
@@ -191,8 +199,10 @@ if operation == 'keep_posted' then
   return {'KEPT', unpack(late)}
 end
 
+-- Arguments: user, id, holder.
 if operation == 'confirm' then
   local user, id = arg[1], wide(arg[2])
+  if foreign(user, arg[3]) then return {'DONE'} end
   local member = user .. ':' .. id
   if has(queued, member) then
     forget(member)

@@ -38,7 +38,7 @@ fn words(query: Query) -> Vec<String> {
             vec![word("init"), user.to_string(), optional(name), holder(by), LEASE.to_string()]
         }
         Query::Release { user, holder: by } => vec![word("release"), user.to_string(), holder(by)],
-        Query::Blocks { user } => vec![word("blocks"), user.to_string()],
+        Query::Blocks { user, holder: by } => vec![word("blocks"), user.to_string(), holder(by)],
         Query::Queue { user, take, read } => {
             let words = [word("queue"), user.to_string(), u8::from(take).to_string()];
             let after =
@@ -66,7 +66,7 @@ fn words(query: Query) -> Vec<String> {
             let [from, id, block, epoch, seq, time] = [from, id, block, epoch.0, seq, time].map(|n| n.to_string());
             vec![word("keep_posted"), from, optional(temp), id, block, epoch, seq, time, word(&frame)]
         }
-        Query::Confirm { user, id } => vec![word("confirm"), user.to_string(), id.to_string()],
+        Query::Confirm { user, id, holder: by } => vec![word("confirm"), user.to_string(), id.to_string(), holder(by)],
         Query::Mention { names, frame } => {
             [word("mention"), word(&frame)].into_iter().chain(names.iter().map(|name| word(name))).collect()
         }
@@ -85,7 +85,10 @@ pub fn reply(values: &[Value]) -> Option<Reply> {
     let word = values.first()?.as_str()?;
     Some(match word.as_ref() {
         "DONE" => Reply::Done,
-        "USER" => Reply::User { id: values.get(1).and_then(exact)?, name: text(values.get(2)?)? },
+        "USER" => {
+            let (id, name) = (values.get(1).and_then(exact)?, text(values.get(2)?)?);
+            Reply::User { id, name, taken: values.get(3).is_some() }
+        }
         "BLOCKS" => Reply::Blocks(values[1..].iter().filter_map(exact).collect()),
         "QUEUED" => Reply::Queued(values[1..].iter().filter_map(text).collect()),
         "FRESH" => Reply::Fresh { id: at(1) },

@@ -48,6 +48,9 @@ const ROUND: usize = 256;
 /// Joins that are answered in one round: some hundred kilobytes of answers.
 const JOINS: usize = 1024;
 
+/// Questions about people that wait until the partition's signals are heard. Beyond them they are unavailable.
+const EARLY: usize = 256;
+
 /// How long the actor still answers posts after it was asked to stop.
 const FAREWELL: Duration = Duration::from_secs(2);
 
@@ -62,6 +65,8 @@ pub(crate) struct PartitionActor {
     reads: RoomReads,
     history: HistoryRequests,
     people: People,
+    /// Who asked for people before the partition's signals were heard, by which other gateways answer.
+    early: Vec<(ConnectionId, RoomName, u32)>,
     /// Rooms whose joins wait.
     joins: Schedule,
     eviction: Eviction,
@@ -79,6 +84,7 @@ impl PartitionActor {
             tail: Tail::default(),
             reads: RoomReads::default(),
             history: HistoryRequests::default(),
+            early: Vec::new(),
             joins: Schedule::default(),
             eviction: Eviction::default(),
         }
@@ -135,7 +141,8 @@ impl PartitionActor {
             Command::Reactor(ToHub::Join { from, protocol, join }) => self.join(from, protocol, join),
             Command::Reactor(ToHub::Leave { from, room, asked }) => self.leave(&from, &room, asked),
             Command::Reactor(ToHub::Post { from, tag, post, if_gone }) => {
-                let sender = PostSender { to: from, tag, if_gone };
+                let member = self.rooms.get(&post.room).is_some_and(|room| room.has(&from));
+                let sender = PostSender { to: from, tag, if_gone, outside: (!member).then(|| post.room.clone()) };
                 self.posts.offer(sender, post, &self.calls, &mut self.delivery);
             }
             Command::Reactor(ToHub::Signal { room, signal }) => self.people.publish(room, signal),
@@ -147,8 +154,7 @@ impl PartitionActor {
                 self.eviction.schedule(Instant::now());
             }
             Command::Reactor(ToHub::Ask { from, ask: Ask::People { room, limit } }) => {
-                self.people.ask_people(from, &room, limit, &self.rooms, &mut self.calls, &mut self.delivery);
-                self.eviction.schedule(Instant::now());
+                self.ask_people(from, room, limit);
             }
             Command::Reactor(ToHub::Ask { from, ask: Ask::Directory(query) }) => {
                 self.calls.start([DirectoryCall { from, query }]);
@@ -181,6 +187,11 @@ impl PartitionActor {
                 add(&self.shared.counters().entries, records.len() as u64);
                 self.saw_posts(&records);
                 self.rooms.take(records, &mut self.delivery);
+                if self.tail.started() {
+                    for (from, room, limit) in std::mem::take(&mut self.early) {
+                        self.ask_people(from, room, limit);
+                    }
+                }
             }
             Done::Append(done) => {
                 self.posts.appended(done, &self.rooms, &mut self.calls, &mut self.delivery);
@@ -338,11 +349,25 @@ impl PartitionActor {
         let people = &self.people;
         self.rooms.evict(now, |room| people.count_pending(room));
         self.people.tidy(now, &self.rooms);
-        if self.rooms.is_empty() {
+        let asked = self.people.has_questions() || !self.early.is_empty();
+        if self.rooms.is_empty() && !asked {
             self.calls.start(self.tail.stop());
         }
-        if !self.rooms.is_empty() || self.people.has_sums() {
+        if !self.rooms.is_empty() || self.people.has_sums() || asked {
             self.eviction.schedule(now);
+        }
+    }
+
+    /// Answers may come from other gateways, so the partition's signals are heard first.
+    fn ask_people(&mut self, from: ConnectionId, room: RoomName, limit: u32) {
+        self.eviction.schedule(Instant::now());
+        self.calls.start(self.tail.start());
+        if self.tail.started() {
+            self.people.ask_people(from, &room, limit, &self.rooms, &mut self.calls, &mut self.delivery);
+        } else if self.early.len() < EARLY {
+            self.early.push((from, room, limit));
+        } else {
+            self.delivery.answer(from, Answer::Unavailable { retry: RETRY });
         }
     }
 

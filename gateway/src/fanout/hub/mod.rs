@@ -19,6 +19,7 @@ mod calls;
 mod counters;
 mod delivery;
 mod mailbox;
+mod new_rooms;
 mod people;
 mod posts;
 mod presence;

@@ -66,6 +66,11 @@ impl People {
         !self.sums.is_empty()
     }
 
+    /// True while somebody waits for names, or they may be asked for again.
+    pub(crate) fn has_questions(&self) -> bool {
+        !self.rosters.is_empty()
+    }
+
     /// True while the count of a room may not be written.
     pub(crate) fn count_pending(&self, room: &RoomName) -> bool {
         self.counts.pending(room)

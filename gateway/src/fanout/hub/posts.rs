@@ -43,8 +43,13 @@ impl Posts {
         self.appender.is_empty()
     }
 
-    /// Takes a post, or refuses it when too many are waiting.
+    /// Takes a post, or refuses it when too many are waiting, or when its sender has opened too many rooms to post into one
+    /// that may be new.
     pub(crate) fn offer(&mut self, sender: PostSender, post: Post, calls: &BusCalls, delivery: &mut Delivery) {
+        let (rooms, now) = (self.shared.new_rooms(), self.shared.millis());
+        if sender.outside.as_ref().is_some_and(|room| !rooms.may_open(&sender.to, room, now)) {
+            return self.answer(sender, Err(PostError::RoomLimit), calls, delivery);
+        }
         if let Err(sender) = self.appender.offer(sender, post) {
             self.answer(sender, Err(PostError::Full { retry: FULL_RETRY }), calls, delivery);
         }
@@ -108,12 +113,17 @@ impl Posts {
         let counter = match &result {
             Ok(_) => Some(&counters.posts),
             Err(PostError::Append(_)) => Some(&counters.posts_failed),
-            Err(PostError::Full { .. }) => Some(&counters.posts_full),
+            Err(PostError::Full { .. } | PostError::RoomLimit) => Some(&counters.posts_full),
             // The session counts what it refuses, by protocol and reason.
             Err(PostError::Moderated(_)) => None,
         };
         counter.into_iter().for_each(tick);
-        let PostSender { to, tag, if_gone } = sender;
+
+        let PostSender { to, tag, if_gone, outside } = sender;
+        if let (Some(room), Ok(Posted { seq: 1, duplicate: false, .. })) = (outside, &result) {
+            // It is there now. If that was one too many, the next post from outside is refused.
+            self.shared.new_rooms().open(to, &room, self.shared.millis());
+        }
         let unheard = if_gone.zip(result.as_ref().ok().copied()).map(|(if_gone, posted)| {
             let (directory, at) = (Arc::clone(&calls.access().directory), Instant::now());
             Unheard::new(move || directory.tell(if_gone.query(posted), at))

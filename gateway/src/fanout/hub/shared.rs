@@ -11,7 +11,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::counters::Counters;
+use super::{counters::Counters, new_rooms::NewRooms};
 use crate::{bus::Bus, rooms::log::Window};
 
 /// What the ChatRoom says about rooms and their memory.
@@ -19,6 +19,8 @@ use crate::{bus::Bus, rooms::log::Window};
 pub struct HubSettings {
     /// `limits.rooms`: rooms with members on this gateway.
     pub rooms: usize,
+    /// `limits.newRoomsPerMinute`.
+    pub new_rooms_per_minute: u32,
     /// How much of a room is kept in memory, and therefore how far back a resume can reach.
     pub window: Window,
     /// Bytes of entries that one partition keeps in memory. Its rooms share them evenly when they want more.
@@ -31,6 +33,7 @@ impl Default for HubSettings {
     fn default() -> Self {
         Self {
             rooms: 100_000,
+            new_rooms_per_minute: 60,
             window: Window { entries: 4096, bytes: 4 << 20 },
             // A gibibyte over 64 partitions, when all are full.
             partition_bytes: 16 << 20,
@@ -45,6 +48,7 @@ pub(crate) struct Shared {
     counters: Arc<Counters>,
     /// Rooms with members on this gateway.
     rooms: AtomicUsize,
+    new_rooms: NewRooms,
     started: Instant,
     /// Knows the time by which entries are dated.
     bus: Arc<dyn Bus>,
@@ -59,7 +63,8 @@ impl fmt::Debug for Shared {
 impl Shared {
     pub(crate) fn new(settings: HubSettings, bus: Arc<dyn Bus>) -> Self {
         let counters = Arc::new(Counters::default());
-        Self { settings, counters, rooms: AtomicUsize::new(0), started: Instant::now(), bus }
+        let new_rooms = NewRooms::new(settings.new_rooms_per_minute);
+        Self { settings, counters, rooms: AtomicUsize::new(0), new_rooms, started: Instant::now(), bus }
     }
 
     pub(crate) fn counters(&self) -> &Arc<Counters> {
@@ -91,6 +96,11 @@ impl Shared {
     /// Rooms with members on this gateway.
     pub(crate) fn rooms(&self) -> usize {
         self.rooms.load(Relaxed)
+    }
+
+    /// Who may open new rooms.
+    pub(crate) fn new_rooms(&self) -> &NewRooms {
+        &self.new_rooms
     }
 
     /// Takes a place among `limits.rooms`; false if there is none.

@@ -13,13 +13,13 @@ use serde::Serialize;
 use super::{
     BLOCK,
     effects::{ask, tell},
-    frame::{Dialect, Frame, message_id, shown_name},
+    frame::{Dialect, Frame, message_id, notice, shown_name},
     outgoing::{Outgoing, place_of},
 };
 use crate::{
     directory::{
         self,
-        people::{Place, Query, Reply, To, inbox},
+        people::{HOST, HOST_NAME, Place, Query, Reply, To, inbox},
     },
     fanout::session::{Answer, Context, Effect, Effects, IfGone, Join, NewPost, PostError, Posted},
     protocols::json,
@@ -96,7 +96,7 @@ impl BlocksDialect {
             "CONFIRM" => match (self.user, frame.message_id()) {
                 // Nothing of it is kept.
                 (Some(_), Some(_)) if frame.is_foreign() => {}
-                (Some(user), Some(id)) => tell(Query::Confirm { user, id }, out),
+                (Some(user), Some(id)) => tell(Query::Confirm { user, id, holder: cx.origin }, out),
                 _ => out.push(Effect::Refused("malformed")),
             },
             "CLOSE" => out.push(Effect::Terminate),
@@ -148,28 +148,29 @@ impl BlocksDialect {
             (step, Answer::Joined(_)) => self.replied(step, None, welcome, cx, out),
             (step, _) => self.failed(&step, out),
         }
-        self.go_on(out);
+        self.go_on(cx, out);
     }
 
     /// Takes up what had to wait until nothing else was under way.
-    fn go_on(&mut self, out: &mut Effects) {
+    fn go_on(&mut self, cx: &Context, out: &mut Effects) {
         if self.step.is_some() {
             return;
         }
         match self.posted.pop_front() {
             Some((outgoing, place)) => self.keep_posted(outgoing, place, out),
-            None if self.noticed => self.look(false, out),
+            None if self.noticed => self.look(false, cx, out),
             None => {}
         }
     }
 
     fn replied(&mut self, step: Step, reply: Option<Reply>, welcome: bool, cx: &Context, out: &mut Effects) {
         match (step, reply) {
-            (Step::Init, Some(Reply::User { name, .. })) => {
+            (Step::Init, Some(Reply::User { name, taken, .. })) => {
                 self.name = shown_name(&name);
-                self.enter(out);
+                self.enter(taken, out);
             }
-            (Step::Inbox, None) => self.look(true, out),
+            (Step::Inbox, None) => self.look(true, cx, out),
+            (Step::Blocks { .. }, Some(Reply::Foreign)) => self.lose_account(out),
             (Step::Blocks { entering }, Some(Reply::Blocks(blocks))) => self.read_blocks(entering, blocks, out),
             (Step::Queue(None), Some(Reply::Queued(kept))) => {
                 // A client that hears nothing for some turns takes the connection for dead. A PONG shows nothing.
@@ -205,23 +206,37 @@ impl BlocksDialect {
         }
     }
 
-    /// Reads what concerns only this person.
-    fn enter(&mut self, out: &mut Effects) {
+    /// Reads what concerns only this person. The connection that had the account until now looks at its notice, and finds
+    /// that it has it no longer.
+    fn enter(&mut self, taken: bool, out: &mut Effects) {
         let Some(user) = self.user else { return };
+        if taken {
+            let (tag, from, content) = (self.next_tag, self.author(HOST, Some(HOST_NAME.into())), notice());
+            self.next_tag += 1;
+            let room = inbox(user);
+            out.push(Effect::Post(NewPost { tag, room, from, key: None, content, amends: None, durable: false }));
+        }
         self.join(inbox(user), out);
         self.step = Some(Step::Inbox);
     }
 
-    /// The person is in a block that is not read yet.
-    pub(super) fn noticed(&mut self, out: &mut Effects) {
-        self.noticed = true;
-        self.go_on(out);
+    /// Another connection has the account: this one reads and confirms nothing of it until its client enters again.
+    fn lose_account(&mut self, out: &mut Effects) {
+        out.push(Effect::Refused("taken_over"));
+        self.user = None;
+        out.extend(self.rooms.drain(..).map(|room| Effect::Leave { room, asked: false }));
     }
 
-    fn look(&mut self, entering: bool, out: &mut Effects) {
+    /// The person is in a block that is not read yet, or has lost the account to another connection.
+    pub(super) fn noticed(&mut self, cx: &Context, out: &mut Effects) {
+        self.noticed = true;
+        self.go_on(cx, out);
+    }
+
+    fn look(&mut self, entering: bool, cx: &Context, out: &mut Effects) {
         let Some(user) = self.user else { return };
         self.noticed = false;
-        ask(Query::Blocks { user }, out);
+        ask(Query::Blocks { user, holder: cx.origin }, out);
         self.step = Some(Step::Blocks { entering });
     }
 
@@ -301,12 +316,12 @@ impl BlocksDialect {
         Some(tag)
     }
 
-    pub(super) fn posted(&mut self, tag: u64, result: Result<Posted, PostError>, out: &mut Effects) {
+    pub(super) fn posted(&mut self, tag: u64, result: Result<Posted, PostError>, cx: &Context, out: &mut Effects) {
         let Some(at) = self.sent.iter().position(|(sent, _)| *sent == tag) else { return };
         match (self.sent.remove(at), result) {
             (Some((_, Sent::New(outgoing))), Ok(posted)) => {
                 self.posted.push_back((outgoing, place_of(&posted)));
-                self.go_on(out);
+                self.go_on(cx, out);
             }
             (Some((_, Sent::Kept(confirm))), result) => {
                 // It is in the queue of the person it goes to, whether it was shown at once or not.

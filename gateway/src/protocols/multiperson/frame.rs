@@ -177,6 +177,11 @@ pub(super) fn shown_name(name: &str) -> Option<Arc<str>> {
 /// shown anything. No frame is stored like this, because each begins with its dialect.
 pub(super) const NOTICE: &[u8] = b"N";
 
+/// What makes the connections that read an inbox look at the account again. Shown to nobody.
+pub(super) fn notice() -> Content {
+    Content { body: canonical::text_body(""), verbatim: Some(NOTICE.into()) }
+}
+
 /// A message as `kind`, with the id that it has. None when it is no object, or one of too many fields.
 pub(super) fn with_id(text: &str, kind: &str, id: u64) -> Option<String> {
     json::with(text, &[("type", &json::write(&kind)), ("message_id", &json::write(&message_id(id)))])

@@ -82,12 +82,12 @@ impl Session for MultiPersonSession {
                 Speaks::Unknown => {}
             },
             Input::Posted { tag, result } => match &mut self.speaks {
-                Speaks::Blocks(dialect) => dialect.posted(tag, result, out),
+                Speaks::Blocks(dialect) => dialect.posted(tag, result, cx, out),
                 Speaks::Broadcast(dialect) => dialect.posted(tag, result.err().as_ref(), out),
                 Speaks::Unknown => {}
             },
             Input::Notice { .. } => match &mut self.speaks {
-                Speaks::Blocks(dialect) => dialect.noticed(out),
+                Speaks::Blocks(dialect) => dialect.noticed(cx, out),
                 Speaks::Broadcast(_) | Speaks::Unknown => {}
             },
             Input::Timer(_)

@@ -38,6 +38,17 @@ pub(super) fn expiry(unix: u64) -> f64 {
     (unix / 1000 + LIFE) as f64
 }
 
+/// The token that makes its holder `who`, and when it ends unless it is used, in seconds since the Unix epoch.
+pub(crate) fn issue(key: &[u8], who: &Author, unix: u64) -> (String, u64) {
+    let expires = expiry(unix);
+    (token(key, who, Some(expires)), expires as u64)
+}
+
+/// Whether a token may carry that id.
+pub(super) fn is_id(id: &str) -> bool {
+    (1..=MAX_ID_BYTES).contains(&id.len()) && !id.contains(char::is_control)
+}
+
 /// Signs who `who` is.
 pub(super) fn token(key: &[u8], who: &Author, expires: Option<f64>) -> String {
     let claims = Claims { sub: who.id.as_ref().to_owned(), name: who.name.as_ref().to_owned(), exp: expires };
@@ -48,8 +59,7 @@ pub(super) fn token(key: &[u8], who: &Author, expires: Option<f64>) -> String {
 pub(super) fn verify(key: &[u8], token: &str, unix: u64) -> Option<Known> {
     let claims: Claims = serde_json::from_str(&jwt::verify(key, token).ok()?).ok()?;
     let alive = claims.exp.is_none_or(|seconds| seconds * 1000.0 > unix as f64);
-    let bounded = (1..=MAX_ID_BYTES).contains(&claims.sub.len()) && !claims.sub.contains(char::is_control);
-    (alive && bounded).then_some(Known { id: claims.sub, name: claims.name, expires: claims.exp })
+    (alive && is_id(&claims.sub)).then_some(Known { id: claims.sub, name: claims.name, expires: claims.exp })
 }
 
 /// A new id: unique because `origin` is, and not to be foreseen by those who know neither key nor origin.

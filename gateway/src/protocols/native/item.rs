@@ -7,6 +7,7 @@ use serde::{
     ser::{SerializeMap, SerializeStruct},
 };
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
 use crate::rooms::{
     Author, Change, Entry,
@@ -14,8 +15,8 @@ use crate::rooms::{
 };
 
 /// Another person.
-#[derive(Serialize)]
-pub(super) struct Person<'a> {
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Person<'a> {
     id: &'a str,
     name: &'a str,
 }
@@ -27,19 +28,19 @@ impl<'a> From<&'a Author> for Person<'a> {
 }
 
 /// People, in their order.
-pub(super) fn people(authors: &[Author]) -> Vec<Person<'_>> {
+pub(crate) fn people(authors: &[Author]) -> Vec<Person<'_>> {
     authors.iter().map(Person::from).collect()
 }
 
 /// An entry, for one reader or for all.
-pub(super) struct Item<'a> {
+pub(crate) struct Item<'a> {
     entry: &'a Entry,
     viewer: Option<present::Person>,
 }
 
 impl<'a> Item<'a> {
     /// As one person is shown it, with which reactions are theirs, or as everyone is.
-    pub(super) fn for_person(entry: &'a Entry, viewer: Option<present::Person>) -> Self {
+    pub(crate) fn for_person(entry: &'a Entry, viewer: Option<present::Person>) -> Self {
         Self { entry, viewer }
     }
 }

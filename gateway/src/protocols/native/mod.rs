@@ -1,7 +1,7 @@
 //! `native`: Parlor's own protocol, TEXT frames of one JSON object each, with positions, acknowledgements and gaps.
 //!
 //! Decides what its operations mean ([`request`], [`session`]), which posts wait for others ([`order`]) and how entries look to its readers ([`encoding`]).
-//! Never does I/O; the reactors drive its sessions, the hub its encoding.
+//! Never does I/O; the reactors drive its sessions, the hub its encoding. The server API has the same rules and shapes.
 
 mod encoding;
 mod fate;
@@ -17,6 +17,12 @@ mod settings;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use identity::issue;
+pub(crate) use item::{Item, Person, people};
+pub(crate) use moderate::code_of;
+pub(crate) use page::fitting;
+pub(crate) use reply::{Code, epoch};
+pub(crate) use request::{Problem, check_body, check_id, check_key, check_name, check_room};
 pub use settings::{ENCODING, Settings};
 
 use std::sync::Arc;

@@ -37,14 +37,19 @@ pub(super) fn notice(news: &News, out: &mut Effects) {
 
 /// Answers a post that is not wanted.
 pub(super) fn not_wanted(id: Option<&RawValue>, refusal: &Refusal, out: &mut Effects) {
-    let (code, retry) = match refusal {
+    let (code, retry) = code_of(refusal);
+    refuse(id, code, &refusal.to_string(), retry, out);
+}
+
+/// The code of a refusal, and when the next message may come.
+pub(crate) fn code_of(refusal: &Refusal) -> (Code, Option<Duration>) {
+    match refusal {
         Refusal::Muted { .. } => (Code::Muted, None),
         Refusal::Banned { .. } => (Code::Banned, None),
         Refusal::SlowMode { retry } => (Code::SlowMode, Some(*retry)),
         Refusal::ReadOnly { .. } => (Code::ReadOnly, None),
         Refusal::Refused(_) => (Code::Refused, None),
-    };
-    refuse(id, code, &refusal.to_string(), retry, out);
+    }
 }
 
 fn refuse(id: Option<&RawValue>, code: Code, message: &str, retry: Option<Duration>, out: &mut Effects) {

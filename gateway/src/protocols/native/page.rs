@@ -21,20 +21,20 @@ pub(super) struct Page<'a> {
 
 /// The newest items that fit one frame; what was left out is on the next page.
 pub(super) fn history(page: Page<'_>, entries: &[Arc<Entry>], viewer: Option<&Author>) -> String {
-    let mut bytes = 0;
-    let fitting = entries
-        .iter()
-        .rev()
-        .take_while(|entry| {
-            // The first always fits, so that paging continues.
-            let fits = bytes < PAGE_BYTES;
-            bytes += entry.content.body.get().len();
-            fits
-        })
-        .count();
-    let left_out = entries.len() - fitting;
+    let left_out = entries.len() - fitting(entries, PAGE_BYTES);
     let viewer = viewer.map(|who| Person::of(&who.id));
     let items = entries[left_out..].iter().map(|entry| Item::for_person(entry, viewer)).collect();
     let Page { id, room, head: Position { epoch, seq }, more } = page;
     Reply::History { id, room: room.as_str(), epoch, seq, items, more: more || left_out > 0 }.text()
+}
+
+/// How many of the newest entries are shown together in `bytes`. The newest always is, so that paging continues.
+pub(crate) fn fitting(entries: &[Arc<Entry>], bytes: usize) -> usize {
+    let mut used = 0;
+    let fits = |entry: &&Arc<Entry>| {
+        let fits = used < bytes;
+        used += entry.content.body.get().len();
+        fits
+    };
+    entries.iter().rev().take_while(fits).count()
 }

@@ -151,7 +151,7 @@ pub(super) struct Limits {
 /// Why a request was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Code {
+pub(crate) enum Code {
     UnknownOp,
     BadRequest,
     NotJoined,
@@ -198,7 +198,12 @@ impl Code {
 
 /// Epochs are text, in base 36: clients compare them and nothing else.
 fn write_epoch<S: Serializer>(epoch: &Epoch, out: S) -> Result<S::Ok, S::Error> {
-    out.serialize_str(&base36(u128::from(epoch.0)))
+    out.serialize_str(&self::epoch(*epoch))
+}
+
+/// An epoch as clients know it.
+pub(crate) fn epoch(epoch: Epoch) -> String {
+    base36(u128::from(epoch.0))
 }
 
 /// Reads an epoch that a client received.

@@ -5,7 +5,10 @@ use std::{borrow::Cow, sync::Arc};
 
 use serde_json::value::RawValue;
 
-use super::reply::{Code, read_epoch};
+use super::{
+    identity::is_id,
+    reply::{Code, read_epoch},
+};
 use crate::{
     moderation::Action,
     protocols::json,
@@ -74,9 +77,9 @@ pub(super) enum Op<'a> {
 
 /// Why a request is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Problem {
-    pub(super) code: Code,
-    pub(super) message: &'static str,
+pub(crate) struct Problem {
+    pub(crate) code: Code,
+    pub(crate) message: &'static str,
 }
 
 impl Problem {
@@ -213,15 +216,7 @@ impl<'a> Fields<'a> {
 
     fn room(&self) -> Result<RoomName, Problem> {
         let room = string(self.room, "room is text")?.ok_or(Problem::bad("room is missing"))?;
-        RoomName::new(&room).map_err(|fault| match fault {
-            RoomNameError::Length(0) => Problem::bad("room is empty"),
-            RoomNameError::Length(_) => Problem::new(Code::TooLarge, "a room name has at most 128 bytes"),
-            RoomNameError::Control => Problem::bad("a room name has no control characters"),
-            RoomNameError::Form => Problem::bad("a room name is in Unicode normalization form C"),
-            RoomNameError::Invisible => {
-                Problem::bad("a room name has no invisible characters, and at least one that can be seen")
-            }
-        })
+        check_room(&room)
     }
 
     fn name(&self) -> Result<Option<Cow<'a, str>>, Problem> {
@@ -244,13 +239,7 @@ impl<'a> Fields<'a> {
 
     fn body(&self) -> Result<&'a RawValue, Problem> {
         let body = self.body.ok_or(Problem::bad("body is missing"))?;
-        if !body.get().starts_with('{') {
-            return Err(Problem::bad("body is a JSON object"));
-        }
-        if !json::portable(body) {
-            return Err(Problem::bad("body is JSON that every reader can take: Unicode, finite numbers, 124 levels"));
-        }
-        Ok(body)
+        check_body(body).map(|()| body)
     }
 
     /// How many people are to be named, if any.
@@ -303,19 +292,57 @@ pub(super) fn action(frame: &str) -> Result<Action, Problem> {
 }
 
 fn key(raw: Option<&RawValue>, fault: &'static str, empty: &'static str) -> Result<Option<Arc<str>>, Problem> {
-    match string(raw, fault)? {
-        Some(key) if key.is_empty() => Err(Problem::bad(empty)),
-        Some(key) if key.len() > MAX_KEY_BYTES => Err(Problem::new(Code::TooLarge, "a key has at most 128 bytes")),
-        key => Ok(key.map(|key| key.as_ref().into())),
-    }
+    string(raw, fault)?.map(|key| bounded_key(&key, empty).map(|()| key.as_ref().into())).transpose()
 }
 
 fn normalized(name: Cow<'_, str>) -> Cow<'_, str> {
     if text::is_normalized(&name) { name } else { text::normalized(&name).into_owned().into() }
 }
 
+/// The room of that name.
+pub(crate) fn check_room(name: &str) -> Result<RoomName, Problem> {
+    RoomName::new(name).map_err(|fault| match fault {
+        RoomNameError::Length(0) => Problem::bad("room is empty"),
+        RoomNameError::Length(_) => Problem::new(Code::TooLarge, "a room name has at most 128 bytes"),
+        RoomNameError::Control => Problem::bad("a room name has no control characters"),
+        RoomNameError::Form => Problem::bad("a room name is in Unicode normalization form C"),
+        RoomNameError::Invisible => {
+            Problem::bad("a room name has no invisible characters, and at least one that can be seen")
+        }
+    })
+}
+
+/// Whether a person may have that id.
+pub(crate) fn check_id(id: &str) -> Result<(), Problem> {
+    if is_id(id) { Ok(()) } else { Err(Problem::bad("an id has 1 to 128 bytes and no control characters")) }
+}
+
+/// Whether a post may have that key.
+pub(crate) fn check_key(key: &str) -> Result<(), Problem> {
+    bounded_key(key, "key is empty")
+}
+
+fn bounded_key(key: &str, empty: &'static str) -> Result<(), Problem> {
+    match key.len() {
+        0 => Err(Problem::bad(empty)),
+        1..=MAX_KEY_BYTES => Ok(()),
+        _ => Err(Problem::new(Code::TooLarge, "a key has at most 128 bytes")),
+    }
+}
+
+/// Whether every reader can take a body.
+pub(crate) fn check_body(body: &RawValue) -> Result<(), Problem> {
+    if !body.get().starts_with('{') {
+        return Err(Problem::bad("body is a JSON object"));
+    }
+    if !json::portable(body) {
+        return Err(Problem::bad("body is JSON that every reader can take: Unicode, finite numbers, 124 levels"));
+    }
+    Ok(())
+}
+
 /// Names are shown by every protocol: bounded, and one line with something to see.
-pub(super) fn check_name(name: &str) -> Result<(), Problem> {
+pub(crate) fn check_name(name: &str) -> Result<(), Problem> {
     if name.chars().nth(MAX_NAME_CHARS).is_some() {
         return Err(Problem::new(Code::TooLarge, "a name has at most 64 characters"));
     }

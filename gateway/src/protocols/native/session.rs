@@ -310,6 +310,9 @@ impl NativeSession {
             (Err(PostError::Full { retry }), id) => {
                 refuse(id, Problem::new(Code::Unavailable, "too many messages are waiting"), Some(retry), out);
             }
+            (Err(PostError::RoomLimit), id) => {
+                refuse(id, Problem::new(Code::RoomLimit, "too many new rooms"), None, out);
+            }
             (Err(PostError::Append(error)), id) => {
                 let (problem, retry) = refused(&error);
                 refuse(id, problem, retry, out);

@@ -18,7 +18,8 @@ use super::{
     wire::{MsgLevel, verbatim},
 };
 use crate::{
-    fanout::session::PostError,
+    bus::Appended,
+    fanout::{poster::Message, session::PostError},
     protocols::{Refused, canonical, json},
     rooms::{Content, ProtocolId, RoomName, rates::Rates},
 };
@@ -50,6 +51,8 @@ struct Desk {
     settings: Arc<Settings>,
     /// By the id of the person who posts.
     posts: Mutex<Rates<Arc<str>>>,
+    /// New rooms, by the same.
+    opened: Mutex<Rates<Arc<str>>>,
 }
 
 /// The answer's fields, in alphabetic order.
@@ -97,7 +100,8 @@ pub(super) fn routes(settings: Arc<Settings>) -> Router {
         router = router.route("/tk", any(issue));
     }
     let posts = Mutex::new(Rates::new(settings.rate, PEOPLE));
-    router.layer(limit).with_state(Arc::new(Desk { settings, posts }))
+    let opened = Mutex::new(Rates::new(settings.new_rooms, PEOPLE));
+    router.layer(limit).with_state(Arc::new(Desk { settings, posts, opened }))
 }
 
 async fn message(State(desk): State<Arc<Desk>>, request: Request) -> Response {
@@ -115,7 +119,7 @@ async fn issue(State(desk): State<Arc<Desk>>, request: Request) -> Response {
     answer(&Outcome::success(Some(token::issue(&desk.settings.key, &uid, desk.settings.clock.unix()))))
 }
 
-async fn post_message(Desk { settings, posts }: &Desk, request: Request) -> Outcome {
+async fn post_message(Desk { settings, posts, opened }: &Desk, request: Request) -> Outcome {
     let Some(token) = bearer(request.headers()) else { return Outcome::bad_token("无效token") };
     let from = match token::person(&settings.key, &token, settings.clock.unix()) {
         Ok(from) => from,
@@ -140,8 +144,19 @@ async fn post_message(Desk { settings, posts }: &Desk, request: Request) -> Outc
         body: canonical::opaque_body(msg.as_bytes()),
         verbatim: Some(verbatim(MsgLevel::Important.into(), payload.as_bytes())),
     };
-    match settings.poster.post(room, ProtocolId::Relay, from, content).await {
-        Ok(_) => Outcome::success(None),
+    let person = Arc::clone(&from.id);
+    if !opened.lock().is_free(&person, settings.clock.monotonic()) {
+        return Outcome::refused("room_limit", "too many new rooms");
+    }
+    let message = Message { room, protocol: ProtocolId::Relay, from, key: None, content, amends: None };
+    match settings.poster.post(message).await {
+        Ok(Appended { seq, duplicate, .. }) => {
+            if (seq, duplicate) == (1, false) {
+                // It is there now. If that was one too many, the next message is refused.
+                let _ = opened.lock().take(person, settings.clock.monotonic());
+            }
+            Outcome::success(None)
+        }
         Err(PostError::Moderated(refusal)) => Outcome::refused(refusal.code(), refusal.to_string()),
         Err(error) => Outcome::refused("unavailable", format!("rpc error: code = Unavailable desc = {error}")),
     }

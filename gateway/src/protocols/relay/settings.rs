@@ -28,6 +28,8 @@ pub struct Settings {
     pub poster: Poster,
     /// How often one person may post over HTTP.
     pub rate: Rate,
+    /// How often one person may open a new room over HTTP.
+    pub new_rooms: Rate,
     pub clock: Arc<dyn Clock>,
 }
 

@@ -45,7 +45,7 @@ pub struct Objects {
     pub manifest: ConfigMap,
     /// The gateways' present template.
     pub replica_set: ReplicaSet,
-    /// The shared port, then those of protocols.
+    /// The shared port, then those of protocols, then the server API.
     pub services: Vec<Service>,
     /// Of the gateways.
     pub disruption_budget: PodDisruptionBudget,
@@ -155,7 +155,8 @@ pub fn build(
         secret,
         replica_set: replica_set::replica_set(room, defaults, &config, &keys)?,
         manifest,
-        services: std::iter::once(service::shared(room)).chain(service::protocols(room)).collect(),
+        services: [vec![service::shared(room)], service::protocols(room), service::api(room).into_iter().collect()]
+            .concat(),
         disruption_budget: disruption_budget::gateway(room),
         network_policy: network_policy::gateway(room),
         ingress: ingress::ingress(room),

@@ -1,4 +1,4 @@
-//! NetworkPolicies: anyone reaches the chat ports, only the cluster the admin port, only the ChatRoom its Redis.
+//! NetworkPolicies: anyone reaches the chat ports and the server API, only the cluster the admin port, only the ChatRoom its Redis.
 
 use super::meta::{self, Component};
 use crate::redis::client;
@@ -11,12 +11,13 @@ use kube::ResourceExt;
 use parlor_crds::ChatRoom;
 use parlor_crds::contract::{ADMIN_PORT, SHARED_PORT};
 
-/// Chat ports from anywhere, the admin port from pods of the cluster (the operator, and whatever collects metrics).
+/// Chat ports and the server API from anywhere, the admin port from pods of the cluster (the operator, and whatever collects metrics).
 pub fn gateway(room: &ChatRoom) -> NetworkPolicy {
     let served = room.spec.served();
     let own = served.endpoints().into_iter().flat_map(|endpoint| [endpoint.port, endpoint.http_port]).flatten();
-    let chat = std::iter::once(SHARED_PORT).chain(own).map(port).collect();
-    let rules = vec![rule(chat, Vec::new()), rule(vec![port(ADMIN_PORT)], vec![any_pod()])];
+    let api = room.spec.api.as_ref().map(|api| api.port);
+    let open = std::iter::once(SHARED_PORT).chain(own).chain(api).map(port).collect();
+    let rules = vec![rule(open, Vec::new()), rule(vec![port(ADMIN_PORT)], vec![any_pod()])];
     policy(room, Component::Gateway, room.name_any(), rules)
 }
 

@@ -10,7 +10,7 @@ use crate::redis::client;
 use k8s_openapi::api::apps::v1::{ReplicaSet, ReplicaSetSpec};
 use k8s_openapi::api::core::v1::{
     ConfigMapProjection, Container, ContainerPort, HTTPGetAction, KeyToPath, PodSpec, PodTemplateSpec, Probe,
-    ProjectedVolumeSource, SecretProjection, Volume, VolumeMount, VolumeProjection,
+    ProjectedVolumeSource, SecretProjection, SecretVolumeSource, Volume, VolumeMount, VolumeProjection,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
@@ -73,7 +73,7 @@ fn pod_template(room: &ChatRoom, defaults: &Defaults, config: &str, keys: &str) 
             priority_class_name: wanted.priority_class_name.clone(),
             termination_grace_period_seconds: Some(GRACE_SECONDS),
             containers: vec![container(room, defaults)],
-            volumes: Some(vec![volume(room, config)]),
+            volumes: Some(std::iter::once(volume(room, config)).chain(api_tokens(room)).collect()),
             node_selector: (!wanted.node_selector.is_empty()).then(|| wanted.node_selector.clone()),
             tolerations: pod::present(wanted.tolerations.clone()),
             affinity: wanted.affinity.clone(),
@@ -99,7 +99,7 @@ fn container(room: &ChatRoom, defaults: &Defaults) -> Container {
         readiness_probe: Some(probe("/readyz", 1, 2)),
         liveness_probe: Some(probe("/livez", 10, 3)),
         security_context: Some(pod::container_security()),
-        volume_mounts: Some(vec![mount()]),
+        volume_mounts: Some(mounts(room)),
         ..Container::default()
     }
 }
@@ -113,6 +113,9 @@ fn args(room: &ChatRoom) -> Vec<String> {
             .into_iter()
             .map(str::to_owned)
             .collect::<Vec<_>>();
+    if room.spec.api.is_some() {
+        args.extend(["--api-tokens", contract::API_TOKENS_DIR].map(str::to_owned));
+    }
     let seeds = match room.spec.redis.mode() {
         RedisMode::Memory => return args,
         RedisMode::External(external) => external.seeds.join(","),
@@ -134,6 +137,7 @@ fn ports(room: &ChatRoom) -> Vec<ContainerPort> {
         ports.extend(endpoint.port.map(|number| port(endpoint.protocol.into(), number)));
         ports.extend(endpoint.http_port.map(|number| port(format!("{}-web", endpoint.protocol), number)));
     }
+    ports.extend(room.spec.api.as_ref().map(|api| port("api".into(), api.port)));
     ports
 }
 
@@ -151,9 +155,28 @@ fn probe(path: &str, period: i32, failures: i32) -> Probe {
 /// Directory of the manifest, which holds the directory of the secrets too.
 const DIR: &str = "/etc/parlor";
 
-fn mount() -> VolumeMount {
-    let mount_path = DIR.to_owned();
-    VolumeMount { name: "parlor".into(), mount_path, read_only: Some(true), ..VolumeMount::default() }
+/// Name of the volume with the server API's tokens.
+const API_TOKENS: &str = "api-tokens";
+
+fn mounts(room: &ChatRoom) -> Vec<VolumeMount> {
+    let mount = |name: &str, path: &str| VolumeMount {
+        name: name.into(),
+        mount_path: path.into(),
+        read_only: Some(true),
+        ..VolumeMount::default()
+    };
+    let tokens = room.spec.api.as_ref().map(|_| mount(API_TOKENS, contract::API_TOKENS_DIR));
+    std::iter::once(mount("parlor", DIR)).chain(tokens).collect()
+}
+
+/// The whole Secret with the server API's tokens: which keys it has may change while the gateway runs.
+fn api_tokens(room: &ChatRoom) -> Option<Volume> {
+    let secret = SecretVolumeSource {
+        secret_name: Some(room.spec.api.as_ref()?.tokens_ref.name.clone()),
+        default_mode: Some(0o440),
+        ..SecretVolumeSource::default()
+    };
+    Some(Volume { name: API_TOKENS.into(), secret: Some(secret), ..Volume::default() })
 }
 
 /// The manifest, the generated secrets, and every Secret that the ChatRoom names as `<name>/<key>`: one volume, because a

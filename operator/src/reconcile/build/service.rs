@@ -1,4 +1,4 @@
-//! Services: the shared port, each protocol's own port, and the names of the Redis servers.
+//! Services: the shared port, each protocol's own port, the server API, and the names of the Redis servers.
 
 use super::meta::{self, Component};
 use crate::redis::client;
@@ -29,6 +29,16 @@ pub fn shared(room: &ChatRoom) -> Service {
 pub fn protocols(room: &ChatRoom) -> Vec<Service> {
     let served = room.spec.served();
     served.endpoints().iter().filter_map(|endpoint| own_ports(room, endpoint)).collect()
+}
+
+/// The server API, under `<ChatRoom>-api`. Never exposed beyond the cluster: `spec.service` is about clients.
+pub fn api(room: &ChatRoom) -> Option<Service> {
+    let api = room.spec.api.as_ref()?;
+    Some(Service {
+        metadata: meta::owned(room, Component::Gateway, format!("{}-api", room.name_any())),
+        spec: Some(spec(room, Component::Gateway, vec![port("api", api.port)])),
+        ..Service::default()
+    })
 }
 
 fn own_ports(room: &ChatRoom, endpoint: &Endpoint<'_>) -> Option<Service> {
@@ -93,7 +103,7 @@ fn port(name: &str, number: u16) -> ServicePort {
         port: i32::from(number),
         target_port: Some(IntOrString::Int(i32::from(number))),
         protocol: Some("TCP".into()),
-        app_protocol: (name != "web").then(|| WEBSOCKET.into()),
+        app_protocol: (!matches!(name, "web" | "api")).then(|| WEBSOCKET.into()),
         ..ServicePort::default()
     }
 }

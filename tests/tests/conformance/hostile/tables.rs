@@ -11,7 +11,7 @@ pub(super) const PATHS: [(&str, &str); 5] = [
 ];
 
 /// Every reason that refusals are counted by.
-pub(super) const REASONS: [&str; 38] = [
+pub(super) const REASONS: [&str; 39] = [
     "bad_compression",
     "bad_request",
     "bad_utf8",
@@ -38,6 +38,7 @@ pub(super) const REASONS: [&str; 38] = [
     "not_signed_in",
     "origin",
     "protocol_error",
+    "proxy_header",
     "rate_limited",
     "request_timeout",
     "room",

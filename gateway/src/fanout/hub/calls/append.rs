@@ -18,7 +18,7 @@ use crate::{
         messages::ConnectionId,
         session::{IfGone, PostError, Posted},
     },
-    rooms::{Post, Unavailable},
+    rooms::{Post, RoomName, Unavailable},
 };
 
 /// Bytes of a group, except that one post always goes: a script call stays under some milliseconds.
@@ -39,6 +39,8 @@ pub(crate) struct PostSender {
     pub(crate) tag: u64,
     /// For the directory, if the sender is gone by then.
     pub(crate) if_gone: Option<IfGone>,
+    /// The room, if the sender is no member of it: the post may open it.
+    pub(crate) outside: Option<RoomName>,
 }
 
 #[derive(Debug)]
@@ -231,7 +233,8 @@ mod tests {
     };
 
     fn sender(tag: u64) -> PostSender {
-        PostSender { to: ConnectionId { reactor: ReactorId(0), slot: 1, generation: 1 }, tag, if_gone: None }
+        let to = ConnectionId { reactor: ReactorId(0), slot: 1, generation: 1 };
+        PostSender { to, tag, if_gone: None, outside: None }
     }
 
     fn post() -> Post {

@@ -105,6 +105,11 @@ impl Rosters {
         }
     }
 
+    /// True if nothing was asked lately.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.questions.is_empty()
+    }
+
     /// True if this gateway asks that.
     pub(crate) fn asks(&self, room: &RoomName, ask: u64) -> bool {
         self.questions.get(room).is_some_and(|question| question.ask == ask)

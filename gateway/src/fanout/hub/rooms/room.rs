@@ -262,6 +262,9 @@ impl Room {
         let Self { log, readers, waiting, presence, joins, .. } = self;
         round.needs = waiting.settle(log, readers, budget, |readers, settled| match settled {
             Settled::Refuse(waiter) => delivery.answer(waiter.from, Answer::Unavailable { retry: RETRY }),
+            Settled::Admit(waiter, _) if !may_enter(&waiter, others, log, readers, shared) => {
+                delivery.answer(waiter.from, Answer::RoomLimit);
+            }
             Settled::Admit(waiter, admission) => {
                 let watches = waiter.join.presence;
                 let announced = waiter.join.announce && joins.allow(shared.millis());
@@ -299,6 +302,11 @@ impl Room {
         self.readers.people()
     }
 
+    /// True if the connection reads it here.
+    pub(crate) fn has(&self, member: &ConnectionId) -> bool {
+        self.readers.shown_after(member).is_some()
+    }
+
     /// True if a reader asked for presence.
     pub(crate) fn watched(&self) -> bool {
         self.readers.watched()
@@ -325,6 +333,12 @@ impl Room {
             self.readers.presence(&Arc::new(presence), delivery);
         }
     }
+}
+
+/// Whether the room is there already, or the waiter may open one more.
+fn may_enter(waiter: &Waiter, others: u64, log: &RoomLog, readers: &Readers, shared: &Shared) -> bool {
+    let new = others == 0 && readers.is_empty() && log.held().is_some_and(|log| log.head().seq == 0);
+    !new || shared.new_rooms().open(waiter.from, readers.room(), shared.millis())
 }
 
 /// Makes the waiter a reader and answers it. Answers what the others learn.

@@ -19,8 +19,8 @@ use tokio::{
 
 use crate::{
     bus::{
-        AppendError, Appended, Batch, Bus, Head, Health, HeldRoom, Offset, Page, RESTORE_SKIP, Record, Routed,
-        TAIL_WAIT, Task,
+        AppendError, Appended, Batch, Bus, Head, Health, HeldRoom, KnownRooms, Offset, Page, RESTORE_SKIP, Record,
+        Routed, TAIL_WAIT, Task,
     },
     rooms::{Entry, Epoch, Partition, Post, RoomName, Signal, Unavailable},
 };
@@ -326,6 +326,10 @@ impl Bus for Fake {
             self.check()?;
             Ok(self.state().page(room, before, limit))
         })
+    }
+
+    fn rooms<'a>(&'a self, _: Partition, _: Option<&'a str>) -> Task<'a, Result<KnownRooms, Unavailable>> {
+        Box::pin(async move { Ok(KnownRooms::default()) })
     }
 
     fn signal<'a>(&'a self, room: &'a RoomName, signal: &'a Signal) -> Task<'a, ()> {

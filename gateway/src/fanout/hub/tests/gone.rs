@@ -13,7 +13,7 @@ use crate::{
         messages::{ToHub, ToReactor, Unheard},
         session::IfGone,
     },
-    rooms::Unavailable,
+    rooms::{Origin, Unavailable},
 };
 
 /// A directory that remembers the queries it got.
@@ -47,7 +47,7 @@ impl Directory for Told {
 }
 
 fn confirm(id: u64) -> Query {
-    Query::People(people::Query::Confirm { user: 1, id })
+    Query::People(people::Query::Confirm { user: 1, id, holder: Origin::default() })
 }
 
 fn send(gateway: &Gateway) {

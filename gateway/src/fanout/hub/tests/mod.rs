@@ -6,6 +6,7 @@ mod fake;
 mod faults;
 mod gone;
 mod moderation;
+mod new_rooms;
 mod people;
 mod resume;
 mod world;

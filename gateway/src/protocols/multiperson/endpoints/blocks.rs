@@ -14,8 +14,9 @@ use crate::{
         HOST, HOST_NAME, inbox,
         social::{Block, Query, Reply},
     },
-    protocols::{canonical, multiperson::frame::NOTICE},
-    rooms::{Author, Content, ProtocolId},
+    fanout::poster::Message,
+    protocols::multiperson::frame::notice,
+    rooms::{Author, ProtocolId},
 };
 
 /// A block as the clients know one.
@@ -89,8 +90,10 @@ impl Desk {
     /// like a message, so that it is as sure to come as one.
     async fn notify(&self, user: u64) {
         let host = Author { id: format!("m{HOST}").into(), name: HOST_NAME.into(), extra: None };
-        let content = Content { body: canonical::text_body(""), verbatim: Some(NOTICE.into()) };
-        if let Err(error) = self.poster.post(inbox(user), ProtocolId::MultiPerson, host, content).await {
+        let room = inbox(user);
+        let message =
+            Message { room, protocol: ProtocolId::MultiPerson, from: host, key: None, content: notice(), amends: None };
+        if let Err(error) = self.poster.post(message).await {
             tracing::warn!(user, %error, "a person reads a new block only from their next INIT on");
         }
     }

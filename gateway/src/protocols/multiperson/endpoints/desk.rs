@@ -112,7 +112,9 @@ impl Desk {
     pub(super) async fn login(&self, name: &str) -> Result<social::Person, Refused> {
         let query = directory::Query::People(accounts::Query::Login { name: name.into() });
         match self.directory.ask(query).await {
-            Ok(directory::Reply::People(accounts::Reply::User { id, name })) => Ok(social::Person { id, name }),
+            Ok(directory::Reply::People(accounts::Reply::User { id, name, taken: _ })) => {
+                Ok(social::Person { id, name })
+            }
             Ok(directory::Reply::People(accounts::Reply::Full)) => Err(Refused::Unavailable("too many users")),
             Ok(other) => Err(unexpected(&other)),
             Err(away) => Err(unavailable(&away)),

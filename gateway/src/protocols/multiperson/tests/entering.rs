@@ -1,6 +1,6 @@
 //! Dialect C: which rooms a person reads, and what was kept for them.
 
-use super::{HOLDER, INBOX, known, open, peer, peer_of, protocol_with, reply, two};
+use super::{HOLDER, INBOX, asks_for_blocks, known, open, peer, peer_of, protocol_with, reply, two};
 use crate::{
     directory::{self, people::Reply},
     fanout::session::{Answer, Input},
@@ -21,7 +21,7 @@ fn the_blocks_dialect_reads_its_inbox_and_blocks_and_then_gets_what_was_kept() {
         [format!("ask People(Init {{ user: 2, name: None, {HOLDER} }})")]
     );
     assert_eq!(known(&mut peer, 2, "cyd"), [format!("join {INBOX} as cyd encoding 41 announce")]);
-    assert_eq!(open(&mut peer, directory::people::inbox(2)), ["ask People(Blocks { user: 2 })"]);
+    assert_eq!(open(&mut peer, directory::people::inbox(2)), [asks_for_blocks()]);
     assert_eq!(reply(&mut peer, Reply::Blocks(vec![1, 5])), ["join 1 as cyd encoding 41 announce"]);
     assert_eq!(peer.joined("1", 3), ["join 5 as cyd encoding 41 announce"]);
     assert_eq!(peer.joined("5", 0), [asks_for_kept(&[(1, 3), (5, 0)])]);
@@ -42,13 +42,13 @@ fn the_blocks_dialect_reads_its_inbox_and_blocks_and_then_gets_what_was_kept() {
 fn the_blocks_dialect_reads_a_new_block_as_soon_as_it_is_told_and_gets_what_was_said_there_before() {
     let notice = || Input::Notice { room: directory::people::inbox(2) };
     let mut peer = two();
-    assert_eq!(peer.input(notice()), ["ask People(Blocks { user: 2 })"]);
+    assert_eq!(peer.input(notice()), [asks_for_blocks()]);
     assert_eq!(reply(&mut peer, Reply::Blocks(vec![1, 5])), ["join 5 as 2 encoding 41 announce"]);
     assert_eq!(peer.input(notice()), [""; 0], "one thing at a time");
     assert_eq!(peer.joined("5", 3), [asks_for_kept(&[(5, 3)])]);
     let (old, new) = (r#"{"chat_type":"BLOCK","block_id":"1"}"#, r#"{"chat_type":"BLOCK","block_id":"5"}"#);
     let kept = Reply::Queued(vec![old.into(), new.into()]);
-    assert_eq!(reply(&mut peer, kept), [new, "ask People(Blocks { user: 2 })"]);
+    assert_eq!(reply(&mut peer, kept), [new.to_owned(), asks_for_blocks()]);
     assert_eq!(reply(&mut peer, Reply::Blocks(vec![1, 5])), [""; 0]);
     assert!(peer.text(r#"{"type":"MESSAGE","from_user_id":2,"to_user_id":3}"#)[0].starts_with("ask People(Check"));
 }
@@ -79,4 +79,26 @@ fn people_of_the_blocks_dialect_are_welcomed_where_the_room_says_so() {
             r#"{"type":"MESSAGE","from_user_id":"1","to_user_id":"2","message":"<p>Welcome!</p>","message_id":"0000000000000002","chat_type":"PTP","send_time":1700000000000}"#
         ]
     );
+}
+
+#[test]
+fn a_connection_that_loses_the_account_reads_and_confirms_nothing_of_it_any_longer() {
+    let mut old = two();
+    assert_eq!(old.input(Input::Notice { room: directory::people::inbox(2) }), [asks_for_blocks()]);
+    assert_eq!(
+        reply(&mut old, Reply::Foreign),
+        ["refused taken_over".to_owned(), format!("leave {INBOX}"), "leave 1".to_owned()]
+    );
+    let confirm = r#"{"type":"CONFIRM","from_user_id":"3","message_id":"0000000000000042","message":"hi"}"#;
+    assert_eq!(old.text(confirm), ["refused malformed"]);
+    assert_eq!(old.input(Input::Closed), [""; 0], "there is nothing to give back");
+}
+
+#[test]
+fn a_connection_that_takes_an_account_over_makes_the_other_one_look() {
+    let mut peer = peer();
+    peer.text(r#"{"type":"INIT","from_user_id":"2","message":"init"}"#);
+    let lines = reply(&mut peer, Reply::User { id: 2, name: "cyd".into(), taken: true });
+    assert!(lines[0].starts_with("post ") && lines[0].contains(INBOX), "{lines:?}");
+    assert_eq!(lines[1], format!("join {INBOX} as cyd encoding 41 announce"));
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{HOLDER, reply, two, two_called};
+use super::{HOLDER, asks_for_blocks, reply, two, two_called};
 use crate::{
     bus::AppendError,
     directory::{
@@ -77,7 +77,7 @@ fn messages_to_blocks_are_kept_one_after_the_other() {
     assert!(lines[1].starts_with("ask People(KeepPosted {") && lines[1].contains("two"), "{lines:?}");
     let lines = reply(&mut peer, Reply::Kept { late: vec![] });
     assert!(lines[0].contains("two"), "{lines:?}");
-    assert_eq!(lines[1], "ask People(Blocks { user: 2 })");
+    assert_eq!(lines[1], asks_for_blocks());
 }
 
 #[test]
@@ -172,7 +172,7 @@ fn the_blocks_dialect_pings_confirms_and_closes() {
         (r#"{"type":"PING","from_user_id":"2"}"#, &[r#"{"type":"PONG","message":"pong","from_user_id":"0"}"#]),
         (
             r#"{"type":"CONFIRM","from_user_id":"3","message_id":"0000000000000042","message":"hi"}"#,
-            &["tell People(Confirm { user: 2, id: 42 })"],
+            &["tell People(Confirm { user: 2, id: 42, holder: Origin { gateway: 7, connection: 1 } })"],
         ),
         // A message of another protocol, of which nothing is kept.
         (r#"{"type":"CONFIRM","from_user_id":"u3","message_id":"0000000000000042"}"#, &[]),

@@ -56,7 +56,12 @@ fn reply(peer: &mut Peer, reply: Reply) -> Vec<String> {
 
 /// INIT's answer: a person of this name.
 fn known(peer: &mut Peer, id: u64, name: &str) -> Vec<String> {
-    reply(peer, Reply::User { id, name: name.into() })
+    reply(peer, Reply::User { id, name: name.into(), taken: false })
+}
+
+/// What user 2 asks when they enter or hear of a block.
+fn asks_for_blocks() -> String {
+    format!("ask People(Blocks {{ user: 2, {HOLDER} }})")
 }
 
 fn open(peer: &mut Peer, room: RoomName) -> Vec<String> {

@@ -124,3 +124,22 @@ async fn one_person_posts_no_faster_over_http_than_over_a_socket() {
     assert_eq!(body, r#"{"code":0,"msg":"too many messages"}"#);
     assert_eq!(post("8").await.status().as_u16(), 200, "others may");
 }
+
+#[tokio::test]
+async fn one_person_opens_few_new_rooms_over_http_and_posts_to_none_beyond_them_for_a_while() {
+    let routes = Relay::new(settings(bus())).routes();
+    let post = async |uid: &str, room: &str| {
+        let token = token::issue(KEY, uid, UNIX);
+        let request = http::Request::post("/msg").header("content-type", FORM).header("authorization", token);
+        let request = request.body(Body::from(format!("room_id={room}&msg=a"))).unwrap();
+        let body = routes.clone().oneshot(request).await.unwrap().into_body().collect().await.unwrap().to_bytes();
+        String::from_utf8(body.to_vec()).unwrap()
+    };
+    let done = r#"{"code":1,"msg":"suc"}"#;
+    assert_eq!(post("8", "old").await, done);
+    for room in ["a", "old", "b", "old", "c"] {
+        assert_eq!(post("7", room).await, done, "{room}: only new rooms count");
+    }
+    assert_eq!(post("7", "d").await, r#"{"code":0,"msg":"too many new rooms"}"#);
+    assert_eq!(post("8", "d").await, done, "others may");
+}

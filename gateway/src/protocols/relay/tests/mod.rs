@@ -38,6 +38,7 @@ fn settings(bus: Arc<MemoryBus>) -> Settings {
         message_bytes: 100,
         poster: Poster::new(bus.clone(), Moderation::in_memory(bus.clock())),
         rate: Rate::per_second(20),
+        new_rooms: Rate::per_minute(3),
         clock: Arc::new(StandingStill),
     }
 }
