@@ -34,7 +34,8 @@ fn every_example_loads() {
         seen.push(path.file_stem().unwrap().to_str().unwrap().to_owned());
     }
     seen.sort();
-    let known = ["external-redis", "gateway-api", "ingress", "lobby", "minimal", "protocols", "scaling", "storage"];
+    let known =
+        ["external-redis", "gateway-api", "ingress", "lobby", "login", "minimal", "protocols", "scaling", "storage"];
     assert_eq!(seen, known);
 }
 
@@ -180,6 +181,42 @@ fn each_mistake_names_its_field() {
         ("route: {hosts: [a.b], gateway: {name: y}, tlsSecretName: z}", "spec.route.tlsSecretName needs"),
         ("route: {publicURL: 'ftp://x'}", "spec.route.publicURL: must match"),
         ("service: {type: ExternalName}", "spec.service.type: must be one of"),
+        ("auth: {jwt: {}}", "spec.auth.jwt.keys: is required"),
+        ("auth: {jwt: {keys: {}}}", "spec.auth.jwt.keys must name exactly one of secretRef, jwksRef and jwksURL"),
+        (
+            "auth: {jwt: {keys: {secretRef: {name: a, key: b}, jwksRef: {name: a, key: b}}}}",
+            "spec.auth.jwt.keys must name exactly one of",
+        ),
+        ("auth: {jwt: {keys: {jwksURL: 'http://a.b/jwks'}}}", "spec.auth.jwt.keys.jwksURL must be https, except on"),
+        ("auth: {jwt: {keys: {jwksURL: 'http://127.0.0.1.evil.example/'}}}", "jwksURL must be https, except on"),
+        ("auth: {jwt: {keys: {jwksURL: 'http://localhost.evil.example/'}}}", "jwksURL must be https, except on"),
+        ("auth: {jwt: {keys: {jwksURL: 'http://localhost@evil.example/'}}}", "spec.auth.jwt.keys.jwksURL: must match"),
+        ("auth: {jwt: {keys: {jwksURL: 'ftp://a.b/jwks'}}}", "spec.auth.jwt.keys.jwksURL: must match"),
+        (
+            "auth: {jwt: {issuer: '', keys: {secretRef: {name: a, key: b}}}}",
+            "spec.auth.jwt.issuer: must have at least 1",
+        ),
+        (
+            "auth: {jwt: {keys: {secretRef: {name: a, key: b}}}}\nprotocols: {relay: {}}",
+            "spec.auth.jwt needs spec.protocols.native",
+        ),
+        ("auth: {anonymous: false}", "spec.protocols must name the protocols with spec.auth.anonymous false"),
+        (
+            "auth: {anonymous: false}\nprotocols: {native: {}, match: {}}",
+            "spec.protocols.match must be absent with spec.auth.anonymous false",
+        ),
+        (
+            "auth: {anonymous: false}\nprotocols: {native: {}, multiperson: {}}",
+            "spec.protocols.multiperson must be absent with spec.auth.anonymous false",
+        ),
+        (
+            "auth: {anonymous: false}\nprotocols: {native: {}, onlyone: {}}",
+            "spec.protocols.onlyone must have a token with spec.auth.anonymous false",
+        ),
+        (
+            "auth: {anonymous: false}\nprotocols: {relay: {issueTokens: true}}",
+            "spec.protocols.relay.issueTokens must not be true with spec.auth.anonymous false",
+        ),
         ("template: {nodeSelector: {a: 1}}", "spec.template.nodeSelector.a: must be of type string"),
         (
             "template: {resources: {requests: {cpu: 2}, limits: {cpu: 1500m}}}",
@@ -195,6 +232,27 @@ fn each_mistake_names_its_field() {
         let said = refusal(&with_spec(spec));
         assert!(said.contains(wanted), "{spec}\n  wanted: {wanted}\n  said:   {said}");
     }
+}
+
+#[test]
+fn keys_of_tokens_may_be_fetched_over_tls_and_from_this_machine() {
+    let addresses = [
+        "https://login.example.com/.well-known/jwks.json",
+        "https://login.example.com",
+        "http://localhost:3000/jwks",
+        "http://127.0.0.1:3000/jwks?a=b",
+        "http://[::1]:3000/jwks",
+    ];
+    for address in addresses {
+        let spec = spec(&format!("auth: {{jwt: {{keys: {{jwksURL: '{address}'}}}}}}"));
+        assert_eq!(spec.auth.jwt.unwrap().keys.jwks_url.as_deref(), Some(address));
+    }
+}
+
+#[test]
+fn protocols_with_a_credential_are_served_without_anonymous_people() {
+    let served = "auth: {anonymous: false}\nprotocols: {native: {}, relay: {}, onlyone: {token: {secretRef: {name: a, key: b}}}}";
+    assert_eq!(spec(served).served().endpoints().len(), 3);
 }
 
 #[test]

@@ -1,9 +1,10 @@
 //! A Parlor gateway: holds sockets, speaks the protocols, fans rooms out through the bus.
 //!
-//! Imports go down this list only: `run` -> `http` -> `protocols` -> `fanout` -> `bus`, `directory`, `moderation` ->
-//! `redis` -> `rooms`. `probe`, `clock` and `args` import none of them.
+//! Imports go down this list only: `run` -> `http` -> `protocols` -> `fanout` -> `bus`, `directory`, `moderation`,
+//! `tokens` -> `redis` -> `rooms`. `probe`, `clock`, `authorities` and `args` import none of them.
 
 pub mod args;
+mod authorities;
 pub mod bus;
 pub mod clock;
 pub mod deadlines;
@@ -16,3 +17,4 @@ pub mod protocols;
 pub mod redis;
 pub mod rooms;
 pub mod run;
+pub mod tokens;

@@ -23,7 +23,7 @@ before(async () => {
   token = await ada.page.evaluate(() => JSON.parse(sessionStorage["parlor.session"]).token);
   await ada.page.context().close();
   await open.stop();
-  gateway = await Gateway.start({ key: KEY, spec: CLOSED });
+  gateway = await Gateway.start({ key: KEY, protocols: 'native: {allowedOrigins: ["*"]}', spec: CLOSED });
 });
 
 after(async () => {

@@ -18,5 +18,6 @@ pub mod mutants;
 mod node;
 pub mod programs;
 pub mod redis;
+pub mod signer;
 pub mod stage;
 pub mod table;

@@ -147,25 +147,6 @@ pub enum SlowConsumer {
     SkipToLatest,
 }
 
-/// Who may use the ChatRoom.
-#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Auth {
-    /// Whether people may join under a name of their choice. False: a valid token is required.
-    #[serde(default = "anonymous")]
-    pub anonymous: bool,
-}
-
-fn anonymous() -> bool {
-    true
-}
-
-impl Default for Auth {
-    fn default() -> Self {
-        Self { anonymous: anonymous() }
-    }
-}
-
 /// How the connections of a gateway are moved elsewhere before it is removed.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -6,6 +6,7 @@
 #![allow(unreachable_pub, reason = "the KubeSchema derive puts a pub copy of each struct into a function")]
 
 mod api;
+mod auth;
 mod fleet;
 mod limits;
 mod page;
@@ -19,8 +20,9 @@ mod strings;
 mod view;
 
 pub use api::{Api, SecretName};
+pub use auth::{Auth, Jwt, JwtClaims, JwtKeys};
 pub use fleet::{Scaling, Size, Template};
-pub use limits::{Auth, Drain, History, Limits, SlowConsumer};
+pub use limits::{Drain, History, Limits, SlowConsumer};
 pub use page::Page;
 pub use period::{Period, PeriodError};
 pub use protocols::{Endpoint, Match, Multiperson, Native, OnlyOne, Protocols, Relay};
@@ -72,7 +74,19 @@ use serde::{Deserialize, Serialize};
     validation = Rule::new("!has(self.scaling) || !has(self.scaling.connectionsPerGateway) || self.scaling.connectionsPerGateway <= self.limits.connectionsPerGateway")
         .message("spec.scaling.connectionsPerGateway must not be above spec.limits.connectionsPerGateway"),
     validation = Rule::new("self.drain.rate * duration(self.drain.deadline).getSeconds() >= self.limits.connectionsPerGateway")
-        .message("spec.drain.rate times spec.drain.deadline must empty a full gateway: at least spec.limits.connectionsPerGateway")
+        .message("spec.drain.rate times spec.drain.deadline must empty a full gateway: at least spec.limits.connectionsPerGateway"),
+    validation = Rule::new("self.auth.anonymous || has(self.protocols)")
+        .message("spec.protocols must name the protocols with spec.auth.anonymous false: clients of match and multiperson have no credential"),
+    validation = Rule::new("self.auth.anonymous || !has(self.protocols) || !has(self.protocols.match)")
+        .message("spec.protocols.match must be absent with spec.auth.anonymous false: its clients have no credential"),
+    validation = Rule::new("self.auth.anonymous || !has(self.protocols) || !has(self.protocols.multiperson)")
+        .message("spec.protocols.multiperson must be absent with spec.auth.anonymous false: its clients have no credential"),
+    validation = Rule::new("self.auth.anonymous || !has(self.protocols) || !has(self.protocols.onlyone) || has(self.protocols.onlyone.token)")
+        .message("spec.protocols.onlyone must have a token with spec.auth.anonymous false: its clients have no other credential"),
+    validation = Rule::new("self.auth.anonymous || !has(self.protocols) || !has(self.protocols.relay) || !has(self.protocols.relay.issueTokens) || !self.protocols.relay.issueTokens")
+        .message("spec.protocols.relay.issueTokens must not be true with spec.auth.anonymous false: everyone would get a token"),
+    validation = Rule::new("!has(self.auth.jwt) || !has(self.protocols) || has(self.protocols.native)")
+        .message("spec.auth.jwt needs spec.protocols.native: no other protocol takes these tokens")
 )]
 #[schemars(transform = api::keep_port_apart)]
 #[serde(rename_all = "camelCase")]

@@ -177,7 +177,8 @@ protocol! {
     port
     /// Origins whose pages may connect. Empty: any. Clients that are no browsers send no Origin, and may connect.
     origins
-    /// The rooms that may be used. Default: any.
+    /// The rooms that may be used. Default: any. Without `issueTokens` other protocols show them only to people who are
+    /// known, unless they list them as well.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "strings::rooms")]
     rooms: Vec<String> = Vec::new(),

@@ -17,6 +17,7 @@ use crate::{
     },
     http::{api::Meter, listen::Acceptor, refusals::Counts},
     rooms::ProtocolId,
+    tokens::Verifier,
 };
 
 /// Where the numbers come from.
@@ -27,6 +28,8 @@ pub struct Sources {
     pub bus: Arc<dyn Bus>,
     pub acceptor: Acceptor,
     pub api: Arc<Meter>,
+    /// Where tokens from outside are taken.
+    pub verifier: Option<Arc<Verifier>>,
 }
 
 impl fmt::Debug for Sources {
@@ -132,6 +135,12 @@ impl Collector for Sources {
         let slow = [("disconnected", totals.slow_disconnected), ("skipped", totals.slow_skipped)];
         let slow = slow.map(|(action, n)| (ByAction { action }, n));
         page.counters("slow_consumers", "Connections that fell out of a room's ring", slow)?;
+
+        let tokens = self.verifier.as_ref().map(|verifier| verifier.totals()).unwrap_or_default();
+        page.gauge("jwt_keys", "Keys that tokens from outside are checked with", tokens.keys as f64)?;
+        page.counter("jwt_keys_loaded", "Times that new keys of tokens were loaded", tokens.loaded)?;
+        let help = "Times that loading the keys of tokens failed, and the old ones stayed";
+        page.counter("jwt_keys_failed", help, tokens.failed)?;
 
         let mut refusals: Counts = totals.refusals.into_iter().map(|((p, reason), n)| ((Some(p), reason), n)).collect();
         for (key, n) in self.acceptor.refusals().all() {

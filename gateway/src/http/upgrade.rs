@@ -222,8 +222,8 @@ impl Upgrades {
             unix: unix_millis(),
         };
         let session = served.protocol.accept(&handshake).map_err(|refused| {
-            let Refusal { status, body, reason } = refused;
-            turn_away(refusal(status, body), reason)
+            let Refusal { status, body, reason, header } = refused;
+            turn_away(refusal(status, body, header), reason)
         })?;
         let deflate = served.deflate && extensions::offers_deflate(headers);
         let accept = derive_accept_key(key);
@@ -336,9 +336,10 @@ fn too_many_connections() -> Response<Body> {
     answer
 }
 
-fn refusal(status: StatusCode, body: &'static str) -> Response<Body> {
+fn refusal(status: StatusCode, body: &'static str, header: Option<(HeaderName, HeaderValue)>) -> Response<Body> {
     let mut answer = plain(status, body);
     answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html"));
+    answer.headers_mut().extend(header);
     answer
 }
 

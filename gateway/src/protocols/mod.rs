@@ -84,4 +84,6 @@ pub struct Refusal {
     pub body: &'static str,
     /// Label of the refusals metric.
     pub reason: &'static str,
+    /// What the client needs to do better, where its protocol has such a header.
+    pub header: Option<(http::HeaderName, http::HeaderValue)>,
 }

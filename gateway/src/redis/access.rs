@@ -7,7 +7,6 @@ use std::{
     error::Error,
     fmt, fs,
     path::{Path, PathBuf},
-    sync::OnceLock,
 };
 
 use fred::types::config::{TlsConfig, TlsConnector};
@@ -17,7 +16,7 @@ use rustls::{
 };
 
 use super::connection::Fault;
-use crate::rooms::Cause;
+use crate::{authorities::system_roots, rooms::Cause};
 
 /// The password of the Redis user.
 #[derive(Clone)]
@@ -113,19 +112,6 @@ fn authorities(path: &Path) -> Result<RootCertStore, Box<dyn Error + Send + Sync
     Ok(roots)
 }
 
-/// The authorities that the system trusts. An image made from scratch has none: then those that browsers trust.
-fn system_roots() -> &'static RootCertStore {
-    static ROOTS: OnceLock<RootCertStore> = OnceLock::new();
-    ROOTS.get_or_init(|| {
-        let mut roots = RootCertStore::empty();
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        if roots.is_empty() {
-            roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-        }
-        roots
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -141,10 +127,5 @@ mod tests {
         fs::remove_file(&path).unwrap();
         assert!(access.present().is_err());
         assert!(!format!("{:?}", Password::Given("secret".into())).contains("secret"));
-    }
-
-    #[test]
-    fn some_authority_is_trusted_whatever_the_system_has() {
-        assert!(!system_roots().is_empty());
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Decides what a room's log holds and what a resume receives. Never touches a socket, Redis or a clock.
 
+mod access;
 pub mod amendments;
 mod cause;
 pub mod emoji;
@@ -22,6 +23,7 @@ use std::{borrow::Borrow, fmt, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
+pub use self::access::{Access, Denied, Door, Visitor, Want};
 pub use self::cause::Cause;
 pub use self::entry::{Content, Entry, Origin, Post};
 pub use self::identity::{Identity, Role, RoomsAllowed};

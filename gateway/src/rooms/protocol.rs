@@ -84,6 +84,11 @@ const _: () = {
 pub struct PerProtocol<T>([T; ProtocolId::COUNT]);
 
 impl<T> PerProtocol<T> {
+    /// The value that `of` has for each.
+    pub fn from_fn(mut of: impl FnMut(ProtocolId) -> T) -> Self {
+        Self(std::array::from_fn(|index| of(ProtocolId::ALL[index])))
+    }
+
     /// Every protocol with its value.
     pub fn iter(&self) -> impl Iterator<Item = (ProtocolId, &T)> {
         ProtocolId::ALL.iter().copied().zip(&self.0)

@@ -28,6 +28,9 @@ const TAGS: std::ops::RangeInclusive<char> = '\u{e0020}'..='\u{e007f}';
 /// A letter of braille without a dot. Unicode counts it as visible.
 const BRAILLE_BLANK: char = '\u{2800}';
 
+/// Longest name of a person, in characters.
+pub const MAX_NAME_CHARS: usize = 64;
+
 /// Why a text is no name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NameFault {

@@ -6,7 +6,7 @@ use parlor_crds::ManifestError;
 
 use crate::{
     fanout::reactor, http::api::TokensError, probe::ProbeError, protocols::onlyone::TokenKeyError, redis,
-    rooms::RoomNameError, run::secrets::SecretError,
+    rooms::RoomNameError, run::secrets::SecretError, tokens::KeysError,
 };
 
 /// `EX_USAGE` of sysexits.h: what was given is wrong.
@@ -29,6 +29,10 @@ pub enum RunError {
     Room { field: &'static str, source: RoomNameError },
     #[error("spec.protocols.onlyone.token: {0}")]
     TokenKey(#[from] TokenKeyError),
+    #[error("{field}: {source}")]
+    TokenKeys { field: &'static str, source: KeysError },
+    #[error("{field}: not an address: {source}")]
+    Address { field: &'static str, source: http::uri::InvalidUri },
     #[error("spec.redis.managed: in a pod the operator passes --redis, and it is missing")]
     NoSeeds,
     #[error("failed to start the runtime: {0}")]
@@ -62,6 +66,8 @@ impl RunError {
             | Self::TokenKey(_)
             | Self::ApiTokens(_)
             | Self::Room { .. }
+            | Self::TokenKeys { .. }
+            | Self::Address { .. }
             | Self::NoSeeds
             | Self::NotText { .. } => EX_USAGE,
             Self::Unreadable { .. } => EX_NOINPUT,

@@ -11,6 +11,7 @@ mod log;
 mod secrets;
 mod served;
 mod signals;
+mod tokens;
 mod usage;
 
 use std::{fs, net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
@@ -30,6 +31,7 @@ use self::{
     environment::Environment,
     listeners::Listeners,
     secrets::Secrets,
+    served::Means,
     signals::Signals,
 };
 pub use self::{error::RunError, log::LogFormat, secrets::SecretError};
@@ -200,8 +202,16 @@ impl Gateway {
         let settings = self.reactor_settings();
         let process_stats = Arc::new(ProcessStats::new(settings.threads));
         let key = served::signing_key(&self.secrets, &stores)?;
-        let protocols =
-            served::protocols(&self.manifest.room, self.bounds, &self.secrets, &key, &process_stats, &stores)?;
+        let tokens = tokens::prepare(&self.manifest.room, &self.secrets)?;
+        let verifier = tokens.as_ref().map(|tokens| Arc::clone(&tokens.verifier));
+        let means = Means {
+            secrets: &self.secrets,
+            key: &key,
+            process_stats: &process_stats,
+            stores: &stores,
+            verifier: &verifier,
+        };
+        let protocols = served::protocols(&self.manifest.room, self.bounds, &means)?;
         let Stores { bus, directory, moderation, shared_keys: _ } = stores;
         let prepared = Reactors::prepare(settings, Arc::clone(&moderation))?;
         let encodings = protocols.iter().flat_map(|protocol| protocol.served.protocol.encodings()).collect();
@@ -235,6 +245,7 @@ impl Gateway {
                 bus: Arc::clone(&bus),
                 acceptor: acceptor.clone(),
                 api: Arc::clone(&meter),
+                verifier,
             }),
             access: self.drain_access(listeners.admin)?,
             drain_rate: {
@@ -283,6 +294,9 @@ impl Gateway {
         }));
         tasks.spawn(drain.clone().drive());
         tasks.spawn(become_ready(Arc::clone(&bus), ready));
+        if let Some(tokens::Tokens { verifier, source }) = tokens {
+            tasks.spawn(crate::tokens::keep(verifier, source));
+        }
         tasks.spawn(usage::keep_fresh(process_stats, Arc::clone(&reactors)));
         Ok(Running { reactors, hub, bus, directory, drain, stop, tasks })
     }

@@ -24,8 +24,9 @@ use crate::{
         onlyone::{self, ProcessStats, TokenKey},
         relay,
     },
-    rooms::{ProtocolId, RoomName},
+    rooms::{Access, Door, ProtocolId, RoomName},
     run::{RunError, bounds::Bounds, bus::Stores, secrets::Secrets},
+    tokens::Verifier,
 };
 
 /// The room that the page opens where the ChatRoom names none.
@@ -37,17 +38,20 @@ pub(super) struct Configured {
     pub(super) own_ports: Vec<u16>,
 }
 
+/// What protocols are built from, beside the ChatRoom.
+pub(super) struct Means<'a> {
+    pub(super) secrets: &'a Secrets,
+    /// Signs identities.
+    pub(super) key: &'a Arc<[u8]>,
+    pub(super) process_stats: &'a Arc<ProcessStats>,
+    pub(super) stores: &'a Stores,
+    pub(super) verifier: &'a Option<Arc<Verifier>>,
+}
+
 /// The protocols that the ChatRoom serves.
-pub(super) fn protocols(
-    room: &ChatRoom,
-    bounds: Bounds,
-    secrets: &Secrets,
-    key: &Arc<[u8]>,
-    process_stats: &Arc<ProcessStats>,
-    stores: &Stores,
-) -> Result<Vec<Configured>, RunError> {
+pub(super) fn protocols(room: &ChatRoom, bounds: Bounds, means: &Means<'_>) -> Result<Vec<Configured>, RunError> {
     let spec = room.spec.served();
-    let protocols = build(room, bounds, &spec, secrets, key, process_stats, stores)?;
+    let protocols = build(room, bounds, &spec, means)?;
     let endpoints = spec.endpoints();
     #[cfg(feature = "echo")]
     let endpoints = [endpoints, vec![echo_endpoint()]].concat();
@@ -109,18 +113,17 @@ fn build(
     room: &ChatRoom,
     bounds: Bounds,
     spec: &Protocols,
-    secrets: &Secrets,
-    key: &Arc<[u8]>,
-    process_stats: &Arc<ProcessStats>,
-    stores: &Stores,
+    Means { secrets, key, process_stats, stores, verifier }: &Means<'_>,
 ) -> Result<Vec<Arc<dyn Protocol>>, RunError> {
     let Protocols { native, onlyone, relay, r#match, multiperson } = spec;
+    let access = Arc::new(doors(room, spec));
     let mut settings = protocols::Settings::default();
     if let Some(native) = native {
         settings.native = Some(native::Settings {
             key: Arc::clone(key),
             anonymous: room.spec.auth.anonymous,
-            rooms: allowed(&native.rooms),
+            verifier: (*verifier).clone(),
+            access: Arc::clone(&access),
             message_bytes: native.message_bytes.unwrap_or(bounds.message_bytes),
         });
     }
@@ -129,6 +132,7 @@ fn build(
         let public_url = room.spec.route.as_ref().and_then(|route| route.public_url.clone());
         settings.onlyone = Some(onlyone::Settings {
             rooms: rooms(&onlyone.rooms).collect(),
+            access: Arc::clone(&access),
             token_key: token.transpose()?.map(|key| TokenKey::try_from(&*key)).transpose()?,
             allowed_origins: onlyone.allowed_origins.clone(),
             public_url: public_url.unwrap_or_default(),
@@ -143,8 +147,7 @@ fn build(
         settings.relay = Some(relay::Settings {
             key,
             issue_tokens: room.spec.relay_issues_tokens(relay),
-            require_membership: relay.require_membership,
-            rooms: allowed(&relay.rooms),
+            access: Arc::clone(&access),
             message_bytes: relay.message_bytes.unwrap_or(bounds.message_bytes) as usize,
             poster: Poster::new(Arc::clone(&stores.bus), Arc::clone(&stores.moderation)),
             rate: bounds.requests(),
@@ -161,6 +164,7 @@ fn build(
         let room = RoomName::new(&multiperson.room).map_err(|source| RunError::Room { field: FIELD, source })?;
         settings.multiperson = Some(multiperson::Settings {
             room,
+            access,
             welcome: multiperson.welcome,
             directory: Arc::clone(&stores.directory),
             poster: Poster::new(Arc::clone(&stores.bus), Arc::clone(&stores.moderation)),
@@ -183,6 +187,31 @@ pub(super) fn signing_key(secrets: &Secrets, stores: &Stores) -> Result<Arc<[u8]
 fn generated(name: &'static str, secrets: &Secrets, stores: &Stores) -> Result<Arc<[u8]>, RunError> {
     let given = secrets.generated(name)?;
     Ok(given.or_else(|| stores.shared_keys.get(name).cloned()).unwrap_or_else(made_up_key))
+}
+
+/// Who may use which room, protocol by protocol.
+fn doors(room: &ChatRoom, Protocols { native, onlyone, relay, r#match: _, multiperson: _ }: &Protocols) -> Access {
+    let anonymous = room.spec.auth.anonymous;
+    let native = native.as_ref().map(|native| Door {
+        rooms: allowed(&native.rooms),
+        asks: !anonymous,
+        guards: !anonymous,
+        members_write: true,
+    });
+    // Its token says that a program is genuine, not who somebody is: it guards nothing.
+    let onlyone = onlyone.as_ref().map(|onlyone| Door {
+        rooms: Some(rooms(&onlyone.rooms).collect()),
+        asks: onlyone.token.is_some(),
+        ..Door::default()
+    });
+    let relay = relay.as_ref().map(|relay| Door {
+        rooms: allowed(&relay.rooms),
+        asks: true,
+        guards: !room.spec.relay_issues_tokens(relay),
+        members_write: relay.require_membership,
+    });
+    let doors = [(ProtocolId::Native, native), (ProtocolId::OnlyOne, onlyone), (ProtocolId::Relay, relay)];
+    Access::new(doors.into_iter().filter_map(|(protocol, door)| Some((protocol, door?))))
 }
 
 /// On a laptop a key lives as long as the process; earlier identities and tokens are refused then.

@@ -29,6 +29,8 @@ pub(crate) struct Endpoint {
     pub(crate) dialect: Dialect,
     /// Members offer permessage-deflate.
     pub(super) inflates: bool,
+    /// What members bring to the upgrade.
+    pub(super) bearer: Option<String>,
     /// What relay members sign in with.
     token: String,
 }
@@ -68,12 +70,17 @@ impl Endpoint {
             Dialect::Centrifuge => "/connection/websocket",
         };
         let token = if dialect == Dialect::Relay { relay_token(address)? } else { String::new() };
-        Ok(Self { address, path, dialect, inflates: false, token })
+        Ok(Self { address, path, dialect, inflates: false, bearer: None, token })
     }
 
     /// With members who offer to inflate what comes.
     pub(crate) fn inflating(self) -> Self {
         Self { inflates: true, ..self }
+    }
+
+    /// With members who bring a token.
+    pub(crate) fn signed_in(self, token: &str) -> Self {
+        Self { bearer: Some(token.to_owned()), ..self }
     }
 
     /// What enters member `index` into `room`; none where connecting does.
@@ -209,8 +216,14 @@ mod tests {
     use super::*;
 
     fn said(dialect: Dialect, payload: &[u8]) -> Said {
-        let endpoint =
-            Endpoint { address: ([127, 0, 0, 1], 1).into(), path: "/", dialect, inflates: false, token: String::new() };
+        let endpoint = Endpoint {
+            address: ([127, 0, 0, 1], 1).into(),
+            path: "/",
+            dialect,
+            inflates: false,
+            bearer: None,
+            token: String::new(),
+        };
         endpoint.said(payload)
     }
 

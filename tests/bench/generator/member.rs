@@ -81,7 +81,8 @@ pub(super) fn dial(endpoint: &Endpoint) -> Result<TcpStream> {
     // It ends with a reset: some rounds of 19,000 sockets in TIME_WAIT fill the kernel's table of them, and handshakes stall.
     socket.set_linger(Some(Duration::ZERO)).context("set SO_LINGER")?;
     let mut stream = std::net::TcpStream::from(socket);
-    stream.write_all(wire::upgrade(endpoint.path, endpoint.inflates).as_bytes()).context("ask for the upgrade")?;
+    let request = wire::upgrade(endpoint.path, endpoint.inflates, endpoint.bearer.as_deref());
+    stream.write_all(request.as_bytes()).context("ask for the upgrade")?;
     stream.set_nonblocking(true).context("unblock")?;
     Ok(TcpStream::from_std(stream))
 }

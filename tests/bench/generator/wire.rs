@@ -7,14 +7,15 @@ pub(crate) const CLOSE: u8 = 8;
 pub(crate) const PING: u8 = 9;
 pub(crate) const PONG: u8 = 10;
 
-/// The request that upgrades a connection to `path`, offering to inflate what comes.
-pub(crate) fn upgrade(path: &str, inflates: bool) -> String {
+/// The request that upgrades a connection to `path`, offering to inflate what comes, with a token.
+pub(crate) fn upgrade(path: &str, inflates: bool, bearer: Option<&str>) -> String {
     let offer =
         "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; client_no_context_takeover\r\n";
     let offer = if inflates { offer } else { "" };
+    let bearer = bearer.map(|token| format!("Authorization: Bearer {token}\r\n")).unwrap_or_default();
     format!(
         "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{offer}\r\n"
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{offer}{bearer}\r\n"
     )
 }
 

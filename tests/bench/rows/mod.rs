@@ -11,6 +11,7 @@ mod pace;
 mod publishing;
 mod resume;
 mod rivals;
+mod sign_in;
 mod throughput;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -50,7 +51,7 @@ impl Row {
     }
 }
 
-pub(crate) const ROWS: [Row; 12] = [
+pub(crate) const ROWS: [Row; 13] = [
     Row { name: "throughput", numbers: &["1"], measure: throughput::measure },
     Row { name: "pace", numbers: &["2"], measure: pace::measure },
     Row { name: "rivals", numbers: &["3", "4"], measure: rivals::measure },
@@ -63,6 +64,7 @@ pub(crate) const ROWS: [Row; 12] = [
     Row { name: "encodings", numbers: &["11"], measure: encodings::measure },
     Row { name: "deflate", numbers: &["12"], measure: deflate::measure },
     Row { name: "publishing", numbers: &["13"], measure: publishing::measure },
+    Row { name: "sign-in", numbers: &["14"], measure: sign_in::measure },
 ];
 
 /// What all rows share.

@@ -119,7 +119,7 @@ fn upgrades(address: SocketAddr, path: &str) -> bool {
     let answer = || -> std::io::Result<[u8; 12]> {
         let mut stream = TcpStream::connect(address)?;
         stream.set_read_timeout(Some(PATIENCE))?;
-        stream.write_all(wire::upgrade(path, false).as_bytes())?;
+        stream.write_all(wire::upgrade(path, false, None).as_bytes())?;
         let mut answer = [0; 12];
         stream.read_exact(&mut answer)?;
         Ok(answer)

@@ -46,7 +46,12 @@ fn start(runtime: &tokio::runtime::Runtime, redis: &RedisCluster, setup: Setup) 
 impl Server {
     /// A gateway with that spec and those Redis servers.
     pub(crate) fn parlor(runtime: &tokio::runtime::Runtime, redis: &RedisCluster, spec: &str) -> Result<Self> {
-        let gateway = start(runtime, redis, Setup::spec(spec))?;
+        Self::parlor_with(runtime, redis, Setup::spec(spec))
+    }
+
+    /// The same with more in its setup.
+    pub(crate) fn parlor_with(runtime: &tokio::runtime::Runtime, redis: &RedisCluster, setup: Setup) -> Result<Self> {
+        let gateway = start(runtime, redis, setup)?;
         Self::gateway(redis, gateway)
     }
 
@@ -89,6 +94,11 @@ impl Server {
     /// Where members connect who offer to inflate what comes.
     pub(crate) fn inflating(&self) -> Result<Rc<Endpoint>> {
         Ok(Rc::new(Endpoint::new(self.endpoint.address, self.endpoint.dialect)?.inflating()))
+    }
+
+    /// Where members connect who bring a token.
+    pub(crate) fn signed_in(&self, token: &str) -> Result<Rc<Endpoint>> {
+        Ok(Rc::new(Endpoint::new(self.endpoint.address, self.endpoint.dialect)?.signed_in(token)))
     }
 
     /// CPU time of the server, without Redis.

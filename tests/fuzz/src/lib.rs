@@ -22,6 +22,7 @@ mod sessions;
 mod settings;
 mod speech;
 mod stored;
+mod tokens;
 
 use parlor_gateway::rooms::ProtocolId;
 
@@ -35,7 +36,7 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 22] = [
+pub const TARGETS: [Target; 24] = [
     Target { name: "frames", run: frames::any_bytes },
     Target { name: "native", run: |data| sessions::script(ProtocolId::Native, data) },
     Target { name: "onlyone", run: |data| sessions::script(ProtocolId::OnlyOne, data) },
@@ -43,6 +44,8 @@ pub const TARGETS: [Target; 22] = [
     Target { name: "match", run: |data| sessions::script(ProtocolId::Match, data) },
     Target { name: "multiperson", run: |data| sessions::script(ProtocolId::MultiPerson, data) },
     Target { name: "token", run: handshake::signed_token },
+    Target { name: "jwt", run: tokens::token },
+    Target { name: "jwks", run: tokens::keys },
     Target { name: "handshake", run: handshake::upgrade },
     Target { name: "proxy", run: handshake::introduction },
     Target { name: "head", run: handshake::whole_head },

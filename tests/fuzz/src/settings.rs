@@ -13,7 +13,7 @@ use parlor_gateway::{
         onlyone::{self, ProcessStats, TokenKey},
         relay,
     },
-    rooms::{RoomName, rates::Rate},
+    rooms::{Access, Door, ProtocolId, RoomName, rates::Rate},
 };
 
 /// Signs every token of the corpus.
@@ -42,10 +42,20 @@ pub(crate) fn stores() -> Stores {
 pub(crate) fn protocols(Stores { bus, directory, moderation }: &Stores, checked: bool) -> Vec<Arc<dyn Protocol>> {
     let key: Arc<[u8]> = KEY.into();
     let room = RoomName::new(ROOM).expect("a constant that is a room name");
+    let native = Door { members_write: true, ..Door::default() };
+    let onlyone = Door { rooms: Some([room.clone()].into()), ..Door::default() };
+    let access = Arc::new(Access::new([(ProtocolId::Native, native), (ProtocolId::OnlyOne, onlyone)]));
     protocols::registry(protocols::Settings {
-        native: Some(native::Settings { key: key.clone(), anonymous: true, rooms: None, message_bytes: 10_240 }),
+        native: Some(native::Settings {
+            key: key.clone(),
+            anonymous: true,
+            verifier: None,
+            access: Arc::clone(&access),
+            message_bytes: 10_240,
+        }),
         onlyone: Some(onlyone::Settings {
             rooms: vec![room.clone()],
+            access: Arc::clone(&access),
             token_key: checked.then(|| TokenKey::try_from(KEY).expect("a constant of 16 bytes")),
             allowed_origins: if checked { vec!["https://chat.example".to_owned()] } else { Vec::new() },
             public_url: String::new(),
@@ -54,8 +64,7 @@ pub(crate) fn protocols(Stores { bus, directory, moderation }: &Stores, checked:
         relay: Some(relay::Settings {
             key: key.clone(),
             issue_tokens: true,
-            require_membership: false,
-            rooms: None,
+            access: Arc::clone(&access),
             message_bytes: MESSAGE_BYTES,
             poster: Poster::new(bus.clone(), moderation.clone()),
             rate: Rate::per_second(1_000_000),
@@ -65,6 +74,7 @@ pub(crate) fn protocols(Stores { bus, directory, moderation }: &Stores, checked:
         matching: Some(matching::Settings { key, grace: 30_000 }),
         multiperson: Some(multiperson::Settings {
             room,
+            access,
             welcome: true,
             directory: directory.clone(),
             poster: Poster::new(bus.clone(), moderation.clone()),

@@ -70,6 +70,8 @@ targets! {
     "match" match_connections_outlive_any_frames
     "multiperson" multiperson_connections_outlive_any_frames
     "token" no_token_passes_that_was_not_signed
+    "jwt" no_token_from_outside_passes_unsigned_or_names_somebody_who_cannot_be_shown
+    "jwks" no_text_of_keys_checks_a_mac
     "handshake" no_handshake_passes_by_another_spelling
     "proxy" any_introduction_is_refused_or_read_alike_however_it_comes
     "head" what_is_read_without_a_server_reads_as_one_would_read_it

@@ -146,6 +146,14 @@ impl Gateway {
         Ok(gateway)
     }
 
+    /// Writes a Secret's value, as `name/key`: what Kubernetes does when a Secret that is mounted changes.
+    pub fn rotate(&self, path: &str, value: &str) -> Result<()> {
+        let path = self.directory.join("secrets").join(path);
+        let new = path.with_extension("new");
+        std::fs::write(&new, value).with_context(|| format!("write {}", new.display()))?;
+        std::fs::rename(&new, &path).with_context(|| format!("replace {}", path.display()))
+    }
+
     /// Waits until `/readyz` says yes.
     pub async fn ready(&self) -> Result<()> {
         let deadline = Instant::now() + STARTED_WITHIN;

@@ -27,15 +27,15 @@ const RANKS: [&[&str]; 8] = [
     &["http"],
     &["protocols"],
     &["fanout"],
-    &["bus", "directory", "moderation"],
+    &["bus", "directory", "moderation", "tokens"],
     &["redis"],
     &["rooms"],
     // What every folder may use: it decides nothing.
-    &["clock", "deadlines"],
+    &["clock", "deadlines", "authorities"],
 ];
 
 /// Parts that carry every protocol and name none.
-const NEUTRAL: [&str; 5] = ["fanout", "bus", "redis", "directory", "moderation"];
+const NEUTRAL: [&str; 6] = ["fanout", "bus", "redis", "directory", "moderation", "tokens"];
 
 /// Dependencies between crates that go another way than the table's.
 pub(crate) fn between_crates() -> Vec<String> {

@@ -23,7 +23,7 @@ use crate::{
     },
     fanout::session::{Answer, Context, Effect, Effects, IfGone, Join, NewPost, PostError, Posted},
     protocols::json,
-    rooms::{Author, Position, RoomName},
+    rooms::{Access, Author, Position, ProtocolId, RoomName, Visitor, Want},
 };
 
 const PONG: &str = r#"{"type":"PONG","message":"pong","from_user_id":"0"}"#;
@@ -33,6 +33,7 @@ const IN_FLIGHT: usize = 1024;
 /// A connection that speaks the blocks dialect.
 #[derive(Default)]
 pub(super) struct BlocksDialect {
+    access: Arc<Access>,
     user: Option<u64>,
     /// Of [`Self::user`], as others are shown it; None where the directory knows none.
     name: Option<Arc<str>>,
@@ -77,8 +78,11 @@ enum Step {
     KeepPosted(Outgoing, u64),
 }
 
-fn room_of(block: u64) -> Option<RoomName> {
-    RoomName::new(&block.to_string()).ok()
+/// The room of a block, if people of this protocol may use it.
+fn room_of(access: &Access, block: u64) -> Option<RoomName> {
+    let room = RoomName::new(&block.to_string()).ok()?;
+    let want = Want::Write { member: true };
+    access.may(ProtocolId::MultiPerson, Visitor::Stranger, want, &room).ok().map(|()| room)
 }
 
 /// Whether a message that is kept went to one of `blocks`.
@@ -88,6 +92,10 @@ fn goes_to(frame: &str, blocks: &[(u64, Position)]) -> bool {
 }
 
 impl BlocksDialect {
+    pub(super) fn new(access: Arc<Access>) -> Self {
+        Self { access, ..Self::default() }
+    }
+
     pub(super) fn frame(&mut self, kind: &str, frame: &Frame<'_>, text: &str, cx: &Context, out: &mut Effects) {
         match kind {
             "INIT" => self.init(frame, cx, out),
@@ -241,13 +249,13 @@ impl BlocksDialect {
     }
 
     fn read_blocks(&mut self, entering: bool, mut blocks: Vec<u64>, out: &mut Effects) {
-        blocks.retain(|block| room_of(*block).is_some_and(|room| !self.rooms.contains(&room)));
+        blocks.retain(|block| room_of(&self.access, *block).is_some_and(|room| !self.rooms.contains(&room)));
         blocks.reverse();
         self.join_next(entering, blocks, Vec::new(), out);
     }
 
     fn join_next(&mut self, entering: bool, mut left: Vec<u64>, new: Vec<(u64, Position)>, out: &mut Effects) {
-        let Some((block, room)) = left.pop().and_then(|block| Some((block, room_of(block)?))) else {
+        let Some((block, room)) = left.pop().and_then(|block| Some((block, room_of(&self.access, block)?))) else {
             return self.catch_up(entering, new, out);
         };
         self.join(room, out);
@@ -277,7 +285,7 @@ impl BlocksDialect {
     /// Puts a message to a block into its room, where the same number of its sender finds it again.
     fn post_new(&mut self, outgoing: Outgoing, out: &mut Effects) {
         let To::Block(block) = outgoing.to else { return out.push(Effect::Refused("not_kept")) };
-        let Some(room) = room_of(block) else { return out.push(Effect::Refused("room")) };
+        let Some(room) = room_of(&self.access, block) else { return out.push(Effect::Refused("room")) };
         let if_gone = Some(outgoing.if_gone(block));
         if let Some(tag) = self.post(outgoing.from, room, &outgoing.text, outgoing.temp.clone(), if_gone, out) {
             self.sent.push_back((tag, Sent::New(outgoing)));

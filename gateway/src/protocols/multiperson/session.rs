@@ -113,7 +113,7 @@ impl MultiPersonSession {
             self.closed(cx, out);
             self.speaks = match frame.dialect() {
                 Dialect::Broadcast => Speaks::Broadcast(BroadcastDialect::default()),
-                Dialect::Blocks => Speaks::Blocks(BlocksDialect::default()),
+                Dialect::Blocks => Speaks::Blocks(BlocksDialect::new(Arc::clone(&self.settings.access))),
             };
         }
         match &mut self.speaks {

@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use crate::{
     directory::Directory,
     fanout::{encoding::EncodingId, poster::Poster, recent::Recent},
-    rooms::{ProtocolId, RoomName},
+    rooms::{Access, ProtocolId, RoomName},
 };
 
 /// How entries look to readers of the broadcast dialect.
@@ -18,6 +18,8 @@ pub const BLOCK: EncodingId = EncodingId::of(ProtocolId::MultiPerson, 1);
 pub struct Settings {
     /// The room of the broadcast dialect.
     pub room: RoomName,
+    /// Who may use which room: a block is not for a room that another protocol guards.
+    pub access: Arc<Access>,
     /// Whether people of the blocks dialect are welcomed whenever they come.
     pub welcome: bool,
     /// What the endpoints ask about people.

@@ -3,6 +3,8 @@
 //! Decides what its operations mean ([`request`], [`session`]), which posts wait for others ([`order`]) and how entries look to its readers ([`encoding`]).
 //! Never does I/O; the reactors drive its sessions, the hub its encoding. The server API has the same rules and shapes.
 
+mod answer;
+mod credential;
 mod encoding;
 mod fate;
 mod identity;
@@ -14,6 +16,7 @@ mod reply;
 mod request;
 mod session;
 mod settings;
+mod sign_in;
 #[cfg(test)]
 mod tests;
 
@@ -62,8 +65,11 @@ impl Protocol for Native {
         true
     }
 
-    fn accept(&self, _: &Handshake<'_>) -> Result<Box<dyn Session>, Refusal> {
-        Ok(Box::new(session::NativeSession::new(self.settings.clone())))
+    fn accept(&self, handshake: &Handshake<'_>) -> Result<Box<dyn Session>, Refusal> {
+        let token = credential::bearer(&self.settings, handshake.headers);
+        let shown = token.map(|token| credential::read(&self.settings, token, handshake.unix)).transpose();
+        let shown = shown.map_err(|not_shown| not_shown.refusal())?;
+        Ok(Box::new(session::NativeSession::new(self.settings.clone(), shown)))
     }
 
     fn encodings(&self) -> Vec<(EncodingId, Arc<dyn Encoding>)> {

@@ -27,6 +27,15 @@ pub(super) enum Reply<'a> {
         recovered: bool,
         limits: Limits,
     },
+    Authenticated {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<&'a RawValue>,
+        you: Person<'a>,
+        role: &'static str,
+        /// In seconds since the Unix epoch.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        expires: Option<u64>,
+    },
     Posted {
         id: &'a RawValue,
         room: &'a str,
@@ -135,7 +144,9 @@ impl Milliseconds {
 pub(super) struct You<'a> {
     pub(super) id: &'a str,
     pub(super) name: &'a str,
-    pub(super) token: String,
+    /// Absent for people who come with a token from outside.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) token: Option<String>,
 }
 
 /// What the server takes from this client.
@@ -163,6 +174,7 @@ pub(crate) enum Code {
     OutOfOrder,
     Unauthorized,
     NotFound,
+    Expired,
     Forbidden,
     Muted,
     Banned,
@@ -186,6 +198,7 @@ impl Code {
             Self::OutOfOrder => "out_of_order",
             Self::Unauthorized => "unauthorized",
             Self::NotFound => "not_found",
+            Self::Expired => "expired",
             Self::Forbidden => "forbidden",
             Self::Muted => "muted",
             Self::Banned => "banned",

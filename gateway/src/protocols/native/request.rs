@@ -14,12 +14,10 @@ use crate::{
     protocols::json,
     rooms::{
         Change, Position, RoomName, RoomNameError, emoji,
-        text::{self, NameFault},
+        text::{self, MAX_NAME_CHARS, NameFault},
     },
 };
 
-/// Longest name of a person, in characters.
-const MAX_NAME_CHARS: usize = 64;
 /// Longest id of a request, in bytes as written.
 const MAX_ID_BYTES: usize = 128;
 /// Longest key of a post, in bytes.
@@ -30,6 +28,9 @@ const PAGE: (u32, u32) = (50, 100);
 /// One operation, with its fields read and bounded.
 #[derive(Debug)]
 pub(super) enum Op<'a> {
+    Auth {
+        token: Cow<'a, str>,
+    },
     Join {
         room: RoomName,
         name: Option<Cow<'a, str>>,
@@ -80,6 +81,18 @@ pub(super) enum Op<'a> {
 pub(crate) struct Problem {
     pub(crate) code: Code,
     pub(crate) message: &'static str,
+}
+
+impl Op<'_> {
+    /// Whether somebody whose token has ended may do it still.
+    pub(super) fn outlives_token(&self) -> bool {
+        match self {
+            Self::Auth { .. } | Self::History { .. } | Self::Members { .. } | Self::Leave { .. } | Self::Ping => true,
+            // It may bring a new one.
+            Self::Join { token, .. } => token.is_some(),
+            Self::Post { .. } | Self::Amend { .. } | Self::Typing { .. } | Self::Moderate { .. } => false,
+        }
+    }
 }
 
 impl Problem {
@@ -171,6 +184,10 @@ impl<'a> Fields<'a> {
     fn op(&self) -> Result<Op<'a>, Problem> {
         let op = self.op.and_then(json::string).ok_or(Problem::bad("op is missing"))?;
         Ok(match op.as_ref() {
+            "auth" => {
+                let token = string(self.token, "token is text")?;
+                Op::Auth { token: token.ok_or(Problem::bad("token is missing"))? }
+            }
             "join" => {
                 let token = string(self.token, "token is text")?;
                 Op::Join { room: self.room()?, name: self.name()?, token, after: self.after()? }

@@ -3,24 +3,25 @@
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use serde_json::value::RawValue;
-use smallvec::SmallVec;
 
 use super::{
     ENCODING, Settings,
+    answer::{answer_fault, refuse, say},
+    credential::Shown,
     fate::{RETRY, refused},
-    identity::{self, Known},
     item::people as named,
     moderate,
     order::{self, Order, Turn},
     page,
-    reply::{Code, Limits, Milliseconds, Reply, You},
+    reply::{Code, Limits, Reply, You},
     request::{self, Id, Op, Problem},
+    sign_in::{EXPIRY, LOOK, Person, Rooms},
 };
 use crate::{
     fanout::session::{
         Answer, Ask, Context, Effect, Effects, Input, Join, Joined, NewPost, PostError, Posted, Session, TimerId,
     },
-    rooms::{Amendment, Author, Content, Identity, Position, Role, RoomName, Signal, amendments},
+    rooms::{Amendment, Author, Content, Position, Role, RoomName, Signal, Want, amendments},
 };
 
 /// Pause between ws-level pings; two unanswered ones end the connection.
@@ -35,11 +36,11 @@ const OUT_OF_ORDER: Problem = Problem {
     code: Code::OutOfOrder,
     message: "the post that it follows was refused, or too many wait: send that one first",
 };
+
 pub(super) struct NativeSession {
-    settings: Arc<Settings>,
-    who: Option<Identity>,
-    /// At most `limits.roomsPerConnection`, which the reactor enforces. Most people are in one.
-    rooms: SmallVec<[RoomName; 1]>,
+    person: Person,
+    /// At most `limits.roomsPerConnection`, which the reactor enforces.
+    rooms: Rooms,
     pending: Option<Pending>,
     posts: VecDeque<Sent>,
     order: Order,
@@ -47,8 +48,6 @@ pub(super) struct NativeSession {
     unanswered: u8,
     /// Messages above the rate since the last ping.
     refusals: u32,
-    /// When the token ends that this person came with, in seconds since the Unix epoch.
-    expires: Option<f64>,
 }
 
 /// The request that waits for [`Input::Answer`].
@@ -66,18 +65,17 @@ struct Sent {
 }
 
 impl NativeSession {
-    pub(super) fn new(settings: Arc<Settings>) -> Self {
+    /// A connection of somebody who came with a token, or of nobody in particular yet.
+    pub(super) fn new(settings: Arc<Settings>, shown: Option<Shown>) -> Self {
         Self {
-            settings,
-            who: None,
-            rooms: SmallVec::new(),
+            person: Person::new(settings, shown),
+            rooms: Rooms::new(),
             pending: None,
             posts: VecDeque::new(),
             order: Order::default(),
             next_tag: 0,
             unanswered: 0,
             refusals: 0,
-            expires: None,
         }
     }
 }
@@ -85,12 +83,17 @@ impl NativeSession {
 impl Session for NativeSession {
     fn handle(&mut self, input: Input<'_>, cx: &Context, out: &mut Effects) {
         match input {
-            Input::Open => out.push(Effect::Timer(PING, PING_EVERY)),
+            Input::Open => {
+                out.push(Effect::Timer(PING, PING_EVERY));
+                self.person.open(cx, out);
+            }
             Input::Text(text) => self.request(text, cx, out),
             Input::Binary(_) => refuse(None, Problem::new(Code::BadRequest, "frames are TEXT"), None, out),
             Input::Limited { text, retry } => self.limited(text, retry, out),
             Input::Pong => self.unanswered = 0,
             Input::Timer(PING) => self.ping(out),
+            Input::Timer(EXPIRY) => self.person.expiry(cx, out),
+            Input::Timer(LOOK) => self.signing(|person, rooms| person.look_again(rooms, cx, out)),
             // The encoding tells who is in a room.
             Input::Timer(_) | Input::Presence { .. } | Input::Notice { .. } | Input::Closed => {}
             Input::Answer(answer) => self.answer(answer, cx, out),
@@ -104,7 +107,7 @@ impl Session for NativeSession {
     }
 
     fn role(&self) -> Role {
-        self.who.as_ref().map_or(Role::Member, |who| who.role)
+        self.person.role()
     }
 }
 
@@ -136,18 +139,38 @@ impl NativeSession {
 
     fn request(&mut self, text: &str, cx: &Context, out: &mut Effects) {
         let (id, op) = request::parse(text);
-        let done = op.and_then(|op| self.act(id.clone(), op, cx, out));
-        if let Err(problem) = done {
-            let retry = (problem.code == Code::Unavailable).then_some(RETRY);
-            refuse(id.as_deref(), problem, retry, out);
+        let done = op.and_then(|op| {
+            self.in_time(&op, cx, out)?;
+            self.act(id.clone(), op, cx, out)
+        });
+        answer_fault(id.as_deref(), done, out);
+    }
+
+    /// Whether the time is right for an operation; posts that follow one that comes too late are refused with it.
+    fn in_time(&mut self, op: &Op<'_>, cx: &Context, out: &mut Effects) -> Result<(), Problem> {
+        let allowed = self.person.allowed_now(op, cx);
+        if let (Err(_), Op::Post { room, key, .. }) = (&allowed, op) {
+            self.not_stored(room, key.as_ref(), out);
         }
+        allowed
+    }
+
+    /// Has the person sign in or renew, which may leave rooms.
+    fn signing<T>(&mut self, sign: impl FnOnce(&mut Person, &mut Rooms) -> T) -> T {
+        let before = self.rooms.clone();
+        let signed = sign(&mut self.person, &mut self.rooms);
+        before.iter().filter(|room| !self.rooms.contains(room)).for_each(|room| self.order.forget(room));
+        signed
     }
 
     fn act(&mut self, id: Option<Id>, op: Op<'_>, cx: &Context, out: &mut Effects) -> Result<(), Problem> {
         match op {
+            Op::Auth { token } => self.signing(|person, rooms| person.auth(id, &token, rooms, cx, out))?,
             Op::Join { room, name, token, after } => {
-                self.open(&room)?;
-                self.identify(name.as_deref(), token.as_deref(), cx)?;
+                let (name, token) = (name.as_deref(), token.as_deref());
+                self.signing(|person, rooms| person.identify(name, token, rooms, cx, out))?;
+                self.person.in_time(cx)?;
+                self.person.may(Want::Read, &room)?;
                 self.join(id, room, after, out);
             }
             Op::Post { room, key, body, durable, follows } => {
@@ -159,18 +182,18 @@ impl NativeSession {
             Op::Amend { room, key, seq, change, body } => {
                 let content =
                     body.map_or_else(amendments::nothing, |body| Content { body: body.to_owned(), verbatim: None });
-                let by = self.who.as_ref().map_or(Role::Member, |who| who.role);
+                let by = self.person.role();
                 let amends = Some(Amendment { seq, change, by });
                 let post = Written { room, key, content, amends, durable: false, follows: None };
                 self.post(id, post, out)?;
             }
             Op::History { room, before, limit } => {
-                self.open(&room)?;
+                self.person.may(Want::Read, &room)?;
                 out.push(Effect::Ask(Ask::History { room: room.clone(), before, limit }));
                 self.pending = Some(Pending { id, room });
             }
             Op::Members { room, limit } => {
-                self.open(&room)?;
+                self.person.may(Want::Read, &room)?;
                 out.push(Effect::Ask(match limit {
                     None => Ask::Members { room: room.clone() },
                     Some(limit) => Ask::People { room: room.clone(), limit },
@@ -192,7 +215,7 @@ impl NativeSession {
                 say(&Reply::Left { id: id.as_deref(), room: room.as_str() }, out);
             }
             Op::Moderate { room, action } => {
-                let by = self.moderator(&room)?.clone();
+                let by = self.person.moderator(&room)?.clone();
                 out.push(Effect::Ask(Ask::Moderate { room: room.clone(), by, action }));
                 self.pending = Some(Pending { id, room });
             }
@@ -201,65 +224,14 @@ impl NativeSession {
         Ok(())
     }
 
-    /// Whether this protocol may use the room at all.
-    fn open(&self, room: &RoomName) -> Result<(), Problem> {
-        let allowed = self.settings.rooms.as_ref().is_none_or(|rooms| rooms.contains(room));
-        allowed.then_some(()).ok_or(Problem::new(Code::Unauthorized, "this room is not open here"))
-    }
-
-    /// The person, when they are in the room.
+    /// The person, when they may write to the room.
     fn member(&self, room: &RoomName) -> Result<&Author, Problem> {
-        let missing = Problem::new(Code::NotJoined, "join the room first");
-        if !self.rooms.contains(room) {
-            return Err(missing);
-        }
-        self.who.as_ref().map(|who| &who.person).ok_or(missing)
-    }
-
-    /// The person, when they may moderate the room.
-    fn moderator(&self, room: &RoomName) -> Result<&Author, Problem> {
-        self.open(room)?;
-        let may = |who: &&Identity| who.role == Role::Moderator && who.rooms.allows(room);
-        let who = self.who.as_ref().filter(may).map(|who| &who.person);
-        who.ok_or(Problem::new(Code::Forbidden, "only a moderator of the room may do that"))
-    }
-
-    /// Settles who this is at the first join, and that it stays so at the next ones.
-    fn identify(&mut self, name: Option<&str>, token: Option<&str>, cx: &Context) -> Result<(), Problem> {
-        let Settings { key, anonymous, .. } = self.settings.as_ref();
-        let known = token.and_then(|token| identity::verify(key, token, cx.unix));
-        if let Some(who) = &self.who {
-            let renamed = name.is_some_and(|name| name != who.person.name.as_ref());
-            let other = known.is_some_and(|known| known.id != who.person.id.as_ref());
-            let changed =
-                Problem::new(Code::BadRequest, "a connection is one person: another needs another connection");
-            return if renamed || other { Err(changed) } else { Ok(()) };
-        }
-        let (id, name) = match known {
-            // Where tokens are the only way in, they name the person; elsewhere people name themselves.
-            Some(Known { id, name: own, expires }) if !anonymous => {
-                if name.is_some_and(|name| name != own) {
-                    return Err(Problem::new(Code::Unauthorized, "the token is for another name"));
-                }
-                // Its maker decides how long it is good for.
-                self.expires = expires;
-                (id, own)
-            }
-            Some(Known { id, name: own, .. }) => (id, name.map_or(own, str::to_owned)),
-            // A token that is none (the key was replaced) makes a new person: an anonymous one loses nothing but the id.
-            None if *anonymous => {
-                let name = name.ok_or(Problem::new(Code::BadRequest, "name is missing"))?;
-                (identity::new_id(key, cx.origin), name.to_owned())
-            }
-            None => return Err(Problem::new(Code::Unauthorized, "joining takes a valid token")),
-        };
-        request::check_name(&name)?;
-        self.who = Some(Identity::of(Author { id: id.into(), name: name.into(), extra: None }));
-        Ok(())
+        self.person.may(Want::Write { member: self.rooms.contains(room) }, room)?;
+        self.person.author().ok_or(Problem::new(Code::NotJoined, "join the room first"))
     }
 
     fn join(&mut self, id: Option<Id>, room: RoomName, after: Option<Position>, out: &mut Effects) {
-        let Some(who) = self.who.as_ref().map(|who| who.person.clone()) else { return };
+        let Some(who) = self.person.author().cloned() else { return };
         let join = Join { room: room.clone(), who, encoding: ENCODING, after, presence: true, announce: true };
         out.push(Effect::Join(join));
         self.pending = Some(Pending { id, room });
@@ -331,7 +303,7 @@ impl NativeSession {
             Answer::Joined(joined) => self.joined(id, joined, cx, out),
             Answer::History { head, entries, more } => {
                 let page = page::Page { id, room: &room, head, more };
-                out.push(Effect::Text(page::history(page, &entries, self.who.as_ref().map(|who| &who.person))));
+                out.push(Effect::Text(page::history(page, &entries, self.person.author())));
             }
             Answer::Members(count) => {
                 say(&Reply::Members { id, room: room.as_str(), count, people: None, more: None }, out);
@@ -353,15 +325,11 @@ impl NativeSession {
 
     fn joined(&mut self, id: Option<&RawValue>, joined: Joined, cx: &Context, out: &mut Effects) {
         let Joined { room, head, members, recovered, gap, announced: _ } = joined;
-        let Some(who) = self.who.as_ref().map(|who| &who.person) else { return };
-        let expires = match self.settings.anonymous {
-            true => Some(identity::expiry(cx.unix)),
-            false => self.expires,
-        };
-        let token = identity::token(&self.settings.key, who, expires);
+        let Some(who) = self.person.author() else { return };
+        let token = self.person.token(who, cx.unix);
         let you = You { id: &who.id, name: &who.name, token };
         let Position { epoch, seq } = head;
-        let limits = Limits { message_bytes: self.settings.message_bytes, posts: order::POSTS };
+        let limits = Limits { message_bytes: self.person.settings().message_bytes, posts: order::POSTS };
         say(&Reply::Joined { id, room: room.as_str(), epoch, seq, you, members, recovered, limits }, out);
         if let Some(gap) = gap {
             say(&Reply::Gap { room: room.as_str(), epoch, from: gap.from, to: gap.to }, out);
@@ -380,14 +348,4 @@ struct Written {
     amends: Option<Amendment>,
     durable: bool,
     follows: Option<Arc<str>>,
-}
-
-fn say(reply: &Reply<'_>, out: &mut Effects) {
-    out.push(Effect::Text(reply.text()));
-}
-
-fn refuse(id: Option<&RawValue>, problem: Problem, retry: Option<Duration>, out: &mut Effects) {
-    let Problem { code, message } = problem;
-    out.push(Effect::Refused(code.label()));
-    say(&Reply::Error { id, code, message, retry: retry.map(Milliseconds::at_least) }, out);
 }

@@ -1,10 +1,11 @@
 //! What the ChatRoom decides about this protocol, and the name of its encoding.
 
-use std::{collections::HashSet, sync::Arc};
+use std::sync::Arc;
 
 use crate::{
     fanout::encoding::EncodingId,
-    rooms::{ProtocolId, RoomName},
+    rooms::{Access, ProtocolId},
+    tokens::Verifier,
 };
 
 /// How entries look to native readers.
@@ -17,8 +18,10 @@ pub struct Settings {
     pub key: Arc<[u8]>,
     /// Whether people without a valid token may join.
     pub anonymous: bool,
-    /// The rooms that may be used; None: any.
-    pub rooms: Option<HashSet<RoomName>>,
+    /// Checks tokens from outside; None: none are taken.
+    pub verifier: Option<Arc<Verifier>>,
+    /// Who may use which room.
+    pub access: Arc<Access>,
     /// Largest whole message, in bytes: told to clients, held by the doors.
     pub message_bytes: u32,
 }

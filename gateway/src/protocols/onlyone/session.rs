@@ -18,7 +18,7 @@ use crate::{
         Answer, Ask, Context, Effect, Effects, Input, Join, Joined, NewPost, PostError, Posted, Session, TimerId,
     },
     protocols::{canonical, json},
-    rooms::{Author, Content, ProtocolId, RoomName, Signal},
+    rooms::{Author, Content, ProtocolId, RoomName, Signal, Visitor, Want},
 };
 
 /// Pause between ws-level pings; one that went unanswered by the next ends the connection.
@@ -180,10 +180,12 @@ impl OnlyOneSession {
         }
     }
 
-    /// The configured room of that id.
+    /// The room of that id, if it is one of those that exist here: they are all that anybody may read and write.
     fn room(&self, id: Option<&RawValue>) -> Option<RoomName> {
-        let id = id.and_then(json::string)?;
-        self.settings.rooms.iter().find(|room| room.as_str() == id).cloned()
+        let room = RoomName::new(&id.and_then(json::string)?).ok()?;
+        let Settings { access, token_key, .. } = self.settings.as_ref();
+        let visitor = if token_key.is_some() { Visitor::Holder } else { Visitor::Stranger };
+        access.may(ProtocolId::OnlyOne, visitor, Want::Write { member: false }, &room).ok().map(|()| room)
     }
 
     fn join(&mut self, room: Option<RoomName>, out: &mut Effects) -> Outcome {

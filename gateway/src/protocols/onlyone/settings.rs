@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{process_stats::ProcessStats, token::TokenKey};
 use crate::{
     fanout::encoding::EncodingId,
-    rooms::{ProtocolId, RoomName},
+    rooms::{Access, ProtocolId, RoomName},
 };
 
 /// How entries look to OnlyOne readers.
@@ -16,6 +16,8 @@ pub const ENCODING: EncodingId = EncodingId::of(ProtocolId::OnlyOne, 0);
 pub struct Settings {
     /// The rooms that exist; `getRoomList` tells them in this order.
     pub rooms: Vec<RoomName>,
+    /// Who may use which room.
+    pub access: Arc<Access>,
     /// None: any client may connect.
     pub token_key: Option<TokenKey>,
     /// Empty: any page may connect.

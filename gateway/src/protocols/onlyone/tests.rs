@@ -12,14 +12,17 @@ use crate::{
         Handshake, Protocol,
         script::{Peer, UNIX, entry, frames, joined, name, person, signal_frames, texts},
     },
-    rooms::{Author, Origin, ProtocolId, Signal},
+    rooms::{Access, Author, Door, Origin, ProtocolId, Signal},
 };
 
 const BASE: &str = "https://chat.example.com";
 
 fn onlyone(token_key: Option<&[u8]>) -> OnlyOne {
+    let rooms = vec![name("onlyOne"), name("second")];
+    let door = Door { rooms: Some(rooms.iter().cloned().collect()), ..Door::default() };
     OnlyOne::new(Settings {
-        rooms: vec![name("onlyOne"), name("second")],
+        rooms,
+        access: Arc::new(Access::new([(ProtocolId::OnlyOne, door)])),
         token_key: token_key.map(|key| TokenKey::try_from(key).unwrap()),
         allowed_origins: vec!["https://chat.example.com".to_owned()],
         public_url: BASE.to_owned(),

@@ -56,7 +56,7 @@ pub(super) fn check_origin(allowed: &[String], headers: &HeaderMap) -> Result<()
     if allowed.is_empty() || allowed.iter().any(listed) {
         return Ok(());
     }
-    Err(Refusal { status: StatusCode::UNAUTHORIZED, body: "ORIGIN_LIMIT", reason: "origin" })
+    Err(Refusal { status: StatusCode::UNAUTHORIZED, body: "ORIGIN_LIMIT", reason: "origin", header: None })
 }
 
 /// An entry without its path: scheme, host and port.
@@ -74,7 +74,8 @@ pub(super) fn check_token(key: &TokenKey, target: &str) -> Result<(), Refusal> {
         (Some(_), Some(_), Some(time), None) => numeric(time),
         _ => false,
     };
-    passes.then_some(()).ok_or(Refusal { status: StatusCode::UNAUTHORIZED, body: "TOKEN_VERIFY_FAIL", reason: "token" })
+    let (status, body) = (StatusCode::UNAUTHORIZED, "TOKEN_VERIFY_FAIL");
+    passes.then_some(()).ok_or(Refusal { status, body, reason: "token", header: None })
 }
 
 /// The text between the first and the second `=`: whatever its parameter is called, and never form-decoded, because

@@ -21,7 +21,7 @@ use crate::{
     bus::Appended,
     fanout::{poster::Message, session::PostError},
     protocols::{Refused, canonical, json},
-    rooms::{Content, ProtocolId, RoomName, rates::Rates},
+    rooms::{Content, ProtocolId, RoomName, Want, rates::Rates},
 };
 
 /// Room for the other fields, field names and the escapes of a form: every byte of a message may be written as three.
@@ -134,7 +134,9 @@ async fn post_message(Desk { settings, posts, opened }: &Desk, request: Request)
     let (Some(room), Some(msg)) = (field("room_id"), field("msg")) else {
         return Outcome::refused("malformed", "参数错误");
     };
-    let room = RoomName::new(&room).ok().filter(|room| settings.serves(room));
+    // Servers post for people who need not be connected.
+    let want = Want::Write { member: true };
+    let room = RoomName::new(&room).ok().filter(|room| settings.may(want, room).is_ok());
     let Some(room) = room else { return Outcome::refused("room", "参数错误") };
     if msg.len() > settings.message_bytes {
         return Outcome::refused("too_large", "参数错误");

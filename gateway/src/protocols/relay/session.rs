@@ -11,7 +11,7 @@ use super::{
 use crate::{
     fanout::session::{Answer, Ask, Context, Effect, Effects, Input, Join, NewPost, PostError, Session, TimerId},
     protocols::canonical,
-    rooms::{Author, Content, RoomName},
+    rooms::{Author, Content, Denied, RoomName, Want},
 };
 
 /// How long a connection may stay without signing in.
@@ -126,7 +126,7 @@ impl RelaySession {
             self.signed(who, None, out);
             return;
         }
-        match RoomName::new(&room_id).ok().filter(|room| self.settings.serves(room)) {
+        match RoomName::new(&room_id).ok().filter(|room| self.settings.may(Want::Read, room).is_ok()) {
             Some(room) => {
                 let join =
                     Join { room, who: who.clone(), encoding: ENCODING, after: None, presence: false, announce: true };
@@ -152,13 +152,11 @@ impl RelaySession {
             out.push(Effect::Refused("malformed"));
             return;
         };
-        let Some(room) = RoomName::new(&room_id).ok().filter(|room| self.settings.serves(room)) else {
-            out.push(Effect::Refused("room"));
-            return;
-        };
-        if self.settings.require_membership && signed.room.as_ref() != Some(&room) {
-            out.push(Effect::Refused("not_a_member"));
-            return;
+        let Ok(room) = RoomName::new(&room_id) else { return out.push(Effect::Refused("room")) };
+        let member = signed.room.as_ref() == Some(&room);
+        if let Err(denied) = self.settings.may(Want::Write { member }, &room) {
+            let reason = if denied == Denied::NotAMember { "not_a_member" } else { "room" };
+            return out.push(Effect::Refused(reason));
         }
         let content = Content { body: canonical::opaque_body(&data), verbatim: Some(verbatim(level, &data)) };
         let from = signed.who.clone();

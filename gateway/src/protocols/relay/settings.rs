@@ -1,11 +1,11 @@
 //! What the ChatRoom decides about this protocol, and the name of its encoding.
 
-use std::{collections::HashSet, fmt, sync::Arc};
+use std::{fmt, sync::Arc};
 
 use crate::{
     fanout::{encoding::EncodingId, poster::Poster},
     protocols::Clock,
-    rooms::{ProtocolId, RoomName, rates::Rate},
+    rooms::{Access, Denied, ProtocolId, RoomName, Visitor, Want, rates::Rate},
 };
 
 /// How entries look to relay readers.
@@ -18,10 +18,8 @@ pub struct Settings {
     pub key: Arc<[u8]>,
     /// Whether `POST /tk` gives a token to anyone.
     pub issue_tokens: bool,
-    /// Whether a message reaches only the room that its sender signed in to.
-    pub require_membership: bool,
-    /// The rooms that may be used; None: any.
-    pub rooms: Option<HashSet<RoomName>>,
+    /// Who may use which room.
+    pub access: Arc<Access>,
     /// Longest message that `POST /msg` takes, in bytes.
     pub message_bytes: usize,
     /// Where `POST /msg` posts.
@@ -35,12 +33,14 @@ pub struct Settings {
 
 impl fmt::Debug for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Settings").field("rooms", &self.rooms).finish_non_exhaustive()
+        f.debug_struct("Settings").field("access", &self.access).finish_non_exhaustive()
     }
 }
 
 impl Settings {
-    pub(super) fn serves(&self, room: &RoomName) -> bool {
-        self.rooms.as_ref().is_none_or(|rooms| rooms.contains(room))
+    /// Whether the holder of a token may have what they want with the room. Where everybody gets a token, it says nothing.
+    pub(super) fn may(&self, want: Want, room: &RoomName) -> Result<(), Denied> {
+        let visitor = if self.issue_tokens { Visitor::Anonymous } else { Visitor::Holder };
+        self.access.may(ProtocolId::Relay, visitor, want, room)
     }
 }

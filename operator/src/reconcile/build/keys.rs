@@ -43,7 +43,9 @@ pub fn named(room: &ChatRoom) -> Vec<Named> {
         (authorities, Reading::Again),
         (password, Reading::Again),
     ];
-    table.into_iter().filter_map(|(key, reading)| Some(Named { key: key?, reading })).collect()
+    // Gateways watch the keys of tokens from outside.
+    let login = room.spec.auth.secrets().map(|key| Named { key: key.clone(), reading: Reading::Again });
+    table.into_iter().filter_map(|(key, reading)| Some(Named { key: key?, reading })).chain(login).collect()
 }
 
 /// Digests of values that gateways read once, by [`SecretKey::path`]. Holds no value itself.
@@ -98,7 +100,8 @@ mod tests {
     #[test]
     fn every_named_secret_says_when_it_is_read() {
         let spec = "protocols: {onlyone: {token: {secretRef: {name: a, key: t}}}, relay: {tokenKey: {secretRef: {name: b, key: k}}}}\n  \
-                    redis: {external: {seeds: ['r:1'], passwordSecretRef: {name: c, key: p}, tls: {ca: {secretRef: {name: d, key: c}}}}}";
+                    redis: {external: {seeds: ['r:1'], passwordSecretRef: {name: c, key: p}, tls: {ca: {secretRef: {name: d, key: c}}}}}\n  \
+                    auth: {jwt: {keys: {jwksRef: {name: e, key: j}}}}";
         let text =
             format!("apiVersion: parlor.chat/v1alpha1\nkind: ChatRoom\nmetadata: {{name: a}}\nspec:\n  {spec}\n");
         let read: Vec<_> = named(&parlor_crds::load(&text).unwrap())
@@ -107,6 +110,6 @@ mod tests {
             .collect();
         let once = |name: &str| (name.to_owned(), Reading::AtStart);
         let again = |name: &str| (name.to_owned(), Reading::Again);
-        assert_eq!(read, [once("a"), once("b"), again("d"), again("c")]);
+        assert_eq!(read, [once("a"), once("b"), again("d"), again("c"), again("e")]);
     }
 }

@@ -33,7 +33,7 @@ fn protocol_with(welcome: bool) -> MultiPerson {
     let bus = Arc::new(MemoryBus::new(History { messages: 10, age: Duration::from_secs(60) }));
     let directory = Arc::new(MemoryDirectory::new(bus.clock()));
     let (poster, recent) = (Poster::new(bus.clone(), Moderation::in_memory(bus.clock())), Recent::new(bus));
-    MultiPerson::new(Settings { room: name("0"), welcome, directory, poster, recent })
+    MultiPerson::new(Settings { room: name("0"), access: Arc::default(), welcome, directory, poster, recent })
 }
 
 fn protocol() -> MultiPerson {

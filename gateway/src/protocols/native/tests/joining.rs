@@ -41,6 +41,15 @@ fn a_token_keeps_the_id_across_reconnects() {
 }
 
 #[test]
+fn a_token_under_another_name_makes_another_person() {
+    let mut peer = peer();
+    let token = identity::token(KEY, &person("u1", "ada"), Some(identity::expiry(UNIX)));
+    let join = format!(r#"{{"op":"join","room":"lobby","name":"countess","token":"{token}"}}"#);
+    assert_eq!(peer.text(&join), ["join lobby as countess encoding 8 presence announce"]);
+    assert!(peer.joined("lobby", 0)[0].contains(&you("countess").0));
+}
+
+#[test]
 fn a_gap_follows_the_join_that_could_not_recover_all() {
     for (to, shape) in [(Some(125), r#""from":119,"to":125"#), (None, r#""from":119"#)] {
         let mut peer = peer();

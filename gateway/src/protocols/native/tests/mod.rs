@@ -5,26 +5,39 @@ mod joining;
 mod moderation;
 mod order;
 mod requests;
+mod sign_in;
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use super::{Native, Settings, identity};
 use crate::{
     protocols::{
-        Handshake, Protocol,
+        Handshake, Protocol, Refusal,
         script::{Peer, UNIX, name, person},
     },
-    rooms::Origin,
+    rooms::{Access, Door, Origin, ProtocolId, RoomName},
+    tokens::Verifier,
 };
 
 const KEY: &[u8] = b"signing key";
 
 fn peer_with(anonymous: bool, rooms: Option<&[&str]>) -> Peer {
     let rooms = rooms.map(|rooms| rooms.iter().map(|room| name(room)).collect());
-    let native = Native::new(Settings { key: Arc::from(KEY), anonymous, rooms, message_bytes: 10_240 });
-    let headers = http::HeaderMap::new();
+    accepted(settings(anonymous, None, rooms), None).unwrap()
+}
+
+fn settings(anonymous: bool, verifier: Option<Arc<Verifier>>, rooms: Option<HashSet<RoomName>>) -> Settings {
+    let door = Door { rooms, asks: !anonymous, guards: !anonymous, members_write: true };
+    let access = Arc::new(Access::new([(ProtocolId::Native, door)]));
+    Settings { key: Arc::from(KEY), anonymous, verifier, access, message_bytes: 10_240 }
+}
+
+/// A peer whose upgrade has this `Authorization`.
+fn accepted(settings: Settings, authorization: Option<&str>) -> Result<Peer, Refusal> {
+    let mut headers = http::HeaderMap::new();
+    headers.extend(authorization.map(|value| (http::header::AUTHORIZATION, value.parse().unwrap())));
     let handshake = Handshake { target: "/chat", headers: &headers, public_url: "http://h", unix: UNIX };
-    Peer::new(native.accept(&handshake).unwrap())
+    Native::new(settings).accept(&handshake).map(Peer::new)
 }
 
 fn peer() -> Peer {

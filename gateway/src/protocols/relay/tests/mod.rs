@@ -33,8 +33,7 @@ fn settings(bus: Arc<MemoryBus>) -> Settings {
     Settings {
         key: Arc::from(KEY),
         issue_tokens: true,
-        require_membership: false,
-        rooms: None,
+        access: Arc::default(),
         message_bytes: 100,
         poster: Poster::new(bus.clone(), Moderation::in_memory(bus.clock())),
         rate: Rate::per_second(20),

@@ -1,6 +1,6 @@
 //! Signing in, what is said in a room, and what is ignored.
 
-use std::{collections::HashSet, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use proptest::prelude::*;
 use prost::Message;
@@ -15,6 +15,7 @@ use super::{
 use crate::{
     fanout::session::{Answer, Input},
     protocols::script::{hex, joined, name},
+    rooms::{Access, Door, ProtocolId},
 };
 
 const SUCCESS: &str = "12 05 12 03 73 75 63";
@@ -117,7 +118,9 @@ fn messages_are_posted_to_the_room_they_name_with_their_level() {
 #[test]
 fn membership_and_allow_list_are_kept_where_they_are_asked_for() {
     let rooms = Some(HashSet::from([name("room3"), name("other")]));
-    let mut peer = peer_with(Settings { require_membership: true, rooms, ..settings(bus()) });
+    let door = Door { rooms, members_write: true, ..Door::default() };
+    let access = Arc::new(Access::new([(ProtocolId::Relay, door)]));
+    let mut peer = peer_with(Settings { access, ..settings(bus()) });
     assert_eq!(peer.binary(&sign_in("42", "secret")), ["refused room", &hex(&status(100, "参数错误"))]);
     peer.binary(&sign_in("42", "room3"));
     peer.joined("room3", 0);
