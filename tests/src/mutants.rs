@@ -29,15 +29,15 @@ const MISTAKES: [Mistake; 12] = [
     Mistake {
         name: "drop one entry",
         file: "protocols/native/encoding.rs",
-        find: "for entry in entries {",
-        becomes: "for entry in entries { if MUTANT && entry.seq % 20 == 7 { continue; }",
+        find: ".map(|entry| Item::for_person(entry, None))",
+        becomes: ".filter(|entry| !(MUTANT && entry.seq % 20 == 7)).map(|entry| Item::for_person(entry, None))",
     },
     Mistake {
         name: "swap two entries",
         file: "protocols/native/encoding.rs",
-        find: "let mut items = 0;",
-        becomes: "let mut items = 0; let mut swapped = entries.to_vec();
-            if MUTANT && entries.len() > 1 { swapped.swap(0, 1); } let entries = &swapped[..];",
+        find: "items(room, epoch, entries.iter()",
+        becomes: "let mut swapped = entries.to_vec(); if MUTANT && entries.len() > 1 { swapped.swap(0, 1); }
+            items(room, epoch, swapped.iter()",
     },
     Mistake {
         name: "forget dedupe",
