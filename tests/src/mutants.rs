@@ -130,7 +130,7 @@ fn build() -> Result<PathBuf> {
     let test = std::env::current_exe().context("find the running test")?;
     let target = test.ancestors().nth(3).context("a test outside a target directory")?;
     let (from, copy) = (repository(), target.join("mutants"));
-    for part in ["crds", "gateway"] {
+    for part in ["crds", "docs", "gateway"] {
         mirror(&from.join(part), &copy.join(part))?;
     }
     for file in ["Cargo.lock", "rust-toolchain.toml"] {
