@@ -34,8 +34,18 @@ fn every_example_loads() {
         seen.push(path.file_stem().unwrap().to_str().unwrap().to_owned());
     }
     seen.sort();
-    let known =
-        ["external-redis", "gateway-api", "ingress", "lobby", "login", "minimal", "protocols", "scaling", "storage"];
+    let known = [
+        "external-redis",
+        "gateway-api",
+        "ingress",
+        "lobby",
+        "login",
+        "minimal",
+        "moderation",
+        "protocols",
+        "scaling",
+        "storage",
+    ];
     assert_eq!(seen, known);
 }
 
@@ -216,6 +226,33 @@ fn each_mistake_names_its_field() {
         (
             "auth: {anonymous: false}\nprotocols: {relay: {issueTokens: true}}",
             "spec.protocols.relay.issueTokens must not be true with spec.auth.anonymous false",
+        ),
+        ("moderation: {}", "spec.moderation must name words, webhook or both"),
+        ("moderation: {words: {}}", "spec.moderation.words.configMapRef: is required"),
+        (
+            "moderation: {webhook: {url: 'http://a.b/', secretRef: {name: a, key: b}}}",
+            "spec.moderation.webhook.url must be https, except on",
+        ),
+        (
+            "moderation: {webhook: {url: 'http://a.b.svc.evil.example/', secretRef: {name: a, key: b}}}",
+            "webhook.url must be https, except on",
+        ),
+        ("moderation: {webhook: {url: 'https://a.b'}}", "spec.moderation.webhook.secretRef: is required"),
+        (
+            "moderation: {webhook: {url: 'https://a.b', timeout: 1m, secretRef: {name: a, key: b}}}",
+            "spec.moderation.webhook.timeout: must match",
+        ),
+        (
+            "moderation: {webhook: {url: 'https://a.b', timeout: 11s, secretRef: {name: a, key: b}}}",
+            "spec.moderation.webhook.timeout must be 10ms to 10s",
+        ),
+        (
+            "moderation: {webhook: {url: 'https://a.b', onFailure: Hope, secretRef: {name: a, key: b}}}",
+            "spec.moderation.webhook.onFailure: must be one of",
+        ),
+        (
+            "moderation: {words: {configMapRef: {name: a, key: b}}, webhook: {url: 'https://a.b', secretRef: {name: a, key: b}}}",
+            "spec.moderation.words.configMapRef and spec.moderation.webhook.secretRef must differ",
         ),
         ("template: {nodeSelector: {a: 1}}", "spec.template.nodeSelector.a: must be of type string"),
         (

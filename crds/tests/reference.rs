@@ -19,11 +19,12 @@ A field without a default is optional unless it is marked as required. Durations
 ";
 
 /// What a change of each part of the spec does to a running ChatRoom. A part without a line here fails the test.
-const CHANGES: [(&str, &str); 14] = [
+const CHANGES: [(&str, &str); 15] = [
     ("protocols", GATEWAYS),
     ("history", GATEWAYS),
     ("limits", GATEWAYS),
     ("auth", GATEWAYS),
+    ("moderation", GATEWAYS),
     ("page", GATEWAYS),
     ("replicas", "Gateways are added or drained. No other gateway is touched."),
     ("scaling", "Gateways are added or drained if the new numbers ask for it. No other gateway is touched."),

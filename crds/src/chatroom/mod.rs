@@ -9,6 +9,7 @@ mod api;
 mod auth;
 mod fleet;
 mod limits;
+mod moderation;
 mod page;
 mod period;
 mod protocols;
@@ -23,14 +24,15 @@ pub use api::{Api, SecretName};
 pub use auth::{Auth, Jwt, JwtClaims, JwtKeys};
 pub use fleet::{Scaling, Size, Template};
 pub use limits::{Drain, History, Limits, SlowConsumer};
+pub use moderation::{Moderation, OnFailure, Webhook, WordList};
 pub use page::Page;
-pub use period::{Period, PeriodError};
+pub use period::{Millis, Period, PeriodError};
 pub use protocols::{Endpoint, Match, Multiperson, Native, OnlyOne, Protocols, Relay};
 pub use redis::{ExternalRedis, ManagedRedis, MemoryRedis, Redis, RedisMode, RedisTls, Storage};
 pub use redis_template::RedisTemplate;
 pub use route::{GatewayRef, Route, Service, ServiceType, SharedService, TrafficPolicy};
 pub use status::{ChatRoomStatus, ScalingGrounds, ScalingStatus};
-pub use strings::{SecretKey, SecretSource, StringMap};
+pub use strings::{ConfigMapKey, SecretKey, SecretSource, StringMap};
 
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
@@ -106,6 +108,9 @@ pub struct ChatRoomSpec {
     /// The API for other servers. Absent: there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub api: Option<Api>,
+    /// What messages may say. Default: anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moderation: Option<Moderation>,
     /// The web page that gateways serve on the shared port.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub page: Option<Page>,

@@ -35,6 +35,78 @@ impl Period {
     }
 }
 
+/// A whole number of milliseconds below 100 s, as people write one: `300ms` or `2s`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Millis(u64);
+
+impl Millis {
+    /// What the schema demands of the text. Go, CEL and this module read it alike.
+    pub const PATTERN: &str = "^([0-9]{1,5}ms|[0-9]{1,2}s)$";
+
+    /// That many milliseconds.
+    pub const fn from_millis(millis: u64) -> Self {
+        Self(millis)
+    }
+
+    /// Its length.
+    pub const fn as_duration(self) -> Duration {
+        Duration::from_millis(self.0)
+    }
+}
+
+impl FromStr for Millis {
+    type Err = MillisError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let refuse = || MillisError(text.to_owned());
+        let (digits, factor, most) = match (text.strip_suffix("ms"), text.strip_suffix('s')) {
+            (Some(digits), _) => (digits, 1, 5),
+            (None, Some(digits)) => (digits, 1000, 2),
+            (None, None) => return Err(refuse()),
+        };
+        let fits = (1..=most).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit());
+        let number = digits.parse::<u64>().ok().filter(|_| fits).ok_or_else(refuse)?;
+        Ok(Self(number * factor))
+    }
+}
+
+impl TryFrom<String> for Millis {
+    type Error = MillisError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<Millis> for String {
+    fn from(millis: Millis) -> Self {
+        match millis.0 {
+            s if s > 0 && s % 1000 == 0 => format!("{}s", s / 1000),
+            ms => format!("{ms}ms"),
+        }
+    }
+}
+
+impl JsonSchema for Millis {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Millis".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "pattern": Self::PATTERN, "minLength": 2, "maxLength": 7 })
+    }
+}
+
+/// Why a string is no number of milliseconds.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a duration like 300ms or 2s: {0:?}")]
+pub struct MillisError(String);
+
 impl FromStr for Period {
     type Err = PeriodError;
 
@@ -109,6 +181,17 @@ mod tests {
     fn refuses_everything_else() {
         for text in ["", "5", "m", "5 m", "-5m", "1.5h", "5m1h", "5ms", "100000s", "5d", "1s1s", "٣s"] {
             assert!(text.parse::<Period>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn milliseconds_are_read_and_written_as_people_write_them() {
+        for (text, millis) in [("300ms", 300), ("2s", 2000), ("0ms", 0), ("99999ms", 99_999)] {
+            assert_eq!(text.parse(), Ok(Millis::from_millis(millis)), "{text}");
+            assert_eq!(String::from(Millis::from_millis(millis)), text);
+        }
+        for text in ["", "ms", "s", "5", "5m", "100s", "1.5s", "100000ms", "-1s", "1s500ms", "+5s"] {
+            assert!(text.parse::<Millis>().is_err(), "{text}");
         }
     }
 

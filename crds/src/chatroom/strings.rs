@@ -106,6 +106,25 @@ pub struct SecretKey {
     pub key: String,
 }
 
+/// One key of a ConfigMap in the ChatRoom's namespace.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ConfigMapKey {
+    /// Name of the ConfigMap.
+    #[schemars(schema_with = "object_name")]
+    pub name: String,
+    /// Key in its data.
+    #[schemars(length(min = 1, max = 253), regex(pattern = "^[-._a-zA-Z0-9]+$"))]
+    pub key: String,
+}
+
+impl ConfigMapKey {
+    /// Where gateways find the value, relative to their secrets directory.
+    pub fn path(&self) -> String {
+        format!("{}/{}", self.name, self.key)
+    }
+}
+
 impl SecretKey {
     /// Where gateways find the value, relative to their secrets directory.
     pub fn path(&self) -> String {

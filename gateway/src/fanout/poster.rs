@@ -62,15 +62,27 @@ impl Poster {
     pub async fn post_all(&self, messages: Vec<Message>) -> Vec<Result<Appended, PostError>> {
         let mut fates: Vec<_> = iter::repeat_with(|| Err(no_answer().into())).take(messages.len()).collect();
         let mut partitions: Vec<(Vec<usize>, Vec<Post>)> = vec![Default::default(); usize::from(PARTITIONS)];
+        let mut passed: Vec<(usize, Post)> = Vec::with_capacity(messages.len());
         for (place, message) in messages.into_iter().enumerate() {
             let who = Who { person: &message.from.id, role: self.role, address: None };
-            if let Err(refusal) = self.moderation.may_post(&message.room, who) {
-                fates[place] = Err(refusal.into());
-                continue;
+            let wanted = self.moderation.may_post(&message.room, who);
+            let wanted =
+                wanted.and_then(|()| self.moderation.may_say(&message.room, &message.from, &message.content.body));
+            match wanted {
+                Ok(()) => passed.push((place, message.into())),
+                Err(refusal) => fates[place] = Err(refusal.into()),
             }
-            let (places, posts) = &mut partitions[Partition::of(&message.room).index()];
-            places.push(place);
-            posts.push(message.into());
+        }
+        let judged = passed.into_iter().map(async |(place, post)| (place, self.moderation.screen(post).await));
+        for (place, judged) in join_all(judged).await {
+            match judged {
+                Ok(post) => {
+                    let (places, posts) = &mut partitions[Partition::of(&post.room).index()];
+                    places.push(place);
+                    posts.push(post);
+                }
+                Err(refusal) => fates[place] = Err(refusal.into()),
+            }
         }
         let deadline = Instant::now() + POST;
         let used = Partition::all().zip(partitions).filter(|(_, (places, _))| !places.is_empty());
@@ -148,7 +160,7 @@ mod tests {
     fn poster() -> Poster {
         let bus = MemoryBus::new(History { messages: 10, age: Duration::from_secs(60) });
         let clock = bus.clock();
-        Poster::new(Arc::new(bus), Moderation::in_memory(clock))
+        Poster::new(Arc::new(bus), Moderation::in_memory(clock, Arc::default()))
     }
 
     #[tokio::test]

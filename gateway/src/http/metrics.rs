@@ -16,6 +16,7 @@ use crate::{
         reactor::{Histograms, Reactors},
     },
     http::{api::Meter, listen::Acceptor, refusals::Counts},
+    moderation::Moderation,
     rooms::ProtocolId,
     tokens::Verifier,
 };
@@ -26,6 +27,7 @@ pub struct Sources {
     pub reactors: Arc<Reactors>,
     pub hub: Hub,
     pub bus: Arc<dyn Bus>,
+    pub moderation: Arc<Moderation>,
     pub acceptor: Acceptor,
     pub api: Arc<Meter>,
     /// Where tokens from outside are taken.
@@ -132,6 +134,10 @@ impl Collector for Sources {
         page.counter("gaps", "Gaps reported to readers", hub.gaps)?;
         page.counter("history_reads", "Reads of stored history", hub.reads)?;
         page.counter("bus_failures", "Calls of the bus that failed", hub.unavailable)?;
+        let (asked, failed) = self.moderation.questions().unwrap_or_default();
+        page.counter("webhook_questions", "Messages that the moderation webhook was asked about", asked)?;
+        let help = "Messages about which the moderation webhook gave no answer in time, or none that can be read";
+        page.counter("webhook_failures", help, failed)?;
         let slow = [("disconnected", totals.slow_disconnected), ("skipped", totals.slow_skipped)];
         let slow = slow.map(|(action, n)| (ByAction { action }, n));
         page.counters("slow_consumers", "Connections that fell out of a room's ring", slow)?;

@@ -12,6 +12,7 @@ use std::{
 };
 
 use parking_lot::{Mutex, RwLock};
+use serde_json::value::RawValue;
 use tokio::{sync::mpsc, time::Instant};
 
 use super::{
@@ -20,10 +21,12 @@ use super::{
     rules::{Refusal, Table, Who},
     slow::SlowPosts,
     store::{Snapshot, Store},
+    webhook::Webhook,
+    words::Words,
 };
 use crate::{
     clock::Clock,
-    rooms::{RoomName, Unavailable},
+    rooms::{Author, Content, Post, RoomName, Unavailable, present::Change},
 };
 
 /// Addresses of banned people that wait to be written: beyond it one is left out, and comes with the person's next
@@ -58,6 +61,20 @@ pub(super) struct Seen {
     pub(super) address: IpAddr,
 }
 
+/// What a ChatRoom says about the content of messages.
+#[derive(Debug, Default)]
+pub struct Filters {
+    words: RwLock<Option<Arc<Words>>>,
+    webhook: Option<Webhook>,
+}
+
+impl Filters {
+    /// The words that no message may contain, and who is asked about messages.
+    pub fn new(words: Option<Words>, webhook: Option<Webhook>) -> Self {
+        Self { words: RwLock::new(words.map(Arc::new)), webhook }
+    }
+}
+
 /// Moderation as one gateway knows it.
 pub struct Moderation {
     pub(super) store: Arc<dyn Store>,
@@ -65,6 +82,7 @@ pub struct Moderation {
     /// Nobody and nothing is restricted: what most posts of most ChatRooms need to know.
     quiet: AtomicBool,
     slow: AtomicBool,
+    filters: Arc<Filters>,
     posts: Mutex<SlowPosts>,
     pub(super) seen: (mpsc::Sender<Seen>, tokio::sync::Mutex<mpsc::Receiver<Seen>>),
 }
@@ -77,19 +95,19 @@ impl std::fmt::Debug for Moderation {
 
 impl Moderation {
     /// Reads what is in force. A gateway that cannot does not start: it would let banned people in.
-    pub async fn open(store: Arc<dyn Store>) -> Result<Arc<Self>, Unavailable> {
+    pub async fn open(store: Arc<dyn Store>, filters: Arc<Filters>) -> Result<Arc<Self>, Unavailable> {
         let snapshot = store.read(0).await?;
-        Ok(Self::with(store, snapshot))
+        Ok(Self::with(store, filters, snapshot))
     }
 
     /// That of a gateway alone, in memory, where nothing is in force yet; `clock` is the server's time.
-    pub fn in_memory(clock: Clock) -> Arc<Self> {
+    pub fn in_memory(clock: Clock, filters: Arc<Filters>) -> Arc<Self> {
         let store = Arc::new(MemoryModeration::new(clock));
         let snapshot = store.snapshot(0);
-        Self::with(store, snapshot)
+        Self::with(store, filters, snapshot)
     }
 
-    fn with(store: Arc<dyn Store>, snapshot: Snapshot) -> Arc<Self> {
+    fn with(store: Arc<dyn Store>, filters: Arc<Filters>, snapshot: Snapshot) -> Arc<Self> {
         let (sender, receiver) = mpsc::channel(SEEN);
         let moderation = Self {
             store,
@@ -100,6 +118,7 @@ impl Moderation {
             }),
             quiet: AtomicBool::new(true),
             slow: AtomicBool::new(false),
+            filters,
             posts: Mutex::default(),
             seen: (sender, tokio::sync::Mutex::new(receiver)),
         };
@@ -137,6 +156,50 @@ impl Moderation {
         }
         let known = self.known.read();
         known.table.may_come(Some(address), known.clock.now())
+    }
+
+    /// Whether the list of words lets a message pass, with the name of its author, which is shown with it. Messages between
+    /// two people are not looked at.
+    pub fn may_say(&self, room: &RoomName, from: &Author, body: &RawValue) -> Result<(), Refusal> {
+        let words = self.filters.words.read();
+        let Some(words) = words.as_ref().filter(|_| !room.is_private()) else { return Ok(()) };
+        match words.are_in_body(body) || words.are_in(&from.name) {
+            true => Err(Refusal::Refused("the message has a word that is not wanted here".into())),
+            false => Ok(()),
+        }
+    }
+
+    /// From now on no message may have these.
+    pub fn use_words(&self, words: Words) {
+        *self.filters.words.write() = Some(Arc::new(words));
+    }
+
+    /// Whether somebody has to be asked about messages in the room.
+    pub fn is_screened(&self, room: &RoomName) -> bool {
+        self.filters.webhook.is_some() && !room.is_private()
+    }
+
+    /// Asks about a post, which may come back rewritten: then every protocol shows the new text.
+    pub async fn screen(&self, mut post: Post) -> Result<Post, Refusal> {
+        // A deletion and a reaction say nothing.
+        let says = post.amends.as_ref().is_none_or(|amendment| amendment.change == Change::Edit);
+        if let Some(webhook) = self.filters.webhook.as_ref().filter(|_| says && self.is_screened(&post.room))
+            && let Some(body) = webhook.judge(&post).await?
+        {
+            post.content = Content { body, verbatim: None };
+        }
+        Ok(post)
+    }
+
+    /// From now on questions about messages are signed with this.
+    pub fn use_webhook_key(&self, key: Arc<[u8]>) {
+        self.filters.webhook.iter().for_each(|webhook| webhook.use_key(Arc::clone(&key)));
+    }
+
+    /// Questions about messages so far, and those that were not answered; None where nobody is asked.
+    pub fn questions(&self) -> Option<(u64, u64)> {
+        let counters = &self.filters.webhook.as_ref()?.counters;
+        Some((counters.asked.load(Relaxed), counters.failed.load(Relaxed)))
     }
 
     /// Notes a message that came in anywhere, so that a slow room is slow over all gateways that have members in it.

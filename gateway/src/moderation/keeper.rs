@@ -135,3 +135,106 @@ impl Moderation {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+    use tokio::sync::mpsc;
+
+    use super::{
+        super::{
+            memory::MemoryModeration,
+            rules::{Change, NewsCode, Refusal, Who},
+            store::{Store, Task},
+        },
+        *,
+    };
+    use crate::{
+        clock::Clock,
+        rooms::{Author, Role, RoomName},
+    };
+
+    /// A store that can be away for this gateway, while others use it.
+    struct Away {
+        store: MemoryModeration,
+        away: AtomicBool,
+    }
+
+    impl Away {
+        fn answered<T>(&self, answer: T) -> Result<T, Unavailable> {
+            if self.away.load(Relaxed) { Err(Unavailable("away".into())) } else { Ok(answer) }
+        }
+
+        /// What a moderator does at another gateway.
+        async fn act(&self, action: Action) {
+            let by = Author { id: "m".into(), name: "mod".into(), extra: None };
+            let act = Act { by, room: room(), action };
+            let changes = Table::default().changes(&act);
+            self.store.act(&act, &changes).await.unwrap();
+        }
+    }
+
+    impl Store for Away {
+        fn act<'a>(&'a self, act: &'a Act, changes: &'a [Change]) -> Task<'a, Result<Record, ActError>> {
+            self.store.act(act, changes)
+        }
+
+        fn read(&self, number: u64) -> Task<'_, Result<Snapshot, Unavailable>> {
+            Box::pin(async move { self.answered(self.store.read(number).await?) })
+        }
+
+        fn follow(&self, number: u64) -> Task<'_, Result<Vec<Record>, Unavailable>> {
+            Box::pin(async move {
+                self.answered(())?;
+                self.answered(self.store.follow(number).await?)
+            })
+        }
+
+        fn log(&self, before: Option<u64>, limit: u32) -> Task<'_, Result<Vec<Record>, Unavailable>> {
+            self.store.log(before, limit)
+        }
+    }
+
+    fn room() -> RoomName {
+        RoomName::new("lobby").unwrap()
+    }
+
+    fn mute(person: &str) -> Action {
+        Action::Mute { person: person.into(), seconds: 0 }
+    }
+
+    fn is_muted(moderation: &Moderation, person: &str) -> bool {
+        let who = Who { person, role: Role::Member, address: None };
+        moderation.may_post(&room(), who) == Err(Refusal::Muted { until: None })
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_known_stays_in_force_while_the_store_is_away_and_what_was_missed_is_made_up_for() {
+        let store = Arc::new(Away { store: MemoryModeration::new(Clock::start()), away: AtomicBool::new(false) });
+        store.act(mute("bob")).await;
+        let moderation = Moderation::open(store.clone(), Arc::default()).await.unwrap();
+        assert!(is_muted(&moderation, "bob"), "known at the start");
+        let (told, mut news) = mpsc::channel(64);
+        let keeper = tokio::spawn(keep(moderation.clone(), move |one| {
+            let told = told.clone();
+            async move { told.send(one).await.unwrap_or_default() }
+        }));
+        store.away.store(true, Relaxed);
+        sleep(Duration::from_secs(5)).await;
+        assert!(is_muted(&moderation, "bob"), "known while it is away");
+        store.act(mute("eve")).await;
+        store.act(Action::Kick { person: "eve".into() }).await;
+        store.act(Action::Unmute { person: "bob".into() }).await;
+        assert!(!is_muted(&moderation, "eve"));
+        store.away.store(false, Relaxed);
+        sleep(Duration::from_secs(1)).await;
+        assert!(is_muted(&moderation, "eve") && !is_muted(&moderation, "bob"));
+        let codes: Vec<_> = std::iter::from_fn(|| news.try_recv().ok()).map(|news| news.code).collect();
+        assert_eq!(codes, [NewsCode::Kicked, NewsCode::Muted], "a kick is not missed either");
+        store.act(mute("ada")).await;
+        sleep(Duration::from_millis(10)).await;
+        assert!(is_muted(&moderation, "ada"), "followed again");
+        keeper.abort();
+    }
+}

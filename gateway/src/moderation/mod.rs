@@ -1,7 +1,8 @@
 //! Moderation: who may not post, join or come in, and which rooms are slow or read-only. In force on every gateway and in
 //! every protocol.
 //!
-//! Decides whether a post, a join or an upgrade is refused ([`rules`]), keeps what moderators do for the whole ChatRoom
+//! Decides whether a post, a join or an upgrade is refused ([`rules`]), and what a message may say ([`words`],
+//! [`webhook`]). Keeps what moderators do for the whole ChatRoom
 //! ([`store`]), and follows what they do elsewhere ([`keeper`]). Never writes to a socket, and never reads a token: who is a
 //! moderator is known by the session or endpoint that asks. Called by the reactors, by the hub and by HTTP.
 //!
@@ -9,6 +10,7 @@
 //! the Redis server's time, which a gateway knows from its last read and its own elapsed time.
 
 mod action;
+pub mod files;
 mod in_force;
 pub mod keeper;
 pub mod memory;
@@ -18,11 +20,16 @@ pub mod redis;
 mod rules;
 mod slow;
 pub mod store;
+pub mod webhook;
+mod words;
 
 pub use self::{
     action::{Act, Action, LONGEST, SLOWEST},
-    in_force::Moderation,
+    files::{FileError, Files},
+    in_force::{Filters, Moderation},
     moderator::{Moderator, Refused},
     record::Record,
     rules::{Change, Kind, News, NewsCode, Refusal, Table, Who},
+    webhook::{Webhook, WebhookSettings},
+    words::{Words, WordsError},
 };

@@ -13,7 +13,7 @@ use parlor_redis::Prefer;
 use crate::{
     bus::{Bus, History, memory::MemoryBus, redis::RedisBus},
     directory::{Directory, memory::MemoryDirectory, redis::RedisDirectory},
-    moderation::{Moderation, redis::RedisModeration},
+    moderation::{Filters, Moderation, redis::RedisModeration},
     redis::{Password, RedisSettings, Servers, StartError, Tls, shared_key::shared_key},
     rooms::{Cause, Unavailable},
     run::{RunError, environment::Environment, secrets::Secrets},
@@ -125,19 +125,19 @@ fn prefix(room: &ChatRoom, external: Option<&ExternalRedis>) -> String {
 
 impl Choice {
     /// Opens both. Waits for a Redis that cannot be reached; fails on one that will never do.
-    pub(super) async fn open(self) -> Result<Stores, RunError> {
+    pub(super) async fn open(self, filters: &Arc<Filters>) -> Result<Stores, RunError> {
         let settings = match self {
             Self::Memory(history) => {
                 let bus = MemoryBus::new(history);
                 let directory = Arc::new(MemoryDirectory::new(bus.clock()));
-                let moderation = Moderation::in_memory(bus.clock());
+                let moderation = Moderation::in_memory(bus.clock(), Arc::clone(filters));
                 return Ok(Stores { bus: Arc::new(bus), directory, moderation, shared_keys: SharedKeys::new() });
             }
             Self::Redis(settings) => *settings,
         };
         let mut logged = None;
         loop {
-            match settings.clone().open().await {
+            match settings.clone().open(Arc::clone(filters)).await {
                 Ok(stores) => return Ok(stores),
                 Err(StartError::Unavailable(why)) => {
                     if logged.as_ref() != Some(&why) {
@@ -153,12 +153,12 @@ impl Choice {
 }
 
 impl RedisChoice {
-    async fn open(self) -> Result<Stores, StartError> {
+    async fn open(self, filters: Arc<Filters>) -> Result<Stores, StartError> {
         let servers = Servers::connect(self.redis).await?;
         let directory = Arc::new(RedisDirectory::new(Arc::clone(&servers)));
         // Before anybody is let in: a gateway that knows no bans would let everybody in.
         let store = Arc::new(RedisModeration::new(Arc::clone(&servers)));
-        let moderation = Moderation::open(store).await.map_err(cannot_moderate)?;
+        let moderation = Moderation::open(store, filters).await.map_err(cannot_moderate)?;
         let bus = Arc::new(RedisBus::open(Arc::clone(&servers), self.history, self.gateway).await?);
         let mut shared_keys = SharedKeys::new();
         for name in self.keyless {

@@ -5,8 +5,8 @@ use std::{io, net::SocketAddr, path::PathBuf};
 use parlor_crds::ManifestError;
 
 use crate::{
-    fanout::reactor, http::api::TokensError, probe::ProbeError, protocols::onlyone::TokenKeyError, redis,
-    rooms::RoomNameError, run::secrets::SecretError, tokens::KeysError,
+    fanout::reactor, http::api::TokensError, moderation::FileError, probe::ProbeError,
+    protocols::onlyone::TokenKeyError, redis, rooms::RoomNameError, run::secrets::SecretError, tokens::KeysError,
 };
 
 /// `EX_USAGE` of sysexits.h: what was given is wrong.
@@ -41,6 +41,10 @@ pub enum RunError {
     Reactors(#[from] reactor::StartError),
     #[error(transparent)]
     Redis(#[from] redis::StartError),
+    #[error("{field}: {source}")]
+    Words { field: &'static str, source: FileError },
+    #[error("{field}: not an address that can be asked")]
+    NoUrl { field: &'static str },
     #[error("{field}: not UTF-8")]
     NotText { field: &'static str },
     #[error("failed to listen on {address} for {what}: {source}")]
@@ -69,6 +73,8 @@ impl RunError {
             | Self::TokenKeys { .. }
             | Self::Address { .. }
             | Self::NoSeeds
+            | Self::Words { .. }
+            | Self::NoUrl { .. }
             | Self::NotText { .. } => EX_USAGE,
             Self::Unreadable { .. } => EX_NOINPUT,
             Self::Runtime(_)

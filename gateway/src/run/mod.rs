@@ -6,6 +6,7 @@ mod bounds;
 mod bus;
 mod environment;
 mod error;
+mod filters;
 mod listeners;
 mod log;
 mod secrets;
@@ -58,7 +59,7 @@ use crate::{
         routes,
         upgrade::Upgrades,
     },
-    moderation::{self, Moderator},
+    moderation::{self, Files, Filters, Moderator},
     probe,
     protocols::{matching::ExitNotices, onlyone::ProcessStats},
 };
@@ -107,13 +108,17 @@ fn serve(arguments: Serve, runtime: &Runtime, signals: Signals) -> Result<(), Ru
     let (bounds, proxies) = Bounds::of(&room.spec.limits);
     environment::use_small_pages();
     environment::raise_descriptor_limit(u64::from(bounds.connections));
+    let secrets = Secrets::new(secrets);
+    let (filters, files) = filters::choose(&room, &secrets)?;
     let gateway = Gateway {
         manifest: Arc::new(Manifest { path, room }),
         bounds,
         proxies,
         environment,
-        secrets: Secrets::new(secrets),
+        secrets,
         incarnation: rand::random(),
+        filters,
+        files,
     };
     runtime.block_on(gateway.run(
         Listeners { shared: listen, admin },
@@ -132,6 +137,9 @@ struct Gateway {
     secrets: Secrets,
     /// Names this run of the process.
     incarnation: u64,
+    /// What messages may say, and the files in which that may change.
+    filters: Arc<Filters>,
+    files: Files,
 }
 
 /// The manifest: as it was at the start, and for how to drain, as it is now. Changing that restarts no gateway.
@@ -183,7 +191,7 @@ impl Gateway {
         let listener = listeners::bind("admin", "http", listeners.admin)?;
         tasks.spawn(Acceptor::admin(stop.clone()).serve(listener, Arc::new(admin.clone())));
         let stores = tokio::select! {
-            stores = choice.open() => stores?,
+            stores = choice.open(&self.filters) => stores?,
             () = signals.any() => return Ok(()),
         };
         let running = self.start(stores, Doors { listeners, api }, &admin, acceptor, tasks, stop).await?;
@@ -243,6 +251,7 @@ impl Gateway {
                 reactors: Arc::clone(&reactors),
                 hub: hub.clone(),
                 bus: Arc::clone(&bus),
+                moderation: Arc::clone(&moderation),
                 acceptor: acceptor.clone(),
                 api: Arc::clone(&meter),
                 verifier,
@@ -288,10 +297,11 @@ impl Gateway {
         }
         tasks.spawn(keeper::keep(Arc::clone(&directory), ExitNotices::new(poster)));
         let concerned = hub.clone();
-        tasks.spawn(moderation::keeper::keep(moderation, move |news| {
+        tasks.spawn(moderation::keeper::keep(Arc::clone(&moderation), move |news| {
             let concerned = concerned.clone();
             async move { concerned.moderated(news).await }
         }));
+        tasks.spawn(moderation::files::keep(moderation, self.files.clone()));
         tasks.spawn(drain.clone().drive());
         tasks.spawn(become_ready(Arc::clone(&bus), ready));
         if let Some(tokens::Tokens { verifier, source }) = tokens {

@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use parlor_crds::chatroom::SecretKey;
+use parlor_crds::chatroom::{ConfigMapKey, SecretKey};
 
 /// Largest secret that is read, in bytes.
 const MAX_BYTES: u64 = 64 * 1024;
@@ -18,7 +18,7 @@ pub(super) struct Secrets(Option<PathBuf>);
 /// Why a secret cannot be had. Never holds the secret.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
-    #[error("{field}: secret {name}/{key} needs --secrets DIR")]
+    #[error("{field}: {name}/{key} needs --secrets DIR")]
     NoDirectory { field: &'static str, name: String, key: String },
     #[error("{field}: the Secret {name} needs --secrets DIR")]
     NoDirectoryOf { field: &'static str, name: String },
@@ -42,8 +42,18 @@ impl Secrets {
     /// Where the secret is that `field` of the manifest refers to.
     pub(super) fn path(&self, field: &'static str, reference: &SecretKey) -> Result<PathBuf, SecretError> {
         let SecretKey { name, key } = reference;
+        self.file(field, name, key)
+    }
+
+    /// Where the part of a ConfigMap is that `field` of the manifest refers to: beside the secrets.
+    pub(super) fn config_map(&self, field: &'static str, reference: &ConfigMapKey) -> Result<PathBuf, SecretError> {
+        let ConfigMapKey { name, key } = reference;
+        self.file(field, name, key)
+    }
+
+    fn file(&self, field: &'static str, name: &str, key: &str) -> Result<PathBuf, SecretError> {
         match &self.0 {
-            None => Err(SecretError::NoDirectory { field, name: name.clone(), key: key.clone() }),
+            None => Err(SecretError::NoDirectory { field, name: name.to_owned(), key: key.to_owned() }),
             Some(directory) => Ok(directory.join(name).join(key)),
         }
     }

@@ -7,6 +7,7 @@ mod idle;
 mod latency;
 mod many_rooms;
 mod members;
+mod moderation;
 mod pace;
 mod publishing;
 mod resume;
@@ -51,7 +52,7 @@ impl Row {
     }
 }
 
-pub(crate) const ROWS: [Row; 13] = [
+pub(crate) const ROWS: [Row; 14] = [
     Row { name: "throughput", numbers: &["1"], measure: throughput::measure },
     Row { name: "pace", numbers: &["2"], measure: pace::measure },
     Row { name: "rivals", numbers: &["3", "4"], measure: rivals::measure },
@@ -65,6 +66,7 @@ pub(crate) const ROWS: [Row; 13] = [
     Row { name: "deflate", numbers: &["12"], measure: deflate::measure },
     Row { name: "publishing", numbers: &["13"], measure: publishing::measure },
     Row { name: "sign-in", numbers: &["14"], measure: sign_in::measure },
+    Row { name: "moderation", numbers: &["15"], measure: moderation::measure },
 ];
 
 /// What all rows share.

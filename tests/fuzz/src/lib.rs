@@ -14,6 +14,7 @@ mod fleet;
 mod frames;
 mod handshake;
 mod manifest;
+mod moderation;
 pub mod mutate;
 mod plan;
 mod redis;
@@ -36,7 +37,7 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 24] = [
+pub const TARGETS: [Target; 27] = [
     Target { name: "frames", run: frames::any_bytes },
     Target { name: "native", run: |data| sessions::script(ProtocolId::Native, data) },
     Target { name: "onlyone", run: |data| sessions::script(ProtocolId::OnlyOne, data) },
@@ -61,6 +62,9 @@ pub const TARGETS: [Target; 24] = [
     Target { name: "plan", run: plan::redis },
     Target { name: "fleet", run: fleet::reports },
     Target { name: "manifest", run: manifest::load },
+    Target { name: "webhook", run: moderation::webhook },
+    Target { name: "words", run: moderation::words },
+    Target { name: "action", run: moderation::action },
 ];
 
 /// The target of that name.

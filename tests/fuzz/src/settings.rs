@@ -34,7 +34,7 @@ pub(crate) struct Stores {
 pub(crate) fn stores() -> Stores {
     let bus = MemoryBus::new(History { messages: 1000, age: Duration::from_secs(3600) });
     let directory = Arc::new(MemoryDirectory::new(bus.clock()));
-    let moderation = Moderation::in_memory(bus.clock());
+    let moderation = Moderation::in_memory(bus.clock(), Arc::default());
     Stores { bus: Arc::new(bus), directory, moderation }
 }
 

@@ -87,6 +87,9 @@ targets! {
     "plan" any_cluster_is_left_what_it_serves
     "fleet" any_report_leaves_those_with_people_where_they_are
     "manifest" any_manifest_is_refused_by_field_or_stays_accepted
+    "webhook" any_answer_of_a_webhook_is_refused_or_means_something
+    "words" any_list_of_words_is_looked_for_in_any_case
+    "action" any_stored_action_is_skipped_or_read
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! Moderation over memory, a single Redis and a Redis Cluster: the same behaviours of all three, on two gateways.
 
 mod behaviour;
+mod filters;
+mod fleet;
 
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
@@ -39,7 +41,7 @@ impl Drop for Gateway {
 
 impl Gateway {
     async fn start(store: Arc<dyn Store>) -> Result<Arc<Self>> {
-        let moderation = Moderation::open(store).await?;
+        let moderation = Moderation::open(store, Arc::default()).await?;
         let (told, news) = mpsc::channel(NEWS);
         let keeper = tokio::spawn(keeper::keep(moderation.clone(), move |news| {
             let told = told.clone();

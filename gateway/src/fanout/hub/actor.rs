@@ -143,7 +143,7 @@ impl PartitionActor {
             Command::Reactor(ToHub::Post { from, tag, post, if_gone }) => {
                 let member = self.rooms.get(&post.room).is_some_and(|room| room.has(&from));
                 let sender = PostSender { to: from, tag, if_gone, outside: (!member).then(|| post.room.clone()) };
-                self.posts.offer(sender, post, &self.calls, &mut self.delivery);
+                self.posts.offer(sender, post, &mut self.calls, &mut self.delivery);
             }
             Command::Reactor(ToHub::Signal { room, signal }) => self.people.publish(room, signal),
             Command::Reactor(ToHub::Ask { from, ask: Ask::History { room, before, limit } }) => {
@@ -205,6 +205,7 @@ impl PartitionActor {
                 let (to, answer) = done.answer();
                 self.delivery.answer(to, answer);
             }
+            Done::Screen(done) => self.posts.screened(done, &mut self.calls, &mut self.delivery),
             Done::Moderate(done) => {
                 let (to, answer) = done.answer();
                 self.delivery.answer(to, answer);

@@ -11,7 +11,7 @@ use super::{
     call::{BusAccess, BusCall},
     calls::{
         append::GroupDone, directory::DirectoryDone, history_requests::PageDone, moderate::ModerateDone,
-        restore::RestoreDone, room_reads::RoomReadDone, tail::TailDone,
+        restore::RestoreDone, room_reads::RoomReadDone, screening::ScreenDone, tail::TailDone,
     },
     presence::{counts::CountsDone, signals::SignalsDone, sums::SumDone},
 };
@@ -42,6 +42,7 @@ done!(
     Page(PageDone),
     Directory(DirectoryDone),
     Moderate(ModerateDone),
+    Screen(ScreenDone),
     Sum(SumDone),
     Counts(CountsDone),
     Signals(SignalsDone)

@@ -12,6 +12,7 @@ use super::{
     calls::{
         append::{AppendNext, Appender, FULL_RETRY, Fates, GroupDone, PostSender},
         restore::{Restore, RestoreDone, RestoreNext},
+        screening::{ScreenDone, Screened, Screening},
     },
     counters::tick,
     delivery::Delivery,
@@ -29,30 +30,55 @@ use crate::{
 /// What was posted and is not answered yet.
 pub(crate) struct Posts {
     shared: Arc<Shared>,
+    screening: Screening,
     appender: Appender,
     restore: Restore,
 }
 
 impl Posts {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, appender: Appender::default(), restore: Restore::default() }
+        Self { shared, screening: Screening::default(), appender: Appender::default(), restore: Restore::default() }
     }
 
     /// True when every post was answered.
     pub(crate) fn is_empty(&self) -> bool {
-        self.appender.is_empty()
+        self.screening.is_empty() && self.appender.is_empty()
     }
 
     /// Takes a post, or refuses it when too many are waiting, or when its sender has opened too many rooms to post into one
-    /// that may be new.
-    pub(crate) fn offer(&mut self, sender: PostSender, post: Post, calls: &BusCalls, delivery: &mut Delivery) {
+    /// that may be new. Where somebody has to be asked about it, it is asked about first.
+    pub(crate) fn offer(&mut self, sender: PostSender, post: Post, calls: &mut BusCalls, delivery: &mut Delivery) {
         let (rooms, now) = (self.shared.new_rooms(), self.shared.millis());
         if sender.outside.as_ref().is_some_and(|room| !rooms.may_open(&sender.to, room, now)) {
             return self.answer(sender, Err(PostError::RoomLimit), calls, delivery);
         }
-        if let Err(sender) = self.appender.offer(sender, post) {
-            self.answer(sender, Err(PostError::Full { retry: FULL_RETRY }), calls, delivery);
+        if !calls.access().moderator.moderation().is_screened(&post.room) {
+            return self.append(sender, post, calls, delivery);
         }
+        match self.screening.offer(sender, post) {
+            Ok(call) => calls.start(call),
+            Err(sender) => self.refuse_full(sender, calls, delivery),
+        }
+    }
+
+    /// Takes what was said about a post.
+    pub(crate) fn screened(&mut self, done: ScreenDone, calls: &mut BusCalls, delivery: &mut Delivery) {
+        let Screened { sender, result, next } = self.screening.done(done);
+        calls.start(next);
+        match result {
+            Ok(post) => self.append(sender, post, calls, delivery),
+            Err(refusal) => self.answer(sender, Err(PostError::Moderated(refusal)), calls, delivery),
+        }
+    }
+
+    fn append(&mut self, sender: PostSender, post: Post, calls: &BusCalls, delivery: &mut Delivery) {
+        if let Err(sender) = self.appender.offer(sender, post) {
+            self.refuse_full(sender, calls, delivery);
+        }
+    }
+
+    fn refuse_full(&self, sender: PostSender, calls: &BusCalls, delivery: &mut Delivery) {
+        self.answer(sender, Err(PostError::Full { retry: FULL_RETRY }), calls, delivery);
     }
 
     /// Starts the next group, unless one is in flight.

@@ -157,7 +157,8 @@ impl Stage<'_> {
         let (from, origin) = (self.sockets.id(slot), self.sockets.origin(slot));
         let NewPost { tag, room, from: author, key, content, amends, durable } = new;
         let who = Who { person: &author.id, role: self.sockets.role(slot), address: self.sockets.address(slot) };
-        if let Err(refusal) = self.moderation.may_post(&room, who) {
+        let wanted = self.moderation.may_post(&room, who);
+        if let Err(refusal) = wanted.and_then(|()| self.moderation.may_say(&room, &author, &content.body)) {
             let refused = Input::Posted { tag, result: Err(PostError::Moderated(refusal)) };
             return self.todo.push_back(Next::Refuse(slot, refused));
         }

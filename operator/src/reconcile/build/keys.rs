@@ -6,7 +6,7 @@
 use super::{config_map, secret};
 use k8s_openapi::api::core::v1::Secret;
 use parlor_crds::ChatRoom;
-use parlor_crds::chatroom::SecretKey;
+use parlor_crds::chatroom::{Moderation, SecretKey};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -37,11 +37,13 @@ pub fn named(room: &ChatRoom) -> Vec<Named> {
     let external = room.spec.redis.external.as_ref();
     let authorities = external.and_then(|external| external.tls.as_ref()?.ca.clone()).map(|source| source.secret_ref);
     let password = external.and_then(|external| external.password_secret_ref.clone());
+    let webhook = room.spec.moderation.as_ref().and_then(Moderation::secret).cloned();
     let table = [
         (token, Reading::AtStart),
         (token_key, Reading::AtStart),
         (authorities, Reading::Again),
         (password, Reading::Again),
+        (webhook, Reading::Again),
     ];
     // Gateways watch the keys of tokens from outside.
     let login = room.spec.auth.secrets().map(|key| Named { key: key.clone(), reading: Reading::Again });
@@ -101,6 +103,7 @@ mod tests {
     fn every_named_secret_says_when_it_is_read() {
         let spec = "protocols: {onlyone: {token: {secretRef: {name: a, key: t}}}, relay: {tokenKey: {secretRef: {name: b, key: k}}}}\n  \
                     redis: {external: {seeds: ['r:1'], passwordSecretRef: {name: c, key: p}, tls: {ca: {secretRef: {name: d, key: c}}}}}\n  \
+                    moderation: {webhook: {url: 'https://a.b', secretRef: {name: f, key: k}}}\n  \
                     auth: {jwt: {keys: {jwksRef: {name: e, key: j}}}}";
         let text =
             format!("apiVersion: parlor.chat/v1alpha1\nkind: ChatRoom\nmetadata: {{name: a}}\nspec:\n  {spec}\n");
@@ -110,6 +113,6 @@ mod tests {
             .collect();
         let once = |name: &str| (name.to_owned(), Reading::AtStart);
         let again = |name: &str| (name.to_owned(), Reading::Again);
-        assert_eq!(read, [once("a"), once("b"), again("d"), again("c"), again("e")]);
+        assert_eq!(read, [once("a"), once("b"), again("d"), again("c"), again("f"), again("e")]);
     }
 }

@@ -16,7 +16,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::ResourceExt;
 use parlor_crds::ChatRoom;
-use parlor_crds::chatroom::{RedisMode, SecretKey};
+use parlor_crds::chatroom::{Moderation, RedisMode, SecretKey};
 use parlor_crds::contract;
 
 /// User and group of the gateway's image.
@@ -198,8 +198,10 @@ fn volume(room: &ChatRoom, config: &str) -> Volume {
             redis_password(room).map(|named| secret_file(&named.name, &named.key, contract::REDIS_PASSWORD))
         }
     };
+    let config_map = room.spec.moderation.as_ref().and_then(Moderation::config_map);
+    let config_map = config_map.map(|named| config_map_file(&named.name, &named.key, &named.path()));
     let mut sources = vec![manifest_file(config)];
-    for source in generated.into_iter().chain(named).chain(password) {
+    for source in generated.into_iter().chain(named).chain(password).chain(config_map) {
         if !sources.contains(&source) {
             sources.push(source);
         }
@@ -212,6 +214,13 @@ fn volume(room: &ChatRoom, config: &str) -> Volume {
 fn manifest_file(config: &str) -> VolumeProjection {
     let items = Some(vec![file(config_map::MANIFEST, contract::MANIFEST_PATH)]);
     let config_map = ConfigMapProjection { name: config.into(), items, optional: None };
+    VolumeProjection { config_map: Some(config_map), ..VolumeProjection::default() }
+}
+
+/// Beside the secrets, where gateways look for what the ChatRoom names.
+fn config_map_file(config_map: &str, key: &str, path: &str) -> VolumeProjection {
+    let items = Some(vec![file(key, &format!("{}/{path}", contract::SECRETS_DIR))]);
+    let config_map = ConfigMapProjection { name: config_map.into(), items, optional: None };
     VolumeProjection { config_map: Some(config_map), ..VolumeProjection::default() }
 }
 

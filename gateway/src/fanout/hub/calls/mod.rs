@@ -7,4 +7,5 @@ pub(crate) mod history_requests;
 pub(crate) mod moderate;
 pub(crate) mod restore;
 pub(crate) mod room_reads;
+pub(crate) mod screening;
 pub(crate) mod tail;

@@ -107,7 +107,7 @@ impl Gateway {
         let encodings: Vec<(_, Arc<dyn Encoding>)> =
             vec![(PLAIN, Arc::new(Plain(""))), (OTHER, Arc::new(Plain("other ")))];
         let seen = reactors.iter().map(|_| VecDeque::new()).collect();
-        let moderator = Moderator::new(Moderation::in_memory(Clock::start()));
+        let moderator = Moderator::new(Moderation::in_memory(Clock::start(), Arc::default()));
         Self { hub: Hub::start(bus, directory, moderator, senders, encodings, settings), reactors, seen }
     }
 

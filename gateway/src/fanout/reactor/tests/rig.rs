@@ -182,7 +182,7 @@ pub(super) fn policy() -> Policy {
 
 impl Rig {
     pub(super) fn start(settings: Settings) -> Self {
-        let moderation = Moderation::in_memory(Clock::start());
+        let moderation = Moderation::in_memory(Clock::start(), Arc::default());
         let prepared: Prepared = Reactors::prepare(settings, Arc::clone(&moderation)).unwrap();
         let senders = prepared.senders();
         let (queue, from_reactors) = sync_channel(100_000);

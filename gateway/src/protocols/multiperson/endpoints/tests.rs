@@ -21,7 +21,8 @@ use crate::{
 fn desk() -> (Arc<MemoryBus>, Router) {
     let bus = Arc::new(MemoryBus::new(History { messages: 10, age: Duration::from_secs(60) }));
     let directory = Arc::new(MemoryDirectory::new(bus.clock()));
-    let (poster, recent) = (Poster::new(bus.clone(), Moderation::in_memory(bus.clock())), Recent::new(bus.clone()));
+    let (poster, recent) =
+        (Poster::new(bus.clone(), Moderation::in_memory(bus.clock(), Arc::default())), Recent::new(bus.clone()));
     let settings = Settings { room: name("0"), access: Arc::default(), welcome: false, directory, poster, recent };
     let protocol = MultiPerson::new(settings);
     (bus, protocol.routes())

@@ -32,7 +32,8 @@ const INBOX: &str = "\u{1}people\u{1}2";
 fn protocol_with(welcome: bool) -> MultiPerson {
     let bus = Arc::new(MemoryBus::new(History { messages: 10, age: Duration::from_secs(60) }));
     let directory = Arc::new(MemoryDirectory::new(bus.clock()));
-    let (poster, recent) = (Poster::new(bus.clone(), Moderation::in_memory(bus.clock())), Recent::new(bus));
+    let (poster, recent) =
+        (Poster::new(bus.clone(), Moderation::in_memory(bus.clock(), Arc::default())), Recent::new(bus));
     MultiPerson::new(Settings { room: name("0"), access: Arc::default(), welcome, directory, poster, recent })
 }
 

@@ -35,7 +35,7 @@ fn settings(bus: Arc<MemoryBus>) -> Settings {
         issue_tokens: true,
         access: Arc::default(),
         message_bytes: 100,
-        poster: Poster::new(bus.clone(), Moderation::in_memory(bus.clock())),
+        poster: Poster::new(bus.clone(), Moderation::in_memory(bus.clock(), Arc::default())),
         rate: Rate::per_second(20),
         new_rooms: Rate::per_minute(3),
         clock: Arc::new(StandingStill),
