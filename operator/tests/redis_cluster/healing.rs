@@ -64,7 +64,7 @@ async fn a_cluster_is_restored_from_copies_of_its_files_that_were_made_while_it_
     let before = Counting::start(&pods);
     tokio::time::sleep(Duration::from_secs(2)).await;
     let (counted, client) = before.pause().await;
-    pods.back_up();
+    pods.back_up().await;
     // What is written after the backup is lost with the volumes.
     let later = Counting::start(&pods);
     tokio::time::sleep(Duration::from_secs(1)).await;

@@ -87,8 +87,16 @@ impl Pods {
         self.pods[at].process.wait().unwrap();
     }
 
-    /// Copies the files of every server as a snapshot of its volume would, while it runs.
-    pub(crate) fn back_up(&self) {
+    /// Copies the files of every server while it runs. A snapshot of a volume is of one moment; a copy is not, so it waits until
+    /// no server rewrites its append-only file, whose parts come and go then.
+    pub(crate) async fn back_up(&self) {
+        for pod in &self.pods {
+            let started = Instant::now();
+            while rewrites(&pod.ip) {
+                assert!(started.elapsed() < PATIENCE, "{} still rewrites its append-only file", pod.ip);
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
         copy(&self.root, &self.backup());
     }
 
@@ -225,6 +233,14 @@ impl Drop for Pods {
 /// The host name that the server of a pod announces.
 fn name(at: usize) -> String {
     format!("redis-{at}.redis.default")
+}
+
+/// Whether the server rewrites its append-only file, or is about to.
+fn rewrites(ip: &str) -> bool {
+    let asked = Command::new("redis-cli").args(["-h", ip, "INFO", "persistence"]).output().unwrap();
+    let told = String::from_utf8(asked.stdout).unwrap();
+    assert!(told.contains("aof_enabled:1"), "{ip} keeps an append-only file: {told}");
+    ["aof_rewrite_in_progress:1", "aof_rewrite_scheduled:1"].iter().any(|busy| told.contains(busy))
 }
 
 fn copy(from: &Path, to: &Path) {

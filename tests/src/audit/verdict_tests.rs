@@ -172,7 +172,8 @@ fn without_seqs_the_order_is_that_of_the_room() {
         kinds(&judged(Promise::WhileConnected, &events.collect::<Vec<_>>()))
     };
     assert_eq!(seen(&[2, 3, 4]), [], "what came before and after a connection does not count");
-    assert_eq!(seen(&[1, 3, 4]), [(Kind::Lost, 2)]);
+    assert_eq!(seen(&[1, 2, 4]), [(Kind::Lost, 3)]);
+    assert_eq!(seen(&[1, 3, 5]), [], "protocols without seqs say nothing of a message that was deleted");
     assert_eq!(seen(&[2, 1, 3]), [(Kind::OutOfOrder, 1)]);
     assert_eq!(seen(&[1, 2, 2, 3]), [(Kind::Doubled, 2)]);
 }

@@ -162,7 +162,7 @@ async fn every_room_in_which_something_was_said_is_listed() {
 
 #[tokio::test]
 async fn an_identity_that_was_signed_joins_where_strangers_may_not() {
-    let api = Api::start(&setup(&format!("{MEMORY}auth: {{anonymous: false}}\n"))).await;
+    let api = Api::start(&setup(&format!("{MEMORY}auth: {{anonymous: false}}\nprotocols: {{native: {{}}}}\n"))).await;
     let (status, identity) = api.ask(post("/v1/tokens", r#"{"id":"customer-7","name":"ada"}"#)).await;
     assert_eq!(status, 200, "{identity}");
     assert!(identity["expires"].as_u64() > Some(1_700_000_000), "{identity}");

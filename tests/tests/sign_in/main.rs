@@ -212,7 +212,7 @@ async fn made_up_keys_do_not_make_a_gateway_flood_the_login() {
 #[tokio::test]
 async fn keys_that_cannot_be_used_end_the_start_and_name_the_field() {
     let table = [
-        (closed("{secretRef: {name: login, key: secret}}"), "spec.auth.jwt.keys.secretRef: secret login/secret needs"),
+        (closed("{secretRef: {name: login, key: secret}}"), "spec.auth.jwt.keys.secretRef: login/secret needs"),
         (
             closed("{secretRef: {name: login, key: x}}").secret("login/secret", "s"),
             "spec.auth.jwt.keys.secretRef: failed",

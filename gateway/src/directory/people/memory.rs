@@ -101,8 +101,7 @@ impl People {
             Query::KeepPosted { from, temp, id, block, place, frame } => {
                 self.keep_posted((from, temp), id, block, place, &frame, now)
             }
-            Query::Confirm { user, holder, .. } if self.is_foreign(user, holder) => Reply::Done,
-            Query::Confirm { user, id, holder: _ } => self.confirm(user, id, now),
+            Query::Confirm { user, id } => self.confirm(user, id, now),
             Query::Mention { names, frame } => self.mention(&names, &frame, now),
         }
     }

@@ -74,9 +74,10 @@ pub enum Query {
     /// block but the sender and those who have confirmed it meanwhile. Not awaited when the sender is gone;
     /// does nothing when it was kept by the same number of its sender.
     KeepPosted { from: u64, temp: Option<Arc<str>>, id: u64, block: u64, place: Place, frame: Arc<str> },
-    /// The person has the message; noted, not awaited. A message to a block may be kept only after that. Says nothing where
-    /// another live connection has the account.
-    Confirm { user: u64, id: u64, holder: Origin },
+    /// The person has the message; noted, not awaited. A message to a block may be kept only after that. It counts also where
+    /// another connection has the account by now: it may have been on its way when that one came. Sessions that have lost their
+    /// account send none.
+    Confirm { user: u64, id: u64 },
     /// Keeps a message for those of the named that are not here; noted, not awaited.
     Mention { names: Vec<Arc<str>>, frame: Arc<str> },
 }

@@ -199,10 +199,9 @@ if operation == 'keep_posted' then
   return {'KEPT', unpack(late)}
 end
 
--- Arguments: user, id, holder.
+-- Arguments: user, id.
 if operation == 'confirm' then
   local user, id = arg[1], wide(arg[2])
-  if foreign(user, arg[3]) then return {'DONE'} end
   local member = user .. ':' .. id
   if has(queued, member) then
     forget(member)

@@ -66,7 +66,7 @@ fn words(query: Query) -> Vec<String> {
             let [from, id, block, epoch, seq, time] = [from, id, block, epoch.0, seq, time].map(|n| n.to_string());
             vec![word("keep_posted"), from, optional(temp), id, block, epoch, seq, time, word(&frame)]
         }
-        Query::Confirm { user, id, holder: by } => vec![word("confirm"), user.to_string(), id.to_string(), holder(by)],
+        Query::Confirm { user, id } => vec![word("confirm"), user.to_string(), id.to_string()],
         Query::Mention { names, frame } => {
             [word("mention"), word(&frame)].into_iter().chain(names.iter().map(|name| word(name))).collect()
         }

@@ -104,7 +104,7 @@ impl BlocksDialect {
             "CONFIRM" => match (self.user, frame.message_id()) {
                 // Nothing of it is kept.
                 (Some(_), Some(_)) if frame.is_foreign() => {}
-                (Some(user), Some(id)) => tell(Query::Confirm { user, id, holder: cx.origin }, out),
+                (Some(user), Some(id)) => tell(Query::Confirm { user, id }, out),
                 _ => out.push(Effect::Refused("malformed")),
             },
             "CLOSE" => out.push(Effect::Terminate),

@@ -101,7 +101,7 @@ mod tests {
 
     #[test]
     fn every_named_secret_says_when_it_is_read() {
-        let spec = "protocols: {onlyone: {token: {secretRef: {name: a, key: t}}}, relay: {tokenKey: {secretRef: {name: b, key: k}}}}\n  \
+        let spec = "protocols: {native: {}, onlyone: {token: {secretRef: {name: a, key: t}}}, relay: {tokenKey: {secretRef: {name: b, key: k}}}}\n  \
                     redis: {external: {seeds: ['r:1'], passwordSecretRef: {name: c, key: p}, tls: {ca: {secretRef: {name: d, key: c}}}}}\n  \
                     moderation: {webhook: {url: 'https://a.b', secretRef: {name: f, key: k}}}\n  \
                     auth: {jwt: {keys: {jwksRef: {name: e, key: j}}}}";

@@ -47,7 +47,7 @@ impl Directory for Told {
 }
 
 fn confirm(id: u64) -> Query {
-    Query::People(people::Query::Confirm { user: 1, id, holder: Origin::default() })
+    Query::People(people::Query::Confirm { user: 1, id })
 }
 
 fn send(gateway: &Gateway) {
