@@ -42,6 +42,7 @@ export const dialects = {
       Delete: ({ room, seq = 1 }) => ({ op: "delete", id: next(), room, seq }),
       React: ({ room, seq = 1 }) => ({ op: "react", id: next(), room, seq, emoji: "👍" }),
       Typing: ({ room }) => ({ op: "typing", room }),
+      "Sign in": ({ token = "" }) => ({ op: "auth", id: next(), token }),
       Leave: ({ room }) => ({ op: "leave", id: next(), room }),
       Ping: () => ({ op: "ping", id: next() }),
     },

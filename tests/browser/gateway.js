@@ -7,7 +7,7 @@ import { once } from "node:events";
 import { access, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 
@@ -76,10 +76,11 @@ class Process {
 export class Gateway {
   /**
    * Starts one; the same port can be asked for again. With a key, people stay who they are on every gateway that has it.
-   * `api` is the token of a server API.
-   * @param {{ port?: number, redis?: string, key?: string, deflate?: boolean, protocols?: string, limits?: string, spec?: string, api?: string }} [options]
+   * `api` is the token of a server API; `secrets` are by name and key, as in `login/key`.
+   * @param {{ port?: number, redis?: string, key?: string, deflate?: boolean, protocols?: string, limits?: string, spec?: string, api?: string,
+   *   secrets?: Record<string, string> }} [options]
    */
-  static async start({ port = 0, redis, key, deflate = false, protocols = everyProtocol(deflate), limits = "messagesPerSecond: 10000", spec = "", api } = {}) {
+  static async start({ port = 0, redis, key, deflate = false, protocols = everyProtocol(deflate), limits = "messagesPerSecond: 10000", spec = "", api, secrets = {} } = {}) {
     await access(BINARY).catch(() => {
       throw new Error(`${BINARY} is missing: cargo build -p parlor-gateway, or set PARLOR_GATEWAY`);
     });
@@ -89,8 +90,10 @@ export class Gateway {
     gateway.directory = await mkdtemp(join(tmpdir(), "parlor-page-"));
     const file = join(gateway.directory, "chatroom.yaml");
     await writeFile(file, manifest({ protocols, limits, spec }) + (redis ? "  redis: {managed: {}}\n" : "  redis: {memory: {}}\n"));
-    await mkdir(join(gateway.directory, "parlor"));
-    if (key) await writeFile(join(gateway.directory, "parlor", "signing-key"), key);
+    for (const [name, value] of Object.entries({ ...(key && { "parlor/signing-key": key }), ...secrets })) {
+      await mkdir(dirname(join(gateway.directory, name)), { recursive: true });
+      await writeFile(join(gateway.directory, name), value);
+    }
     const args = [file, "--secrets", gateway.directory, "--listen", `127.0.0.1:${port}`, "--admin", "127.0.0.1:0", ...(redis ? ["--redis", redis] : [])];
     if (api) {
       await mkdir(join(gateway.directory, "api"));

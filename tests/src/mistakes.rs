@@ -84,4 +84,19 @@ pub const MISTAKES: &[Mistake] = &[
         says: "spec.template.resources.requests.cpu must not be above spec.template.resources.limits.cpu",
     },
     Mistake { what: "a host without a way in", spec: "{route: {hosts: [a.b]}}", says: "spec.route.hosts needs one of" },
+    Mistake {
+        what: "a provider whose tokens nobody takes",
+        spec: "{page: {openid: {issuer: 'https://login.example.com', clientId: parlor}}}",
+        says: "spec.page.openid needs spec.auth.jwt",
+    },
+    Mistake {
+        what: "two ways to sign in",
+        spec: "{page: {loginURL: 'https://login.example.com/', openid: {issuer: 'https://login.example.com', clientId: parlor}}}",
+        says: "spec.page.loginURL and spec.page.openid exclude each other",
+    },
+    Mistake {
+        what: "a provider without TLS",
+        spec: "{page: {openid: {issuer: 'http://login.example.com', clientId: parlor}}}",
+        says: "spec.page.openid.issuer",
+    },
 ];

@@ -25,7 +25,7 @@ pub use auth::{Auth, Jwt, JwtClaims, JwtKeys};
 pub use fleet::{Scaling, Size, Template};
 pub use limits::{Drain, History, Limits, SlowConsumer};
 pub use moderation::{Moderation, OnFailure, Webhook, WordList};
-pub use page::Page;
+pub use page::{OpenId, Page};
 pub use period::{Millis, Period, PeriodError};
 pub use protocols::{Endpoint, Match, Multiperson, Native, OnlyOne, Protocols, Relay};
 pub use redis::{ExternalRedis, ManagedRedis, MemoryRedis, Redis, RedisMode, RedisTls, Storage};
@@ -88,7 +88,9 @@ use serde::{Deserialize, Serialize};
     validation = Rule::new("self.auth.anonymous || !has(self.protocols) || !has(self.protocols.relay) || !has(self.protocols.relay.issueTokens) || !self.protocols.relay.issueTokens")
         .message("spec.protocols.relay.issueTokens must not be true with spec.auth.anonymous false: everyone would get a token"),
     validation = Rule::new("!has(self.auth.jwt) || !has(self.protocols) || has(self.protocols.native)")
-        .message("spec.auth.jwt needs spec.protocols.native: no other protocol takes these tokens")
+        .message("spec.auth.jwt needs spec.protocols.native: no other protocol takes these tokens"),
+    validation = Rule::new("!has(self.page) || !has(self.page.openid) || has(self.auth.jwt)")
+        .message("spec.page.openid needs spec.auth.jwt: gateways take no token of the provider without it")
 )]
 #[schemars(transform = api::keep_port_apart)]
 #[serde(rename_all = "camelCase")]

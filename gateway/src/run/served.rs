@@ -5,7 +5,7 @@ use std::{collections::HashSet, sync::Arc};
 use axum::routing::get;
 use parlor_crds::{
     ChatRoom,
-    chatroom::{Endpoint, Protocols},
+    chatroom::{Endpoint, OpenId, Protocols},
     contract,
 };
 
@@ -251,6 +251,7 @@ pub(super) fn page(room: &ChatRoom, bounds: Bounds, protocols: &[Configured], re
         protocols: protocols.iter().map(|one| (one.served.protocol.id(), one.served.path.clone())).collect(),
         anonymous: room.spec.auth.anonymous,
         login: page.login_url,
+        openid: page.openid.map(|OpenId { issuer, client_id, scopes }| web::OpenId { issuer, client_id, scopes }),
         console: page.console,
         media: page.media_hosts,
     }))

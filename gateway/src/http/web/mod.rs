@@ -17,7 +17,7 @@ use axum::{
     routing::get,
 };
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use serde::Serialize;
 
 use self::{
@@ -49,12 +49,35 @@ pub struct PageSettings {
     /// Where people who have no token sign in.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub login: Option<String>,
+    /// Who signs people in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub openid: Option<OpenId>,
     /// Whether the page offers the protocol console; told only where it does not.
     #[serde(skip_serializing_if = "is_true")]
     pub console: bool,
     /// Hosts, besides its own, whose pictures and voice messages the page shows.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub media: Vec<String>,
+}
+
+/// The OpenID provider that signs people in, and the page's name there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OpenId {
+    /// As in its discovery document.
+    pub issuer: String,
+    /// The page's name there.
+    pub client_id: String,
+    /// What is asked of it.
+    pub scopes: Vec<String>,
+}
+
+impl OpenId {
+    /// The one origin, besides its own, that the page may talk to.
+    fn origin(&self) -> Option<String> {
+        let issuer: Uri = self.issuer.parse().ok()?;
+        Some(format!("{}://{}", issuer.scheme_str()?, issuer.authority()?))
+    }
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
@@ -144,18 +167,20 @@ fn config(settings: &PageSettings, mut headers: HeaderMap) -> Response {
 }
 
 /// Scripts, styles and sockets of this origin alone; text can never become markup, as Trusted Types are required and
-/// no policy may make any. Pictures and voice messages may come from the hosts that the ChatRoom allows.
-fn content_security_policy(media: &[String]) -> String {
-    let media: String = media.iter().map(|host| format!(" https://{host}")).collect();
+/// no policy may make any. Pictures and voice messages may come from the hosts that the ChatRoom allows, and tokens from
+/// its OpenID provider.
+fn content_security_policy(settings: &PageSettings) -> String {
+    let media: String = settings.media.iter().map(|host| format!(" https://{host}")).collect();
+    let provider = settings.openid.as_ref().and_then(OpenId::origin).map(|origin| format!(" {origin}")).unwrap_or_default();
     format!(
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'{media}; media-src 'self'{media}; \
-         connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
+         connect-src 'self'{provider}; manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
          require-trusted-types-for 'script'; trusted-types 'none'"
     )
 }
 
 fn common_headers(settings: &PageSettings) -> HeaderMap {
-    let policy = HeaderValue::from_str(&content_security_policy(&settings.media));
+    let policy = HeaderValue::from_str(&content_security_policy(settings));
     let fixed = [
         (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
         (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
@@ -186,6 +211,7 @@ mod tests {
             protocols: BTreeMap::from([(ProtocolId::Native, "/chat".into()), (ProtocolId::Match, "/ws".into())]),
             anonymous: true,
             login: None,
+            openid: None,
             console: true,
             media: Vec::new(),
         }
@@ -276,6 +302,18 @@ mod tests {
                 .contains("img-src 'self' https://pictures.example.com;")
         );
         assert_eq!(ask(&closed, "/page/console.html", None).await.0, StatusCode::NOT_FOUND);
+    }
+
+    #[tokio::test]
+    async fn a_provider_that_signs_people_in_is_told_and_is_the_only_other_origin_to_talk_to() {
+        let scopes = vec!["profile".into()];
+        let openid = OpenId { issuer: "https://login.example.com/realms/chat".into(), client_id: "parlor".into(), scopes };
+        let (_, headers, body) = ask(&PageSettings { openid: Some(openid), ..settings() }, "/page/config.json", None).await;
+        let expected = r#""openid":{"issuer":"https://login.example.com/realms/chat","clientId":"parlor","scopes":["profile"]}"#;
+        let text = String::from_utf8_lossy(&body);
+        assert!(text.contains(expected), "{text}");
+        let policy = headers[header::CONTENT_SECURITY_POLICY].to_str().expect("text");
+        assert!(policy.contains("; connect-src 'self' https://login.example.com; "), "{policy}");
     }
 
     #[tokio::test]
