@@ -65,7 +65,6 @@ async fn what_messages_depend_on_cannot_be_changed() {
     let object: DynamicObject = serde_yaml::from_str(&text).unwrap();
     raw.create(&PostParams::default(), &object).await.unwrap();
     for (patch, says) in [
-        (r#"{"spec":{"redis":{"managed":{"shards":5}}}}"#, "spec.redis.managed.shards cannot be changed"),
         (r#"{"spec":{"redis":{"managed":null,"external":{"seeds":["a:1"]}}}}"#, "spec.redis cannot be changed"),
         (r#"{"spec":{"redis":{"managed":{"storage":{}}}}}"#, "spec.redis.managed.storage cannot be added or removed"),
     ] {

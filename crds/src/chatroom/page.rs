@@ -38,7 +38,10 @@ pub struct Page {
 pub struct OpenId {
     /// As in the provider's discovery document, below which it lies. The page may talk to this origin besides its own, and
     /// the provider's token endpoint must be there.
-    #[schemars(length(max = 500), regex(pattern = "^(https://[^/?#\\s]+|http://(localhost|127\\.0\\.0\\.1)(:[0-9]{1,5})?)(/[^?#\\s]*)?$"))]
+    #[schemars(
+        length(max = 500),
+        regex(pattern = "^(https://[^/?#\\s]+|http://(localhost|127\\.0\\.0\\.1)(:[0-9]{1,5})?)(/[^?#\\s]*)?$")
+    )]
     pub issuer: String,
     /// The page's name at the provider. Its redirect URI there is the page's own address, such as
     /// `https://chat.example.com/`.

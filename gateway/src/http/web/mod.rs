@@ -171,7 +171,8 @@ fn config(settings: &PageSettings, mut headers: HeaderMap) -> Response {
 /// its OpenID provider.
 fn content_security_policy(settings: &PageSettings) -> String {
     let media: String = settings.media.iter().map(|host| format!(" https://{host}")).collect();
-    let provider = settings.openid.as_ref().and_then(OpenId::origin).map(|origin| format!(" {origin}")).unwrap_or_default();
+    let provider =
+        settings.openid.as_ref().and_then(OpenId::origin).map(|origin| format!(" {origin}")).unwrap_or_default();
     format!(
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'{media}; media-src 'self'{media}; \
          connect-src 'self'{provider}; manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
@@ -307,9 +308,12 @@ mod tests {
     #[tokio::test]
     async fn a_provider_that_signs_people_in_is_told_and_is_the_only_other_origin_to_talk_to() {
         let scopes = vec!["profile".into()];
-        let openid = OpenId { issuer: "https://login.example.com/realms/chat".into(), client_id: "parlor".into(), scopes };
-        let (_, headers, body) = ask(&PageSettings { openid: Some(openid), ..settings() }, "/page/config.json", None).await;
-        let expected = r#""openid":{"issuer":"https://login.example.com/realms/chat","clientId":"parlor","scopes":["profile"]}"#;
+        let openid =
+            OpenId { issuer: "https://login.example.com/realms/chat".into(), client_id: "parlor".into(), scopes };
+        let (_, headers, body) =
+            ask(&PageSettings { openid: Some(openid), ..settings() }, "/page/config.json", None).await;
+        let expected =
+            r#""openid":{"issuer":"https://login.example.com/realms/chat","clientId":"parlor","scopes":["profile"]}"#;
         let text = String::from_utf8_lossy(&body);
         assert!(text.contains(expected), "{text}");
         let policy = headers[header::CONTENT_SECURITY_POLICY].to_str().expect("text");

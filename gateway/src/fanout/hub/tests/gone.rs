@@ -13,7 +13,7 @@ use crate::{
         messages::{ToHub, ToReactor, Unheard},
         session::IfGone,
     },
-    rooms::{Origin, Unavailable},
+    rooms::Unavailable,
 };
 
 /// A directory that remembers the queries it got.
