@@ -13,6 +13,7 @@ pub mod codec;
 pub mod encoding;
 pub mod hub;
 pub mod messages;
+pub mod moderating;
 pub mod poster;
 pub mod presence;
 pub mod reactor;

@@ -14,7 +14,10 @@ use crate::{
     deadlines::hub::POST,
     fanout::session::PostError,
     moderation::{Moderation, Who},
-    rooms::{Amendment, Author, Content, Origin, PARTITIONS, Partition, Post, ProtocolId, Role, RoomName},
+    rooms::{
+        Amendment, Author, Content, Origin, PARTITIONS, Partition, Post, ProtocolId, Role, RoomName, amendments,
+        present::Change,
+    },
 };
 
 /// Pause between two tries.
@@ -99,6 +102,23 @@ impl Poster {
         fates
     }
 
+    /// Deletes messages of a room for `by`, a moderator who speaks `protocol`: nothing keeps them from it. Answers each in
+    /// its place; one that they deleted a moment ago is answered as the first time. Takes at most 10 s.
+    pub async fn delete(
+        &self,
+        room: &RoomName,
+        by: &Author,
+        protocol: ProtocolId,
+        seqs: &[u64],
+    ) -> Vec<Result<Appended, AppendError>> {
+        let posts: Vec<_> = seqs.iter().map(|&seq| deletion(room, by, protocol, seq)).collect();
+        let (deadline, mut fates) = (Instant::now() + POST, Vec::with_capacity(posts.len()));
+        for group in posts.chunks(GROUP_POSTS) {
+            fates.extend(self.append(Partition::of(room), group, deadline).await);
+        }
+        fates
+    }
+
     /// Tries until the group is answered, or the deadline has passed.
     async fn append(
         &self,
@@ -127,6 +147,19 @@ impl From<Message> for Post {
         let key = key.unwrap_or_else(|| Uuid::new_v4().simple().to_string().into());
         Self { room, from, protocol, key, content, amends, durable: false, origin: Origin::default() }
     }
+}
+
+fn deletion(room: &RoomName, by: &Author, protocol: ProtocolId, seq: u64) -> Post {
+    let message = Message {
+        room: room.clone(),
+        protocol,
+        from: by.clone(),
+        // Sent again, it is the same deletion.
+        key: Some(format!("\u{1}delete\u{1}{seq}").into()),
+        content: amendments::nothing(),
+        amends: Some(Amendment { seq, change: Change::Delete, by: Role::Moderator }),
+    };
+    message.into()
 }
 
 fn no_answer() -> AppendError {

@@ -13,7 +13,7 @@ use crate::{
     directory::{Query, Reply},
     fanout::encoding::EncodingId,
     moderation::{Action, News, Refusal, Refused},
-    rooms::{Amendment, Author, Content, Entry, Epoch, Origin, Position, Role, RoomName, Signal},
+    rooms::{Amendment, Author, Content, Entry, Epoch, Origin, Position, ProtocolId, Role, RoomName, Signal},
 };
 
 /// The protocol state machine of one connection. Keep it small: there is one for every idle connection.
@@ -186,8 +186,8 @@ pub enum Ask {
     People { room: RoomName, limit: u32 },
     /// Of the directory.
     Directory(Query),
-    /// An action of `by`, who is a moderator.
-    Moderate { room: RoomName, by: Author, action: Action },
+    /// An action of `by`, who is a moderator and speaks `protocol`.
+    Moderate { room: RoomName, by: Author, protocol: ProtocolId, action: Action },
 }
 
 /// The answer to a join or an ask.
@@ -310,7 +310,7 @@ pub struct Accepted {
     pub policy: Policy,
     /// The network that the connection counts for.
     pub address: IpAddr,
-    pub protocol: crate::rooms::ProtocolId,
+    pub protocol: ProtocolId,
     /// Whether messages may be compressed, in both directions.
     pub deflate: bool,
 }

@@ -52,6 +52,14 @@ pub enum Action {
         #[serde(default, skip_serializing_if = "is_zero")]
         seconds: u64,
     },
+    /// Deletes a message.
+    Delete {
+        seq: u64,
+    },
+    /// Deletes every message of the person that the room's history has.
+    Purge {
+        person: Arc<str>,
+    },
     /// Written by a gateway that a banned person was connected to. Nobody can ask for it.
     #[serde(skip_deserializing)]
     BanAddress {
@@ -79,6 +87,7 @@ impl Action {
             {
                 Err("seconds is at most 31622400; 0 or none lasts until it is undone")
             }
+            Self::Delete { seq: 0 } => Err("seq is that of a message, from 1"),
             Self::Slow { seconds } if seconds > SLOWEST => Err("seconds is at most 21600; 0 ends slow mode"),
             _ => Ok(()),
         }
@@ -92,8 +101,9 @@ impl Action {
             | Self::Kick { person }
             | Self::Ban { person, .. }
             | Self::Unban { person }
+            | Self::Purge { person }
             | Self::BanAddress { person, .. } => Some(person),
-            Self::Slow { .. } | Self::Readonly { .. } => None,
+            Self::Slow { .. } | Self::Readonly { .. } | Self::Delete { .. } => None,
         }
     }
 
@@ -107,6 +117,8 @@ impl Action {
             Self::Unban { .. } => "unban",
             Self::Slow { .. } => "slow",
             Self::Readonly { .. } => "readonly",
+            Self::Delete { .. } => "delete",
+            Self::Purge { .. } => "purge",
             Self::BanAddress { .. } => "ban_address",
         }
     }
@@ -147,7 +159,9 @@ mod tests {
                 r#"{"action":"ban","person":"u2","address":true}"#,
                 Action::Ban { person: person.clone(), seconds: 0, address: true },
             ),
-            (r#"{"action":"unban","person":"u2"}"#, Action::Unban { person }),
+            (r#"{"action":"unban","person":"u2"}"#, Action::Unban { person: person.clone() }),
+            (r#"{"action":"delete","seq":7}"#, Action::Delete { seq: 7 }),
+            (r#"{"action":"purge","person":"u2"}"#, Action::Purge { person }),
             (r#"{"action":"slow","seconds":0}"#, Action::Slow { seconds: 0 }),
             (r#"{"action":"readonly","on":true}"#, Action::Readonly { on: true, seconds: 0 }),
         ];
@@ -168,6 +182,8 @@ mod tests {
             (Action::Mute { person: "a".into(), seconds: LONGEST + 1 }, "seconds"),
             (Action::Slow { seconds: SLOWEST + 1 }, "seconds"),
             (Action::Readonly { on: true, seconds: u64::MAX }, "seconds"),
+            (Action::Delete { seq: 0 }, "seq"),
+            (Action::Purge { person: "".into() }, "person"),
         ];
         for (action, field) in table {
             assert!(action.check().unwrap_err().starts_with(field), "{action:?}");

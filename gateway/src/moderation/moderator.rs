@@ -1,7 +1,7 @@
-//! The one way to moderate: what the native protocol's `moderate` and the server API call.
+//! Puts an action into force and into the log, for the native protocol's `moderate` and the server API.
 //!
 //! Decides whether an action is within its bounds, and what stops it. The caller has made sure that `by` is a
-//! moderator.
+//! moderator. Messages are deleted by who knows rooms, before it is written here.
 
 use std::sync::Arc;
 
@@ -19,6 +19,9 @@ pub enum Refused {
     /// Names the field, and what would be right.
     #[error("{0}")]
     BadRequest(&'static str),
+    /// The room's history has no such message.
+    #[error("the room's history has no such message")]
+    NotFound,
     /// As many as may be are in force.
     #[error(transparent)]
     Full(ActError),
@@ -39,11 +42,11 @@ impl Moderator {
     }
 
     /// What is in force.
-    pub fn moderation(&self) -> &Moderation {
+    pub fn moderation(&self) -> &Arc<Moderation> {
         &self.moderation
     }
 
-    /// Carries `action` out in `room`, for every gateway.
+    /// Puts `action` into force in `room`, for every gateway, and writes it into the log.
     pub async fn act(&self, by: &Author, room: &RoomName, action: Action) -> Result<(), Refused> {
         action.check().map_err(Refused::BadRequest)?;
         let act = Act { by: by.clone(), room: room.clone(), action };

@@ -107,6 +107,8 @@ mod tests {
             Action::Unban { person: person.clone() },
             Action::Slow { seconds: 3 },
             Action::Readonly { on: false, seconds: 0 },
+            Action::Delete { seq: 7 },
+            Action::Purge { person: person.clone() },
             Action::BanAddress { person, address: "2001:db8::".parse().unwrap(), seconds: 9 },
         ];
         for action in actions {

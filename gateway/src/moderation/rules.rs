@@ -219,7 +219,7 @@ impl Table {
         let of_person = |what, person: &str| format!("{what}\u{1}{room}\u{1}{person}");
         let of_room = |what| format!("{what}\u{1}{room}");
         match action {
-            Action::Kick { .. } => Vec::new(),
+            Action::Kick { .. } | Action::Delete { .. } | Action::Purge { .. } => Vec::new(),
             Action::Mute { person, .. } => vec![Change::Put(Kind::People, of_person("mute", person))],
             Action::Unmute { person } => vec![Change::Remove(Kind::People, of_person("mute", person))],
             Action::Ban { person, .. } => vec![Change::Put(Kind::People, of_person("ban", person))],
@@ -265,7 +265,7 @@ impl Table {
             Action::Unban { person } => drop(rules.banned.remove(person)),
             Action::Slow { seconds } => rules.slow = (*seconds > 0).then(|| (*seconds, Arc::clone(record))),
             Action::Readonly { on, .. } => rules.readonly = on.then(|| Arc::clone(record)),
-            Action::Kick { .. } | Action::BanAddress { .. } => {}
+            Action::Kick { .. } | Action::Delete { .. } | Action::Purge { .. } | Action::BanAddress { .. } => {}
         }
         self.slow_rooms = self.slow_rooms + usize::from(rules.slow.is_some()) - usize::from(was_slow);
         if rules.is_empty() {
@@ -297,7 +297,7 @@ fn news(record: &Arc<Record>) -> Option<News> {
         Action::Slow { seconds } => (NewsCode::Slow(*seconds), None),
         Action::Readonly { on: true, .. } => (NewsCode::Readonly, record.until),
         Action::Readonly { on: false, .. } => (NewsCode::Readonly, OVER),
-        Action::Unban { .. } | Action::BanAddress { .. } => return None,
+        Action::Unban { .. } | Action::BanAddress { .. } | Action::Delete { .. } | Action::Purge { .. } => return None,
     };
     let wanted = matches!(action, Action::Ban { address: true, .. });
     Some(News {

@@ -137,7 +137,9 @@ impl Peer {
             Effect::Ask(Ask::History { room, before, limit }) => format!("ask history {room} {before:?} {limit}"),
             Effect::Ask(Ask::Members { room }) => format!("ask members {room}"),
             Effect::Ask(Ask::People { room, limit }) => format!("ask people {room} {limit}"),
-            Effect::Ask(Ask::Moderate { room, by, action }) => format!("moderate {room} {} {action:?}", by.name),
+            Effect::Ask(Ask::Moderate { room, by, action, protocol: _ }) => {
+                format!("moderate {room} {} {action:?}", by.name)
+            }
             Effect::Ask(Ask::Directory(query)) => format!("ask {query:?}"),
             Effect::Tell(query) => format!("tell {query:?}"),
             Effect::Timer(id, after) => {

@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 
 use super::{environment::Environment, error::RunError, listeners::bind, secrets::Secrets};
 use crate::{
-    fanout::{asker::Asker, poster::Poster, recent::Recent},
+    fanout::{asker::Asker, moderating::Moderating, poster::Poster, recent::Recent},
     http::{
         api::{self, ApiSite, Meter, Settings, Tokens},
         listen::Acceptor,
@@ -42,6 +42,7 @@ pub(super) struct ApiParts {
     pub(super) poster: Poster,
     pub(super) recent: Recent,
     pub(super) asker: Asker,
+    pub(super) moderating: Moderating,
     pub(super) key: Arc<[u8]>,
     pub(super) message_bytes: u32,
     pub(super) meter: Arc<Meter>,
@@ -80,12 +81,13 @@ impl ApiPlace {
                 return Ok(());
             }
         };
-        let ApiParts { poster, recent, asker, key, message_bytes, meter } = parts;
+        let ApiParts { poster, recent, asker, moderating, key, message_bytes, meter } = parts;
         let router = api::router(Settings {
             tokens: tokens.clone(),
             poster,
             recent,
             asker,
+            moderating,
             signing_key: room.spec.served().native.map(|_| key),
             message_bytes: message_bytes as usize,
             meter,

@@ -43,6 +43,7 @@ use crate::{
     fanout::{
         asker::Desk,
         hub::{Hub, HubSettings},
+        moderating::Moderating,
         poster::Poster,
         reactor::{self, Reactors},
         recent::Recent,
@@ -227,8 +228,14 @@ impl Gateway {
         let (place, desk) = Desk::prepare(&answered);
         answered.push(place);
         let moderator = Moderator::new(Arc::clone(&moderation));
-        let hub =
-            Hub::start(Arc::clone(&bus), Arc::clone(&directory), moderator, answered, encodings, self.hub_settings());
+        let hub = Hub::start(
+            Arc::clone(&bus),
+            Arc::clone(&directory),
+            moderator.clone(),
+            answered,
+            encodings,
+            self.hub_settings(),
+        );
         let (asker, answers) = desk.open(hub.clone());
         tasks.spawn(answers);
         let queue = hub.clone();
@@ -292,7 +299,9 @@ impl Gateway {
         let poster = Poster::new(Arc::clone(&bus), Arc::clone(&moderation));
         if let Some(place) = api {
             let (poster, recent) = (poster.clone().trusted(), Recent::new(Arc::clone(&bus)));
-            let with = ApiParts { poster, recent, asker, key, message_bytes: self.bounds.message_bytes, meter };
+            let moderating = Moderating::new(moderator, Arc::clone(&bus));
+            let message_bytes = self.bounds.message_bytes;
+            let with = ApiParts { poster, recent, asker, moderating, key, message_bytes, meter };
             place.serve(&self.manifest.room, &self.environment, with, &acceptor, &mut tasks)?;
         }
         tasks.spawn(keeper::keep(Arc::clone(&directory), ExitNotices::new(poster)));

@@ -9,6 +9,7 @@ use parlor_gateway::{
     fanout::{
         asker::Desk,
         hub::{Hub, HubSettings},
+        moderating::Moderating,
         poster::Poster,
         recent::Recent,
     },
@@ -40,11 +41,12 @@ fn start() -> (Runtime, Router) {
     let tokens = Tokens::read(&folder).expect("a folder that was just made");
     std::fs::remove_dir_all(&folder).expect("the folder is ours");
     let stores = settings::stores();
+    let moderator = Moderator::new(Arc::clone(&stores.moderation));
     let asker = runtime.block_on(async {
         let (place, desk) = Desk::prepare(&[]);
         let bus = Arc::clone(&stores.bus);
-        let (directory, moderator) = (Arc::clone(&stores.directory), Moderator::new(Arc::clone(&stores.moderation)));
-        let hub = Hub::start(bus, directory, moderator, vec![place], Vec::new(), HubSettings::default());
+        let directory = Arc::clone(&stores.directory);
+        let hub = Hub::start(bus, directory, moderator.clone(), vec![place], Vec::new(), HubSettings::default());
         let (asker, answers) = desk.open(hub);
         tokio::spawn(answers);
         asker
@@ -54,6 +56,7 @@ fn start() -> (Runtime, Router) {
         poster: Poster::new(Arc::clone(&stores.bus), Arc::clone(&stores.moderation)).trusted(),
         recent: Recent::new(Arc::clone(&stores.bus)),
         asker,
+        moderating: Moderating::new(moderator, Arc::clone(&stores.bus)),
         signing_key: Some(KEY.into()),
         message_bytes: MESSAGE_BYTES,
         meter: Arc::new(Meter::default()),

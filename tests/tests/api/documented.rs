@@ -74,6 +74,10 @@ fn requests() -> Vec<(&'static str, &'static str, Request)> {
         }),
         ("get", "/v1/rooms", get("/v1/rooms")),
         ("get", "/v1/rooms/{room}/members", get("/v1/rooms/lobby/members")),
+        ("post", "/v1/rooms/{room}/moderation", {
+            post("/v1/rooms/lobby/moderation", r#"{"action":"mute","person":"u2","seconds":600}"#)
+        }),
+        ("get", "/v1/moderation/log", get("/v1/moderation/log")),
         ("post", "/v1/tokens", post("/v1/tokens", r#"{"id":"u1","name":"ada"}"#)),
     ]
 }

@@ -5,6 +5,7 @@
 mod bulk;
 mod documented;
 mod doors;
+mod moderation;
 mod publishing;
 
 use std::net::SocketAddr;

@@ -94,11 +94,36 @@ async fn notice(person: &mut Native) -> Result<Value> {
 async fn each_action_is_seen_on_the_other_gateway_by_people_of_every_protocol() -> Result<()> {
     let world = World::start().await?;
     let mut moderator = moderator(&world.a).await?;
+    deletes(&world, &mut moderator).await.context("delete and purge")?;
     speaks_native(&world, &mut moderator).await.context("native")?;
     speaks_onlyone(&world, &mut moderator).await.context("onlyone")?;
     speaks_relay(&world, &mut moderator).await.context("relay")?;
     speaks_multiperson(&world, &mut moderator).await.context("multiperson")?;
     addresses(&world, &mut moderator).await.context("addresses")?;
+    Ok(())
+}
+
+async fn deletes(world: &World, moderator: &mut Native) -> Result<()> {
+    let mut bob = native(&world.b, HOME).await?;
+    let joined = bob.ask_for(json!({"op": "join", "room": ROOM, "name": "bob"}), "joined").await?;
+    for _ in 0..3 {
+        ensure!(post(&mut bob).await? == "posted");
+    }
+    act(moderator, json!({"action": "delete", "seq": 1})).await?;
+    act(moderator, json!({"action": "purge", "person": joined["you"]["id"]})).await?;
+    let mut reader = native(&world.b, HOME).await?;
+    reader.ask_for(json!({"op": "join", "room": ROOM, "name": "ada"}), "joined").await?;
+    let history = reader.ask_for(json!({"op": "history", "room": ROOM}), "history").await?;
+    let items = history["items"].as_array().context("items")?;
+    let (said, done) = items.split_at_checked(3).context("three messages")?;
+    ensure!(said.iter().all(|item| item["deleted"] == true && item["body"].is_null()), "{history}");
+    let amended: Vec<_> = done.iter().map(|item| (&item["amends"], &item["from"]["name"])).collect();
+    let by = json!("mod");
+    ensure!(amended == [(&json!(1), &by), (&json!(2), &by), (&json!(3), &by)], "{history}");
+    for (seq, code) in [(9, "not_found"), (0, "bad_request")] {
+        let refused = moderator.ask(json!({"op": "moderate", "room": ROOM, "action": "delete", "seq": seq})).await?;
+        ensure!(refused["code"] == code, "{seq}: {refused}");
+    }
     Ok(())
 }
 

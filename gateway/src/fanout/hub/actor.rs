@@ -159,8 +159,8 @@ impl PartitionActor {
             Command::Reactor(ToHub::Ask { from, ask: Ask::Directory(query) }) => {
                 self.calls.start([DirectoryCall { from, query }]);
             }
-            Command::Reactor(ToHub::Ask { from, ask: Ask::Moderate { room, by, action } }) => {
-                self.calls.start([ModerateCall { from, room, by, action }]);
+            Command::Reactor(ToHub::Ask { from, ask: Ask::Moderate { room, by, protocol, action } }) => {
+                self.calls.start([ModerateCall { from, room, by, protocol, action }]);
             }
             Command::Reactor(ToHub::Moderated(news)) => self.rooms.moderated(news, &mut self.delivery),
             Command::Reactor(ToHub::Tell { query, at, .. }) => self.calls.access().directory.tell(query, at),

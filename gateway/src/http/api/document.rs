@@ -17,14 +17,15 @@ const TOKEN: &str = "token";
 #[openapi(
     info(
         title = "Parlor server API",
-        description = "Other servers publish and read messages, and sign identities for their own users. docs/api.md has \
-                       examples.",
+        description = "Other servers publish and read messages, moderate, and sign identities for their own users. \
+                       docs/api.md has examples.",
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
     components(schemas(Fault)),
     tags(
         (name = "messages", description = "Messages of rooms"),
-        (name = "people", description = "Who people are")
+        (name = "people", description = "Who people are"),
+        (name = "moderation", description = "What moderators do")
     ),
     modifiers(&Bearer)
 )]

@@ -16,6 +16,7 @@ use crate::{
     bus::AppendError,
     fanout::session::PostError,
     http::closing,
+    moderation::Refused,
     protocols::native::{self, Code, Problem},
 };
 
@@ -29,7 +30,10 @@ const STATUSES: [(StatusCode, &str); 9] = [
     (StatusCode::FORBIDDEN, "The request comes from a web page, or moderators refuse the message"),
     (StatusCode::NOT_FOUND, "There is no such thing"),
     (StatusCode::REQUEST_TIMEOUT, "The request or its answer took too long"),
-    (StatusCode::PAYLOAD_TOO_LARGE, "Something is longer than its bound; `message` names what"),
+    (
+        StatusCode::PAYLOAD_TOO_LARGE,
+        "Something is longer than its bound, or as much as may be is moderated; `message` names what",
+    ),
     (StatusCode::UNSUPPORTED_MEDIA_TYPE, "The body is of another type than the route takes"),
     (StatusCode::TOO_MANY_REQUESTS, "The token is above its rate; `Retry-After` says when to try again"),
     (StatusCode::SERVICE_UNAVAILABLE, "Redis or the gateway cannot serve now; `Retry-After` says when to try again"),
@@ -126,6 +130,20 @@ impl From<PostError> for Fault {
             PostError::Full { retry } => Self::unavailable("too many messages are waiting").retry(retry),
             PostError::RoomLimit => Self::unavailable("too many new rooms"),
             PostError::Append(error) => error.into(),
+        }
+    }
+}
+
+impl From<Refused> for Fault {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::BadRequest(fault) => Self::bad_request(fault),
+            Refused::NotFound => Self::not_found("the room's history has no such message"),
+            full @ Refused::Full(_) => Self::too_large(full.to_string()),
+            Refused::Unavailable(error) => {
+                tracing::debug!(%error, "failed to moderate for the server API");
+                Self::unavailable("moderation is not kept now: try again")
+            }
         }
     }
 }

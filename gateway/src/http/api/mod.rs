@@ -1,4 +1,4 @@
-//! The API for other servers: they publish and read messages, and sign identities for their own users.
+//! The API for other servers: they publish and read messages, moderate, and sign identities for their own users.
 //!
 //! Decides who may call it (named tokens), how much of it, and how its answers look. Every route is a function whose types
 //! are read, written and documented; the document is made from them. Never served on the shared port: it has a listener of
@@ -13,6 +13,7 @@ mod lines;
 mod listing;
 mod messages;
 pub mod meter;
+mod moderation;
 mod people;
 mod read;
 mod shapes;
@@ -31,7 +32,7 @@ pub use self::{
     site::ApiSite,
     tokens::{Tokens, TokensError},
 };
-use crate::fanout::{asker::Asker, poster::Poster, recent::Recent};
+use crate::fanout::{asker::Asker, moderating::Moderating, poster::Poster, recent::Recent};
 
 /// What the API works with.
 #[derive(Debug)]
@@ -40,6 +41,7 @@ pub struct Settings {
     pub poster: Poster,
     pub recent: Recent,
     pub asker: Asker,
+    pub moderating: Moderating,
     /// Signs native identities; None where native is not served.
     pub signing_key: Option<Arc<[u8]>>,
     /// Largest body of a message in bytes.
@@ -49,15 +51,17 @@ pub struct Settings {
 
 /// The routes, behind the guard, and their document, which takes no token.
 pub fn router(settings: Settings) -> Router {
-    let Settings { tokens, poster, recent, asker, signing_key, message_bytes, meter } = settings;
+    let Settings { tokens, poster, recent, asker, moderating, signing_key, message_bytes, meter } = settings;
     let (guard, body_limit) = (Arc::new(Guard::new(tokens)), BodyLimit(message_bytes));
-    let api = Arc::new(Api { poster, recent, asker, signing_key, body_limit, meter: Arc::clone(&meter) });
+    let api = Arc::new(Api { poster, recent, asker, moderating, signing_key, body_limit, meter: Arc::clone(&meter) });
     let (routes, document) = OpenApiRouter::with_openapi(document::head())
         .routes(routes!(listing::rooms))
         .routes(routes!(messages::publish, messages::messages))
         .routes(routes!(bulk::publish_all))
         .routes(routes!(people::members))
         .routes(routes!(identities::sign))
+        .routes(routes!(moderation::moderate))
+        .routes(routes!(moderation::log))
         .split_for_parts();
     let document = Arc::new(document);
     routes

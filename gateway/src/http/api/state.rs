@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{meter::Meter, shapes::BodyLimit};
-use crate::fanout::{asker::Asker, poster::Poster, recent::Recent};
+use crate::fanout::{asker::Asker, moderating::Moderating, poster::Poster, recent::Recent};
 
 /// Everything that a route needs to answer.
 #[derive(Debug)]
@@ -11,6 +11,7 @@ pub(super) struct Api {
     pub(super) poster: Poster,
     pub(super) recent: Recent,
     pub(super) asker: Asker,
+    pub(super) moderating: Moderating,
     /// Signs native identities; None where native is not served.
     pub(super) signing_key: Option<Arc<[u8]>>,
     pub(super) body_limit: BodyLimit,

@@ -25,7 +25,7 @@ pub(crate) use item::{Item, Person, people};
 pub(crate) use moderate::code_of;
 pub(crate) use page::fitting;
 pub(crate) use reply::{Code, epoch};
-pub(crate) use request::{Problem, check_body, check_id, check_key, check_name, check_room};
+pub(crate) use request::{Problem, action, check_body, check_id, check_key, check_name, check_room};
 pub use settings::{ENCODING, Settings};
 
 use std::sync::Arc;

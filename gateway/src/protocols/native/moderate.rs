@@ -17,6 +17,7 @@ pub(super) fn moderated(id: Option<&RawValue>, result: Result<(), Refused>, retr
     let (code, message, retry) = match &result {
         Ok(()) => return out.push(Effect::Text(Reply::Moderated { id }.text())),
         Err(Refused::BadRequest(fault)) => (Code::BadRequest, (*fault).to_owned(), None),
+        Err(none @ Refused::NotFound) => (Code::NotFound, none.to_string(), None),
         Err(full @ Refused::Full(_)) => (Code::TooLarge, full.to_string(), None),
         Err(Refused::Unavailable(_)) => {
             (Code::Unavailable, "moderation is not kept now: try again".to_owned(), Some(retry))

@@ -276,11 +276,11 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// The action of a moderator in a frame. Whether it is within its bounds is decided by moderation itself.
-pub(super) fn action(frame: &str) -> Result<Action, Problem> {
-    const NAMES: [&str; 5] = ["action", "person", "seconds", "address", "on"];
+/// The action of a moderator in a frame, or in a request of the server API. Whether it is within its bounds is decided by moderation itself.
+pub(crate) fn action(frame: &str) -> Result<Action, Problem> {
+    const NAMES: [&str; 6] = ["action", "person", "seconds", "address", "on", "seq"];
     let fields = json::fields(frame, NAMES).unwrap_or_default();
-    let [action, person, seconds, address, on] = fields.map(|raw| raw.filter(|raw| raw.get() != "null"));
+    let [action, person, seconds, address, on, seq] = fields.map(|raw| raw.filter(|raw| raw.get() != "null"));
     let action = string(action, "action is text")?.ok_or(Problem::bad("action is missing"))?;
     let whom = || Ok(string(person, "person is text")?.ok_or(Problem::bad("person is missing"))?.as_ref().into());
     let lasts = || number(seconds, "seconds is a number");
@@ -300,8 +300,10 @@ pub(super) fn action(frame: &str) -> Result<Action, Problem> {
             on: flag(on, "on is true or false")?.ok_or(Problem::bad("on is missing"))?,
             seconds: lasts()?.unwrap_or(0),
         },
+        "delete" => Action::Delete { seq: number(seq, "seq is a number")?.ok_or(Problem::bad("seq is missing"))? },
+        "purge" => Action::Purge { person: whom()? },
         _ => {
-            return Err(Problem::bad("action is mute, unmute, kick, ban, unban, slow or readonly"));
+            return Err(Problem::bad("action is mute, unmute, kick, ban, unban, slow, readonly, delete or purge"));
         }
     };
     action.check().map_err(Problem::bad)?;

@@ -21,7 +21,7 @@ use crate::{
     fanout::session::{
         Answer, Ask, Context, Effect, Effects, Input, Join, Joined, NewPost, PostError, Posted, Session, TimerId,
     },
-    rooms::{Amendment, Author, Content, Position, Role, RoomName, Signal, Want, amendments},
+    rooms::{Amendment, Author, Content, Position, ProtocolId, Role, RoomName, Signal, Want, amendments},
 };
 
 /// Pause between ws-level pings; two unanswered ones end the connection.
@@ -216,7 +216,7 @@ impl NativeSession {
             }
             Op::Moderate { room, action } => {
                 let by = self.person.moderator(&room)?.clone();
-                out.push(Effect::Ask(Ask::Moderate { room: room.clone(), by, action }));
+                out.push(Effect::Ask(Ask::Moderate { room: room.clone(), by, protocol: ProtocolId::Native, action }));
                 self.pending = Some(Pending { id, room });
             }
             Op::Ping => say(&Reply::Pong { id: id.as_deref() }, out),

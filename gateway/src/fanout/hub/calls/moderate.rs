@@ -2,11 +2,13 @@
 //!
 //! Decides nothing. A connection has one question at a time, so there are at most as many under way as connections.
 
+use std::sync::Arc;
+
 use super::super::call::{BusAccess, BusCall, Failure};
 use crate::{
-    fanout::{messages::ConnectionId, session::Answer},
+    fanout::{messages::ConnectionId, moderating::Moderating, session::Answer},
     moderation::{Action, Refused},
-    rooms::{Author, RoomName, Unavailable},
+    rooms::{Author, ProtocolId, RoomName, Unavailable},
 };
 
 /// An action that a connection asks for.
@@ -14,6 +16,7 @@ pub(crate) struct ModerateCall {
     pub(crate) from: ConnectionId,
     pub(crate) room: RoomName,
     pub(crate) by: Author,
+    pub(crate) protocol: ProtocolId,
     pub(crate) action: Action,
 }
 
@@ -33,9 +36,10 @@ impl ModerateDone {
 impl BusCall for ModerateCall {
     type Done = ModerateDone;
 
-    async fn run(self, BusAccess { moderator, .. }: &BusAccess) -> ModerateDone {
-        let Self { from, room, by, action } = self;
-        ModerateDone { from, result: moderator.act(&by, &room, action).await }
+    async fn run(self, BusAccess { moderator, bus, .. }: &BusAccess) -> ModerateDone {
+        let Self { from, room, by, protocol, action } = self;
+        let moderating = Moderating::new(moderator.clone(), Arc::clone(bus));
+        ModerateDone { from, result: moderating.act(&by, protocol, &room, action).await }
     }
 }
 

@@ -21,6 +21,8 @@ fn an_action_is_read_with_its_fields() {
         ),
         (r#"{"action":"unban","person":"u2","address":true}"#, Action::Unban { person: "u2".into() }),
         (r#"{"action":"slow","seconds":0}"#, Action::Slow { seconds: 0 }),
+        (r#"{"action":"delete","seq":7}"#, Action::Delete { seq: 7 }),
+        (r#"{"action":"purge","person":"u2"}"#, Action::Purge { person: "u2".into() }),
         (r#"{"action":"readonly","on":false}"#, Action::Readonly { on: false, seconds: 0 }),
     ];
     for (frame, action) in table {
@@ -33,8 +35,11 @@ fn what_is_wrong_with_an_action_is_told_by_its_field() {
     let table = [
         ("{}", "action is missing"),
         (r#"{"action":7}"#, "action is text"),
-        (r#"{"action":"hug"}"#, "action is mute, unmute, kick, ban, unban, slow or readonly"),
-        (r#"{"action":"ban_address","person":"u2"}"#, "action is mute, unmute, kick, ban, unban, slow or readonly"),
+        (r#"{"action":"hug"}"#, "action is mute, unmute, kick, ban, unban, slow, readonly, delete or purge"),
+        (
+            r#"{"action":"ban_address","person":"u2"}"#,
+            "action is mute, unmute, kick, ban, unban, slow, readonly, delete or purge",
+        ),
         (r#"{"action":"mute"}"#, "person is missing"),
         (r#"{"action":"kick","person":2}"#, "person is text"),
         (r#"{"action":"kick","person":""}"#, "person is an id of 1 to 512 bytes without control characters"),
@@ -43,6 +48,10 @@ fn what_is_wrong_with_an_action_is_told_by_its_field() {
         (r#"{"action":"ban","person":"a","address":1}"#, "address is true or false"),
         (r#"{"action":"slow"}"#, "seconds is missing"),
         (r#"{"action":"readonly"}"#, "on is missing"),
+        (r#"{"action":"delete"}"#, "seq is missing"),
+        (r#"{"action":"delete","seq":"7"}"#, "seq is a number"),
+        (r#"{"action":"delete","seq":0}"#, "seq is that of a message, from 1"),
+        (r#"{"action":"purge"}"#, "person is missing"),
     ];
     for (frame, fault) in table {
         assert_eq!(request::action(frame).unwrap_err().message, fault, "{frame}");
