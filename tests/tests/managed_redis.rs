@@ -64,7 +64,7 @@ async fn a_password_is_rotated_when_the_chatroom_asks_for_it_and_once() -> Resul
     stage.until_ready().await?;
     let new = password(&stage, "redis-password").await?.context("no password")?;
     ensure!(new != old, "the password is the same");
-    // The Secret says that the old one is retired before each server has been told.
+    // The Secret says that the old one is retired before each server has heard of it.
     stage
         .until_within(MANY_STEPS, async |stage| {
             let let_in = (let_in(stage, &old).await?, let_in(stage, &new).await?);
