@@ -2,7 +2,7 @@
 
 use super::info::Info;
 use super::passwords::Doors;
-use parlor_redis::{Node, NodeId, TableError, Topology};
+use parlor_redis::{Node, NodeId, SlotSet, TableError, Topology};
 
 /// The two answers of one server.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +48,15 @@ impl View {
     pub fn serves(&self) -> bool {
         let me = self.myself();
         me.replica_of.is_none() && !me.slots.is_empty()
+    }
+
+    /// Those of `slots` that its table gives to other servers.
+    pub fn given_to_others(&self, slots: &SlotSet) -> SlotSet {
+        let mut open = slots.clone();
+        self.topology.nodes.iter().filter(|node| !node.flags.myself).for_each(|node| open.remove(&node.slots));
+        let mut given = slots.clone();
+        given.remove(&open);
+        given
     }
 
     /// Whether it holds a copy of a shard that is as new as can be: a primary that serves slots, or its replica in sync.

@@ -133,6 +133,9 @@ fn carried_out(members: &[Member], orders: &[Order]) {
                 );
                 served.add(slots);
             }
+            Command::DropSlots(slots) => {
+                assert!(!slots.is_empty() && slots.iter().all(|slot| !served.contains(slot)), "{slots:?} are served");
+            }
             Command::Replicate(id) => {
                 assert!(me.id != *id && !serves(me), "{pod} copies {id}");
                 assert!(selves(members).any(|(_, other)| other.id == *id && serves(other)), "{id} serves nothing");

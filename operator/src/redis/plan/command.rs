@@ -29,6 +29,8 @@ pub enum Command {
     AdmitNoOther,
     /// Serve these slots, which nobody serves.
     AddSlots(SlotSet),
+    /// Forget who is said to serve these slots, because nobody does.
+    DropSlots(SlotSet),
     /// Give slots to another primary, with their keys.
     Hand(Hand),
     /// End the move of these slots as it is.
@@ -94,11 +96,13 @@ impl Command {
             Self::EndMoves(slots) => {
                 slots.iter().map(|slot| cluster(&["SETSLOT", &slot.to_string(), "STABLE"])).collect()
             }
-            Self::AddSlots(slots) => {
-                let ends = slots.ranges().into_iter().flat_map(|range| [range.first(), range.last()]);
-                let ends = ends.map(|slot| slot.to_string());
-                vec![cluster(&["ADDSLOTSRANGE"]).into_iter().chain(ends).collect()]
-            }
+            Self::AddSlots(slots) => vec![[cluster(&["ADDSLOTSRANGE"]), ends(slots)].concat()],
+            Self::DropSlots(slots) => vec![[cluster(&["DELSLOTSRANGE"]), ends(slots)].concat()],
         }
     }
+}
+
+/// The first and the last slot of each range.
+fn ends(slots: &SlotSet) -> Vec<String> {
+    slots.ranges().into_iter().flat_map(|range| [range.first(), range.last()]).map(|slot| slot.to_string()).collect()
 }

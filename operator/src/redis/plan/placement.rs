@@ -4,7 +4,7 @@ use super::command::{Command, Order};
 use super::picture::{Live, Picture};
 use super::{MAX_ORDERS, Shape, Step, run_if_any};
 use crate::redis::roles::{self, Candidate, Shard};
-use parlor_redis::NodeId;
+use parlor_redis::{NodeId, SlotSet};
 
 impl<'a> Picture<'a> {
     /// A fallen primary that nobody copied took its data along; its slots become free. Only when everybody has answered: the
@@ -54,8 +54,7 @@ impl<'a> Picture<'a> {
             return Some(Step::Wait("no server can take slots".into()));
         }
         let (slots, count, parts) = (free.len(), takers.len(), free.split(takers.len()));
-        let orders =
-            takers.iter().zip(parts).filter_map(|(id, part)| Some(self.server(id)?.order(Command::AddSlots(part))));
+        let orders = takers.iter().zip(parts).filter_map(|(id, part)| Some(taking(self.server(id)?, part)));
         run_if_any(|_| format!("give {slots} slots to {count} servers"), orders)
     }
 
@@ -103,4 +102,11 @@ impl<'a> Picture<'a> {
         let (id, _) = self.strangers.iter().find(|(_, one)| !one.may_return && one.slots.is_empty())?;
         self.forget_everywhere(id, "which no pod is any more")
     }
+}
+
+/// A server that fell in the middle of a move may name an owner who has given the slot away. It takes no slot of which it
+/// believes that, so it drops the belief first; the next pass gives it the slots.
+fn taking(taker: &Live<'_>, slots: SlotSet) -> Order {
+    let stale = taker.view.given_to_others(&slots);
+    taker.order(if stale.is_empty() { Command::AddSlots(slots) } else { Command::DropSlots(stale) })
 }

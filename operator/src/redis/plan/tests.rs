@@ -54,6 +54,18 @@ fn a_formation_that_was_cut_short_continues_where_it_stopped() {
 }
 
 #[test]
+fn a_server_drops_an_owner_who_has_given_the_slot_away_before_it_takes_the_slot() {
+    let mut sketch = Sketch::acquainted(6);
+    let parts = SlotSet::full().split(3);
+    sketch.everywhere(0, |node| node.slots = parts[0].clone());
+    sketch.everywhere(2, |node| node.slots = parts[1].clone());
+    let last = SlotSet::full().split(16_384).pop().unwrap();
+    let nodes = &mut sketch.view(4).topology.nodes;
+    nodes.iter_mut().find(|node| node.id == id(0)).unwrap().slots.add(&last);
+    assert_eq!(sketch.commands(), [told(4, "DELSLOTSRANGE 16383 16383")]);
+}
+
+#[test]
 fn the_others_copy_a_primary_on_another_host() {
     let mut sketch = Sketch::acquainted(6);
     for (part, slots) in SlotSet::full().split(3).into_iter().enumerate() {
