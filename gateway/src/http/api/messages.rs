@@ -10,7 +10,7 @@ use utoipa::IntoParams;
 use super::{
     fault::Fault,
     guard::Caller,
-    read::{Asked, InRoom, idempotency_key, json, whole},
+    read::{Asked, InRoom, idempotency_key, json, page_limit, whole},
     shapes::{Messages, Publish, Published},
     state::Api,
 };
@@ -18,8 +18,8 @@ use crate::protocols::native::{self, Item};
 
 /// Bytes of a request beside the message's body: who it is from, and the names of the fields.
 const AROUND: usize = 4096;
-/// Items of a page when the request does not say, and at most.
-const PAGE: (u32, u32) = (50, 100);
+/// Items of a page, unless the request says how many.
+const PAGE: u32 = 50;
 /// Bytes of a page, beyond which older items are left for the next one.
 const PAGE_BYTES: usize = 1 << 20;
 
@@ -78,11 +78,7 @@ pub(super) async fn messages(
     InRoom(room): InRoom,
     Asked(Which { before, limit }): Asked<Which>,
 ) -> Result<impl IntoResponse, Fault> {
-    let (default, most) = PAGE;
-    let limit = limit.unwrap_or(default);
-    if !(1..=most).contains(&limit) {
-        return Err(Fault::bad_request("limit is 1 to 100"));
-    }
+    let limit = page_limit(limit, PAGE)?;
     let page = api.recent.page(&room, before, limit).await.map_err(|error| {
         tracing::debug!(%error, "failed to read messages for the server API");
         Fault::unavailable("the room cannot be read now")

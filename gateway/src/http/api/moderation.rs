@@ -18,7 +18,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::{
     fault::Fault,
     guard::Caller,
-    read::{Asked, InRoom, json, whole},
+    read::{Asked, InRoom, json, page_limit, whole},
     state::Api,
 };
 use crate::{
@@ -29,8 +29,8 @@ use crate::{
 
 /// Bytes of a request: the id of a person, every character of it escaped.
 const BYTES: usize = 8192;
-/// Actions of a page when the request does not say, and at most.
-const PAGE: (u32, u32) = (50, 100);
+/// Items of a page, unless the request says how many.
+const PAGE: u32 = 50;
 
 /// An action, as the native protocol's `moderate` has it. Read there.
 #[derive(ToSchema)]
@@ -155,11 +155,7 @@ pub(super) async fn log(
     State(api): State<Arc<Api>>,
     Asked(Which { before, limit }): Asked<Which>,
 ) -> Result<Response, Fault> {
-    let (default, most) = PAGE;
-    let limit = limit.unwrap_or(default);
-    if !(1..=most).contains(&limit) {
-        return Err(Fault::bad_request("limit is 1 to 100"));
-    }
+    let limit = page_limit(limit, PAGE)?;
     let (records, more) = page(&api, before, limit).await.map_err(|error| {
         tracing::debug!(%error, "failed to read the log of moderation for the server API");
         Fault::unavailable("the log cannot be read now")

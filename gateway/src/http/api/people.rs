@@ -12,7 +12,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{
     fault::Fault,
-    read::{Asked, InRoom},
+    read::{Asked, InRoom, page_limit},
     state::Api,
 };
 use crate::{
@@ -57,10 +57,7 @@ pub(super) async fn members(
     InRoom(room): InRoom,
     Asked(HowMany { limit }): Asked<HowMany>,
 ) -> Result<Response, Fault> {
-    let limit = limit.unwrap_or(PEOPLE);
-    if !(1..=PEOPLE).contains(&limit) {
-        return Err(Fault::bad_request("limit is 1 to 100"));
-    }
+    let limit = page_limit(limit, PEOPLE)?;
     match api.asker.ask(Ask::People { room: room.clone(), limit }).await {
         Some(Answer::People { count, people, more }) => {
             let people = native::people(&people);

@@ -46,6 +46,12 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Asked<T> {
     }
 }
 
+/// How many items a page has: `asked`, or `default` where the request does not say.
+pub(super) fn page_limit(asked: Option<u32>, default: u32) -> Result<u32, Fault> {
+    let limit = asked.unwrap_or(default);
+    if (1..=100).contains(&limit) { Ok(limit) } else { Err(Fault::bad_request("limit is 1 to 100")) }
+}
+
 /// What the header `Idempotency-Key` names the message.
 pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<Arc<str>>, Fault> {
     let Some(value) = headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };

@@ -8,7 +8,7 @@ use crate::{
     moderation::{News, NewsCode},
 };
 
-/// Who is told within a while that somebody (None: everybody in the room) was kicked.
+/// The connections that learn within a while that somebody (None: everybody in the room) was kicked.
 async fn told(gateway: &mut Gateway, name: &str, person: Option<&str>) -> Vec<ConnectionId> {
     let person = person.map(Arc::from);
     let news = News { room: room(name), person, code: NewsCode::Kicked, until: None, addresses_of: None };
