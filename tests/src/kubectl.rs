@@ -107,19 +107,29 @@ impl Namespace {
         Ok(pods)
     }
 
-    /// Waits until the ChatRoom is Ready as it is written now, or says why it is not.
+    /// Waits until the ChatRoom is Ready as it is written now, or says why it is not. More gateways and copies may still come.
     pub async fn room_ready(&self, room: &str, within: Duration) -> Result<Value> {
-        let ready = eventually(within, || {
+        self.room_says(room, &[("Ready", "True")], within).await
+    }
+
+    /// Waits until the ChatRoom is Ready as it is written now and nothing is under way, or says what is.
+    pub async fn room_settled(&self, room: &str, within: Duration) -> Result<Value> {
+        self.room_says(room, &[("Ready", "True"), ("Progressing", "False")], within).await
+    }
+
+    async fn room_says(&self, room: &str, wanted: &[(&str, &str)], within: Duration) -> Result<Value> {
+        let found = eventually(within, || {
             let object = self.get("chatroom", room)?;
             let current = object["status"]["observedGeneration"] == object["metadata"]["generation"];
-            Ok((current && condition(&object, "Ready") == "True").then_some(object))
+            let says_all = wanted.iter().all(|(kind, status)| condition(&object, kind) == *status);
+            Ok((current && says_all).then_some(object))
         });
-        match ready.await {
+        match found.await {
             Ok(object) => Ok(object),
             Err(error) => {
                 let status = self.get("chatroom", room)?["status"].clone();
                 let pods = self.kubectl(&["get", "pods", "-o", "wide"])?;
-                Err(error.context(format!("{room} is not Ready: {status:#}\n{pods}")))
+                Err(error.context(format!("{room} does not say {wanted:?}: {status:#}\n{pods}")))
             }
         }
     }
