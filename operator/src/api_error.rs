@@ -30,7 +30,11 @@ impl From<kube::Error> for ApiError {
 impl fmt::Display for ApiError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            kube::Error::Api(status) if !status.message.is_empty() => f.write_str(&status.message),
+            // An answer that is no Status has neither a message nor a reason worth showing.
+            kube::Error::Api(status) if status.message.is_empty() => {
+                write!(f, "the API server answered {}", status.code)
+            }
+            kube::Error::Api(status) => f.write_str(&status.message),
             other => other.fmt(f),
         }
     }
@@ -53,5 +57,11 @@ mod tests {
         let error = ApiError::from(kube::Error::Api(Box::new(status)));
         assert_eq!(error.to_string(), "Service \"a\" is invalid");
         assert_eq!(error.code(), Some(422));
+    }
+
+    #[test]
+    fn an_answer_without_words_is_shown_by_its_code_alone() {
+        let status = Status { code: 404, reason: "Failed to parse error data".into(), ..Status::default() };
+        assert_eq!(ApiError::from(kube::Error::Api(Box::new(status))).to_string(), "the API server answered 404");
     }
 }
