@@ -1,10 +1,12 @@
 //! The admin ports of gateways that are only played: they answer `/status` and obey `/drain`.
 //!
 //! People who are asked to move come to all gateways alike. What else gateways answer is set by the test. Called by the played
-//! kubelet.
+//! kubelet, whose own port answers how much CPU they use.
 
 use std::collections::BTreeMap;
+use std::fmt::Write;
 use std::sync::Arc;
+use std::time::Instant;
 
 use parking_lot::Mutex;
 use parlor_crds::contract::{BusStatus, DrainRequest, DrainStatus, GatewayStatus};
@@ -17,6 +19,8 @@ pub(crate) struct World {
     pub(crate) gateways: BTreeMap<String, Gateway>,
     /// Images whose containers never start.
     pub(crate) broken: Vec<String>,
+    /// When the CPU time of the gateways was last added up.
+    measured: Option<Instant>,
 }
 
 /// A gateway as its admin port shows it.
@@ -30,17 +34,35 @@ pub struct Gateway {
     pub silent: bool,
     /// Fingerprint of the password of Redis as it was mounted last.
     pub password: Option<String>,
+    /// Cores in use.
+    pub cores: f64,
+    /// Seconds of CPU time so far.
+    used: f64,
 }
 
 /// Answers for the gateway of this pod.
 pub(crate) async fn serve(listener: TcpListener, pod: String, world: Arc<Mutex<World>>) {
+    serve_http(listener, move |head, body| respond(head, body, &pod, &world)).await;
+}
+
+/// Answers as the port of a kubelet, to whom a metrics server comes.
+pub(crate) async fn serve_resources(listener: TcpListener, namespace: String, world: Arc<Mutex<World>>) {
+    serve_http(listener, move |head, _| match head.starts_with("GET /metrics/resource ") {
+        true => (200, world.lock().resources(&namespace)),
+        false => (404, String::new()),
+    })
+    .await;
+}
+
+async fn serve_http(listener: TcpListener, respond: impl Fn(&str, &str) -> (u16, String) + Send + Sync + 'static) {
+    let respond = Arc::new(respond);
     while let Ok((stream, _)) = listener.accept().await {
-        tokio::spawn(answer(stream, pod.clone(), world.clone()));
+        tokio::spawn(answer(stream, respond.clone()));
     }
 }
 
-/// Answers requests, one after another.
-async fn answer(mut stream: TcpStream, pod: String, world: Arc<Mutex<World>>) {
+/// Answers requests, one after another; not at all if the code is 0.
+async fn answer(mut stream: TcpStream, respond: Arc<impl Fn(&str, &str) -> (u16, String)>) {
     let mut request = Vec::new();
     let mut bytes = [0; 2048];
     loop {
@@ -52,7 +74,7 @@ async fn answer(mut stream: TcpStream, pod: String, world: Arc<Mutex<World>>) {
             continue;
         };
         request.clear();
-        let (code, reply) = respond(head, body, &pod, &world);
+        let (code, reply) = respond(head, body);
         if code == 0 {
             std::future::pending::<()>().await;
         }
@@ -90,6 +112,20 @@ fn respond(head: &str, body: &str, pod: &str, world: &Mutex<World>) -> (u16, Str
 }
 
 impl World {
+    /// What a kubelet says of the containers, in Prometheus' format. One that has used no CPU at all does not count as measured.
+    fn resources(&mut self, namespace: &str) -> String {
+        let now = Instant::now();
+        let passed = self.measured.replace(now).map_or(1.0, |then| now.duration_since(then).as_secs_f64());
+        let mut text = String::from("node_cpu_usage_seconds_total 1\nnode_memory_working_set_bytes 1\n");
+        for (pod, gateway) in &mut self.gateways {
+            gateway.used += (gateway.cores * passed).max(0.001);
+            let labels = format!("{{container=\"gateway\",namespace=\"{namespace}\",pod=\"{pod}\"}}");
+            let _ = writeln!(text, "container_cpu_usage_seconds_total{labels} {:.6}", gateway.used);
+            let _ = writeln!(text, "container_memory_working_set_bytes{labels} 50000000");
+        }
+        text
+    }
+
     fn give_away(&mut self, pod: &str, connections: u32) {
         let Some(gateway) = self.gateways.get_mut(pod) else { return };
         let moved = connections.min(gateway.connections);

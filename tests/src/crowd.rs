@@ -41,7 +41,7 @@ struct Node1 {
 impl Crowd {
     /// Plays the node of every pod that the operator makes, in all namespaces.
     pub async fn start(client: Client, name: &str) -> Result<Self> {
-        node::register(&client, name).await?;
+        node::register(&client, name, None).await?;
         let (world, running, given) = Default::default();
         let node = Arc::new(Node1 { client, name: name.to_owned(), world, running, given });
         Ok(Self(tokio::spawn(async move {

@@ -24,15 +24,17 @@ use tokio::process::{Child, Command};
 use tokio::task::JoinHandle;
 
 pub use crate::admin_port::Gateway;
-use crate::admin_port::{World, serve};
+use crate::admin_port::{World, serve, serve_resources};
 use crate::node;
 
+/// Where every kubelet says what its containers use.
+pub(crate) const RESOURCES_PORT: u16 = 10_250;
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// A node that runs the pods of one namespace; ends when dropped.
 pub struct Kubelet {
     world: Arc<Mutex<World>>,
-    task: JoinHandle<()>,
+    tasks: [JoinHandle<()>; 2],
 }
 
 struct Node1 {
@@ -50,6 +52,7 @@ struct Running {
     ip: String,
     uid: String,
     server: Server,
+    started: Timestamp,
     ready: Option<bool>,
 }
 
@@ -73,8 +76,11 @@ impl Kubelet {
             running: BTreeMap::new(),
             next: 1,
         };
-        node::register(&node.client, &node.name()).await?;
-        Ok(Self { world, task: tokio::spawn(node.run()) })
+        let ip = format!("127.{network}.1.1");
+        let listener = TcpListener::bind((ip.as_str(), RESOURCES_PORT)).await.context("listen as a kubelet")?;
+        node::register(&node.client, &node.name(), Some(&ip)).await?;
+        let resources = tokio::spawn(serve_resources(listener, namespace.to_owned(), world.clone()));
+        Ok(Self { world, tasks: [tokio::spawn(node.run()), resources] })
     }
 
     /// Changes what the gateway's admin port answers.
@@ -95,7 +101,7 @@ impl Kubelet {
 
 impl Drop for Kubelet {
     fn drop(&mut self) {
-        self.task.abort();
+        self.tasks.iter().for_each(JoinHandle::abort);
     }
 }
 
@@ -173,7 +179,7 @@ impl Node1 {
             Server::Gateway(tokio::spawn(serve(listener, name.clone(), self.world.clone())))
         };
         let uid = pod.uid().unwrap_or_default();
-        self.running.insert(name, Running { ip, uid, server, ready: None });
+        self.running.insert(name, Running { ip, uid, server, started: Timestamp::now(), ready: None });
         Ok(())
     }
 
@@ -238,9 +244,10 @@ impl Node1 {
         let state = if broken {
             json!({ "waiting": { "reason": "ImagePullBackOff", "message": "no such image" } })
         } else {
-            json!({ "running": { "startedAt": Timestamp::now().to_string() } })
+            json!({ "running": { "startedAt": running.started.to_string() } })
         };
         let status = json!({ "status": {
+            "startTime": running.started.to_string(),
             "phase": if broken { "Pending" } else { "Running" }, "podIP": running.ip, "podIPs": [{ "ip": running.ip }],
             "conditions": [{ "type": "Ready", "status": if ready { "True" } else { "False" } }],
             "containerStatuses": [{

@@ -13,6 +13,7 @@ pub mod kstatus;
 pub mod kubectl;
 pub mod kubelet;
 pub mod link;
+pub mod metrics_server;
 pub mod mistakes;
 pub mod mutants;
 mod node;

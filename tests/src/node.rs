@@ -10,12 +10,13 @@ use serde_json::json;
 
 const MANAGER: &str = "tests-kubelet";
 
-/// Makes the node. [`renew`] keeps it healthy.
-pub(crate) async fn register(client: &Client, name: &str) -> Result<()> {
+/// Makes the node, whose kubelet answers at `ip` if it answers at all. [`renew`] keeps it healthy.
+pub(crate) async fn register(client: &Client, name: &str, ip: Option<&str>) -> Result<()> {
     let nodes = Api::<Node>::all(client.clone());
     let node: Node = serde_json::from_value(json!({ "metadata": { "name": name } }))?;
     nodes.create(&PostParams::default(), &node).await.context("create the node")?;
-    let ready = json!({ "status": { "conditions": [{
+    let addresses: Vec<_> = ip.iter().map(|ip| json!({ "type": "InternalIP", "address": ip })).collect();
+    let ready = json!({ "status": { "addresses": addresses, "conditions": [{
         "type": "Ready", "status": "True", "reason": "KubeletReady", "message": "played by a test",
         "lastHeartbeatTime": Timestamp::now().to_string(), "lastTransitionTime": Timestamp::now().to_string(),
     }] } });

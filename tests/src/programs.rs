@@ -19,7 +19,7 @@ pub fn directory() -> Result<PathBuf> {
     Ok(DIRECTORY.get_or_init(|| built).clone())
 }
 
-/// The directory of `registry`, `checkrules` and `actionlint`; builds them first if this machine has none.
+/// The directory of `registry`, `checkrules`, `actionlint`, `metrics-server` and what KEDA says of itself; builds them first if this machine has none.
 pub fn checks() -> Result<PathBuf> {
     if let Some(directory) = CHECKS.get() {
         return Ok(directory.clone());

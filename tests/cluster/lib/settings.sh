@@ -14,7 +14,7 @@ usage() {
 usage: tests/cluster/${0##*/} [option...]
   --only control-plane   etcd, API server and controller manager, without a node
   --only programs        build kubectl, helm and all the others, start nothing
-  --only checks          build a registry and two checkers, start nothing
+  --only checks          build a registry, two checkers and a metrics server, start nothing
   --state DIR            what belongs to this cluster (default: /var/lib/parlor-cluster or …-control-plane)
   --address 127.X.Y.Z    loopback address of etcd and of all that only this machine may reach
   --until-eof            stay until the standard input ends, then take the cluster down

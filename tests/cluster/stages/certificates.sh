@@ -11,6 +11,7 @@ certificates() {
     openssl ec -in "$PKI/sa.key" -pubout -out "$PKI/sa.pub"
     certificate apiserver /O=system:masters/CN=kube-apiserver "IP:$API,IP:127.0.0.1,IP:${SERVICES%.0/*}.1,DNS:localhost,\
 DNS:kubernetes,DNS:kubernetes.default,DNS:kubernetes.default.svc,DNS:kubernetes.default.svc.cluster.local"
+    certificate front-proxy /CN=front-proxy
     kubeconfig admin /O=system:masters/CN=admin
     kubeconfig controller-manager /CN=system:kube-controller-manager
     if [ ! "$ONLY" ]; then

@@ -13,6 +13,11 @@ control_plane() {
     --tls-cert-file="$PKI/apiserver.crt" --tls-private-key-file="$PKI/apiserver.key"
     --service-account-issuer=https://kubernetes.default.svc
     --service-account-key-file="$PKI/sa.pub" --service-account-signing-key-file="$PKI/sa.key"
+    # A server behind an APIService, such as a metrics server, learns by this certificate who asks.
+    --proxy-client-cert-file="$PKI/front-proxy.crt" --proxy-client-key-file="$PKI/front-proxy.key"
+    --requestheader-client-ca-file="$PKI/ca.crt" --requestheader-allowed-names=front-proxy
+    --requestheader-username-headers=X-Remote-User --requestheader-group-headers=X-Remote-Group
+    --requestheader-extra-headers-prefix=X-Remote-Extra-
   )
   if [ "$ONLY" ]; then
     # An address on loopback is no endpoint that the Service "kubernetes" may have.
@@ -23,10 +28,10 @@ control_plane() {
   fi
   start kube-apiserver kube-apiserver "${apiserver[@]}"
   await 60 kube-apiserver "API server at https://$API:6443" kubectl get --raw /readyz
-  # The default of 20 requests per second makes a few hundred pods take a minute.
+  # The default of 20 requests per second makes a few hundred pods take a minute, that of 15 s a test of an autoscaler.
   start kube-controller-manager kube-controller-manager --kubeconfig="$STATE/controller-manager.kubeconfig" \
     --leader-elect=false --bind-address="$LOOPBACK" --kube-api-qps=300 --kube-api-burst=600 \
-    --use-service-account-credentials --service-account-private-key-file="$PKI/sa.key" --root-ca-file="$PKI/ca.crt" \
+    --horizontal-pod-autoscaler-sync-period=5s --use-service-account-credentials --service-account-private-key-file="$PKI/sa.key" --root-ca-file="$PKI/ca.crt" \
     --cluster-signing-cert-file="$PKI/ca.crt" --cluster-signing-key-file="$PKI/ca.key"
   await 60 kube-controller-manager 'controller manager' kubectl get --namespace default serviceaccount default
   [ "$ONLY" ] || start kube-scheduler kube-scheduler --kubeconfig="$STATE/scheduler.kubeconfig" \
