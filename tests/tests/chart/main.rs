@@ -1,6 +1,7 @@
 //! The Helm chart: what it renders, what it refuses, and that a real API server takes it.
 
 mod health;
+mod images;
 mod monitoring;
 mod release;
 mod upgrade;
