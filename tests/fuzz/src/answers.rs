@@ -7,7 +7,7 @@ use parlor_gateway::{
     bus::{
         Appended,
         redis::{
-            scripts::{self, Adopted, Answer, Unwritten},
+            answers::{self, Adopted, Answer, Unwritten},
             signals,
         },
     },
@@ -41,12 +41,12 @@ pub(crate) fn script(data: &[u8]) {
     match kind {
         b"append" => append(Value::Array(values)),
         b"adopt" => {
-            let Ok(Adopted { epoch, offset, born }) = known(scripts::adopted(Value::Array(values))) else { return };
+            let Ok(Adopted { epoch, offset, born }) = known(answers::adopted(Value::Array(values))) else { return };
             let again = [epoch, offset, born].map(|number| Value::from(number.to_string()));
-            let again = scripts::adopted(Value::Array([vec!["OK".into()], again.into()].concat()));
+            let again = answers::adopted(Value::Array([vec!["OK".into()], again.into()].concat()));
             assert_eq!(again.ok(), Some(Adopted { epoch, offset, born }));
         }
-        b"seed" => drop(known(scripts::restored(Value::Array(values)))),
+        b"seed" => drop(known(answers::restored(Value::Array(values)))),
         b"exits" => {
             for exit in values.iter().filter_map(pair::exit) {
                 let pairs::Exit { session, account, partner } = exit;
@@ -71,7 +71,7 @@ pub(crate) fn script(data: &[u8]) {
 fn append(values: Value) {
     /// Tells a group's own keys from older ones.
     const MARK: u32 = 6;
-    let Ok(Answer::Written(written)) = known(scripts::answer(values, MARK)) else { return };
+    let Ok(Answer::Written(written)) = known(answers::answer(values, MARK)) else { return };
     for Appended { seq, time, .. } in written.iter().flatten() {
         assert!((1..LARGE).contains(seq) && *time < LARGE / 1000, "{seq} at {time}");
     }
@@ -86,7 +86,7 @@ fn append(values: Value) {
         Err(Unwritten::Amendment(Refused::Full)) => Value::Integer(-4),
     };
     let again = vec!["OK".into(), "9".into(), "1000".into(), Value::Array(written.iter().map(one).collect())];
-    assert_eq!(scripts::answer(Value::Array(again), MARK).ok(), Some(Answer::Written(written)));
+    assert_eq!(answers::answer(Value::Array(again), MARK).ok(), Some(Answer::Written(written)));
 }
 
 /// What a script says is read, or refused for good or for now; it never means that the connection is gone.

@@ -9,11 +9,12 @@ use tokio::{sync::Mutex, time::sleep};
 
 use super::{
     super::{AppendError, Appended, History, Offset},
+    answers::{self, Adopted, Unwritten},
     dataset::Dataset,
     epoch_hints::EpochHints,
     formats::Formats,
     gc::GarbageCollector,
-    scripts::{self, Adopted, Caller, Group, Unwritten},
+    scripts::{self, Caller, Group},
 };
 use crate::{
     deadlines::{ANSWER, APPEND},
@@ -144,7 +145,7 @@ impl Appending {
     ) -> Result<Adopted, Failed> {
         let dataset = self.dataset(partition);
         let answer = connection.send(scripts::adopt(&self.servers.keys, partition, dataset.seen(), broken)).await?;
-        let adopted = scripts::adopted(answer).map_err(Failed::before)?;
+        let adopted = answers::adopted(answer).map_err(Failed::before)?;
         dataset.see(Offset { epoch: adopted.epoch, offset: adopted.offset });
         self.epoch_hints.here(partition, adopted.epoch, connection.server());
         Ok(adopted)
@@ -165,7 +166,7 @@ impl Appending {
         let server = self.servers.cluster.primary(partition)?.server;
         let dataset = self.dataset(partition);
         let command = scripts::adopt(&self.servers.keys, partition, dataset.seen(), None);
-        let adopted = scripts::adopted(self.servers.cluster.call(&server, command, ANSWER).await?)?;
+        let adopted = answers::adopted(self.servers.cluster.call(&server, command, ANSWER).await?)?;
         dataset.see(Offset { epoch: adopted.epoch, offset: adopted.offset });
         Ok(adopted)
     }
@@ -219,8 +220,8 @@ impl Request for Append<'_> {
             let command =
                 group.append(&appending.servers.keys, partition, appending.history, connection.moving, caller, segment);
             let Answer { value, copied, sent } = connection.run(&scripts::APPEND, command).await?;
-            match scripts::answer(value, *mark).map_err(Failed::before)? {
-                scripts::Answer::Written(written) => {
+            match answers::answer(value, *mark).map_err(Failed::before)? {
+                answers::Answer::Written(written) => {
                     if !copied {
                         connection.copied(sent).await?;
                     }
@@ -228,23 +229,23 @@ impl Request for Append<'_> {
                     dataset.see(Offset { epoch, offset: 0 });
                     return Ok(Some(written));
                 }
-                scripts::Answer::Adopt => {
+                answers::Answer::Adopt => {
                     let (epoch, server) =
                         (appending.adopt(connection, partition, None).await?.epoch, connection.server());
                     tracing::info!(partition = partition.index(), epoch, %server, "opened an epoch");
                 }
-                scripts::Answer::Broken { epoch } => {
+                answers::Answer::Broken { epoch } => {
                     let server = connection.server();
                     tracing::error!(partition = partition.index(), epoch, %server, "keys of the partition are missing; it starts over in a new epoch");
                     appending.adopt(connection, partition, Some(epoch)).await?;
                 }
-                scripts::Answer::Hold(longest) => {
+                answers::Answer::Hold(longest) => {
                     sleep(longest.min(HELD)).await;
                     return Err(Failed::before(Fault::TryAgain));
                 }
-                scripts::Answer::Lost { .. } if dataset.held() => return Ok(None),
-                scripts::Answer::Lost { born } => dataset.accept(born),
-                scripts::Answer::Segment { room, segment } => {
+                answers::Answer::Lost { .. } if dataset.held() => return Ok(None),
+                answers::Answer::Lost { born } => dataset.accept(born),
+                answers::Answer::Segment { room, segment } => {
                     let room = group.rooms.get(room).ok_or_else(again)?;
                     appending.next_segment(writer, room, segment).await;
                 }

@@ -2,6 +2,7 @@
 //!
 //! Decides how entries are written, read, replicated and survived. Called by the hub, through [`Bus`].
 
+pub mod answers;
 mod append;
 mod dataset;
 pub mod entry;
@@ -15,7 +16,7 @@ mod listing;
 mod presence;
 mod present;
 mod restore;
-pub mod scripts;
+mod scripts;
 mod shards;
 pub mod signals;
 pub mod stream_codec;

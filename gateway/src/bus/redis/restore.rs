@@ -9,8 +9,9 @@ use tokio::time::Instant;
 
 use super::{
     super::HeldRoom,
+    answers::{self, Adopted},
     append::{Appending, Writing},
-    scripts::{self, Adopted},
+    scripts,
 };
 use crate::{
     redis::{
@@ -57,7 +58,7 @@ impl Request for GiveBack<'_> {
                 let Some(command) = scripts::restore(keys, held, &line, epoch, appending.history, moving) else {
                     continue;
                 };
-                given += usize::from(scripts::restored(connection.send(command).await?).map_err(Failed::before)?);
+                given += usize::from(answers::restored(connection.send(command).await?).map_err(Failed::before)?);
             }
         }
         // WAIT covers what its own connection wrote and what came before: also what others have given back.

@@ -14,7 +14,7 @@ use crate::{
 
 /// A connection, the part behind a pointer.
 pub(super) struct Connection {
-    /// None once it was told `Closed`.
+    /// None once it has received `Closed`.
     pub(super) session: Option<Box<dyn Session>>,
     pub(super) decoder: Decoder,
     pub(super) bucket: Bucket,

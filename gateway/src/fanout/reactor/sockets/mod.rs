@@ -5,7 +5,9 @@
 
 mod about;
 mod connection;
+mod hearing;
 mod lists;
+mod moves;
 mod outbox;
 mod rate;
 mod reading;
@@ -32,7 +34,8 @@ pub(super) use self::{
 };
 use self::{
     connection::{Connection, Unread},
-    reading::Reading,
+    hearing::Turn,
+    moves::Moves,
     slab::Slab,
     timekeeper::Timekeeper,
 };
@@ -58,8 +61,7 @@ pub(super) struct Sockets {
     table: Table,
     timekeeper: Timekeeper,
     counters: Arc<Counters>,
-    /// Where draining continues.
-    drained: [u32; 2],
+    moves: Moves,
 }
 
 impl Sockets {
@@ -75,7 +77,7 @@ impl Sockets {
             table: Table::new(Slab::new(reactor, gateway), registry, most_replies),
             timekeeper: Timekeeper::new(now.tick()),
             counters,
-            drained: [0; 2],
+            moves: Moves::default(),
         }
     }
 
@@ -84,7 +86,7 @@ impl Sockets {
         &mut self.table
     }
 
-    /// Takes a socket over; None when there is no slot left. Its session has been told nothing yet.
+    /// Takes a socket over; None when there is no slot left. Its session has received nothing yet.
     pub(super) fn adopt(&mut self, accepted: Accepted) -> Option<Slot> {
         let Accepted { stream, leftover, session, policy, address, protocol, deflate } = accepted;
         let moves_last = !policy.resumes;
@@ -193,37 +195,8 @@ impl Sockets {
 
     /// Reads and decodes until the session has received something, or this turn brings nothing more.
     pub(super) fn hear(&mut self, slot: Slot, intake: &mut Intake, now: Now, out: &mut Effects) -> Heard {
-        loop {
-            let cx = self.context(slot, now);
-            let Some((hot, connection)) = self.table.both(slot) else { return Heard::Nothing };
-            if hot.state.is_stopped() || hot.state.is_dropped() || connection.outbox.is_congested() {
-                connection.unread = intake.rest();
-                return Heard::Nothing;
-            }
-            if intake.has_bytes() && !hot.state.is_closing() {
-                let decode = |connection: &mut Connection| intake.decode(connection, now, &cx, out);
-                let heard = self.table.change(slot, decode).unwrap_or(Heard::Nothing);
-                match heard {
-                    Heard::Nothing => continue,
-                    Heard::Handled { message } => Counters::add(&self.counters.messages_in, u64::from(message)),
-                    _ => {}
-                }
-                return heard;
-            }
-            if !hot.state.is_readable() {
-                return Heard::Nothing;
-            }
-            if !intake.may_read() {
-                self.table.list_to_read(slot);
-                return Heard::Nothing;
-            }
-            // What comes after our close frame is read away, so that the peer gets the frame and no reset.
-            match intake.read(hot, hot.state.is_closing()) {
-                Reading::Bytes(n) => Counters::add(&self.counters.bytes_in, n as u64),
-                Reading::Nothing => {}
-                Reading::Failed => self.table.drop(slot),
-            }
-        }
+        let cx = self.context(slot, now);
+        Turn { table: &mut self.table, counters: &self.counters, intake, now, cx }.hear(slot, out)
     }
 
     /// Stops reading; the session's timers, which reading might feed, are suspended meanwhile.
@@ -382,23 +355,9 @@ impl Sockets {
         true
     }
 
-    /// The next connection to be asked to move, in the order of slots: first those whose clients resume, then the others.
-    /// Those that came late are found by starting again.
+    /// The next connection to be asked to move; None at the end of a round.
     pub(super) fn next_to_move(&mut self) -> Option<Slot> {
-        let slab = self.table.slab();
-        for (cursor, last) in self.drained.iter_mut().zip([false, true]) {
-            let there = |slot: &Slot| {
-                let state = slab.state(*slot);
-                slab.is_used(*slot) && state.may_be_moved() && state.moves_last() == last
-            };
-            let found = slab.slots_from(*cursor).find(there);
-            *cursor = found.map_or(u32::MAX, |slot| slot.0);
-            if found.is_some() {
-                return found;
-            }
-        }
-        self.drained = [0; 2];
-        None
+        self.moves.next(self.table.slab())
     }
 
     /// Notes that it is asked to move.
