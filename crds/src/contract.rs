@@ -68,7 +68,12 @@ pub struct GatewayStatus {
 
 /// Tells generated secrets apart without giving anything away: 10 hexadecimal digits of the SHA-256 of 256 random bits.
 pub fn fingerprint(secret: &[u8]) -> String {
-    Sha256::digest(secret).iter().take(5).map(|byte| format!("{byte:02x}")).collect()
+    hex(&Sha256::digest(secret)[..5])
+}
+
+/// Bytes as hexadecimal digits in lower case.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A shard of Redis as one gateway finds it.

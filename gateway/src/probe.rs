@@ -24,13 +24,13 @@ pub enum ProbeError {
     #[error("{0} is no URL of the form ws://host:port/path")]
     Url(String),
     /// There is no TCP connection.
-    #[error("connect to {0}: {1}")]
+    #[error("failed to connect to {0}: {1}")]
     Connect(String, io::Error),
     /// The server did not answer with a WebSocket.
-    #[error("open a WebSocket: {0}")]
+    #[error("failed to open a WebSocket: {0}")]
     Open(String),
     /// The WebSocket ended.
-    #[error("talk over the WebSocket: {0}")]
+    #[error("failed to talk over the WebSocket: {0}")]
     Talk(tungstenite::Error),
     /// The server answered with an error.
     #[error("the server refused: {0}")]

@@ -60,7 +60,7 @@ pub async fn run(ctx: Context, scope: Option<String>, changes: Changes, health: 
                     watch_errors.inc();
                     tracing::warn!(kind = "ChatRoom", %error, "failed to watch; trying again");
                 }
-                Err(controller::Error::RunnerError(error)) => tracing::warn!(%error, "failed to run a pass"),
+                Err(controller::Error::RunnerError(error)) => tracing::warn!(%error, "failed to run the controller"),
             }
             std::future::ready(())
         });
@@ -112,7 +112,7 @@ fn after_failure(room: Arc<Guarded>, error: &PassError, ctx: Arc<Context>) -> Ac
         cache.failures = cache.failures.saturating_add(1);
         cache.failures
     });
-    tracing::warn!(namespace = name.namespace, chatroom = name.name, failures, %error, "a pass failed");
+    tracing::warn!(namespace = name.namespace, chatroom = name.name, failures, %error, "failed to reconcile a ChatRoom");
     Action::requeue(jittered(backoff(failures)))
 }
 

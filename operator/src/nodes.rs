@@ -43,7 +43,7 @@ impl Nodes {
                     // Said once: who gave no such right knows it.
                     Err(error) if is_forbidden(&error) => {
                         if !std::mem::replace(&mut is_refused, true) {
-                            tracing::warn!(%error, "nodes may not be watched: {UNKNOWN}");
+                            tracing::warn!(%error, "not allowed to watch nodes: {UNKNOWN}");
                         }
                     }
                     Err(error) => tracing::warn!(%error, "failed to watch nodes; trying again"),

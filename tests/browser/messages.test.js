@@ -88,7 +88,7 @@ test("reactions are counted, joined, taken back, and the focus stays on them", a
   await until(async () => (await chip(bob).getAttribute("aria-label")) === "🎉: 1 person", "one is taken back");
 });
 
-test("reactions of before are counted once after a reload and after a reconnect", async () => {
+test("earlier reactions are counted once after a reload and after a reconnect", async () => {
   const ada = await enter("Ada");
   const bob = await enter("Bob", ada);
   await ada.say("count me");

@@ -69,7 +69,7 @@ fn a_handshake_has_no_id_to_rely_on() {
 }
 
 #[test]
-fn an_older_view_is_refused_but_a_cluster_made_anew_is_not() {
+fn an_older_view_is_refused_but_a_cluster_created_again_is_not() {
     let known = table();
     let older = Topology::parse(&TABLE.replace(" 3 disconnected", " 2 disconnected")).unwrap();
     assert!(known.replaces(&older) && known.replaces(&known) && !older.replaces(&known));

@@ -118,7 +118,7 @@ pub enum AppendError {
     /// A gateway of an older release is running, which cannot read changes of earlier messages. Nothing was written.
     #[error("a gateway of an older release is running, which cannot show changes of messages")]
     OlderGateway,
-    /// Redis refuses to write, and why, in its own words. Nothing was written, and sending it again at once does not help.
+    /// Redis refuses writes, with the reason that it gives. Nothing was written, and sending it again at once does not help.
     #[error("{0}")]
     Denied(String),
     /// The outcome is unknown or nothing was written; the same posts may be sent again.
@@ -225,7 +225,7 @@ pub trait Bus: Send + Sync + 'static {
     /// between two calls.
     fn rooms<'a>(&'a self, partition: Partition, after: Option<&'a str>) -> Task<'a, Result<KnownRooms, Unavailable>>;
 
-    /// Tells every gateway with members in the room, this one included. May be dropped when the bus is away.
+    /// Tells every gateway with members in the room, this one included. May be dropped while the bus is unavailable.
     fn signal<'a>(&'a self, room: &'a RoomName, signal: &'a Signal) -> Task<'a, ()>;
 
     /// The next signals of rooms in `watch`ed partitions; waits. Bounded: the oldest are dropped when not read.

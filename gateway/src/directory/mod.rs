@@ -45,7 +45,7 @@ pub trait Directory: Send + Sync + 'static {
     /// Answers one question, atomically.
     fn ask(&self, query: Query) -> Task<'_, Result<Reply, Unavailable>>;
 
-    /// Notes what is not awaited and happened at `at`, in no order with anything else. Kept while the directory is away,
+    /// Notes what is not awaited and happened at `at`, in no order with anything else. Kept while the directory is unavailable,
     /// the latest for each account.
     fn tell(&self, query: Query, at: Instant);
 

@@ -197,7 +197,7 @@ impl RedisDirectory {
         Ok(())
     }
 
-    /// Whether this gateway has ticked for a whole lease. When the directory was away for all, the leases of all have
+    /// Whether this gateway has ticked for a whole lease. When the directory was unavailable for all, the leases of all have
     /// ended, and the first one back must not take the others for lost.
     fn steady(&self) -> bool {
         let steady = self.steady.lock();
@@ -309,7 +309,7 @@ impl Directory for RedisDirectory {
     fn close(&self, limit: Duration) -> Task<'_, ()> {
         Box::pin(async move {
             if timeout(limit, self.write_out()).await.is_err() {
-                tracing::debug!("the directory was closed before everything was written");
+                tracing::debug!("failed to write everything before the directory was closed");
             }
         })
     }

@@ -51,11 +51,11 @@ impl Drain {
         self.begin(rate, true);
     }
 
-    /// Asks so many clients to reconnect, `rate` per second, while the gateway serves on. A drain that runs or follows wins.
+    /// Asks so many clients to reconnect, `rate` per second, while the gateway continues to serve. A drain that runs or follows wins.
     pub fn give_away(&self, connections: u32, rate: u32) {
         let serves = *self.phase.borrow() == Phase::Serving;
         if serves {
-            tracing::info!(connections, rate, "gives connections away");
+            tracing::info!(connections, rate, "asking some connections to move");
             self.reactors.give_away(connections, rate);
         }
     }

@@ -320,7 +320,7 @@ async fn serve_peer<S: Site>(peer: Peer, site: Arc<S>, grant: Grant, refusals: &
         if let Some(reason) = refused(&error) {
             refusals.count(None, reason);
         }
-        tracing::debug!(%address, %error, "a peer's HTTP ended");
+        tracing::debug!(%address, %error, "an HTTP connection ended with an error");
     }
 }
 

@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// A request whose body has not come by then, or whose answer is not there, is given up: a peer that drips its body
-/// would keep its place for ever. Posts fail sooner when the bus is away.
+/// would keep its place for ever. Posts fail sooner when the bus is unavailable.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(20);
 /// The same on the admin port, where nothing waits for Redis.
 const ADMIN_ANSWERED_WITHIN: Duration = Duration::from_secs(5);

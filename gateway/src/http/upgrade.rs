@@ -297,7 +297,7 @@ async fn take_back(upgrade: OnUpgrade, from: Ends) -> Option<(mio::net::TcpStrea
         }
     };
     let Ok(Parts { io, read_buf, .. }) = upgraded.downcast::<TokioIo<Peer<TcpStream>>>() else {
-        tracing::error!(%address, "an upgraded connection was not a peer's");
+        tracing::error!(%address, "failed to take a connection over after its upgrade");
         return None;
     };
     let Peer { stream, said, ends: _ } = io.into_inner().unwatched().ok()?;

@@ -86,7 +86,7 @@ impl<T> Watched<T> {
             Err(error) => {
                 let error = error.to_string();
                 if self.complained.as_ref() != Some(&error) {
-                    tracing::warn!(error, "a file of moderation says nothing: what it said before holds");
+                    tracing::warn!(error, "failed to read a file of moderation; what it said before stays in force");
                     self.complained = Some(error);
                 }
                 None

@@ -1,6 +1,6 @@
 //! Moderation as one gateway knows it.
 //!
-//! Decides what is refused, from memory alone: while Redis is away, what was known stays in force. [`super::keeper`] keeps it up
+//! Decides what is refused, from memory alone: while Redis is unavailable, what was known stays in force. [`super::keeper`] keeps it up
 //! to date.
 
 use std::{
@@ -214,7 +214,7 @@ impl Moderation {
     /// A connection of the person that `ban` is about comes from `address`.
     pub fn saw_address(&self, ban: &Arc<Record>, address: IpAddr) {
         if self.may_come(address).is_ok() && self.seen.0.try_send(Seen { ban: Arc::clone(ban), address }).is_err() {
-            tracing::warn!("too many addresses of banned people at once: one was left out");
+            tracing::warn!("too many addresses of banned people at once: one was not banned");
         }
     }
 

@@ -22,6 +22,7 @@ use hyper_util::{
     rt::{TokioExecutor, TokioTimer},
 };
 use parking_lot::{Mutex, RwLock};
+use parlor_crds::contract::hex;
 use rustls::ClientConfig;
 use serde::{Deserialize, Serialize};
 use serde_json::{
@@ -86,7 +87,7 @@ pub enum WebhookError {
     Status(StatusCode),
     #[error("failed to read the answer, which may have {ANSWER_BYTES} bytes: {0}")]
     Body(Box<dyn std::error::Error + Send + Sync>),
-    #[error("the answer is none: {0}")]
+    #[error("the answer cannot be read: {0}")]
     Unreadable(#[from] serde_json::Error),
     #[error("a message can only be rewritten to a JSON object of at most {DEPTH} levels")]
     Unfit,
@@ -218,7 +219,7 @@ pub fn signature(key: &[u8], timestamp: &str, body: &[u8]) -> String {
     mac.update(timestamp.as_bytes());
     mac.update(b".");
     mac.update(body);
-    let digits: String = mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+    let digits = hex(&mac.finalize().into_bytes());
     format!("v1={digits}")
 }
 
@@ -297,9 +298,9 @@ mod tests {
         for (status, body, fault) in [
             (500, "", "the answer has status 500"),
             (302, "", "the answer has status 302"),
-            (200, "", "the answer is none"),
-            (200, r#"{"action":"hug"}"#, "the answer is none"),
-            (200, r#"{"action":"rewrite"}"#, "the answer is none"),
+            (200, "", "the answer cannot be read"),
+            (200, r#"{"action":"hug"}"#, "the answer cannot be read"),
+            (200, r#"{"action":"rewrite"}"#, "the answer cannot be read"),
             (200, r#"{"action":"rewrite","body":"text"}"#, "a message can only be rewritten to a JSON object"),
         ] {
             assert!(read(status, body).starts_with(fault), "{}", read(status, body));

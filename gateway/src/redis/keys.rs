@@ -36,7 +36,8 @@ impl Keys {
         format!("{}{{{}}}:{name}", self.prefix, TAGS[partition.index()])
     }
 
-    /// Format, partition number, generation, offset and time of the partition.
+    /// Format, number, epoch, offset and time of the partition. The field that holds the epoch is called `generation`: it
+    /// was stored under this name from the first, and other releases read it.
     pub(crate) fn meta(&self, partition: Partition) -> String {
         self.key(partition, "meta")
     }

@@ -268,7 +268,7 @@ impl Lane {
                 }
                 Err(failed) => failed,
             };
-            tracing::debug!(partition = self.partition.index(), %fault, sent, "a request failed");
+            tracing::debug!(partition = self.partition.index(), %fault, sent, "failed to carry out a request to Redis");
             self.servers.refusals.noted(self.partition, &fault);
             let is_final = matches!(fault, Fault::Unfit(_) | Fault::Denied(_)) || !R::REPEAT.allows(sent);
             if is_final || Instant::now() + pause > deadline {

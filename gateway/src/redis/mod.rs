@@ -145,7 +145,7 @@ impl From<Fault> for StartError {
     fn from(fault: Fault) -> Self {
         match fault {
             Fault::Unfit(reason) => Self::Unfit(reason),
-            other => Self::Unavailable(Cause::because("a request failed", other)),
+            other => Self::Unavailable(Cause::because("failed to ask Redis", other)),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Why Redis does not take what is written, in its own words, since when, and for which partitions.
+//! Why Redis refuses writes, as it says itself, since when, and for which partitions.
 //!
 //! Decides when a failure is one that lasts. Kept by the lanes, shown in status and metrics. Each new refusal is logged
 //! once.
@@ -63,7 +63,7 @@ impl Refusals {
             return;
         }
         if refusal.denied && !refusals.values().any(|known| known.same(&refusal)) {
-            tracing::error!(partition = partition.index(), reason = %refusal.reason, "Redis refuses to write");
+            tracing::error!(partition = partition.index(), reason = %refusal.reason, "Redis refuses writes");
         }
         refusals.insert(partition, refusal);
     }

@@ -5,8 +5,15 @@ use std::{io, net::SocketAddr, path::PathBuf};
 use parlor_crds::ManifestError;
 
 use crate::{
-    fanout::reactor, http::api::TokensError, moderation::FileError, probe::ProbeError,
-    protocols::onlyone::TokenKeyError, redis, rooms::RoomNameError, run::secrets::SecretError, tokens::KeysError,
+    fanout::reactor,
+    http::{api::TokensError, web::BundleError},
+    moderation::FileError,
+    probe::ProbeError,
+    protocols::onlyone::TokenKeyError,
+    redis,
+    rooms::RoomNameError,
+    run::secrets::SecretError,
+    tokens::KeysError,
 };
 
 /// `EX_USAGE` of sysexits.h: what was given is wrong.
@@ -35,6 +42,8 @@ pub enum RunError {
     Address { field: &'static str, source: http::uri::InvalidUri },
     #[error("spec.redis.managed: in a pod the operator passes --redis, and it is missing")]
     NoSeeds,
+    #[error("failed to prepare the page: {0}")]
+    Page(#[from] BundleError),
     #[error("failed to start the runtime: {0}")]
     Runtime(#[source] io::Error),
     #[error("failed to start the reactors: {0}")]
@@ -43,7 +52,7 @@ pub enum RunError {
     Redis(#[from] redis::StartError),
     #[error("{field}: {source}")]
     Words { field: &'static str, source: FileError },
-    #[error("{field}: not an address that can be asked")]
+    #[error("{field}: not an address that can receive requests")]
     NoUrl { field: &'static str },
     #[error("{field}: not UTF-8")]
     NotText { field: &'static str },
@@ -77,7 +86,8 @@ impl RunError {
             | Self::NoUrl { .. }
             | Self::NotText { .. } => EX_USAGE,
             Self::Unreadable { .. } => EX_NOINPUT,
-            Self::Runtime(_)
+            Self::Page(_)
+            | Self::Runtime(_)
             | Self::Reactors(_)
             | Self::Redis(_)
             | Self::Listen { .. }

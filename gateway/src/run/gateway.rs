@@ -178,7 +178,7 @@ impl Gateway {
         acceptor: &Acceptor,
         tasks: &mut JoinSet<()>,
     ) -> Result<(), RunError> {
-        let page = served::page(&self.manifest.room, self.bounds, &protocols, acceptor.refusals());
+        let page = served::page(&self.manifest.room, self.bounds, &protocols, acceptor.refusals())?;
         let (served, own_ports): (Vec<_>, Vec<_>) =
             protocols.into_iter().map(|protocol| (protocol.served, protocol.own_ports)).unzip();
         let route = self.manifest.room.spec.route.as_ref();

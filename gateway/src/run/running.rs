@@ -70,7 +70,7 @@ impl Running {
         stop.cancel();
         // Joins threads: off the runtime's workers, which the hub still needs.
         if tokio::task::spawn_blocking(move || reactors.shutdown()).await.is_err() {
-            tracing::error!("closing the reactors failed");
+            tracing::error!("failed to close the reactors");
         }
         hub.stop(CLOSING).await;
         directory.close(CLOSING).await;

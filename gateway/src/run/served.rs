@@ -231,7 +231,12 @@ fn rooms(names: &[String]) -> impl Iterator<Item = RoomName> {
 
 /// What the shared port answers besides upgrades: the protocols' HTTP endpoints, and the page when there is a protocol
 /// for it to speak.
-pub(super) fn page(room: &ChatRoom, bounds: Bounds, protocols: &[Configured], refusals: &Refusals) -> axum::Router {
+pub(super) fn page(
+    room: &ChatRoom,
+    bounds: Bounds,
+    protocols: &[Configured],
+    refusals: &Refusals,
+) -> Result<axum::Router, RunError> {
     let served = room.spec.served();
     let with_native = served.native.is_some();
     let router = protocols.iter().fold(axum::Router::new(), |router, configured| {
@@ -242,7 +247,7 @@ pub(super) fn page(room: &ChatRoom, bounds: Bounds, protocols: &[Configured], re
     let page = room.spec.page.clone().unwrap_or_default();
     let shared = served.onlyone.map(|onlyone| onlyone.rooms).unwrap_or_default();
     let rooms = if native.rooms.is_empty() { shared } else { native.rooms };
-    router.merge(web::routes(&PageSettings {
+    Ok(router.merge(web::routes(&PageSettings {
         title: room.metadata.name.clone().unwrap_or_default(),
         native: with_native.then_some(native.path),
         room: rooms.first().cloned().unwrap_or_else(|| FIRST_ROOM.to_owned()),
@@ -254,5 +259,5 @@ pub(super) fn page(room: &ChatRoom, bounds: Bounds, protocols: &[Configured], re
         openid: page.openid.map(|OpenId { issuer, client_id, scopes }| web::OpenId { issuer, client_id, scopes }),
         console: page.console,
         media: page.media_hosts,
-    }))
+    })?))
 }

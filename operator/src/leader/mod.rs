@@ -14,6 +14,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use k8s_openapi::jiff::Timestamp;
 use kube::api::PostParams;
 use kube::{Api, Client};
+use parlor_crds::contract::hex;
 use rand::Rng;
 use record::Record;
 use sha2::{Digest, Sha256};
@@ -42,8 +43,7 @@ pub fn lease_name(namespaces: &[String]) -> String {
     let mut sorted = namespaces.to_vec();
     sorted.sort();
     sorted.dedup();
-    let digest: String = Sha256::digest(sorted.join(",")).iter().take(4).map(|byte| format!("{byte:02x}")).collect();
-    format!("{NAME}-{digest}")
+    format!("{NAME}-{}", hex(&Sha256::digest(sorted.join(","))[..4]))
 }
 
 /// The lease, held.

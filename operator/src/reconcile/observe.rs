@@ -28,12 +28,10 @@ use kube::core::DynamicObject;
 use kube::{Api, ResourceExt};
 use parlor_crds::ChatRoom;
 use parlor_crds::chatroom::RedisMode;
-use parlor_crds::contract::GatewayStatus;
-use rand::Rng;
+use parlor_crds::contract::{GatewayStatus, hex};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write;
 use std::sync::Arc;
 
 /// Pods asked at the same time: enough for a large fleet within a second, few enough for one process's sockets.
@@ -234,12 +232,7 @@ async fn latest_warning(ctx: &Context, name: &ChatRoomName, object: &str) -> Opt
 
 /// 256 bits in hexadecimal: at the same time a key, and a token that fits into a header.
 fn random_key() -> String {
-    let mut rng = rand::rng();
-    (0..32).fold(String::with_capacity(64), |mut key, _| {
-        let byte: u8 = rng.random();
-        write!(key, "{byte:02x}").expect("writing to a String does not fail");
-        key
-    })
+    hex(&rand::random::<[u8; 32]>())
 }
 
 #[cfg(test)]

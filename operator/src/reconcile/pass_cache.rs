@@ -137,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_chatroom_that_is_made_anew_under_an_old_name_starts_with_an_empty_cache() {
+    fn a_chatroom_created_again_under_an_old_name_starts_with_an_empty_cache() {
         let (caches, name) = (PassCaches::default(), "default/lobby".parse().unwrap());
         let generation = |uid| {
             caches.reset_if_recreated(&name, Some(uid));

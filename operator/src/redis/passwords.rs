@@ -7,9 +7,9 @@
 //! Decides which passwords a server is to let in, and reads which it does. Never shows one: what the planner sees are yeses and
 //! noes. Where a rotation is, is kept in the generated Secret and in the servers themselves, never in the operator.
 
+use parlor_crds::contract::hex;
 use sha2::{Digest, Sha256};
 use std::fmt;
-use std::fmt::Write;
 
 /// What the second password is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,10 +113,7 @@ impl Passwords {
 
 /// As Redis writes it in its list of users.
 fn hash(password: &str) -> String {
-    Sha256::digest(password).iter().fold(String::with_capacity(64), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("writing to a String does not fail");
-        text
-    })
+    hex(&Sha256::digest(password))
 }
 
 #[cfg(test)]

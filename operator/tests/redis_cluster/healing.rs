@@ -48,7 +48,7 @@ async fn a_primary_that_lost_its_volume_is_succeeded_by_its_replica_and_joins_as
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cluster_that_lost_every_volume_forms_anew() {
+async fn a_cluster_that_lost_every_volume_forms_again() {
     let mut pods = Pods::start(84);
     pods.reconcile().await;
     for at in 0..SHAPE.servers() {

@@ -10,7 +10,7 @@
 //! | `^text` | a message above the rate |
 //! | `+ms` | time passes, timers run out; at most two minutes |
 //! | `@n` | what follows concerns connection n, 0 to 3 |
-//! | `!` | the bus is away, or back |
+//! | `!` | the bus is unavailable, or back |
 //! | `~` | answers are held back, or come again |
 //! | `?p`, `?g`, `?l`, `?r`, `?m` | a pong, a gap, a lost branch, presence, the order to move |
 //! | `.` | the socket is gone |

@@ -4,6 +4,7 @@
 mod amendments;
 mod behaviour;
 mod clock;
+mod cost;
 mod data;
 mod failover;
 mod loss;

@@ -25,7 +25,7 @@ pub(crate) const BEHAVIOURS: [Behaviour; 9] = behaviours![
     nobody_speaks_for_someone_who_is_here_on_another_connection,
     only_the_connection_that_has_the_account_reads_its_blocks,
     only_those_who_are_not_here_are_kept_what_mentions_them,
-    a_message_is_kept_once_for_each_of_many_whoever_says_so_and_how_often,
+    a_message_is_kept_once_for_each_of_many_readers_however_often_it_is_sent,
 ];
 
 pub(crate) async fn ask(gateway: &Gateway, query: Query) -> Result<Reply> {
@@ -267,7 +267,10 @@ async fn only_those_who_are_not_here_are_kept_what_mentions_them(a: Gateway, b: 
     Ok(())
 }
 
-async fn a_message_is_kept_once_for_each_of_many_whoever_says_so_and_how_often(a: Gateway, b: Gateway) -> Result<()> {
+async fn a_message_is_kept_once_for_each_of_many_readers_however_often_it_is_sent(
+    a: Gateway,
+    b: Gateway,
+) -> Result<()> {
     // More than one call keeps it for, and then some.
     const MANY: u64 = 450;
     let (from, first) = (login(&a, "crier").await?, 5_000_000_000);

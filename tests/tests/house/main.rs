@@ -10,6 +10,7 @@ mod dependencies;
 mod documents;
 mod imports;
 mod order;
+mod sizes;
 mod source;
 mod words;
 
@@ -57,6 +58,11 @@ fn every_declared_dependency_is_named_in_the_code() {
 #[test]
 fn sentences_keep_clear_of_the_idioms_that_readers_stumble_over() {
     allowed::check("words", &words::findings());
+}
+
+#[test]
+fn no_file_is_longer_than_one_concept_needs() {
+    assert_eq!(sizes::findings(), Vec::<String>::new());
 }
 
 #[test]

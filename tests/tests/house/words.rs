@@ -14,7 +14,7 @@ struct Idiom {
     pattern: &'static str,
 }
 
-const IDIOMS: [Idiom; 13] = [
+const IDIOMS: [Idiom; 18] = [
     Idiom {
         name: "a second",
         instead: "per second",
@@ -47,6 +47,27 @@ const IDIOMS: [Idiom; 13] = [
     Idiom { name: "to be had", instead: "unavailable, or say what failed", pattern: r"(?i)\bto be had\b" },
     Idiom { name: "whoever", instead: "name the subject", pattern: r"(?i:\bwhoever\b)|[.;] Who [^?.;]*[.;]" },
     Idiom { name: "life of the data", instead: "data set", pattern: r"(?i)\bli(?:fe|ves) of the data\b" },
+    Idiom {
+        name: "is away",
+        instead: "is unavailable",
+        pattern: r"(?i)\b(?:redis|bus|server|login|directory|webhook) (?:is|was|are|were) away\b",
+    },
+    Idiom {
+        name: "of before",
+        instead: "earlier",
+        pattern: r"(?i)\b(?:those|what|position|counts|log|reactions|clients|releases?|messages?|posts?) of before\b",
+    },
+    Idiom {
+        name: "serves on",
+        instead: "continues to serve",
+        pattern: r"(?i)\b(?:serves?|reads?|writes?) on(?:[.,;)]| while\b)",
+    },
+    Idiom { name: "edited over", instead: "replaced", pattern: r"(?i)\bedited over\b" },
+    Idiom {
+        name: "as may be",
+        instead: "as there can be, or name the bound",
+        pattern: r"(?i)\bas (?:many|much|few|far|soon)(?: \w+){0,6} as may be\b",
+    },
     Idiom { name: "or alike", instead: "or similar", pattern: r"(?i)\bor alike\b" },
 ];
 

@@ -189,7 +189,7 @@ impl Log {
     }
 
     /// At the bound of rooms, forgets those without history or recent keys. Their seqs start again, so a new epoch
-    /// opens: no position of before can be taken for one of after.
+    /// opens: no earlier position can be taken for a later one.
     fn make_place_for(&mut self, room: &RoomName, now: u64) -> Result<(), AppendError> {
         if self.rooms.len() < ROOMS || self.rooms.contains_key(room) {
             return Ok(());

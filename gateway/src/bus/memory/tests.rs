@@ -110,7 +110,7 @@ async fn signals_come_only_from_watched_partitions() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn forgotten_rooms_start_again_in_a_new_generation() {
+async fn forgotten_rooms_start_again_in_a_new_epoch() {
     let (bus, lobby) = (MemoryBus::new(HISTORY), room("lobby"));
     let partition = Partition::of(&lobby);
     let first = say(&bus, &lobby, "a").await;

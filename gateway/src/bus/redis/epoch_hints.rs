@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_generation_is_heard_of_unless_it_is_old_or_was_opened_where_one_reads() {
+    async fn an_epoch_is_noted_unless_it_is_old_or_was_opened_on_the_server_that_is_read() {
         let opened = EpochHints::default();
         let partition = Partition::nth(5);
         for (epoch, port) in [(7, 1), (6, 2)] {

@@ -1,5 +1,5 @@
--- Forgets rooms whose history has ended. Their seqs start again, so an epoch opens with it: no position of before
--- can be taken for one of after.
+-- Forgets rooms whose history has ended. Their seqs start again, so an epoch opens with it: no earlier
+-- position can be taken for a later one.
 -- KEYS: meta, log, heads. ARGV: format, partitions, time in ms as it has passed for the caller or 0, names of rooms.
 -- Answers {'OK', forgotten}, or {'ADOPT'}, {'FORMAT', found}, {'PARTITIONS', found} without having written.
 local meta = redis.call('HMGET', KEYS[1], 'format', 'partitions', 'run', 'generation', 'offset', 'time', 'bytes')

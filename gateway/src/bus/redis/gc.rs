@@ -48,7 +48,7 @@ impl GarbageCollector {
         loop {
             for partition in Partition::all() {
                 if let Err(fault) = self.forget(partition).await {
-                    tracing::debug!(partition = partition.index(), %fault, "idle rooms were not forgotten");
+                    tracing::debug!(partition = partition.index(), %fault, "failed to delete idle rooms");
                 }
             }
             sleep(EVERY).await;

@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rooms_line_needs_a_generation() {
+    fn a_line_of_a_room_needs_an_epoch() {
         let heads = |room: Value| Value::Array(vec![room, "0".into()]);
         assert_eq!(line(heads(Value::Null), &Value::Null).unwrap_err(), Fault::Absent);
         let lost = Value::Array(vec![Value::Null, Value::Null]);

@@ -107,7 +107,7 @@ impl Presence {
         self.write(partition, counts).await.map_err(failed_to("publish member counts"))
     }
 
-    /// Writes counts and renews the lease; writes all counts where those of before are gone.
+    /// Writes counts and renews the lease; writes all counts where the earlier ones are gone.
     async fn write(&self, partition: Partition, counts: &[(RoomName, u32)]) -> Result<(), Fault> {
         if self.put(partition, counts).await? {
             return Ok(());
@@ -120,7 +120,7 @@ impl Presence {
         Ok(())
     }
 
-    /// Answers whether the counts of before were there.
+    /// Answers whether the earlier counts were there.
     async fn put(&self, partition: Partition, counts: &[(RoomName, u32)]) -> Result<bool, Fault> {
         let chunks = counts.chunks(CHUNK).map(|chunk| self.presence(partition, LEASE, chunk));
         let commands: Vec<_> = match counts {
@@ -213,7 +213,7 @@ impl Presence {
         let take_back = |partition: Partition| async move {
             let counted = !std::mem::take(&mut *self.counts(partition)).is_empty();
             if counted && let Err(fault) = self.repair(partition, Duration::ZERO).await {
-                tracing::debug!(partition = partition.index(), %fault, "a lease ends by itself");
+                tracing::debug!(partition = partition.index(), %fault, "failed to take the counts of members back; they end with their lease");
             }
         };
         join_all(Partition::all().map(take_back)).await;

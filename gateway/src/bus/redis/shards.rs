@@ -62,7 +62,7 @@ impl Appending {
                 }
                 let trial = Trial { appending: &self, partition };
                 if let Err(fault) = writing.lane.carry_out(trial, Duration::ZERO).await {
-                    tracing::debug!(partition = partition.index(), %fault, "the partition still takes no writes");
+                    tracing::debug!(partition = partition.index(), %fault, "failed to write to a partition that refused writes before");
                 }
             }
         }

@@ -49,6 +49,7 @@ struct Wire<'a> {
 #[derive(Debug, Serialize, Deserialize)]
 struct WireOpening {
     partition: u16,
+    /// Called as in the stored metadata, see [`Keys::meta`].
     #[serde(rename = "generation")]
     epoch: u64,
     /// `host:port`, as the gateway knows it that opened the epoch.
@@ -246,7 +247,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_is_whole_and_of_a_partition_tells_of_a_generation() {
+    fn an_opening_is_read_only_if_it_is_whole_and_names_a_partition() {
         let whole = r#"{"partition":63,"generation":7,"server":"h:1"}"#;
         let server = "h:1".parse().ok();
         assert_eq!(opening(whole), Some((Partition::nth(63), Opening { epoch: 7, server })));

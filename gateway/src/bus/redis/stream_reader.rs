@@ -220,7 +220,7 @@ impl StreamReader {
         self.begins(partition, from);
         let read = self.read(&mut reader, partition, from, limit).await;
         if let Err(fault) = &read {
-            tracing::debug!(partition = partition.index(), %fault, "a read failed");
+            tracing::debug!(partition = partition.index(), %fault, "failed to read the stream of a partition");
             self.give_up(&mut reader, partition);
             // Sockets stay open and nothing is lost: the next read starts at the same position.
             if let Err(fault) = self.servers.cluster.refresh().await {
@@ -318,7 +318,7 @@ impl StreamReader {
             && !left_lately
             && let Some(node) = &reader.node
         {
-            tracing::debug!(partition = partition.index(), server = %node.server, "a replica lags behind");
+            tracing::debug!(partition = partition.index(), server = %node.server, "a replica lags: reading from another server");
             reader.shunned = Some((node.server.clone(), now));
             self.give_up(reader, partition);
         }

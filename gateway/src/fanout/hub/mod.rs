@@ -130,7 +130,7 @@ impl Hub {
     pub async fn stop(&self, limit: Duration) {
         self.stop.cancel();
         if timeout(limit, self.tasks.wait()).await.is_err() {
-            tracing::warn!("some partitions were still busy when the hub stopped");
+            tracing::warn!("stopped the hub while some partitions were still busy");
         }
     }
 }

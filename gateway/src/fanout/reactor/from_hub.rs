@@ -146,7 +146,7 @@ impl Arrival<'_> {
     }
 }
 
-/// Queues the log of before a join for the connection, if it is still a reader of the feed.
+/// Queues what the log had before a join for the connection, if it is still a reader of the feed.
 pub(super) fn queue_backlog(slot: Slot, backlog: &[Chunk], table: &mut Table, counters: &Counters) {
     let origin = table.origin(slot);
     let delivered = pass_on(backlog.iter(), origin, |bytes| table.queue_chunk(slot, bytes));

@@ -172,7 +172,7 @@ impl Reactors {
         self.wake_all();
     }
 
-    /// Asks so many clients to reconnect, `rate` per second, and serves on. A drain that follows takes over.
+    /// Asks so many clients to reconnect, `rate` per second, and continues to serve. A drain that follows takes over.
     pub fn give_away(&self, connections: u32, rate: u32) {
         self.drain.give_away(connections, rate);
         self.wake_all();
@@ -196,7 +196,7 @@ impl Reactors {
         let threads = std::mem::take(&mut *self.threads.lock());
         for thread in threads {
             if thread.join().is_err() {
-                tracing::error!("a reactor had panicked");
+                tracing::error!("a reactor panicked");
             }
         }
     }

@@ -142,7 +142,7 @@ impl From<Refused> for Fault {
             full @ Refused::Full(_) => Self::too_large(full.to_string()),
             Refused::Unavailable(error) => {
                 tracing::debug!(%error, "failed to moderate for the server API");
-                Self::unavailable("moderation is not kept now: try again")
+                Self::unavailable("the action cannot be stored now: try again")
             }
         }
     }

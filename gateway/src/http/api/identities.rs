@@ -1,36 +1,23 @@
 //! Identities for people whom the caller knows: a token with which they join over the native protocol.
 
-use std::{borrow::Cow, sync::Arc};
+use std::sync::Arc;
 
 use axum::{Extension, Json, body::Body, extract::State};
 use http::HeaderMap;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{
     fault::Fault,
     guard::Caller,
     read::{json, whole},
-    shapes::person,
+    shapes::Named,
     state::Api,
 };
 use crate::{http::unix_millis, protocols::native};
 
 /// Bytes of a request: an id and a name, every character of them escaped.
 const BYTES: usize = 4096;
-
-/// Who is to be known.
-#[derive(Debug, Deserialize, ToSchema)]
-pub(super) struct Known<'a> {
-    /// The person's id in your system. 1 to 128 bytes.
-    #[serde(borrow)]
-    #[schema(value_type = String, min_length = 1, max_length = 128, example = "u1")]
-    id: Cow<'a, str>,
-    /// 1 to 64 characters, at least one of them visible.
-    #[serde(borrow)]
-    #[schema(value_type = String, min_length = 1, max_length = 64, example = "ada")]
-    name: Cow<'a, str>,
-}
 
 /// A signed identity.
 #[derive(Debug, Serialize, ToSchema)]
@@ -50,7 +37,7 @@ pub(super) struct Identity {
     post,
     path = "/v1/tokens",
     tag = "people",
-    request_body = Known,
+    request_body = Named,
     responses((status = 200, description = "The identity", body = Identity), Fault)
 )]
 pub(super) async fn sign(
@@ -61,8 +48,7 @@ pub(super) async fn sign(
 ) -> Result<Json<Identity>, Fault> {
     let key = api.signing_key.as_ref().ok_or_else(|| Fault::not_found("the ChatRoom does not serve native"))?;
     let body = whole(&headers, body, BYTES).await?;
-    let Known { id, name } = json(&body)?;
-    let who = person(&id, &name, &caller)?;
+    let who = json::<Named<'_>>(&body)?.person(&caller)?;
     let (token, expires) = native::issue(key, &who, unix_millis());
     Ok(Json(Identity { token, id: who.id, name: who.name, expires }))
 }

@@ -19,17 +19,30 @@ use crate::{
     rooms::{Author, Content, ProtocolId, RoomName, text},
 };
 
-/// Who a message is from.
+/// A person as the caller names them.
 #[derive(Debug, Deserialize, ToSchema)]
-pub(super) struct Sender<'a> {
+pub(super) struct Named<'a> {
     /// Taken as it is: a person of the native protocol with this id is the same person. 1 to 128 bytes.
     #[serde(borrow)]
     #[schema(value_type = String, min_length = 1, max_length = 128, example = "u1")]
     id: Cow<'a, str>,
-    /// Shown with the message. 1 to 64 characters, at least one of them visible.
+    /// What others see. 1 to 64 characters, at least one of them visible.
     #[serde(borrow)]
     #[schema(value_type = String, min_length = 1, max_length = 64, example = "ada")]
     name: Cow<'a, str>,
+}
+
+impl Named<'_> {
+    /// The author or holder of a token that this names. An id of a token is for that token only.
+    pub(super) fn person(&self, caller: &Caller) -> Result<Author, Fault> {
+        let Self { id, name } = self;
+        native::check_id(id)?;
+        native::check_name(name)?;
+        if id.starts_with(OF_TOKENS) && **id != *caller.author().id {
+            return Err(Fault::bad_request("an id that begins with api: belongs to a token"));
+        }
+        Ok(Author { id: (&**id).into(), name: text::normalized(name).into(), extra: None })
+    }
 }
 
 /// A message to publish.
@@ -41,8 +54,8 @@ pub(super) struct Publish<'a> {
     body: &'a RawValue,
     /// Default: the token, with the id `api:NAME` and its name.
     #[serde(borrow, default)]
-    #[schema(value_type = Option<Sender>)]
-    from: Option<Sender<'a>>,
+    #[schema(value_type = Option<Named>)]
+    from: Option<Named<'a>>,
 }
 
 /// A message to publish, as a line of a bulk request.
@@ -62,8 +75,8 @@ pub(super) struct Line<'a> {
     body: &'a RawValue,
     /// As in a single message.
     #[serde(borrow, default)]
-    #[schema(value_type = Option<Sender>)]
-    from: Option<Sender<'a>>,
+    #[schema(value_type = Option<Named>)]
+    from: Option<Named<'a>>,
 }
 
 /// A published message.
@@ -153,21 +166,11 @@ pub(super) fn key(text: &str) -> Result<Arc<str>, Problem> {
     native::check_key(text).map(|()| text.into())
 }
 
-/// Who `id` and `name` are, for a message or a token.
-pub(super) fn person(id: &str, name: &str, caller: &Caller) -> Result<Author, Fault> {
-    native::check_id(id)?;
-    native::check_name(name)?;
-    if id.starts_with(OF_TOKENS) && *id != *caller.author().id {
-        return Err(Fault::bad_request("an id that begins with api: belongs to a token"));
-    }
-    Ok(Author { id: id.into(), name: text::normalized(name).into(), extra: None })
-}
-
 fn message(
     room: RoomName,
     key: Option<Arc<str>>,
     body: &RawValue,
-    from: Option<&Sender<'_>>,
+    from: Option<&Named<'_>>,
     caller: &Caller,
     BodyLimit(limit): BodyLimit,
 ) -> Result<Message, Fault> {
@@ -176,7 +179,7 @@ fn message(
         return Err(Fault::too_large(format!("body has at most {limit} bytes")));
     }
     let from = match from {
-        Some(Sender { id, name }) => person(id, name, caller)?,
+        Some(named) => named.person(caller)?,
         None => caller.author().clone(),
     };
     let content = Content { body: body.to_owned(), verbatim: None };

@@ -9,7 +9,7 @@ use std::fmt::Write;
 
 /// Why modules cannot be joined.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum BundleError {
+pub enum BundleError {
     #[error("failed to bundle {0}: there is no such module")]
     Missing(String),
     #[error("failed to bundle {0}: it imports itself, through others")]

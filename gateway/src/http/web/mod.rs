@@ -20,6 +20,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use serde::Serialize;
 
+pub use self::bundle::BundleError;
 use self::{
     asset::{Asset, hash},
     bundle::bundle,
@@ -86,15 +87,18 @@ fn is_true(value: &bool) -> bool {
 }
 
 /// The page's routes: `/`, `/parlor.js` with its types, and `/page/…`.
-pub fn routes(settings: &PageSettings) -> Router {
+///
+/// # Errors
+/// If the modules of the page do not fit together; the tests bundle them, so a release has none that do not.
+pub fn routes(settings: &PageSettings) -> Result<Router, BundleError> {
     let headers = common_headers(settings);
-    let served = Served::new(settings, &headers);
+    let served = Served::new(settings, &headers)?;
     let index = served.page(&INDEX, &headers);
     let client = plain(&CLIENT, &headers).for_every_origin().with_types("./parlor.d.ts");
     let types = plain(&CLIENT_TYPES, &headers).for_every_origin();
     let assets = Arc::new(served.assets);
     let settings = settings.clone();
-    Router::new()
+    let router = Router::new()
         .route("/", get(async move |headers: HeaderMap| index.answer(&headers)))
         .route("/parlor.js", get(async move |headers: HeaderMap| client.answer(&headers)))
         .route("/parlor.d.ts", get(async move |headers: HeaderMap| types.answer(&headers)))
@@ -105,7 +109,8 @@ pub fn routes(settings: &PageSettings) -> Router {
                 let asset = assets.get(&name);
                 asset.map_or_else(|| StatusCode::NOT_FOUND.into_response(), |asset| asset.answer(&headers))
             }),
-        )
+        );
+    Ok(router)
 }
 
 /// What is served below `/page/`. Each name has a dot, which no protocol's path may have, so that they never clash.
@@ -116,13 +121,11 @@ struct Served {
 }
 
 impl Served {
-    fn new(settings: &PageSettings, headers: &HeaderMap) -> Self {
+    fn new(settings: &PageSettings, headers: &HeaderMap) -> Result<Self, BundleError> {
         let mut served = Self { assets: BTreeMap::new(), hashed: Vec::new() };
         let modules = MODULES.into_iter().collect();
         for entry in ENTRIES {
-            let script =
-                bundle(entry, &modules).expect("the page's modules are part of the binary, and the tests bundle them");
-            served.add_hashed(entry, JAVASCRIPT, script.into(), headers);
+            served.add_hashed(entry, JAVASCRIPT, bundle(entry, &modules)?.into(), headers);
         }
         for style in STYLES {
             served.add_hashed(style.name, style.media, Bytes::from_static(style.content), headers);
@@ -137,7 +140,7 @@ impl Served {
                 served.assets.insert(document.name.to_owned(), plain(&document, headers));
             }
         }
-        served
+        Ok(served)
     }
 
     fn add_hashed(&mut self, name: &'static str, media: &'static str, content: Bytes, headers: &HeaderMap) {
@@ -231,7 +234,8 @@ mod tests {
     ) -> (StatusCode, HeaderMap, Bytes) {
         let mut request = Request::get(path).body(Body::empty()).expect("a request");
         request.headers_mut().extend(asked);
-        let (parts, body) = routes(settings).oneshot(request).await.expect("an answer").into_parts();
+        let (parts, body) =
+            routes(settings).expect("modules that fit").oneshot(request).await.expect("an answer").into_parts();
         let body = body.collect().await.expect("a body").to_bytes();
         (parts.status, parts.headers, body)
     }

@@ -314,7 +314,7 @@ impl MatchSession {
         }
     }
 
-    /// The bus is away, a limit was reached, or there is nothing of what was asked for.
+    /// The bus is unavailable, a limit was reached, or there is nothing of what was asked for.
     /// `reason`: what it counts as; None where that was counted.
     fn failed(&mut self, step: Step, reason: Option<&'static str>, cx: &Context, out: &mut Effects) {
         let told = !matches!(step, Step::Create { .. } | Step::Open { token: Some(_), .. } | Step::Enter { .. });

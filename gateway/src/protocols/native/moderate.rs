@@ -20,7 +20,7 @@ pub(super) fn moderated(id: Option<&RawValue>, result: Result<(), Refused>, retr
         Err(none @ Refused::NotFound) => (Code::NotFound, none.to_string(), None),
         Err(full @ Refused::Full(_)) => (Code::TooLarge, full.to_string(), None),
         Err(Refused::Unavailable(_)) => {
-            (Code::Unavailable, "moderation is not kept now: try again".to_owned(), Some(retry))
+            (Code::Unavailable, "the action cannot be stored now: try again".to_owned(), Some(retry))
         }
     };
     refuse(id, code, &message, retry, out);

@@ -28,7 +28,7 @@ use crate::{
 const PING_EVERY: Duration = Duration::from_secs(25);
 const PING: TimerId = TimerId(0);
 const UNANSWERED: u8 = 2;
-/// Posts of one connection that may wait for their acknowledgement: bounds what a flood costs while the bus is away.
+/// Posts of one connection that may wait for their acknowledgement: bounds what a flood costs while the bus is unavailable.
 const POSTS_IN_FLIGHT: usize = 1024;
 /// Messages above the rate between two pings, each of which is answered. A peer that sends more is shown the door.
 const REFUSALS: u32 = 1_000;

@@ -24,7 +24,7 @@ use crate::{
 /// Pause between ws-level pings; one that went unanswered by the next ends the connection.
 const PING_EVERY: Duration = Duration::from_secs(30);
 const PING: TimerId = TimerId(0);
-/// Chat requests of one connection that may wait for their acknowledgement: bounds a flood while the bus is away.
+/// Chat requests of one connection that may wait for their acknowledgement: bounds a flood while the bus is unavailable.
 const CHATS_IN_FLIGHT: usize = 1024;
 
 pub(super) struct OnlyOneSession {

@@ -147,7 +147,7 @@ impl<'a> Run<'a> {
     /// Like `tried`, for those who may be starting or ending.
     pub(super) fn asked(&mut self, result: Result<(), impl Into<ApplyError>>) -> bool {
         let Err(error) = result.map_err(Into::into) else { return true };
-        tracing::warn!(%error, "not done yet; the next pass tries again");
+        tracing::warn!(%error, "a gateway or pod cannot be reached yet; the next pass tries again");
         self.retryable.push(error);
         false
     }

@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::ResourceExt;
 use parlor_crds::ChatRoom;
 use parlor_crds::chatroom::ManagedRedis;
+use parlor_crds::contract::hex;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 
@@ -44,5 +45,5 @@ pub fn redis_conf(managed: &ManagedRedis) -> String {
 
 /// 10 hexadecimal digits of the text's SHA-256: enough to tell the few texts of one ChatRoom apart.
 pub fn digest(text: &str) -> String {
-    Sha256::digest(text).iter().take(5).map(|byte| format!("{byte:02x}")).collect()
+    hex(&Sha256::digest(text)[..5])
 }

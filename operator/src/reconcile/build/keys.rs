@@ -7,9 +7,9 @@ use super::{config_map, secret};
 use k8s_openapi::api::core::v1::Secret;
 use parlor_crds::ChatRoom;
 use parlor_crds::chatroom::{Moderation, SecretKey};
+use parlor_crds::contract::hex;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
-use std::fmt::Write;
 
 /// When gateways read a Secret that the ChatRoom names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,11 +55,7 @@ pub type Digests = BTreeMap<String, String>;
 
 /// The digest of one value. The ChatRoom's `uid` keeps equal values of two ChatRooms from showing as equal.
 pub fn digest(uid: &str, value: &[u8]) -> String {
-    let digest = Sha256::new().chain_update(uid).chain_update([0_u8]).chain_update(value).finalize();
-    digest.iter().fold(String::new(), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("writing to a String does not fail");
-        text
-    })
+    hex(&Sha256::new().chain_update(uid).chain_update([0_u8]).chain_update(value).finalize())
 }
 
 /// One digest of all that gateways read once. The generated key takes part, so that nobody who sees the digest can try values

@@ -1,6 +1,6 @@
 //! Which Redis pods are given up because their node does not answer (no client).
 //!
-//! Kubernetes tells the pods of a dead node to end, and then waits for their kubelet for ever; a StatefulSet waits with it. A pod
+//! Kubernetes tells the pods of a dead node to end, and then waits for their kubelet without end; a StatefulSet waits with it. A pod
 //! without a volume is given up a minute after it should have ended: its data ends with it in any case, and a server that
 //! still runs cut off serves nobody, because its shard elected another. A pod with a volume is not, because its server could
 //! still write to the volume: there a person says that the node is out of service.

@@ -12,7 +12,7 @@ use std::cmp::Reverse;
 
 /// The fullest and the emptiest gateway may differ by so much of the mean.
 const TOLERANCE_PERCENT: u64 = 10;
-/// A gateway gives away at most so many times what it has above the mean: most who are moved come back to gateways like it.
+/// A gateway asks at most so many times what it has above the mean to move: most who are moved come back to gateways like it.
 const MOST_TIMES: u64 = 4;
 /// How unevenly connections are spread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +43,7 @@ pub fn spread(observed: &Observed) -> u64 {
     Load::of(&connections).map_or(0, |load| load.spread)
 }
 
-/// Who gives connections away: the fullest gateways, while nothing else is under way and moving helps.
+/// Which gateways ask connections to move: the fullest gateways, while nothing else is under way and moving helps.
 pub fn balance(fleet: &Fleet, wanted: u32, drain: &Drain, observed: &Observed) -> Vec<Order> {
     let serving = serving(observed);
     let rests = fleet.draining == 0 && fleet.outdated == 0 && serving.len() == wanted as usize;
@@ -58,8 +58,8 @@ pub fn balance(fleet: &Fleet, wanted: u32, drain: &Drain, observed: &Observed) -
     given(&connections, drain.at_once).into_iter().map(order).collect()
 }
 
-/// Which of the gateways with so many connections give how many away: so many that they would end at the mean if all above it
-/// gave, and clients came to all gateways alike. Only the fullest give at the same time.
+/// Which of the gateways with so many connections ask how many of them to move: as many as would bring all to the mean, if
+/// every gateway above it asked and clients came to all gateways alike. Only the fullest ask at the same time.
 fn given(connections: &[u32], at_once: u32) -> Vec<(usize, u32)> {
     let Some(load) = Load::of(connections).filter(|load| !load.is_even()) else { return Vec::new() };
     let all = connections.len();

@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_gap_or_another_stretch_starts_anew() {
+    fn a_long_gap_or_another_stretch_starts_a_new_window() {
         let (mut window, stretch) = (Window::default(), Duration::from_secs(10));
         window.note(at(0), stretch, 5);
         window.note(at(10), stretch, 5);

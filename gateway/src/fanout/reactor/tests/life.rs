@@ -111,7 +111,7 @@ fn a_reused_slot_gets_no_answer_of_the_one_before() {
 }
 
 #[test]
-fn whoever_goes_leaves_its_rooms_and_the_one_it_was_joining() {
+fn a_connection_that_ends_leaves_its_rooms_and_the_one_it_was_joining() {
     let mut rig = Rig::start(settings());
     let mut client = rig.connect(policy());
     rig.join(&mut client, "lobby", 1, vec![]);

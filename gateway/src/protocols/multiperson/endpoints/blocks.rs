@@ -94,7 +94,7 @@ impl Desk {
         let message =
             Message { room, protocol: ProtocolId::MultiPerson, from: host, key: None, content: notice(), amends: None };
         if let Err(error) = self.poster.post(message).await {
-            tracing::warn!(user, %error, "a person reads a new block only from their next INIT on");
+            tracing::warn!(user, %error, "failed to tell a person about a new block; they read it after their next INIT");
         }
     }
 }

@@ -44,7 +44,7 @@ pub(super) enum Refused {
     /// It cannot be done: told by the code in the body alone, with status 200, as the system does whose clients look
     /// there and nowhere else.
     Failed(&'static str),
-    /// Too many people, or the directory is away.
+    /// Too many people, or the directory is unavailable.
     Unavailable(&'static str),
 }
 

@@ -1,4 +1,4 @@
-//! What clients of before November 2021 ask: they know ids and names by other words.
+//! What clients from before November 2021 ask: they know ids and names by other words.
 
 use std::sync::Arc;
 
