@@ -27,7 +27,7 @@ pub(super) struct From {
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Rooms {
     rooms: Vec<Room>,
-    /// Give it as `after` to read on. Absent on the last page.
+    /// Give it as `after` to read the next page. Absent on the last page.
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<String>,
 }
