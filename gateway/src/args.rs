@@ -2,9 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use clap::{Parser, Subcommand};
-
-use crate::run::LogFormat;
+use clap::{Parser, Subcommand, ValueEnum};
 
 /// Serves a ChatRoom: holds its sockets, speaks its protocols, fans its rooms out.
 #[derive(Debug, Parser)]
@@ -68,6 +66,15 @@ pub struct Serve {
     /// How the log looks: text, or one JSON object per line. Default: JSON in a pod, text elsewhere
     #[arg(long, value_name = "FORMAT")]
     pub log: Option<LogFormat>,
+}
+
+/// How a line of the log looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object per line.
+    Json,
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

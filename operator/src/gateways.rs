@@ -62,7 +62,7 @@ impl Gateways {
         self.exchange(ip, method, "/drain", Some(token), Bytes::new()).await.map(drop)
     }
 
-    /// Tells the gateway at `ip` to move so many connections, `rate` per second, and to serve on.
+    /// Tells the gateway at `ip` to ask so many connections to move, `rate` per second, and to continue to serve.
     pub async fn give_away(&self, ip: &str, token: &str, connections: u32, rate: u32) -> Result<(), GatewayError> {
         let request = DrainRequest { rate: Some(rate), connections: Some(connections) };
         let body = serde_json::to_vec(&request).map_err(|error| GatewayError::Body(ip.to_owned(), error))?;

@@ -78,7 +78,7 @@ pub enum Record {
 #[derive(Clone, Debug, Default)]
 pub struct Batch {
     pub records: Vec<Record>,
-    /// Where to read on; the position asked for when nothing came.
+    /// Where to continue; the position asked for when nothing came.
     pub next: Offset,
 }
 
@@ -150,7 +150,7 @@ pub struct Page {
 pub struct KnownRooms {
     /// Each with the seq of its newest entry. A room may come twice while rooms are made.
     pub rooms: Vec<(RoomName, u64)>,
-    /// Where to read on; None: there are no more.
+    /// Where to continue; None: there are no more.
     pub next: Option<String>,
 }
 

@@ -23,7 +23,7 @@ use super::{
     Directory, Query, Reply, Task,
     pairs::{self, Exit},
     people,
-    scripts::{Decision, PAIRS},
+    scripts::{Decision, PAIRS, PEOPLE},
 };
 use crate::{
     deadlines::{ACCOUNT_LEASE, DECIDE},
@@ -38,7 +38,7 @@ use crate::{
 };
 
 /// How long a gateway's hold on its accounts lasts without a tick, in milliseconds.
-pub(super) const LEASE: u64 = ACCOUNT_LEASE.as_millis() as u64;
+const LEASE: u64 = ACCOUNT_LEASE.as_millis() as u64;
 
 /// Notes in one call, so that no script blocks Redis for long; the rest goes with the next.
 const NOTES: usize = 200;
@@ -175,6 +175,19 @@ impl RedisDirectory {
         }
         let values = self.run_people(query).await?;
         people::redis::reply(&values).ok_or_else(|| Fault::Refused(format!("the directory answered {values:?}").into()))
+    }
+
+    /// Runs the script until it is done with a block, however large that is: at most once for every 200 of its people.
+    async fn run_people(&self, query: people::Query) -> Result<Vec<Value>, Fault> {
+        let (words, mut late) = (people::redis::words(query), Vec::new());
+        loop {
+            let mut values = self.run(&PEOPLE, &words).await?;
+            if !people::redis::is_unfinished(&values) {
+                values.append(&mut late);
+                return Ok(values);
+            }
+            late.extend(values.into_iter().skip(1));
+        }
     }
 
     /// Carries out the changes of people, in their order; what fails goes with the next tick.

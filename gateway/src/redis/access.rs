@@ -15,7 +15,7 @@ use rustls::{
     pki_types::{CertificateDer, pem::PemObject},
 };
 
-use super::connection::Fault;
+use super::fault::Fault;
 use crate::{authorities::system_roots, rooms::Cause};
 
 /// The password of the Redis user.

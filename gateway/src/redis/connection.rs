@@ -17,54 +17,14 @@ use parlor_redis::Address;
 use tokio::time::timeout;
 
 use super::access::{Access, Presented};
-use crate::rooms::{Cause, Unavailable};
+pub(crate) use super::fault::{Fault, failed_to};
+use crate::rooms::Cause;
 
 /// Longest time to open a connection.
 const OPENING: Duration = Duration::from_secs(2);
 
 /// Pub/sub messages that may wait for a subscriber; a slower one loses the oldest. They take some 2 MB a connection.
 const UNHEARD: usize = 4096;
-
-/// What a server's refusal begins with that lasts until somebody changes something there.
-const DENIALS: [&str; 6] = ["OOM", "MISCONF", "NOREPLICAS", "NOPERM", "NOAUTH", "WRONGPASS"];
-
-/// Why a command was not answered with a value.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Fault {
-    /// The slot lives elsewhere now.
-    #[error("the slot moved: {0}")]
-    Moved(String),
-    /// The slot's keys have gone ahead to another server.
-    #[error("the slot is moving: {0}")]
-    Ask(String),
-    /// Some of the keys have moved, some not: again in a moment.
-    #[error("the slot is between two servers")]
-    TryAgain,
-    /// The server no longer knows the script.
-    #[error("the script is not loaded")]
-    NoScript,
-    /// The server will not do this now: loading, cluster down, a replica.
-    #[error("the server refuses: {0}")]
-    Refused(#[source] Cause),
-    /// The server refuses this to everyone: memory or disk is full, too few replicas, a missing right, a wrong
-    /// password. Nothing was done.
-    #[error("Redis refuses: {0}")]
-    Denied(String),
-    /// The partition has no epoch here: its data is gone, or has just moved.
-    #[error("the partition has no data here")]
-    Absent,
-    /// The data is not for this release; trying again does not help.
-    #[error("{0}")]
-    Unfit(#[source] Cause),
-    /// The connection is of no more use; what was sent may have been done.
-    #[error("the connection ended: {0}")]
-    Gone(#[source] Cause),
-}
-
-/// Makes a fault the reason why `action` failed.
-pub(crate) fn failed_to(action: &'static str) -> impl Fn(Fault) -> Unavailable {
-    move |fault| Unavailable(Cause::because(format!("failed to {action}"), fault))
-}
 
 /// A command with its arguments.
 #[derive(Clone, Debug)]
@@ -120,22 +80,6 @@ fn config(server: &Address, access: &Access) -> Result<Config, Fault> {
     })
 }
 
-fn fault(error: &fred::error::Error) -> Fault {
-    let text = error.details();
-    match text.split_whitespace().next().unwrap_or_default() {
-        "MOVED" => Fault::Moved(text.into()),
-        "ASK" => Fault::Ask(text.into()),
-        "TRYAGAIN" => Fault::TryAgain,
-        "NOSCRIPT" => Fault::NoScript,
-        word if DENIALS.contains(&word) => Fault::Denied(text.into()),
-        // What a server says begins with a word in capitals; the client's own errors do not.
-        word if word.len() > 2 && word.bytes().all(|b| b.is_ascii_uppercase()) => {
-            Fault::Refused(text.to_owned().into())
-        }
-        _ => Fault::Gone(Cause::because("a command was not answered", error.clone())),
-    }
-}
-
 impl Node {
     /// Opens a connection, within two seconds.
     pub(crate) async fn open(server: &Address, access: &Access) -> Result<Self, Fault> {
@@ -162,7 +106,7 @@ impl Node {
         let node = Self { server: server.clone(), client, task };
         match timeout(OPENING, node.client.wait_for_connect()).await {
             Ok(Ok(())) => Ok(node),
-            Ok(Err(error)) => Err(match fault(&error) {
+            Ok(Err(error)) => Err(match Fault::of(&error) {
                 Fault::Denied(reason) => Fault::Denied(format!("{reason} ({server})")),
                 _ => Fault::Gone(Cause::because(format!("failed to connect to {server}"), error)),
             }),
@@ -204,15 +148,15 @@ impl Node {
         for Command { name, args } in commands {
             let command = CustomCommand::new_static(name, ClusterHash::FirstKey, false);
             let queued: Result<Value, _> = pipeline.custom(command, args).await;
-            queued.map_err(|error| fault(&error))?;
+            queued.map_err(|error| Fault::of(&error))?;
         }
         let answers = timeout(limit, pipeline.try_all::<Value>());
         let answers = answers.await.map_err(|_| Fault::Gone(format!("{} does not answer", self.server).into()))?;
         if answers.len() != number {
             let error = answers.into_iter().find_map(Result::err);
-            return Err(error.map_or_else(|| Fault::Gone("answers are missing".into()), |error| fault(&error)));
+            return Err(error.map_or_else(|| Fault::Gone("answers are missing".into()), |error| Fault::of(&error)));
         }
-        Ok(answers.into_iter().map(|answer| answer.map_err(|error| fault(&error))).collect())
+        Ok(answers.into_iter().map(|answer| answer.map_err(|error| Fault::of(&error))).collect())
     }
 }
 

@@ -6,6 +6,7 @@
 pub(crate) mod access;
 pub(crate) mod cluster;
 pub(crate) mod connection;
+mod fault;
 pub mod health;
 pub(crate) mod keys;
 pub(crate) mod lane;
@@ -27,7 +28,7 @@ use tokio_util::task::AbortOnDropHandle;
 use self::{access::Access, cluster::Cluster, connection::Command, keys::Keys, prober::Prober, refusals::Refusals};
 pub use self::{
     access::{Password, Tls},
-    connection::Fault,
+    fault::Fault,
     keys::slot,
 };
 use crate::rooms::Cause;

@@ -2,19 +2,9 @@
 
 use std::io::{self, IsTerminal};
 
-use clap::ValueEnum;
 use tracing_subscriber::EnvFilter;
 
-use crate::run::environment::Environment;
-
-/// How a line of the log looks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// One JSON object per line.
-    Json,
-}
+use crate::{args::LogFormat, run::environment::Environment};
 
 /// Logs to stderr what `PARLOR_LOG` lets through. Without a format: JSON in a pod, text elsewhere.
 pub(super) fn to_stderr(format: Option<LogFormat>, environment: &Environment) {

@@ -29,7 +29,7 @@ use self::{
     api::ApiArguments, bounds::Bounds, environment::Environment, gateway::Gateway, listeners::Listeners,
     manifest::Manifest, secrets::Secrets, signals::Signals,
 };
-pub use self::{error::RunError, log::LogFormat, secrets::SecretError};
+pub use self::{error::RunError, secrets::SecretError};
 use crate::{
     args::{Args, Command, Serve},
     probe,

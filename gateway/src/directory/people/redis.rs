@@ -4,38 +4,20 @@ use fred::types::Value;
 
 use super::{LATE, Place, Query, Reply, To};
 use crate::{
-    directory::{
-        pairs::redis::holder,
-        redis::{LEASE, RedisDirectory},
-        scripts::PEOPLE,
-    },
-    redis::connection::{Fault, exact, number},
+    deadlines::ACCOUNT_LEASE,
+    directory::pairs::redis::holder,
+    redis::connection::{exact, number},
     rooms::Position,
 };
 
-impl RedisDirectory {
-    /// Runs the script until it is done with a block, however large that is: at most once for every 200 of its people.
-    pub(in crate::directory) async fn run_people(&self, query: Query) -> Result<Vec<Value>, Fault> {
-        let (words, mut late) = (words(query), Vec::new());
-        loop {
-            let mut values = self.run(&PEOPLE, &words).await?;
-            if !goes_on(&values) {
-                values.append(&mut late);
-                return Ok(values);
-            }
-            late.extend(values.into_iter().skip(1));
-        }
-    }
-}
-
 /// The operation and its arguments.
-fn words(query: Query) -> Vec<String> {
+pub(in crate::directory) fn words(query: Query) -> Vec<String> {
     let word = |word: &str| word.to_owned();
     let optional = |text: Option<std::sync::Arc<str>>| text.as_deref().unwrap_or_default().to_owned();
     match query {
         Query::Login { name } => vec![word("login"), word(&name)],
         Query::Init { user, name, holder: by } => {
-            vec![word("init"), user.to_string(), optional(name), holder(by), LEASE.to_string()]
+            vec![word("init"), user.to_string(), optional(name), holder(by), ACCOUNT_LEASE.as_millis().to_string()]
         }
         Query::Release { user, holder: by } => vec![word("release"), user.to_string(), holder(by)],
         Query::Blocks { user, holder: by } => vec![word("blocks"), user.to_string(), holder(by)],
@@ -74,7 +56,7 @@ fn words(query: Query) -> Vec<String> {
 }
 
 /// Whether a message to a block is not kept for all yet: then the same call continues.
-fn goes_on(values: &[Value]) -> bool {
+pub(in crate::directory) fn is_unfinished(values: &[Value]) -> bool {
     values.first().and_then(Value::as_str).as_deref() == Some("KEEPING")
 }
 

@@ -54,7 +54,7 @@ pub enum Order {
         /// When it was told first.
         since: Timestamp,
     },
-    /// Move some connections and serve on.
+    /// Ask some connections to move, and continue to serve.
     GiveAway {
         /// The pod.
         pod: String,

@@ -153,7 +153,7 @@ fn decode(
         let input = match decoder.next(bytes, at) {
             Ok(None) => return Heard::Nothing,
             Err(violation) => return Heard::Broken(violation),
-            // Every ping, before the answers to what came after it. A congested client is not read on.
+            // Every ping, before the answers to what came after it. A congested client is not read further.
             Ok(Some(Event::Ping(payload))) => {
                 outbox.reply(|bytes| codec::frame(bytes, codec::PONG, payload));
                 continue;
