@@ -22,7 +22,7 @@ pub enum Refused {
     /// The room's history has no such message.
     #[error("the room's history has no such message")]
     NotFound,
-    /// As many as may be are in force.
+    /// The ChatRoom has as many restrictions as it can have.
     #[error(transparent)]
     Full(ActError),
     #[error(transparent)]

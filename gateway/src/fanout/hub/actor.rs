@@ -303,7 +303,7 @@ impl PartitionActor {
         }
     }
 
-    /// Starts the reads that are wanted, as many as may be under way.
+    /// Starts the reads that are wanted, up to the number that may be under way.
     fn read_next(&mut self) {
         while self.tail.started()
             && !self.posts.is_restoring()

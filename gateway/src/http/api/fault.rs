@@ -32,7 +32,7 @@ const STATUSES: [(StatusCode, &str); 9] = [
     (StatusCode::REQUEST_TIMEOUT, "The request or its answer took too long"),
     (
         StatusCode::PAYLOAD_TOO_LARGE,
-        "Something is longer than its bound, or as much as may be is moderated; `message` names what",
+        "Something is longer than its bound, or the ChatRoom has as many restrictions as it can have; `message` names which",
     ),
     (StatusCode::UNSUPPORTED_MEDIA_TYPE, "The body is of another type than the route takes"),
     (StatusCode::TOO_MANY_REQUESTS, "The token is above its rate; `Retry-After` says when to try again"),
