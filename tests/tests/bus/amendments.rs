@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use parlor_gateway::{
-    bus::{AppendError, Appended, HeldRoom, History, Page, RESTORE_SKIP, memory::MemoryBus},
+    bus::{AppendError, Appended, HeldRoom, Page, RESTORE_SKIP, memory::MemoryBus},
     rooms::{
         Amendment, Change, Entry, Partition, Post, Role, RoomName,
         amendments::{MOST_EMOJI, Refused},
@@ -13,7 +13,7 @@ use parlor_gateway::{
     },
 };
 use parlor_tests::{
-    bus::{HISTORY, connect, open, settings},
+    bus::{HISTORY, connect},
     redis::{RedisCluster, RedisNode, Reply},
 };
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom};
