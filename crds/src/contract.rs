@@ -25,6 +25,8 @@ pub const DRAIN_TOKEN: &str = "parlor/drain-token";
 pub const RELAY_TOKEN_KEY: &str = "parlor/relay-token-key";
 /// Generated secrets, relative to [`SECRETS_DIR`]: password of the managed or external Redis, when it has one.
 pub const REDIS_PASSWORD: &str = "parlor/redis-password";
+/// Secrets, relative to [`SECRETS_DIR`]: the authority of the managed Redis, when it speaks TLS.
+pub const REDIS_AUTHORITY: &str = "parlor/redis-ca.crt";
 /// Environment variable with the pod's name; its presence tells a gateway that it runs in a pod.
 pub const POD_NAME_ENV: &str = "PARLOR_POD";
 

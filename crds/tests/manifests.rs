@@ -324,6 +324,18 @@ fn what_messages_depend_on_cannot_be_changed() {
     let table = [
         ("{}", "redis: {external: {seeds: ['a:1']}}", "spec.redis cannot be changed to another kind"),
         ("redis: {managed: {}}", "redis: {managed: {storage: {}}}", "storage cannot be added or removed"),
+        ("redis: {managed: {}}", "redis: {managed: {tls: {}}}", "tls cannot be added or removed"),
+        ("redis: {managed: {tls: {}}}", "redis: {managed: {}}", "tls cannot be added or removed"),
+        (
+            "redis: {managed: {tls: {}}}",
+            "redis: {managed: {tls: {secretName: own}}}",
+            "tls.secretName cannot be changed",
+        ),
+        (
+            "redis: {managed: {tls: {secretName: own}}}",
+            "redis: {managed: {tls: {secretName: other}}}",
+            "tls.secretName cannot be changed",
+        ),
         (
             "redis: {managed: {storage: {size: 2Gi}}}",
             "redis: {managed: {storage: {size: 2047Mi}}}",

@@ -10,6 +10,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 /// The result of a pass, as a label.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -70,6 +71,8 @@ pub struct Metrics {
     pub connections: Family<Room, Gauge>,
     /// Redis servers that answer, by ChatRoom.
     pub redis_servers: Family<Room, Gauge>,
+    /// Share of its memory bound that the fullest primary of Redis uses, by ChatRoom.
+    pub redis_memory: Family<Room, Gauge<f64, AtomicU64>>,
     /// Conditions, by ChatRoom and type.
     pub conditions: Family<RoomCondition, Gauge>,
     registry: Arc<Registry>,
@@ -83,7 +86,7 @@ impl Default for Metrics {
         let (passes, leading, watch_errors) = (Family::default(), Gauge::default(), Family::default());
         let (wanted, ready, draining, connections) =
             (Family::default(), Family::default(), Family::default(), Family::default());
-        let (redis_servers, conditions) = (Family::default(), Family::default());
+        let (redis_servers, redis_memory, conditions) = (Family::default(), Family::default(), Family::default());
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "Version of the operator", build);
         registry.register("passes", "Reconcile passes by result", passes.clone());
@@ -100,6 +103,11 @@ impl Default for Metrics {
             redis_servers.clone(),
         );
         registry.register(
+            "redis_memory_ratio",
+            "Share of maxmemory that the fullest primary of the managed Redis Cluster uses, by ChatRoom",
+            redis_memory.clone(),
+        );
+        registry.register(
             "condition",
             "Conditions by ChatRoom: 1 for True, 0 for False, -1 for Unknown",
             conditions.clone(),
@@ -114,6 +122,7 @@ impl Default for Metrics {
             draining,
             connections,
             redis_servers,
+            redis_memory,
             conditions,
             registry: Arc::new(registry),
         }
@@ -149,6 +158,7 @@ impl Metrics {
         for gauge in [&self.wanted, &self.ready, &self.draining, &self.connections, &self.redis_servers] {
             gauge.remove(&label);
         }
+        self.redis_memory.remove(&label);
         for kind in CONDITIONS {
             self.conditions.remove(&condition(name, kind));
         }

@@ -8,6 +8,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests, which clippy does not take for tests")]
 
 use parlor_crds::ChatRoom;
+use parlor_operator::reconcile::build::secret::Fresh;
 use parlor_operator::reconcile::build::{self, Defaults, Objects};
 use parlor_operator::reconcile::decide;
 use parlor_operator::reconcile::observed::Observed;
@@ -56,7 +57,8 @@ fn room(path: &Path) -> ChatRoom {
 fn build(room: &ChatRoom, observed: &Observed) -> Objects {
     let defaults =
         Defaults { gateway_image: "parlor-gateway:1".into(), namespace: "parlor-system".into(), fixed_users: true };
-    let fresh = ["first", "second", "third", "fourth", "fifth"].map(str::to_owned);
+    let keys = ["first", "second", "third", "fourth", "fifth"].map(str::to_owned);
+    let fresh = Fresh { keys, ..Fresh::default() };
     build::build(ValidRoom::check(room).unwrap(), &defaults, observed.secret.as_ref(), &fresh, &observed.named_keys)
         .unwrap()
 }

@@ -16,7 +16,7 @@ use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::{Api, Client, ResourceExt};
 use parking_lot::Mutex;
 use parlor_crds::contract::{ADMIN_PORT, fingerprint};
-use parlor_operator::reconcile::build::secret::{REDIS_PASSWORD, REDIS_PASSWORD_FILE};
+use parlor_operator::reconcile::build::secret::REDIS_PASSWORD;
 use parlor_operator::redis::settings;
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -183,22 +183,29 @@ impl Node1 {
         Ok(())
     }
 
-    /// Writes what the pod would mount: the configuration, and the password that it includes.
+    /// Writes what the pod would mount: the configuration, and the Secrets that it names.
     async fn configure(&self, pod: &Pod) -> Result<()> {
         let data = self.root.join(pod.name_any());
         std::fs::create_dir_all(&data).context("make a data directory")?;
         let volumes = || pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
         let config = volumes().find_map(|volume| Some(volume.config_map.as_ref()?.name.clone()));
-        let secret = volumes().find_map(|volume| volume.secret.as_ref()?.secret_name.clone());
         let config_maps = Api::<ConfigMap>::namespaced(self.client.clone(), &self.namespace);
         let secrets = Api::<Secret>::namespaced(self.client.clone(), &self.namespace);
         let config = config_maps.get(&config.context("no ConfigMap")?).await.context("read the configuration")?;
-        let secret = secrets.get(&secret.context("no Secret")?).await.context("read the password")?;
         let text = config.data.as_ref().and_then(|data| data.get(settings::FILE)).context("no configuration")?;
-        let password = secret.data.as_ref().and_then(|data| data.get(REDIS_PASSWORD_FILE)).context("no password")?;
-        let text = text.replace(settings::SECRET_DIR, &data.display().to_string());
+        let here = data.display().to_string();
+        let text = text.replace(settings::SECRET_DIR, &here).replace(settings::TLS_DIR, &here);
         std::fs::write(data.join(settings::FILE), text).context("write the configuration")?;
-        std::fs::write(data.join(settings::PASSWORD_FILE), &password.0).context("write the password")
+        for volume in volumes().filter_map(|volume| volume.secret.as_ref()) {
+            let secret =
+                secrets.get(volume.secret_name.as_deref().unwrap_or_default()).await.context("read a Secret")?;
+            for item in volume.items.iter().flatten() {
+                let value = secret.data.as_ref().and_then(|data| data.get(&item.key));
+                let value = value.with_context(|| format!("the Secret has no {}", item.key))?;
+                std::fs::write(data.join(&item.path), &value.0).with_context(|| format!("write {}", item.path))?;
+            }
+        }
+        Ok(())
     }
 
     /// A real server, with the operator's configuration and arguments; only the paths are others.
@@ -219,8 +226,12 @@ impl Node1 {
             .context("start redis-server: is it installed?")
     }
 
-    /// What a gateway reads of a Secret changes some time after the Secret.
+    /// What pods read of a Secret changes some time after the Secret: the password of gateways, the certificate of Redis.
     async fn remount(&self, pod: &Pod) -> Result<()> {
+        let volumes = pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
+        if volumes.into_iter().any(|volume| volume.name == "tls") {
+            return self.configure(pod).await;
+        }
         let Some(name) = password_source(pod) else { return Ok(()) };
         let api = Api::<Secret>::namespaced(self.client.clone(), &self.namespace);
         let secret = api.get(&name).await.context("read the Secret")?;

@@ -21,4 +21,5 @@ pub mod programs;
 pub mod redis;
 pub mod signer;
 pub mod stage;
+mod stage_redis;
 pub mod table;

@@ -28,7 +28,7 @@ pub use moderation::{Moderation, OnFailure, Webhook, WordList};
 pub use page::{OpenId, Page};
 pub use period::{Millis, Period, PeriodError};
 pub use protocols::{Endpoint, Match, Multiperson, Native, OnlyOne, Protocols, Relay};
-pub use redis::{ExternalRedis, ManagedRedis, MemoryRedis, Redis, RedisMode, RedisTls, Storage};
+pub use redis::{ExternalRedis, ManagedRedis, ManagedTls, MemoryRedis, Redis, RedisMode, RedisTls, Storage};
 pub use redis_template::RedisTemplate;
 pub use route::{GatewayRef, Route, Service, ServiceType, SharedService, TrafficPolicy};
 pub use status::{ChatRoomStatus, ScalingGrounds, ScalingStatus};

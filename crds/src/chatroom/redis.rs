@@ -58,7 +58,9 @@ impl Redis {
 #[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[x_kube(
     validation = Rule::new("has(self.storage) == has(oldSelf.storage)")
-        .message("spec.redis.managed.storage cannot be added or removed: make a new ChatRoom")
+        .message("spec.redis.managed.storage cannot be added or removed: make a new ChatRoom"),
+    validation = Rule::new("has(self.tls) == has(oldSelf.tls)")
+        .message("spec.redis.managed.tls cannot be added or removed: servers with and without TLS make no cluster; make a new ChatRoom")
 )]
 #[serde(rename_all = "camelCase")]
 pub struct ManagedRedis {
@@ -81,6 +83,9 @@ pub struct ManagedRedis {
     /// A volume for each Redis pod. Default: none; messages are lost when all pods of a shard are lost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub storage: Option<Storage>,
+    /// Present: clients and servers speak TLS with each other. It cannot be added or removed later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<ManagedTls>,
     /// Template of the Redis pods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub template: Option<RedisTemplate>,
@@ -106,9 +111,25 @@ impl Default for ManagedRedis {
             image: image(),
             resources: None,
             storage: None,
+            tls: None,
             template: None,
         }
     }
+}
+
+/// Certificates of a managed Redis.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[x_kube(
+    validation = Rule::new("has(self.secretName) == has(oldSelf.secretName) && (!has(self.secretName) || self.secretName == oldSelf.secretName)")
+        .message("spec.redis.managed.tls.secretName cannot be changed: servers with certificates of two authorities make no cluster; change what is in the Secret")
+)]
+#[serde(rename_all = "camelCase")]
+pub struct ManagedTls {
+    /// Secret with `tls.crt`, `tls.key` and `ca.crt`, in the ChatRoom's namespace. The certificate must be valid for
+    /// `NAME-redis.NAMESPACE`. Default: certificates of an authority that the operator makes, renewed before their end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "strings::object_name")]
+    pub secret_name: Option<String>,
 }
 
 /// A volume for each Redis pod.

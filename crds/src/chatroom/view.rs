@@ -2,7 +2,7 @@
 
 use kube::core::ObjectMeta;
 
-use super::{ChatRoom, ChatRoomSpec, Drain, ManagedRedis, Route};
+use super::{ChatRoom, ChatRoomSpec, Drain, ManagedRedis, ManagedTls, Route};
 
 impl ChatRoom {
     /// The part of [`ChatRoom::gateway_view`] that a gateway reads once, when it starts: a change in it needs new
@@ -11,6 +11,12 @@ impl ChatRoom {
         let mut view = self.gateway_view();
         view.spec.drain = Drain::default();
         view
+    }
+
+    /// The name that the servers of a managed Redis go by when they speak TLS, whatever their addresses.
+    pub fn redis_server_name(&self) -> String {
+        let namespace = self.metadata.namespace.as_deref().unwrap_or("default");
+        format!("{}-redis.{namespace}", self.metadata.name.as_deref().unwrap_or_default())
     }
 
     /// The ChatRoom reduced to what gateways use: two ChatRooms with the same view can share a gateway, so a change
@@ -53,7 +59,9 @@ impl ChatRoom {
             },
             status: None,
         };
-        view.spec.redis.managed = view.spec.redis.managed.map(|_| ManagedRedis::default());
+        let tls = |managed: &ManagedRedis| managed.tls.as_ref().map(|_| ManagedTls::default());
+        view.spec.redis.managed =
+            view.spec.redis.managed.map(|managed| ManagedRedis { tls: tls(&managed), ..ManagedRedis::default() });
         // A ChatRoom in memory has one gateway, and a manifest that says otherwise is refused.
         view.spec.replicas = view.spec.redis.memory.is_some().then_some(1);
         view.spec.route =

@@ -56,6 +56,8 @@ impl Password {
 pub struct Tls {
     /// PEM file of the authorities to trust; absent: those of the system, or the public ones where it has none.
     pub roots: Option<PathBuf>,
+    /// The name that every server goes by; absent: each by the host that it is dialled at.
+    pub name: Option<String>,
 }
 
 /// What every connection presents.

@@ -70,8 +70,10 @@ impl Drop for Node {
 
 fn config(server: &Address, access: &Access) -> Result<Config, Fault> {
     let Presented { username, password, tls } = access.present()?;
+    let mut dialled = FredServer::new(server.host.to_string(), server.port);
+    dialled.tls_server_name = access.tls.as_ref().and_then(|tls| tls.name.as_deref()).map(Into::into);
     Ok(Config {
-        server: ServerConfig::Centralized { server: FredServer::new(server.host.to_string(), server.port) },
+        server: ServerConfig::Centralized { server: dialled },
         username,
         password,
         tls,

@@ -84,7 +84,10 @@ pub(super) fn choose(
         seeds,
         username: external.and_then(|external| external.username.clone()),
         password: password(external, secrets)?,
-        tls: external.map(|external| tls(external, secrets)).transpose()?.flatten(),
+        tls: match external {
+            Some(external) => tls(external, secrets)?,
+            None => managed_tls(room, secrets)?,
+        },
         // The operator gives its servers names that only it resolves; a foreign cluster announces names to be dialled.
         prefer: if external.is_some() { Prefer::HostName } else { Prefer::Ip },
         prefix: prefix(room, external),
@@ -111,7 +114,20 @@ fn password(external: Option<&ExternalRedis>, secrets: &Secrets) -> Result<Optio
 fn tls(external: &ExternalRedis, secrets: &Secrets) -> Result<Option<Tls>, RunError> {
     let Some(tls) = &external.tls else { return Ok(None) };
     let roots = tls.ca.as_ref().map(|ca| secrets.path("spec.redis.external.tls.ca", &ca.secret_ref)).transpose()?;
-    Ok(Some(Tls { roots }))
+    Ok(Some(Tls { roots, name: None }))
+}
+
+/// Servers of a managed Redis are dialled at addresses and share a certificate for one name. Without the authority that says whom
+/// to trust nobody is spoken to.
+fn managed_tls(room: &ChatRoom, secrets: &Secrets) -> Result<Option<Tls>, RunError> {
+    if room.spec.redis.managed.as_ref().is_none_or(|managed| managed.tls.is_none()) {
+        return Ok(None);
+    }
+    if secrets.generated(contract::REDIS_AUTHORITY)?.is_none() {
+        return Err(RunError::NoRedisAuthority);
+    }
+    let roots = secrets.generated_path(contract::REDIS_AUTHORITY);
+    Ok(Some(Tls { roots, name: Some(room.redis_server_name()) }))
 }
 
 /// In front of every key, so that ChatRooms can share a Redis.

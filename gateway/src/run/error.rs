@@ -2,7 +2,7 @@
 
 use std::{io, net::SocketAddr, path::PathBuf};
 
-use parlor_crds::ManifestError;
+use parlor_crds::{ManifestError, contract};
 
 use crate::{
     fanout::reactor,
@@ -54,6 +54,11 @@ pub enum RunError {
     Words { field: &'static str, source: FileError },
     #[error("{field}: not an address that can receive requests")]
     NoUrl { field: &'static str },
+    #[error(
+        "spec.redis.managed.tls: no certificate of an authority in {}, below --secrets DIR; without TLS, leave tls out",
+        contract::REDIS_AUTHORITY
+    )]
+    NoRedisAuthority,
     #[error("{field}: not UTF-8")]
     NotText { field: &'static str },
     #[error("failed to listen on {address} for {what}: {source}")]
@@ -84,6 +89,7 @@ impl RunError {
             | Self::NoSeeds
             | Self::Words { .. }
             | Self::NoUrl { .. }
+            | Self::NoRedisAuthority
             | Self::NotText { .. } => EX_USAGE,
             Self::Unreadable { .. } => EX_NOINPUT,
             Self::Page(_)

@@ -16,6 +16,7 @@ pub mod observe;
 pub mod observed;
 pub mod pass_cache;
 pub mod recall;
+mod redis_access;
 mod secrets;
 pub mod status;
 pub mod validate;

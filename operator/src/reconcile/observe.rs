@@ -4,9 +4,11 @@
 //! nothing. What does not answer is simply absent from what it returns.
 
 use super::build::meta::{self, Component};
-use super::build::{secret, stateful_set};
+use super::build::secret::Fresh;
+use super::build::{certificates, stateful_set};
 use super::kind::{Kind, ObjectId};
 use super::observed::{self, Observed};
+use super::redis_access;
 use super::secrets;
 use super::validate::ValidRoom;
 use crate::api_error::ApiError;
@@ -14,13 +16,13 @@ use crate::chat_room_name::ChatRoomName;
 use crate::context::Context;
 use crate::deadlines::GATEWAY_EXCHANGE;
 use crate::gateways::Gateways;
+use crate::redis::access::Access;
 use crate::redis::client;
-use crate::redis::passwords::Passwords;
 use crate::redis::plan::{Member, Shape};
 use crate::stores::index::Entry;
 use futures::stream::{self, StreamExt};
 use k8s_openapi::api::apps::v1::StatefulSet;
-use k8s_openapi::api::core::v1::{Event, Pod};
+use k8s_openapi::api::core::v1::{Event, Pod, Secret};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::api::ListParams;
@@ -54,9 +56,10 @@ pub async fn observe(ctx: &Context, room: ValidRoom<'_>, name: &ChatRoomName) ->
     let reading = secrets::Reading { ctx, room: &room, name, now, fresh_for };
     let secret = reading.generated().await?;
     let named_keys = reading.named_keys().await?;
-    let passwords = secret.as_ref().and_then(secret::redis_passwords);
+    let named_certificates = reading.redis_certificates().await?;
+    let entry = redis_access::entry(&room, secret.as_ref(), named_certificates.as_ref(), now);
     let (reports, redis) =
-        futures::join!(ask_gateways(ctx, &gateways), ask_redis(ctx, &room, &redis_pods, passwords.as_ref()));
+        futures::join!(ask_gateways(ctx, &gateways), ask_redis(ctx, &room, &redis_pods, entry.access.as_ref()));
     let redis_set = owned(ctx.stores.stateful_sets.of(name), &uid).into_iter().next();
     let warnings = read_warnings(ctx, name, redis_set.as_ref(), gateways.iter().chain(&redis_pods), now).await;
     let ours = |kind| ctx.stores.others(name, kind).into_iter().find(|entry| is_owned(entry, &uid));
@@ -74,9 +77,11 @@ pub async fn observe(ctx: &Context, room: ValidRoom<'_>, name: &ChatRoomName) ->
         unreachable,
         reports,
         redis,
+        fresh: fresh(&room, secret.as_ref(), now),
+        redis_access: entry.access,
+        redis_trouble: entry.trouble,
         secret,
         named_keys,
-        fresh: std::array::from_fn(|_| random_key()),
         replica_sets: owned(ctx.stores.replica_sets.of(name), &uid),
         redis_set,
         warnings,
@@ -146,7 +151,7 @@ async fn ask_gateway(gateways: Gateways, pod: String, ip: String) -> Option<(Str
 }
 
 /// Asks every Redis server that is wanted or runs.
-async fn ask_redis(ctx: &Context, room: &ChatRoom, pods: &[Pod], passwords: Option<&Passwords>) -> Vec<Member> {
+async fn ask_redis(ctx: &Context, room: &ChatRoom, pods: &[Pod], access: Option<&Access>) -> Vec<Member> {
     let RedisMode::Managed(managed) = room.spec.redis.mode() else { return Vec::new() };
     let shape = Shape { shards: managed.shards as usize, replicas: managed.replicas_per_shard as usize };
     let wanted: BTreeSet<String> = (0..shape.servers()).map(|at| format!("{}-{at}", meta::redis_name(room))).collect();
@@ -155,7 +160,7 @@ async fn ask_redis(ctx: &Context, room: &ChatRoom, pods: &[Pod], passwords: Opti
         let pod = pods.iter().find(|pod| pod.name_any() == name);
         Member { surplus: !wanted.contains(&name), ..silent_member(ctx, room, name, pod) }
     });
-    let asked = silent.map(|member| ask_server(member, passwords));
+    let asked = silent.map(|member| ask_server(member, access));
     let mut members: Vec<Member> = stream::iter(asked).buffer_unordered(ASKED_AT_ONCE).collect().await;
     members.sort_by(|a, b| (a.pod.len(), &a.pod).cmp(&(b.pod.len(), &b.pod)));
     members
@@ -179,11 +184,9 @@ fn silent_member(ctx: &Context, room: &ChatRoom, name: String, pod: Option<&Pod>
 }
 
 /// A server that announces another name than its pod's is somebody else's at a recycled address.
-async fn ask_server(mut member: Member, passwords: Option<&Passwords>) -> Member {
-    if member.ip.is_empty() {
-        return member;
-    }
-    match client::view(&member.ip, passwords).await {
+async fn ask_server(mut member: Member, access: Option<&Access>) -> Member {
+    let Some(access) = access.filter(|_| !member.ip.is_empty()) else { return member };
+    match client::view(&member.ip, access).await {
         Ok(view) => member.view = Some(view).filter(|view| view.myself().hostname.as_deref() == Some(&member.name)),
         Err(error) => tracing::debug!(pod = member.pod, %error, "failed to ask a Redis server"),
     }
@@ -228,6 +231,17 @@ async fn latest_warning(ctx: &Context, name: &ChatRoomName, object: &str) -> Opt
     };
     let latest = listed.ok()?.ok()?.items.into_iter().max_by_key(when)?;
     Some(observed::shortened(latest.reason.as_deref()?, latest.message.as_deref().unwrap_or_default()))
+}
+
+/// What the generated Secret lacks.
+fn fresh(room: &ChatRoom, secret: Option<&Secret>, now: Timestamp) -> Fresh {
+    let wanted = certificates::are_generated(room).then(|| certificates::fresh(room, secret, now));
+    let made = wanted.unwrap_or_else(|| Ok(certificates::Fresh::new()));
+    let certificates = made.unwrap_or_else(|error| {
+        tracing::warn!(%error, "failed to make the certificates of Redis");
+        certificates::Fresh::new()
+    });
+    Fresh { keys: std::array::from_fn(|_| random_key()), certificates }
 }
 
 /// 256 bits in hexadecimal: at the same time a key, and a token that fits into a header.

@@ -5,6 +5,7 @@
 use super::build::{keys, meta, secret};
 use super::decide::moves::Moves;
 use super::kind::ObjectId;
+use crate::redis::access::Access;
 use crate::redis::journal::Journal;
 use crate::redis::plan::Member;
 use k8s_openapi::api::apps::v1::{ReplicaSet, StatefulSet};
@@ -45,7 +46,7 @@ pub struct Observed {
     pub secret: Option<Secret>,
     /// Digests of the Secrets that the ChatRoom names and gateways read once.
     pub named_keys: keys::Digests,
-    /// Random keys for what the Secret lacks.
+    /// Random keys and certificates for what the Secret lacks.
     pub fresh: secret::Fresh,
     /// The Redis StatefulSet.
     pub redis_set: Option<StatefulSet>,
@@ -56,6 +57,11 @@ pub struct Observed {
     /// What the Redis servers say.
     #[serde(skip)]
     pub redis: Vec<Member>,
+    /// How the Redis servers are spoken to; absent while that is not known.
+    #[serde(skip)]
+    pub redis_access: Option<Access>,
+    /// What is wrong with the certificates of Redis.
+    pub redis_trouble: Option<String>,
     /// Since when Redis servers are missing, and which orders they received when.
     #[serde(skip)]
     pub redis_journal: Journal,

@@ -3,6 +3,7 @@
 //! Only what makes passes cheaper or calmer: losing all of it in a restart delays a scale-down and repeats some writes that
 //! change nothing. Bounded by the ChatRooms that exist; entries of deleted ones are dropped.
 
+use super::build::certificates::Certificates;
 use super::build::keys;
 use super::decide::moves::Moves;
 use super::decide::window::Window;
@@ -46,6 +47,8 @@ pub struct PassCache {
     pub secret: Option<(Secret, Timestamp)>,
     /// Digests of the Secrets that the ChatRoom names, and when they were read.
     pub named_keys: Option<(keys::Digests, Timestamp)>,
+    /// Certificates of the Secret that the ChatRoom names for Redis, complete, and when they were read.
+    pub redis_certificates: Option<(Certificates, Timestamp)>,
     /// The newest generation that was found valid.
     pub valid_generation: Option<i64>,
     /// Passes that failed in a row.

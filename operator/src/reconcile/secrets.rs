@@ -3,6 +3,7 @@
 //! Each is taken as read for a while, because a pass comes every few seconds and Secrets are not watched: to watch them is to
 //! be given everyone's. Decides nothing, writes nothing. Called by `observe`.
 
+use super::build::certificates::Certificates;
 use super::build::keys::{self, Digests};
 use super::build::{meta, secret};
 use crate::api_error::ApiError;
@@ -62,6 +63,24 @@ impl Reading<'_> {
         }
         ctx.caches.with(name, |cache| cache.named_keys = Some((digests.clone(), *now)));
         Ok(digests)
+    }
+
+    /// The public part of the certificates that the ChatRoom names for its Redis servers; absent where it names none. A Secret
+    /// that is gone or incomplete for a moment, because it is being replaced, counts as it was.
+    pub(super) async fn redis_certificates(&self) -> Result<Option<Certificates>, ApiError> {
+        let Self { ctx, room, name, now, .. } = self;
+        let tls = room.spec.redis.managed.as_ref().and_then(|managed| managed.tls.as_ref());
+        let Some(named) = tls.and_then(|tls| tls.secret_name.as_ref()) else { return Ok(None) };
+        let known = ctx.caches.with(name, |cache| cache.redis_certificates.clone());
+        if let Some((certificates, _)) = known.as_ref().filter(|(_, read)| self.is_fresh(*read)) {
+            return Ok(Some(certificates.clone()));
+        }
+        let found = self.api().get_opt(named).await?.as_ref().map(Certificates::named).unwrap_or_default();
+        if found.both().is_none() {
+            return Ok(Some(known.map_or(found, |(certificates, _)| certificates)));
+        }
+        ctx.caches.with(name, |cache| cache.redis_certificates = Some((found.clone(), *now)));
+        Ok(Some(found))
     }
 
     fn is_fresh(&self, read: Timestamp) -> bool {

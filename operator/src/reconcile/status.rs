@@ -11,6 +11,7 @@ use crate::chat_room_name::ChatRoomName;
 use crate::context::Context;
 use crate::events::{self, Happening};
 use crate::metrics::{self, Metrics, Room};
+use crate::redis::plan::Member;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::api::{Patch, PatchParams};
@@ -55,11 +56,19 @@ fn measure(metrics: &Metrics, name: &ChatRoomName, status: &ChatRoomStatus, appl
     }
     if applied.plan.redis.is_some() {
         set(&metrics.redis_servers, applied.observed.redis.iter().filter(|member| member.view.is_some()).count());
+        metrics.redis_memory.get_or_create(&label).set(fullest(&applied.observed.redis));
     }
     for kind in metrics::CONDITIONS {
         let found = status.conditions.iter().find(|condition| condition.type_ == kind);
         metrics.condition(name, kind, found.map(|condition| condition.status.as_str()));
     }
+}
+
+/// Share of its memory bound that the fullest primary uses.
+fn fullest(members: &[Member]) -> f64 {
+    let primaries = members.iter().filter_map(|member| member.view.as_ref()).filter(|view| view.serves());
+    let percent = primaries.map(|view| view.info.memory.percent()).max().unwrap_or_default();
+    u32::try_from(percent).map_or(1.0, |percent| f64::from(percent) / 100.0)
 }
 
 /// Writes claims about a ChatRoom for which nothing is done; everything else that the status says stays.

@@ -4,7 +4,7 @@
 //! order. At every moment exactly one server writes a key: the source refers clients to the target for each key that it does
 //! not hold, and the slot itself changes hands when no key is left. Called by `client`; the planner chooses the slots.
 
-use super::passwords::Passwords;
+use super::access::Access;
 use super::plan::Hand;
 use super::server::{ClientError, PORT, Server};
 use parlor_redis::{NodeId, Slot};
@@ -20,12 +20,12 @@ const CONFIRM: &str = "1000";
 const THERE_ALREADY: &str = "BUSYKEY";
 
 /// Moves as many of the slots as the time allows.
-pub(super) async fn hand(from_ip: &str, hand: &Hand, passwords: Option<&Passwords>) -> Result<(), ClientError> {
+pub(super) async fn hand(from_ip: &str, hand: &Hand, access: &Access) -> Result<(), ClientError> {
     let Hand { slots, from, to, to_ip, copied } = hand;
-    let (target, _) = Server::connect(to_ip, passwords).await?;
-    let (source, _) = Server::connect(from_ip, passwords).await?;
+    let (target, _) = Server::connect(to_ip, access).await?;
+    let (source, _) = Server::connect(from_ip, access).await?;
     let slots: Vec<Slot> = slots.iter().collect();
-    let mut pair = Pair { source, target, to, to_ip, copied: *copied, passwords };
+    let mut pair = Pair { source, target, to, to_ip, copied: *copied, access };
     pair.target.order(&told(&slots, "IMPORTING", from)).await?;
     pair.source.order(&told(&slots, "MIGRATING", to)).await?;
     // Counted when the source has stopped making keys in these slots.
@@ -48,7 +48,7 @@ struct Pair<'a> {
     to: &'a NodeId,
     to_ip: &'a str,
     copied: bool,
-    passwords: Option<&'a Passwords>,
+    access: &'a Access,
 }
 
 impl Pair<'_> {
@@ -81,7 +81,7 @@ impl Pair<'_> {
         let port = PORT.to_string();
         let mut words: Vec<&[u8]> =
             ["MIGRATE", self.to_ip, &port, "", "0", TRAVEL].iter().map(|word| word.as_bytes()).collect();
-        if let Some(passwords) = self.passwords {
+        if let Some(passwords) = &self.access.passwords {
             words.extend(["AUTH", &passwords.current].iter().map(|word| word.as_bytes()));
         }
         words.push(b"KEYS");

@@ -23,6 +23,8 @@ pub enum Kind {
     Takeover,
     /// A server copies a primary.
     Replicate,
+    /// A server reads its certificate again, which the kubelet may not have written yet.
+    Reload,
 }
 
 /// The memory of one managed Redis Cluster. Bounded by its servers and those that their tables name.
@@ -70,6 +72,7 @@ impl Journal {
             Command::Force => Kind::Force,
             Command::Takeover => Kind::Takeover,
             Command::Replicate(_) => Kind::Replicate,
+            Command::ReloadCertificate => Kind::Reload,
             _ => return,
         };
         self.orders.insert((order.pod.clone(), kind), now);

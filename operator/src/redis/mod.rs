@@ -7,6 +7,7 @@
 //! CLUSTER NODES and INFO of every pod ──client──► View ──plan──► Step ──client──► one round of commands
 //! ```
 
+pub mod access;
 pub mod client;
 pub mod connection;
 mod handing;
@@ -19,5 +20,6 @@ pub mod roles;
 mod server;
 pub mod settings;
 pub mod spread;
+pub mod tls;
 pub mod upgrade;
 pub mod view;

@@ -2,10 +2,12 @@
 //!
 //! Decides nothing and has no deadline; called by `client` and `handing`.
 
+use super::access::Access;
 use super::connection::{AskError, Connection};
 use super::passwords::{Doors, Passwords, Which};
 use super::view::ViewError;
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
 /// Port of every managed Redis server; its cluster bus is 10,000 above.
@@ -60,26 +62,51 @@ pub enum ClientError {
     },
 }
 
+/// A stream of bytes, secured or not.
+trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
+
 /// A server that is spoken to.
 pub(super) struct Server {
     ip: String,
-    connection: Connection<TcpStream>,
+    connection: Connection<Box<dyn Stream>>,
+}
+
+/// What was seen on the way in.
+pub(super) struct Entered {
+    /// The server lets everybody in though there is a password.
+    pub(super) open: bool,
+    /// It presents another certificate than the newest one.
+    pub(super) certificate_is_old: bool,
 }
 
 impl Server {
-    /// Connects, and says whether the server lets everybody in though there is a password.
-    pub(super) async fn connect(ip: &str, passwords: Option<&Passwords>) -> Result<(Self, bool), ClientError> {
-        let connected = TcpStream::connect((ip, PORT)).await;
-        let stream = connected.map_err(|source| ClientError::Connect { ip: ip.to_owned(), source })?;
+    /// Connects, and presents what there is to present. A server that is to speak TLS is never given a password without it.
+    pub(super) async fn connect(ip: &str, access: &Access) -> Result<(Self, Entered), ClientError> {
+        let failed = |source| ClientError::Connect { ip: ip.to_owned(), source };
+        let stream = TcpStream::connect((ip, PORT)).await.map_err(failed)?;
+        let (stream, certificate_is_old): (Box<dyn Stream>, bool) = match &access.tls {
+            None => (Box::new(stream), false),
+            Some(tls) => {
+                let (stream, is_old) = tls.secure(stream).await.map_err(failed)?;
+                (Box::new(stream), is_old)
+            }
+        };
         let mut server = Self { ip: ip.to_owned(), connection: Connection::new(stream) };
-        let Some(passwords) = passwords else { return Ok((server, false)) };
-        let entered = match (server.enter(&passwords.current).await, passwords.get(Which::Second)) {
-            (Err(error), Some(second)) if error.says(WRONG_PASSWORD) => server.enter(second).await,
+        let open = server.present(access.passwords.as_ref()).await?;
+        Ok((server, Entered { open, certificate_is_old }))
+    }
+
+    /// Presents the password, and says whether the server asks nobody for it.
+    async fn present(&mut self, passwords: Option<&Passwords>) -> Result<bool, ClientError> {
+        let Some(passwords) = passwords else { return Ok(false) };
+        let entered = match (self.enter(&passwords.current).await, passwords.get(Which::Second)) {
+            (Err(error), Some(second)) if error.says(WRONG_PASSWORD) => self.enter(second).await,
             (entered, _) => entered,
         };
         match entered {
-            Ok(()) => Ok((server, false)),
-            Err(error) if error.says(NO_PASSWORD) => Ok((server, true)),
+            Ok(()) => Ok(false),
+            Err(error) if error.says(NO_PASSWORD) => Ok(true),
             Err(error) => Err(error),
         }
     }
@@ -97,6 +124,14 @@ impl Server {
         let setting = self.list(&["CONFIG", "GET", "masterauth"]).await?;
         let presented = setting.get(1).map(|value| String::from_utf8_lossy(value)).unwrap_or_default();
         Ok(passwords.doors(&acl, &presented))
+    }
+
+    /// A server reads its files again whenever the settings that name them are written, though they stay the same.
+    pub(super) async fn reload_certificate(&mut self) -> Result<(), ClientError> {
+        let files = self.list(&["CONFIG", "GET", "tls-cert-file", "tls-key-file"]).await?;
+        let files = files.iter().map(|word| String::from_utf8_lossy(word).into_owned());
+        let set = ["CONFIG", "SET"].map(str::to_owned).into_iter().chain(files).collect();
+        self.order(&[set]).await
     }
 
     pub(super) async fn ask(&mut self, words: &[&str]) -> Result<String, ClientError> {

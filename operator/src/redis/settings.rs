@@ -53,6 +53,25 @@ pub fn conf(memory: u64) -> String {
     )
 }
 
+/// Directory in which the server finds its certificate.
+pub const TLS_DIR: &str = "/etc/redis-tls";
+/// Files in it.
+pub const CERTIFICATE: &str = "tls.crt";
+/// The key of the certificate.
+pub const CERTIFICATE_KEY: &str = "tls.key";
+/// Whom servers trust.
+pub const AUTHORITY: &str = "ca.crt";
+
+/// The lines of [`FILE`] that make everybody speak TLS. Clients prove themselves by the password; servers, which present their
+/// certificate on the cluster bus, by that.
+pub fn tls() -> String {
+    format!(
+        "port 0\ntls-port 6379\ntls-cluster yes\ntls-replication yes\ntls-auth-clients optional\n\
+         tls-cert-file {TLS_DIR}/{CERTIFICATE}\ntls-key-file {TLS_DIR}/{CERTIFICATE_KEY}\n\
+         tls-ca-cert-file {TLS_DIR}/{AUTHORITY}\n"
+    )
+}
+
 /// The line of [`FILE`] that reads the password.
 pub fn include() -> String {
     format!("include {SECRET_DIR}/{PASSWORD_FILE}\n")

@@ -13,6 +13,8 @@ pub struct View {
     pub info: Info,
     /// Which passwords it lets in, if there are any.
     pub doors: Doors,
+    /// It presents another certificate than the newest one.
+    pub certificate_is_old: bool,
 }
 
 /// The reason why an answer could not be read.
@@ -31,7 +33,7 @@ impl View {
     pub fn parse(cluster_nodes: &str, info: &str) -> Result<Self, ViewError> {
         let topology = Topology::parse(cluster_nodes)?;
         topology.myself().ok_or(ViewError::NoSelf)?;
-        Ok(Self { topology, info: Info::parse(info), doors: Doors::default() })
+        Ok(Self { topology, info: Info::parse(info), doors: Doors::default(), certificate_is_old: false })
     }
 
     /// The line about the server itself.

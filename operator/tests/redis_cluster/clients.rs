@@ -3,10 +3,12 @@
 use crate::pods::Pods;
 use parlor_operator::redis::client::PORT;
 use parlor_operator::redis::connection::{AskError, Connection};
+use parlor_operator::redis::tls::Tls;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
@@ -29,12 +31,17 @@ struct Count {
     unsure: u64,
 }
 
+/// A stream of bytes, secured or not.
+trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
+
 /// Writes, and follows the cluster as it changes.
 #[derive(Default)]
 pub(crate) struct Client {
     servers: Vec<String>,
     password: Option<String>,
-    connections: BTreeMap<String, Connection<TcpStream>>,
+    tls: Option<Tls>,
+    connections: BTreeMap<String, Connection<Box<dyn Stream>>>,
     /// Where each key was last.
     homes: BTreeMap<String, String>,
     counts: BTreeMap<String, Count>,
@@ -46,6 +53,7 @@ impl Counting {
         let mut client = Client {
             servers: pods.pods.iter().map(|pod| pod.ip.clone()).collect(),
             password: pods.passwords.as_ref().map(|passwords| passwords.current.clone()),
+            tls: pods.tls.clone(),
             ..Client::default()
         };
         let stopped = Arc::clone(&stop);
@@ -155,7 +163,12 @@ impl Client {
     async fn say(&mut self, server: &str, words: &[&str], asking: bool) -> Result<u64, AskError> {
         if !self.connections.contains_key(server) {
             let refused = |error: std::io::Error| AskError::Refused(error.to_string());
-            let mut connection = Connection::new(TcpStream::connect((server, PORT)).await.map_err(refused)?);
+            let stream = TcpStream::connect((server, PORT)).await.map_err(refused)?;
+            let stream: Box<dyn Stream> = match &self.tls {
+                None => Box::new(stream),
+                Some(tls) => Box::new(tls.secure(stream).await.map_err(refused)?.0),
+            };
+            let mut connection = Connection::new(stream);
             if let Some(password) = &self.password {
                 connection.ask(&["AUTH", password]).await?;
             }

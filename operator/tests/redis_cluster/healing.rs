@@ -2,6 +2,7 @@
 
 use crate::clients::Counting;
 use crate::pods::{PATIENCE, Pods, SHAPE};
+use parlor_operator::redis::access::Access;
 use parlor_operator::redis::client;
 use parlor_operator::redis::journal::Journal;
 use parlor_operator::redis::passwords::Passwords;
@@ -136,7 +137,7 @@ async fn a_primary_that_is_about_to_go_hands_over_before_it_goes() {
         if let Step::Run { orders, .. } = next_step(SHAPE, &members, &journal) {
             for order in &orders {
                 journal.ordered(order);
-                client::carry_out(order, None).await.unwrap();
+                client::carry_out(order, &pods.access()).await.unwrap();
             }
         }
         tokio::time::sleep(Duration::from_millis(250)).await;
@@ -153,8 +154,8 @@ async fn servers_that_were_started_without_a_password_are_given_one_and_stay_in_
     let members = pods.members().await;
     assert!(members.iter().all(|m| m.view.as_ref().is_some_and(|view| !view.doors.open && view.holds_a_copy())));
     for password in [None, Some("wrong")] {
-        let password = password.map(Passwords::settled);
-        let refused = client::view(&pods.pods[0].ip, password.as_ref()).await.unwrap_err().to_string();
+        let access = Access { passwords: password.map(Passwords::settled), tls: None };
+        let refused = client::view(&pods.pods[0].ip, &access).await.unwrap_err().to_string();
         assert!(refused.contains("NOAUTH") || refused.contains("WRONGPASS"), "{refused}");
         assert!(!refused.contains("wrong ") && !refused.contains("correct"), "{refused}");
     }
@@ -178,7 +179,7 @@ async fn replicas_are_added_and_taken_away_again_while_every_slot_is_served() {
     let heir = pods.members().await.into_iter().skip(SHAPE.servers()).find(|m| !m.view.as_ref().unwrap().serves());
     let heir = heir.expect("a replica among the added servers");
     let order = Order { pod: heir.pod.clone(), ip: heir.ip.clone(), command: plan::Command::HandOver };
-    client::carry_out(&order, None).await.unwrap();
+    client::carry_out(&order, &pods.access()).await.unwrap();
     pods.shape.replicas = 1;
     let started = Instant::now();
     while !plan::can_do_without_surplus(SHAPE, &pods.members().await) {

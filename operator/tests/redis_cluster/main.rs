@@ -7,3 +7,4 @@ mod healing;
 mod pods;
 mod resharding;
 mod rotation;
+mod tls;

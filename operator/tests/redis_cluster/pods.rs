@@ -1,11 +1,13 @@
 //! Servers that play the pods of a managed Redis, and a loop that plays the operator.
 
+use parlor_operator::redis::access::Access;
 use parlor_operator::redis::client;
 use parlor_operator::redis::journal::Journal;
 use parlor_operator::redis::passwords::Passwords;
 use parlor_operator::redis::plan::{Member, Shape, Step, next_step};
 use parlor_operator::redis::roles::Place;
 use parlor_operator::redis::settings;
+use parlor_operator::redis::tls::Tls;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -22,6 +24,8 @@ pub(crate) struct Pods {
     pub(crate) shape: Shape,
     /// What the operator knows of the passwords.
     pub(crate) passwords: Option<Passwords>,
+    /// Certificates, if the servers speak TLS.
+    pub(crate) tls: Option<Tls>,
 }
 
 pub(crate) struct Pod {
@@ -32,12 +36,27 @@ pub(crate) struct Pod {
 impl Pods {
     /// `network` tells the tests of this file apart: they run side by side.
     pub(crate) fn start(network: u8) -> Self {
+        Self::start_with(network, "")
+    }
+
+    /// Servers that speak TLS with the files in `certificates`.
+    pub(crate) fn start_with_tls(network: u8, certificates: &Path) -> Self {
+        let here = certificates.display().to_string();
+        Self::start_with(network, &settings::tls().replace(settings::TLS_DIR, &here))
+    }
+
+    /// How servers are spoken to.
+    pub(crate) fn access(&self) -> Access {
+        Access { passwords: self.passwords.clone(), tls: self.tls.clone() }
+    }
+
+    fn start_with(network: u8, more: &str) -> Self {
         let root = std::env::temp_dir().join(format!("parlor-redis-{}-{network}", std::process::id()));
         std::fs::create_dir_all(&root).unwrap();
         let include = settings::include().replace(settings::SECRET_DIR, &root.display().to_string());
-        std::fs::write(root.join(settings::FILE), settings::conf(256 << 20) + &include).unwrap();
+        std::fs::write(root.join(settings::FILE), settings::conf(256 << 20) + more + &include).unwrap();
         std::fs::write(root.join(settings::PASSWORD_FILE), "").unwrap();
-        let mut pods = Self { network, root, pods: Vec::new(), shape: SHAPE, passwords: None };
+        let mut pods = Self { network, root, pods: Vec::new(), shape: SHAPE, passwords: None, tls: None };
         for at in 0..SHAPE.servers() {
             let pod = pods.launch(at, 0);
             pods.pods.push(pod);
@@ -125,7 +144,7 @@ impl Pods {
 
     pub(crate) async fn members(&self) -> Vec<Member> {
         let asked = self.pods.iter().enumerate().map(|(at, pod)| async move {
-            let view = client::view(&pod.ip, self.passwords.as_ref()).await.ok();
+            let view = client::view(&pod.ip, &self.access()).await.ok();
             let place = Place { host: format!("host-{}", at / 2), zone: String::new() };
             Member {
                 pod: format!("redis-{at}"),
@@ -164,9 +183,10 @@ impl Pods {
                 Step::Settled => panic!("settled before it was enough; steps: {steps:#?}"),
                 Step::Wait(what) => waiting = what,
                 Step::Run { why, orders } => {
+                    let access = self.access();
                     for order in &orders {
                         journal.ordered(order);
-                        if let Err(error) = client::carry_out(order, self.passwords.as_ref()).await {
+                        if let Err(error) = client::carry_out(order, &access).await {
                             steps.push(error.to_string());
                         }
                     }
@@ -200,7 +220,8 @@ impl Pods {
                 Step::Run { orders, .. } => {
                     // Each order is the first for once, and the last.
                     let order = &orders[orders_given as usize % orders.len()];
-                    let carried_out = client::carry_out(order, self.passwords.as_ref());
+                    let access = self.access();
+                    let carried_out = client::carry_out(order, &access);
                     let life = if in_the_middle { rand::random_range(1..150) } else { 10_000 };
                     drop(tokio::time::timeout(Duration::from_millis(life), carried_out).await);
                     orders_given += 1;

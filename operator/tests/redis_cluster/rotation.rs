@@ -2,6 +2,7 @@
 
 use crate::clients::Counting;
 use crate::pods::{PATIENCE, Pods, SHAPE};
+use parlor_operator::redis::access::Access;
 use parlor_operator::redis::client;
 use parlor_operator::redis::passwords::{Passwords, Second};
 use parlor_operator::redis::plan::Member;
@@ -30,8 +31,8 @@ async fn settle(pods: &Pods) {
 }
 
 async fn lets_in(pods: &Pods, password: &str) -> usize {
-    let asked =
-        pods.pods.iter().map(|pod| async { client::view(&pod.ip, Some(&Passwords::settled(password))).await.is_ok() });
+    let access = Access { passwords: Some(Passwords::settled(password)), tls: None };
+    let asked = pods.pods.iter().map(|pod| async { client::view(&pod.ip, &access).await.is_ok() });
     futures::future::join_all(asked).await.into_iter().filter(|let_in| *let_in).count()
 }
 

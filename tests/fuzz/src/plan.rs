@@ -157,6 +157,7 @@ fn carried_out(members: &[Member], orders: &[Order]) {
             Command::Protect | Command::Admit(_) | Command::PresentCurrent | Command::AdmitNoOther => {
                 panic!("{pod} is to take a password that nobody has")
             }
+            Command::ReloadCertificate => panic!("{pod} is to load a certificate that nobody made"),
             Command::HandOver => panic!("{pod} takes over for no reason"),
         }
     }

@@ -359,7 +359,7 @@ async fn tls_trusts_the_given_roots_alone() -> Result<()> {
         &port,
     ])?;
     let settings = settings(vec![format!("127.0.0.1:{port}")]);
-    let trusting = RedisSettings { tls: Some(Tls { roots: Some(certificate) }), ..settings.clone() };
+    let trusting = RedisSettings { tls: Some(Tls { roots: Some(certificate), name: None }), ..settings.clone() };
     let bus = open(trusting, HISTORY, "a").await?;
     let room = room("secret");
     let answers = bus.append(Partition::of(&room), &[post(&room, "u1", "k", "x")]).await?;

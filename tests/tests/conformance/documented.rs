@@ -89,6 +89,7 @@ fn of_the_operator() -> String {
     let room = Room { namespace: "n".into(), name: "r".into() };
     drop(metrics.passes.get_or_create(&Outcome { result: "ok" }));
     drop(metrics.watch_errors.get_or_create(&Watched { kind: "Pod" }));
+    drop(metrics.redis_memory.get_or_create(&room));
     for gauge in [&metrics.wanted, &metrics.ready, &metrics.draining, &metrics.connections, &metrics.redis_servers] {
         drop(gauge.get_or_create(&room));
     }

@@ -143,9 +143,17 @@ async fn operators_that_die_at_every_write_form_scale_roll_out_and_delete_a_chat
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn operators_that_die_at_every_write_form_a_redis_cluster() -> Result<()> {
+async fn operators_that_die_at_every_write_form_a_redis_cluster_change_its_shards_and_rotate_its_password() -> Result<()>
+{
     let mut fatal = Fatal::set("killed-redis", 61).await?;
     fatal.stage.create(json!({ "replicas": 2 })).await?;
     fatal.until_gateways("form with a Redis Cluster", 2).await?;
-    fatal.until("every shard in sync", async |stage| Ok(missing(&stage.room().await?, "RedisReady", "True"))).await
+    fatal.until("every shard in sync", async |stage| Ok(missing(&stage.room().await?, "RedisReady", "True"))).await?;
+    for (what, shards) in [("from 3 to 4 shards", 4), ("from 4 to 3 shards", 3)] {
+        fatal.stage.change(json!({ "redis": { "managed": { "shards": shards } } })).await?;
+        fatal.until(what, async |stage| stage.resharding(shards).await).await?;
+    }
+    let old = fatal.stage.present_key("redis-password").await?;
+    fatal.stage.rotate("1").await?;
+    fatal.until("another password", async |stage| stage.rotating(&old).await).await
 }

@@ -2,12 +2,12 @@
 
 use super::run::{ApplyError, Run};
 use crate::api_error::ApiError;
-use crate::reconcile::build::secret::{self, Turn};
+use crate::reconcile::build::secret::Turn;
 use crate::reconcile::build::stateful_set;
 use crate::reconcile::decide::redis::{Gate, RedisPlan};
 use crate::reconcile::observed::Observed;
+use crate::redis::access::Access;
 use crate::redis::client;
-use crate::redis::passwords::Passwords;
 use crate::redis::plan::{Order, Step};
 use crate::redis::upgrade::Upgrade;
 use k8s_openapi::api::core::v1::Pod;
@@ -17,8 +17,7 @@ use serde_json::json;
 
 impl Run<'_> {
     pub(super) async fn redis(&mut self, redis: &RedisPlan, observed: &Observed) {
-        let passwords = observed.secret.as_ref().and_then(secret::redis_passwords);
-        let passwords = passwords.as_ref();
+        let access = observed.redis_access.as_ref();
         for gate in &redis.gates {
             self.gate(gate).await;
         }
@@ -28,7 +27,7 @@ impl Run<'_> {
         if let Step::Run { why, orders } = &redis.step {
             let mut done = true;
             for order in orders {
-                done &= self.order_redis(order, passwords).await;
+                done &= self.order_redis(order, access).await;
             }
             if done {
                 self.changed("RedisStep", format!("Redis Cluster: {why}"));
@@ -44,7 +43,7 @@ impl Run<'_> {
         match &redis.upgrade {
             Some(Upgrade::Restart(pod)) => self.restart(pod, observed).await,
             Some(Upgrade::HandOver(order)) => {
-                if self.order_redis(order, passwords).await {
+                if self.order_redis(order, access).await {
                     self.changed(
                         "RedisHandOver",
                         format!("Redis server {} takes over from its outdated primary", order.pod),
@@ -56,9 +55,10 @@ impl Run<'_> {
     }
 
     /// Given or refused, an order is noted: one that takes its time must not be repeated meanwhile.
-    async fn order_redis(&mut self, order: &Order, passwords: Option<&Passwords>) -> bool {
+    async fn order_redis(&mut self, order: &Order, access: Option<&Access>) -> bool {
+        let Some(access) = access else { return false };
         self.ctx.caches.with(self.name, |cache| cache.redis.ordered(order));
-        let result = client::carry_out(order, passwords).await;
+        let result = client::carry_out(order, access).await;
         self.asked(result)
     }
 

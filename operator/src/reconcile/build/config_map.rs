@@ -40,7 +40,8 @@ pub fn redis(room: &ChatRoom, managed: &ManagedRedis) -> ConfigMap {
 /// The text of the configuration, which follows from the memory that a server may use.
 pub fn redis_conf(managed: &ManagedRedis) -> String {
     let memory = resources::redis_memory(managed.resources.as_ref()).unwrap_or(resources::REDIS_MEMORY_BYTES);
-    settings::conf(memory) + &settings::include()
+    let tls = managed.tls.as_ref().map(|_| settings::tls()).unwrap_or_default();
+    settings::conf(memory) + &tls + &settings::include()
 }
 
 /// 10 hexadecimal digits of the text's SHA-256: enough to tell the few texts of one ChatRoom apart.

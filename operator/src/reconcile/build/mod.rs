@@ -2,6 +2,7 @@
 //!
 //! Decides how objects look, never how many gateways there are or when one goes. One file per Kubernetes kind.
 
+pub mod certificates;
 pub mod config_map;
 mod defaults;
 pub mod disruption_budget;

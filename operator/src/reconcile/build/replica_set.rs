@@ -5,8 +5,8 @@
 use super::defaults::Defaults;
 use super::error::BuildError;
 use super::meta::{self, Component};
-use super::{config_map, keys, pod, resources, secret};
-use crate::redis::client;
+use super::{certificates, config_map, keys, pod, resources, secret};
+use crate::redis::{client, settings};
 use k8s_openapi::api::apps::v1::{ReplicaSet, ReplicaSetSpec};
 use k8s_openapi::api::core::v1::{
     ConfigMapProjection, Container, ContainerPort, HTTPGetAction, KeyToPath, PodSpec, PodTemplateSpec, Probe,
@@ -201,7 +201,7 @@ fn volume(room: &ChatRoom, config: &str) -> Volume {
     let config_map = room.spec.moderation.as_ref().and_then(Moderation::config_map);
     let config_map = config_map.map(|named| config_map_file(&named.name, &named.key, &named.path()));
     let mut sources = vec![manifest_file(config)];
-    for source in generated.into_iter().chain(named).chain(password).chain(config_map) {
+    for source in generated.into_iter().chain(named).chain(password).chain(redis_authority(room)).chain(config_map) {
         if !sources.contains(&source) {
             sources.push(source);
         }
@@ -209,6 +209,15 @@ fn volume(room: &ChatRoom, config: &str) -> Volume {
     let projected =
         ProjectedVolumeSource { sources: Some(sources), default_mode: Some(0o440), ..ProjectedVolumeSource::default() };
     Volume { name: "parlor".into(), projected: Some(projected), ..Volume::default() }
+}
+
+/// Whom gateways trust when the managed Redis speaks TLS.
+fn redis_authority(room: &ChatRoom) -> Option<VolumeProjection> {
+    let tls = room.spec.redis.managed.as_ref()?.tls.as_ref()?;
+    Some(match &tls.secret_name {
+        Some(name) => secret_file(name, settings::AUTHORITY, contract::REDIS_AUTHORITY),
+        None => secret_file(&meta::secret_name(room), certificates::AUTHORITY, contract::REDIS_AUTHORITY),
+    })
 }
 
 fn manifest_file(config: &str) -> VolumeProjection {

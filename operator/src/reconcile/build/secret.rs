@@ -3,6 +3,7 @@
 //! A key that is there is never made again: a new signing key would turn every known person into a stranger. Only the password
 //! of the managed Redis changes, in the turns of [`Turn`]; the keys below say where such a rotation is.
 
+use super::certificates;
 use super::meta::{self, Component};
 use crate::redis::passwords::{Passwords, Second};
 use k8s_openapi::ByteString;
@@ -10,6 +11,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use parlor_crds::ChatRoom;
 use parlor_crds::chatroom::RedisMode;
+use serde::Deserialize;
 use std::collections::BTreeMap;
 
 /// Key that signs identities.
@@ -31,8 +33,15 @@ const SECOND: [(&str, Second); 3] = [
 /// Keys of every ChatRoom.
 const KEYS: [&str; 3] = [SIGNING_KEY, DRAIN_TOKEN, RELAY_TOKEN_KEY];
 
-/// Random values for the keys that are generated, in the order in which they are listed here.
-pub type Fresh = [String; KEYS.len() + 2];
+/// What a Secret that lacks something is completed with.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct Fresh {
+    /// Random values for the keys that are generated, in the order in which they are listed here, and for a next password.
+    pub keys: [String; KEYS.len() + 2],
+    /// Certificates, by key.
+    #[serde(skip)]
+    pub certificates: certificates::Fresh,
+}
 
 /// How the rotation of the password continues.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,13 +66,18 @@ pub fn secret(room: &ChatRoom, observed: Option<&Secret>, fresh: &Fresh) -> Secr
         kept.unwrap_or_else(|| ByteString(new.clone().into_bytes()))
     };
     let mut data: BTreeMap<String, ByteString> =
-        generated(room).zip(fresh).map(|(key, new)| (key.to_owned(), value(key, new))).collect();
+        generated(room).zip(&fresh.keys).map(|(key, new)| (key.to_owned(), value(key, new))).collect();
     if data.contains_key(REDIS_PASSWORD) {
         data.extend(SECOND.into_iter().filter_map(|(key, _)| Some((key.to_owned(), present.get(key)?.clone()))));
     }
+    if certificates::are_generated(room) {
+        data.extend(certificates::KEYS.into_iter().filter_map(|key| Some((key.to_owned(), present.get(key)?.clone()))));
+        let made = fresh.certificates.iter();
+        data.extend(made.map(|(key, value)| ((*key).to_owned(), ByteString(value.clone().into_bytes()))));
+    }
     let metadata = meta::owned(room, Component::Gateway, meta::secret_name(room));
     let mut secret = Secret { metadata, data: Some(data), type_: Some("Opaque".into()), ..Secret::default() };
-    let [.., next] = fresh;
+    let [.., next] = &fresh.keys;
     begin_rotation(&mut secret, room, observed, next);
     write_file(&mut secret);
     secret
@@ -110,7 +124,7 @@ fn write_file(secret: &mut Secret) {
 /// Whether every key is there.
 pub fn is_complete(room: &ChatRoom, secret: &Secret) -> bool {
     let has = |key: &str| secret.data.as_ref().and_then(|data| data.get(key)).is_some_and(|value| !value.0.is_empty());
-    generated(room).all(has)
+    generated(room).all(has) && (!certificates::are_generated(room) || certificates::KEYS.into_iter().all(has))
 }
 
 /// Whether the Secret is the ChatRoom's: made for it, or restored from a backup, which has its labels and names no owner.
@@ -146,7 +160,7 @@ mod tests {
     use super::*;
 
     fn fresh(values: [&str; 5]) -> Fresh {
-        values.map(str::to_owned)
+        Fresh { keys: values.map(str::to_owned), ..Fresh::default() }
     }
 
     #[test]

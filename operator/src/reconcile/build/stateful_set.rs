@@ -4,7 +4,7 @@
 //! its replica has taken over.
 
 use super::meta::{self, Component};
-use super::{config_map, pod, resources, secret};
+use super::{certificates, config_map, pod, resources, secret};
 use crate::redis::{client, settings};
 use k8s_openapi::api::apps::v1::{
     StatefulSet, StatefulSetPersistentVolumeClaimRetentionPolicy, StatefulSetSpec, StatefulSetUpdateStrategy,
@@ -19,7 +19,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::ResourceExt;
 use parlor_crds::ChatRoom;
-use parlor_crds::chatroom::{ManagedRedis, RedisTemplate, Storage};
+use parlor_crds::chatroom::{ManagedRedis, ManagedTls, RedisTemplate, Storage};
 use std::collections::BTreeMap;
 
 /// User and group of the official Redis image.
@@ -75,6 +75,7 @@ fn pod_template(room: &ChatRoom, managed: &ManagedRedis, fixed_users: bool) -> P
     let config = ConfigMapVolumeSource { name: meta::redis_name(room), ..ConfigMapVolumeSource::default() };
     let mut volumes =
         vec![Volume { name: "config".into(), config_map: Some(config), ..Volume::default() }, password(room)];
+    volumes.extend(managed.tls.as_ref().map(|tls| certificate(room, tls)));
     annotations.insert(SETTINGS.into(), config_map::digest(&config_map::redis_conf(managed)));
     if managed.storage.is_none() {
         let empty_dir = Some(EmptyDirVolumeSource::default());
@@ -118,7 +119,25 @@ fn password(room: &ChatRoom) -> Volume {
     Volume { name: "password".into(), secret: Some(secret), ..Volume::default() }
 }
 
+/// The certificate, from the generated Secret or from one that the ChatRoom names.
+fn certificate(room: &ChatRoom, tls: &ManagedTls) -> Volume {
+    let generated = [certificates::CERTIFICATE, certificates::CERTIFICATE_KEY, certificates::AUTHORITY];
+    let files = [settings::CERTIFICATE, settings::CERTIFICATE_KEY, settings::AUTHORITY];
+    let keys = if tls.secret_name.is_some() { files } else { generated };
+    let item = |(key, path): (&str, &str)| KeyToPath { key: key.into(), path: path.into(), ..KeyToPath::default() };
+    let secret = SecretVolumeSource {
+        secret_name: Some(tls.secret_name.clone().unwrap_or_else(|| meta::secret_name(room))),
+        items: Some(keys.into_iter().zip(files).map(item).collect()),
+        default_mode: Some(0o440),
+        ..SecretVolumeSource::default()
+    };
+    Volume { name: "tls".into(), secret: Some(secret), ..Volume::default() }
+}
+
 fn container(room: &ChatRoom, managed: &ManagedRedis, env: Vec<EnvVar>) -> Container {
+    let mut mounts =
+        vec![mount("config", CONFIG, true), mount("password", settings::SECRET_DIR, true), mount("data", DATA, false)];
+    mounts.extend(managed.tls.as_ref().map(|_| mount("tls", settings::TLS_DIR, true)));
     let own = [pod::env_from_pod("POD_NAME", "metadata.name"), pod::env_from_pod("POD_IP", "status.podIP")];
     Container {
         name: "redis".into(),
@@ -139,11 +158,7 @@ fn container(room: &ChatRoom, managed: &ManagedRedis, env: Vec<EnvVar>) -> Conta
         readiness_probe: Some(probe(2, 3)),
         liveness_probe: Some(probe(10, 6)),
         security_context: Some(pod::container_security()),
-        volume_mounts: Some(vec![
-            mount("config", CONFIG, true),
-            mount("password", settings::SECRET_DIR, true),
-            mount("data", DATA, false),
-        ]),
+        volume_mounts: Some(mounts),
         ..Container::default()
     }
 }

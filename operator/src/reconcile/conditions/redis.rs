@@ -26,7 +26,7 @@ pub(super) fn claim(room: &ChatRoom, applied: &Applied) -> Claim {
             };
             let health = Health::of(plan.shape, &applied.observed.redis);
             let held = abandoned::held(managed.storage.is_some(), &applied.observed);
-            let trouble = held.or_else(|| trouble(&applied.observed));
+            let trouble = applied.observed.redis_trouble.clone().or(held).or_else(|| trouble(&applied.observed));
             let (ready, reason, message) =
                 health.verdict(plan.shape, &plan.step, plan.upgrade.as_ref(), trouble.as_deref());
             // Servers that serve all slots are no use to gateways that cannot reach them.

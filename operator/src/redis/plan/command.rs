@@ -27,6 +27,8 @@ pub enum Command {
     PresentCurrent,
     /// Let no other password in than the current one.
     AdmitNoOther,
+    /// Read the files of the certificate again.
+    ReloadCertificate,
     /// Serve these slots, which nobody serves.
     AddSlots(SlotSet),
     /// Forget who is said to serve these slots, because nobody does.
@@ -63,7 +65,8 @@ pub struct Hand {
 }
 
 impl Command {
-    /// The words on the wire of each command that makes it, in order; none for [`Command::Hand`], a conversation with two servers.
+    /// The words on the wire of each command that makes it, in order; none for a [`Command::Hand`] and a
+    /// [`Command::ReloadCertificate`], which are conversations.
     /// Without passwords there is nothing to say about them.
     pub fn words(&self, passwords: Option<&Passwords>) -> Vec<Vec<String>> {
         let set = |tail: &[&str]| tail.iter().map(|word| (*word).to_owned()).collect::<Vec<String>>();
@@ -71,7 +74,7 @@ impl Command {
         let current = passwords.map(|passwords| passwords.current.as_str());
         let with_current = |words: &dyn Fn(&str) -> Vec<Vec<String>>| current.map(words).unwrap_or_default();
         match self {
-            Self::Hand(_) => Vec::new(),
+            Self::Hand(_) | Self::ReloadCertificate => Vec::new(),
             // First what it says to its primary, then what clients must say: the other way round it could lose its primary.
             Self::Protect => with_current(&|password| {
                 ["masterauth", "requirepass"].map(|setting| set(&["CONFIG", "SET", setting, password])).to_vec()

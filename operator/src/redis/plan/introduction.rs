@@ -3,8 +3,13 @@
 use super::command::Command;
 use super::picture::{Live, Picture};
 use super::{Step, run_if_any, run_or_wait};
+use crate::redis::journal::{Journal, Kind};
 use crate::redis::passwords::{Doors, Which};
 use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// Pause between two orders to read a certificate again: a kubelet writes it within some 90 s.
+const RELOAD_AGAIN: Duration = Duration::from_secs(15);
 
 impl<'a> Picture<'a> {
     /// Servers that were started before there was a password receive it, and every server lets in whom it should. Only then does
@@ -30,6 +35,15 @@ impl<'a> Picture<'a> {
         let lax = self.live.iter().filter(|one| one.view.doors.lets_retired_in);
         let orders = lax.map(|one| one.order(Command::AdmitNoOther));
         run_if_any(|count| format!("let the former password in no more at {count} servers"), orders)
+    }
+
+    /// A renewed certificate is loaded, once the kubelet has written it into the pods. Nothing waits for that: the former one is
+    /// good for a long time yet.
+    pub(super) fn renew_certificates(&self, journal: &Journal) -> Option<Step> {
+        let old = self.live.iter().filter(|one| one.view.certificate_is_old);
+        let due = old.filter(|one| !journal.is_under_way(one.pod, Kind::Reload, RELOAD_AGAIN));
+        let orders = due.map(|one| one.order(Command::ReloadCertificate));
+        run_if_any(|count| format!("let {count} servers load their renewed certificate"), orders)
     }
 
     /// Introduces everyone to the seed first, then those who still do not know each other.

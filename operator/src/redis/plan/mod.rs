@@ -74,6 +74,7 @@ pub fn next_step(shape: Shape, members: &[Member], journal: &Journal) -> Step {
         .or_else(|| picture.retire_password())
         .or_else(|| picture.sync())
         .or_else(|| picture.reshape(shape))
+        .or_else(|| picture.renew_certificates(journal))
         .unwrap_or(Step::Settled)
 }
 

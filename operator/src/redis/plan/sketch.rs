@@ -28,11 +28,7 @@ impl Sketch {
             place: Place { host: format!("host-{}", at / 2), zone: String::new() },
             leaving: false,
             surplus: false,
-            view: Some(View {
-                topology: Topology { nodes: vec![node(at, true)] },
-                info: in_sync(at),
-                doors: Doors::default(),
-            }),
+            view: Some(alone(node(at, true), in_sync(at))),
         });
         Self { members: members.collect(), journal: Journal::default(), now: Instant::now() }
     }
@@ -85,7 +81,7 @@ impl Sketch {
         new.id = NodeId::new(&format!("new{}", id(at)));
         new.ip = format!("10.0.9.{at}").into();
         self.members[at].ip = new.ip.to_string();
-        *self.view(at) = View { topology: Topology { nodes: vec![new] }, info: in_sync(0), doors: Doors::default() };
+        *self.view(at) = alone(new, in_sync(0));
         self.introduce(at)
     }
 
@@ -132,12 +128,18 @@ pub(crate) fn commands(step: Step) -> Vec<(String, String)> {
         Step::Run { orders, .. } => {
             let words = |command: &Command| match command {
                 Command::Hand(hand) => format!("HAND {:?} TO {}", hand.slots, hand.to),
+                Command::ReloadCertificate => "RELOAD".into(),
                 command => command.words(None)[0][1..].join(" "),
             };
             orders.iter().map(|order| (order.pod.clone(), words(&order.command))).collect()
         }
         other => panic!("expected commands, got {other:?}"),
     }
+}
+
+/// What a server says that has met nobody.
+fn alone(me: Node, info: Info) -> View {
+    View { topology: Topology { nodes: vec![me] }, info, doors: Doors::default(), certificate_is_old: false }
 }
 
 fn in_sync(offset: usize) -> Info {

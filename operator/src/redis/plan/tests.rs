@@ -381,3 +381,16 @@ fn hand_over(sketch: &mut Sketch, heir: usize) {
     sketch.everywhere(old, |node| (node.slots, node.replica_of) = (SlotSet::empty(), Some(id(heir))));
     sketch.everywhere(heir, |node| (node.slots, node.replica_of) = (slots.clone(), None));
 }
+
+#[test]
+fn a_renewed_certificate_is_loaded_again_and_again_until_the_kubelet_has_written_it_and_nothing_waits_for_it() {
+    let mut sketch = Sketch::formed();
+    for at in 0..6 {
+        sketch.view(at).certificate_is_old = true;
+    }
+    let Step::Run { why, orders } = sketch.step() else { panic!("no order") };
+    assert_eq!((why.as_str(), orders.len()), ("let 6 servers load their renewed certificate", 6));
+    assert_eq!(sketch.later(14).step(), Step::Settled);
+    sketch.view(0).certificate_is_old = false;
+    assert_eq!(sketch.later(1).commands().len(), 5);
+}
