@@ -13,6 +13,7 @@
  * @property {import("./composer.js").Composer} composer
  * @property {import("./feed.js").Feed} feed
  */
+import { openAudit } from "./audit.js";
 import { messageChoices, personChoices, reactionChoices, roomChoices } from "./choices.js";
 import { el } from "./dom.js";
 import { problem, t } from "./language.js";
@@ -84,6 +85,11 @@ export class Actions {
   moderate = (action, details, question) => {
     if (question && !confirm(question)) return;
     this.#ask(() => this.place.open?.room.moderate(action, details));
+  };
+
+  audit = () => {
+    const { open } = this.place;
+    if (open) openAudit(open, (person, anchor) => this.personMenu(person, anchor));
   };
 
   mention = (/** @type {string} */ name) => this.place.composer.mention(name);
@@ -175,6 +181,7 @@ export class Actions {
 
   /** Asks the server; what it refuses is said under the box. @param {() => Promise<unknown> | undefined} request @param {() => void} [failed] */
   async #ask(request, failed = () => {}) {
+    el("composer-note").textContent = "";
     try {
       await request();
     } catch (error) {

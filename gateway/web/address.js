@@ -3,11 +3,16 @@
  * chooses, and drawers that are opened, are steps that the browser's Back undoes.
  */
 
-/** The room of the address. A fragment that cannot be read names none. */
+import { roomNamed } from "./names.js";
+
+/** The room of the address. A fragment that cannot be read, or that brings a token, names none. */
 export function addressedRoom() {
-  const { room } = fragment();
-  return room || undefined;
+  const { room = "", token } = fragment();
+  return (token === undefined && roomNamed(room)) || undefined;
 }
+
+/** Whether the address brings a token. */
+export const bringsToken = () => fragment().token !== undefined;
 
 /** Takes a token out of the address, so that it is neither kept in the history nor sent on. @returns {string | undefined} */
 export function takeToken() {
@@ -16,11 +21,11 @@ export function takeToken() {
   return token || undefined;
 }
 
-/** @param {string} room */
-export function goTo(room) {
+/** @param {string} room @param {{ instead?: boolean }} [how] whether it takes the place of the step before, so that Back does not lead there */
+export function goTo(room, { instead = false } = {}) {
   if (location.hash === place(room)) return void (history.state?.drawer && history.replaceState(null, ""));
   // The step of a drawer becomes the step of what was chosen in it; the first room replaces the bare address.
-  if (history.state?.drawer || !location.hash) history.replaceState(null, "", place(room));
+  if (instead || history.state?.drawer || !location.hash) history.replaceState(null, "", place(room));
   else history.pushState(null, "", place(room));
 }
 

@@ -8,11 +8,9 @@ import { Composer } from "./composer.js";
 import { el } from "./dom.js";
 import { Drawer } from "./drawer.js";
 import { Feed } from "./feed.js";
-import { t } from "./language.js";
+import { roomNamed, roomProblem } from "./names.js";
 import { setUpSettings } from "./settings.js";
 import { View } from "./view.js";
-
-const ROOM_BYTES = 128;
 
 /** @type {View | undefined} */
 let view;
@@ -61,10 +59,9 @@ const parts = {
 
 el("join").addEventListener("submit", (/** @type {SubmitEvent} */ event) => {
   event.preventDefault();
-  const name = el("join-room").value.trim();
-  if (!name) return;
-  const bytes = new TextEncoder().encode(name).length;
-  if (bytes > ROOM_BYTES) return void (el("join-error").textContent = t("roomBytes", { count: bytes }));
+  const name = roomNamed(el("join-room").value);
+  el("join-error").textContent = roomProblem(name);
+  if (el("join-error").textContent) return;
   el("join-room").value = "";
   view?.select(name);
 });
@@ -93,12 +90,12 @@ setUpSettings({ changed: () => view?.redraw() });
 /**
  * Lets a person in.
  * @param {import("./main.js").Settings} config @param {import("./store.js").StoredSession} session
- * @param {(() => Promise<string>) | undefined} provider of newer tokens @param {(problem?: string) => void} left
+ * @param {(() => Promise<string>) | undefined} provider of newer tokens @param {(problem: string | undefined, signedOut: boolean) => void} left
  */
 export function enter(config, session, provider, left) {
-  view = new View(config, session, provider, parts, (problem) => {
+  view = new View(config, session, provider, parts, (problem, signedOut) => {
     view = undefined;
-    left(problem);
+    left(problem, signedOut);
   });
   view.select(session.open ?? config.room);
 }

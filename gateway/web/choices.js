@@ -13,6 +13,7 @@
  * @property {(row: Said) => void} edit
  * @property {(row: Said) => void} erase
  * @property {(row: Said, emoji: string) => void} react
+ * @property {() => void} audit shows what moderators did
  * @property {(action: string, details: Record<string, any>, question?: string) => void} moderate with a question, the person is asked first
  */
 import { t } from "./language.js";
@@ -48,12 +49,14 @@ function moderatorChoices(person, name, moderate) {
     { label: t("ban"), act: () => moderate("ban", { person }, t("banSure", { name })) },
     { label: t("banAddress"), act: () => moderate("ban", { person, address: true }, t("banSure", { name })) },
     { label: t("unban"), act: () => moderate("unban", { person }) },
+    { label: t("purge"), act: () => moderate("purge", { person }, t("purgeSure", { name })) },
   ];
 }
 
 /** What a moderator can do with the whole room. @param {Deeds} deeds @returns {Choice[]} */
-export function roomChoices({ moderate }) {
+export function roomChoices({ moderate, audit }) {
   return [
+    { label: t("audit"), act: () => audit() },
     ...SLOW_SECONDS.map((seconds) => ({ label: t("slowOn", { count: seconds }), act: () => moderate("slow", { seconds }) })),
     { label: t("slowOff"), act: () => moderate("slow", { seconds: 0 }) },
     { label: t("readonlyOn"), act: () => moderate("readonly", { on: true }) },

@@ -4,9 +4,9 @@
  *
  * @typedef {Record<string, any>} Seen values that earlier frames brought: ids, tokens, sessions
  * @typedef {object} Dialect
- * @property {string} about
+ * @property {string} about the key of its words
  * @property {string} document where the protocol is described
- * @property {Record<string, (seen: Seen) => object>} messages by what they do
+ * @property {Record<string, (seen: Seen) => object>} messages by the key of the words for what they do
  * @property {(message: any) => string | Uint8Array} write
  * @property {(frame: string | Uint8Array) => any} read
  * @property {(message: any) => any} [answer] what a client must answer to stay
@@ -30,75 +30,77 @@ const who = ({ pane = 1 }) => (pane > 1 ? `console ${pane}` : "console");
 /** @type {Record<string, Dialect>} */
 export const dialects = {
   native: {
-    about: "Parlor's own: JSON with an op; ids are echoed.",
+    about: "aboutNative",
     document: PROTOCOL,
     ...json,
     messages: {
-      Join: ({ room, token, pane }) => ({ op: "join", id: next(), room, name: who({ pane }), token }),
-      Post: ({ room }) => ({ op: "post", id: next(), room, key: `console-${Date.now()}`, body: { text: "hello" } }),
-      History: ({ room }) => ({ op: "history", id: next(), room, limit: 10 }),
-      Members: ({ room }) => ({ op: "members", id: next(), room }),
-      Edit: ({ room, seq = 1 }) => ({ op: "edit", id: next(), room, seq, body: { text: "hello again" } }),
-      Delete: ({ room, seq = 1 }) => ({ op: "delete", id: next(), room, seq }),
-      React: ({ room, seq = 1 }) => ({ op: "react", id: next(), room, seq, emoji: "👍" }),
-      Typing: ({ room }) => ({ op: "typing", room }),
-      "Sign in": ({ token = "" }) => ({ op: "auth", id: next(), token }),
-      Leave: ({ room }) => ({ op: "leave", id: next(), room }),
-      Ping: () => ({ op: "ping", id: next() }),
+      "doJoin": ({ room, token, pane }) => ({ op: "join", id: next(), room, name: who({ pane }), token }),
+      "doPost": ({ room }) => ({ op: "post", id: next(), room, key: `console-${Date.now()}`, body: { text: "hello" } }),
+      "doHistory": ({ room }) => ({ op: "history", id: next(), room, limit: 10 }),
+      "doMembers": ({ room }) => ({ op: "members", id: next(), room }),
+      "doEdit": ({ room, seq = 1 }) => ({ op: "edit", id: next(), room, seq, body: { text: "hello again" } }),
+      "doDelete": ({ room, seq = 1 }) => ({ op: "delete", id: next(), room, seq }),
+      "doReact": ({ room, seq = 1 }) => ({ op: "react", id: next(), room, seq, emoji: "👍" }),
+      "doTyping": ({ room }) => ({ op: "typing", room }),
+      "doMute": ({ room }) => ({ op: "moderate", id: next(), room, action: "mute", person: "u2", seconds: 60 }),
+      "doActions": ({ room }) => ({ op: "actions", id: next(), room, limit: 10 }),
+      "doSignIn": ({ token = "" }) => ({ op: "auth", id: next(), token }),
+      "doLeave": ({ room }) => ({ op: "leave", id: next(), room }),
+      "doPing": () => ({ op: "ping", id: next() }),
     },
   },
   onlyone: {
-    about: "OnlyOne: requests, responses and pushes, by route.",
+    about: "aboutOnlyOne",
     document: CLIENTS,
     ...json,
     messages: {
-      "Join a room": ({ room }) => call("roomHandler.joinRoom", { room_id: room }),
-      Chat: ({ room }) => call("chatHandler.chat", { room_id: room, chat_message: { type: "text", content: "hello" } }),
-      "Leave it": ({ room }) => call("roomHandler.leaveRoom", { room_id: room }),
-      Rooms: () => call("roomHandler.getRoomList", {}),
-      "Room info": ({ room }) => call("roomHandler.getRoomInfo", { room_id: room }),
-      "Number of users": ({ room }) => call("roomHandler.getRoomAllUserNum", { room_id: room }),
+      "doJoinRoom": ({ room }) => call("roomHandler.joinRoom", { room_id: room }),
+      "doChat": ({ room }) => call("chatHandler.chat", { room_id: room, chat_message: { type: "text", content: "hello" } }),
+      "doLeaveIt": ({ room }) => call("roomHandler.leaveRoom", { room_id: room }),
+      "doRooms": () => call("roomHandler.getRoomList", {}),
+      "doRoomInfo": ({ room }) => call("roomHandler.getRoomInfo", { room_id: room }),
+      "doUsers": ({ room }) => call("roomHandler.getRoomAllUserNum", { room_id: room }),
     },
   },
   relay: {
-    about: "Relay: protobuf in BINARY frames, shown as what they mean. Sign in within 5 seconds; “Get a token” first.",
+    about: "aboutRelay",
     document: CLIENTS,
     write: encode,
     read: (frame) => decode(typeof frame === "string" ? new TextEncoder().encode(frame) : frame),
     messages: {
-      "Sign in": ({ relayToken, room }) => ({ type: "SIGN_IN", token: relayToken ?? "", roomID: room }),
-      Message: ({ room }) => ({ type: "MESSAGE", roomID: room, msgLv: "NORMAL", data: "hello" }),
-      Important: ({ room }) => ({ type: "MESSAGE", roomID: room, msgLv: "IMPORTANT", data: "hello at once" }),
-      Members: () => ({ type: "MEMBERS" }),
-      Heartbeat: () => ({ type: "HEARTBEAT" }),
+      "doSignIn": ({ relayToken, room }) => ({ type: "SIGN_IN", token: relayToken ?? "", roomID: room }),
+      "doMessage": ({ room }) => ({ type: "MESSAGE", roomID: room, msgLv: "NORMAL", data: "hello" }),
+      "doImportant": ({ room }) => ({ type: "MESSAGE", roomID: room, msgLv: "IMPORTANT", data: "hello at once" }),
+      "doMembers": () => ({ type: "MEMBERS" }),
+      "doHeartbeat": () => ({ type: "HEARTBEAT" }),
     },
   },
   match: {
-    about: "Stranger matching: open a second pane, create an account in each, then match in one.",
+    about: "aboutMatch",
     document: CLIENTS,
     ...json,
     messages: {
-      "Create account": (seen) => ({ cmd: "CRT_ACCOUNT_REQ", nickName: who(seen) }),
-      Match: ({ accountId = 0 }) => ({ cmd: "MATCH_REQ", accountId }),
-      Say: ({ accountId = 0, sessionId = 0 }) => ({ cmd: "DIALOGUE_REQ", requestId: String(next()), senderId: accountId, sessionId, content: "hello" }),
-      Viewed: ({ accountId = 0, sessionId = 0, msgId = 0 }) => ({ cmd: "VIEWED_ACK_REQ", sessionId, accountId, msgId }),
-      Reconnect: ({ accountId = 0, token = "" }) => ({ cmd: "RECONNECT_REQ", accountId, token }),
-      Ping: ({ accountId = 0 }) => ({ cmd: "PING_REQ", accountId }),
+      "doAccount": (seen) => ({ cmd: "CRT_ACCOUNT_REQ", nickName: who(seen) }),
+      "doMatch": ({ accountId = 0 }) => ({ cmd: "MATCH_REQ", accountId }),
+      "doSay": ({ accountId = 0, sessionId = 0 }) => ({ cmd: "DIALOGUE_REQ", requestId: String(next()), senderId: accountId, sessionId, content: "hello" }),
+      "doViewed": ({ accountId = 0, sessionId = 0, msgId = 0 }) => ({ cmd: "VIEWED_ACK_REQ", sessionId, accountId, msgId }),
+      "doReconnect": ({ accountId = 0, token = "" }) => ({ cmd: "RECONNECT_REQ", accountId, token }),
+      "doPing": ({ accountId = 0 }) => ({ cmd: "PING_REQ", accountId }),
     },
     answer: ({ cmd, accountId }) => (cmd === "PING_REQ" ? { cmd: "PING_RESP", accountId } : undefined),
   },
   multiperson: {
-    about: "MutiPersonChat: JSON in BINARY frames, answers in TEXT. INIT says which of its stages is spoken.",
+    about: "aboutMultiperson",
     document: CLIENTS,
     write: (message) => new TextEncoder().encode(JSON.stringify(message)),
     read: json.read,
     messages: {
-      "Stage A: init": (seen) => ({ ...stageA(seen), type: "INIT", message: "join" }),
-      "Stage A: chat": (seen) => ({ ...stageA(seen), type: "USER", message: "hello" }),
-      "Stage C: init": (seen) => ({ type: "INIT", from_user_id: userOf(seen), message: "init" }),
-      "Stage C: to a block": (seen) => ({ ...stageC(seen, "BLOCK"), block_id: "1" }),
-      "Stage C: to a person": (seen) => ({ ...stageC(seen, "PTP"), to_user_id: "1" }),
-      Ping: () => PING,
+      "doAInit": (seen) => ({ ...stageA(seen), type: "INIT", message: "join" }),
+      "doAChat": (seen) => ({ ...stageA(seen), type: "USER", message: "hello" }),
+      "doCInit": (seen) => ({ type: "INIT", from_user_id: userOf(seen), message: "init" }),
+      "doCBlock": (seen) => ({ ...stageC(seen, "BLOCK"), block_id: "1" }),
+      "doCPerson": (seen) => ({ ...stageC(seen, "PTP"), to_user_id: "1" }),
+      "doPing": () => PING,
     },
     beat: { every: 5_000, message: () => PING },
   },

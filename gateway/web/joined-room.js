@@ -15,10 +15,11 @@
  * @property {(room: JoinedRoom) => void} missing messages cannot be had any more
  * @property {(room: JoinedRoom, code: string, message: string) => void} refused
  * @property {(room: JoinedRoom, code: string, message: string) => void} trouble
+ * @property {(room: JoinedRoom) => void} joined
  */
-import { problem } from "./language.js";
+import { problem, t } from "./language.js";
 import { Log } from "./log.js";
-import { SharedNames } from "./names.js";
+import { SharedNames, tail } from "./names.js";
 import { People } from "./people.js";
 import { ignores, preference } from "./preferences.js";
 import { Standing } from "./standing.js";
@@ -80,12 +81,16 @@ export class JoinedRoom {
     listen("refused", ({ code, message }) => on.refused(this, code, message));
     listen("notice", (notice) => this.#changeStanding(() => this.standing.told(notice)));
     const me = { name: on.me() };
+    for (const { key, body, time, why } of stored.failed ?? []) {
+      this.log.sending(key, body, me, time);
+      this.log.failed(key, why);
+    }
     for (const { key, body } of room.outbox) this.log.sending(key, body, me, Date.now());
   }
 
   /** For the next page of this tab. @returns {StoredRoom} */
   stored() {
-    return { read: this.read ?? this.room.position, place: this.place, ...this.people.stored() };
+    return { read: this.read ?? this.room.position, place: this.place, failed: this.log.failures, ...this.people.stored() };
   }
 
   /** The person has seen everything that is there. */
@@ -107,6 +112,13 @@ export class JoinedRoom {
   discard(key) {
     this.log.remove(key);
     this.on.changed(this, "log");
+  }
+
+  /** How the person of an id is called, as far as they were heard of here. @param {string} id */
+  named(id) {
+    if (this.on.mine(id)) return this.names.shown({ id: "", name: this.on.me() });
+    const name = this.people.nameOf(id) ?? this.log.nameOf(id);
+    return name === undefined ? t("somebody", { id: tail(id) }) : this.names.shown({ id, name });
   }
 
   /** Fetches the next older messages. @returns {Promise<boolean>} whether there may be more */
@@ -134,6 +146,8 @@ export class JoinedRoom {
 
   /** @param {{ resumed: boolean, seq: number, you: Person }} joined */
   #joined({ resumed, seq, you }) {
+    this.standing.clear();
+    this.on.joined(this);
     this.returning &&= seq > (this.read?.after ?? 0);
     this.head = seq;
     this.people.count = this.room.memberCount;
@@ -141,6 +155,7 @@ export class JoinedRoom {
     this.#saw(you);
     this.on.changed(this, "log");
     this.on.changed(this, "people");
+    this.on.changed(this, "standing");
     if (this.on.sees(this) && !this.returning) this.seen();
     else this.read ??= this.room.position;
     this.#askPeople();

@@ -14,6 +14,14 @@ const TAGS = /** @type {Record<string, string>} */ ({ zh: "zh-Hans" });
 
 const primary = (/** @type {string} */ tag) => tag.toLowerCase().split("-")[0];
 
+/** In seconds. @type {[string, number][]} */
+const UNITS = [
+  ["day", 86_400],
+  ["hour", 3_600],
+  ["minute", 60],
+  ["second", 1],
+];
+
 let code = "en";
 /** @type {ReturnType<typeof formats>} */
 let format = formats("en");
@@ -45,7 +53,13 @@ export function t(key, values = {}) {
 export const has = (key) => languages.en[key] !== undefined;
 
 /** What went wrong, in the person's words where there are any. @param {string} code @param {string} message */
-export const problem = (code, message) => (has(`error_${code}`) ? t(`error_${code}`) : message);
+export const problem = (code, message) => (has(`error_${code}`) ? t(`error_${code}`, { message }) : message);
+
+/** A time span in the largest unit that fits. @param {number} seconds */
+export function duration(seconds) {
+  const [unit, length] = UNITS.find(([, length]) => seconds >= length && seconds % length === 0) ?? UNITS[UNITS.length - 1];
+  return format.unit(unit).format(seconds / length);
+}
 
 /** @param {number} time */
 export const clock = (time) => format.clock.format(time);
@@ -73,6 +87,7 @@ function formats(locale) {
   return {
     plural: new Intl.PluralRules(locale),
     number: new Intl.NumberFormat(locale),
+    unit: (/** @type {string} */ unit) => new Intl.NumberFormat(locale, { style: "unit", unit, unitDisplay: "long" }),
     list: new Intl.ListFormat(locale, { type: "conjunction" }),
     clock: new Intl.DateTimeFormat(locale, { hour: "2-digit", minute: "2-digit" }),
     day: new Intl.DateTimeFormat(locale, { weekday: "long", day: "numeric", month: "long" }),

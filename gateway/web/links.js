@@ -1,13 +1,17 @@
 /**
- * Finds addresses in a text. Decides where one ends: before white space and Chinese punctuation, with the brackets that
- * it opens itself, without the punctuation of the sentence around it.
+ * Finds addresses in a text. Decides where one ends: before white space and the punctuation of other scripts than Latin, with
+ * the brackets that it opens itself, without the punctuation of the sentence around it.
  */
 
-const START = /\bhttps?:\/\//g;
-/** What no address contains: white space, quotes, and the full-width punctuation that ends it in Chinese text. */
-const STOP = /[\s<>"\u2018-\u201f\u2026\u3000-\u303f\ufe30-\ufe4f\uff01-\uff0f\uff1a-\uff20\uff3b-\uff40\uff5b-\uff65]/;
+/** Phones write the first letter of a sentence large. */
+const START = /\bhttps?:\/\//gi;
+/**
+ * What no address contains: white space, what cannot be seen, quotes, emoji, full-width forms, and punctuation that is not
+ * ASCII. Of the latter, dots and dashes of names (Wikipedia's, say) may be within one.
+ */
+const STOP = /[\s\p{C}<>"|`\uff01-\uff0f\uff1a-\uff20\uff3b-\uff40\uff5b-\uff65]|\p{Extended_Pictographic}|(?![\u00b7\u30fb\u2010-\u2013])[^\x00-\x7f](?<=\p{P})/u;
 /** What may be within an address, but does not end it. */
-const TRAILING = /[.,;:!?'*_~]/;
+const TRAILING = /[.,;:!?'*_~\u00b7\u30fb\u2010-\u2013]/;
 const CLOSES = /** @type {Record<string, string>} */ ({ ")": "(", "]": "[", "}": "{" });
 
 /**
@@ -31,10 +35,12 @@ function ending(text, from) {
   /** @type {string[]} brackets that are open */
   const open = [];
   let at = from;
-  for (; at < text.length && !STOP.test(text[at]); at++) {
-    const char = text[at];
+  while (at < text.length) {
+    const char = String.fromCodePoint(text.codePointAt(at) ?? 0);
+    if (STOP.test(char)) break;
     if ("([{".includes(char)) open.push(char);
     else if (char in CLOSES && open.pop() !== CLOSES[char]) break;
+    at += char.length;
   }
   while (at > from && TRAILING.test(text[at - 1])) at--;
   // A bracket that the sentence closes elsewhere is not part of it.

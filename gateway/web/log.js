@@ -26,6 +26,8 @@ const ROWS = 20_000;
 const DROP = 2_000;
 /** Names that one note keeps, to count them; the server tells at most 20 at once. */
 const NAMES = 200;
+/** Posts that failed of which the next page of this tab knows: as many as may wait to be sent. */
+const FAILURES = 200;
 
 let nextId = 1;
 
@@ -156,6 +158,17 @@ export class Log {
       if (row.kind === "message" && row.from.id) people.set(row.from.id, row.from.name);
     }
     return [...people].map(([id, name]) => ({ id, name })).reverse();
+  }
+
+  /** How a person was called who spoke here. @param {string} id */
+  nameOf(id) {
+    return /** @type {Said | undefined} */ (this.#rows.findLast((row) => row.kind === "message" && row.from.id === id))?.from.name;
+  }
+
+  /** Posts that failed and were neither sent again nor taken out, for the next page of this tab. @returns {import("./store.js").FailedPost[]} */
+  get failures() {
+    const failed = this.#pending.filter(({ state }) => state === "failed").slice(-FAILURES);
+    return failed.map(({ key = "", body, time, why = "" }) => ({ key, body, time, why }));
   }
 
   /** @param {string} key @param {Record<string, any>} body @param {{ id?: string, name: string }} from @param {number} time */

@@ -14,13 +14,13 @@
  * @property {boolean} [console] false hides the link to the protocol console
  * @property {string[]} [media] hosts whose pictures and voice messages are shown
  */
-import { addressedRoom, goNowhere, onStep, takeToken } from "./address.js";
+import { addressedRoom, bringsToken, goNowhere, onStep, takeToken } from "./address.js";
 import { enter } from "./app.js";
 import { el, make } from "./dom.js";
 import { chooseLanguage, t, translate } from "./language.js";
-import { visible } from "./names.js";
+import { nameProblem, roomNamed, roomProblem } from "./names.js";
 import { comeBack, forgetTokens, freshToken, isBack, signIn } from "./openid.js";
-import { forgetSession, keepLast, last, storeSession, storedSession } from "./store.js";
+import { forgetPerson, forgetSession, keepLast, last, storeSession, storedSession } from "./store.js";
 
 /** @returns {Promise<Settings>} */
 async function settings() {
@@ -65,8 +65,10 @@ function start(config) {
   const { openid } = config;
   // A token of the provider is replaced by newer ones; one from the address is all there is.
   const provider = kept.outside && openid ? () => freshToken(openid).catch(() => kept.token ?? "") : undefined;
-  enter(config, { ...kept, rooms: [...new Set([...kept.rooms, open])], open }, provider, (problem) => {
+  enter(config, { ...kept, rooms: [...new Set([...kept.rooms, open])], open }, provider, (problem, signedOut) => {
     forgetSession();
+    // A person who is turned out comes back as nobody else.
+    if (signedOut) forgetPerson();
     forgetTokens();
     token = undefined;
     goNowhere();
@@ -89,9 +91,9 @@ async function backFrom(config) {
 /** @param {Settings} config */
 function join(config) {
   const name = el("name").value.trim();
-  const room = el("first-room").value.trim();
-  if (!visible(name)) return void (el("enter-error").textContent = t("needsName"));
-  if (!room) return;
+  const room = roomNamed(el("first-room").value);
+  const problem = nameProblem(name) || roomProblem(room);
+  if (problem) return void (el("enter-error").textContent = problem);
   const before = last();
   // The same name in a new window is the same person; another name is somebody else.
   const same = before.name === name && before.token && !token;
@@ -115,11 +117,14 @@ el("enter").addEventListener("submit", (/** @type {SubmitEvent} */ event) => {
   event.preventDefault();
   join(config);
 });
+el("enter").addEventListener("input", () => (el("enter-error").textContent = ""));
 el("sign-in").addEventListener("click", () => {
   if (!config.openid) return;
   signIn(config.openid).catch(({ message }) => (el("enter-error").textContent = t("signInFailed", { message })));
 });
 onStep(() => {
+  // A link with a token that is followed from this page: the next one begins with it.
+  if (bringsToken()) return location.reload();
   if (!el("welcome").hidden) el("first-room").value = addressedRoom() ?? config.room;
 });
 

@@ -7,6 +7,7 @@
 import { dialects } from "./dialects.js";
 import { button, make } from "./dom.js";
 import { Frames } from "./frames.js";
+import { t, translate } from "./language.js";
 
 /** Fields that the usual messages take up from what the server said. */
 const REMEMBERED = ["accountId", "token", "sessionId", "msgId", "seq"];
@@ -29,7 +30,8 @@ export class Pane {
     this.root = root;
     this.config = config;
     this.number = number;
-    this.part("scroller").ariaLabel = number === 1 ? "Frames" : `Frames ${number}`;
+    this.part("scroller").ariaLabel = number === 1 ? t("frames") : t("framesNumber", { count: number });
+    translate(root);
     this.frames = new Frames(this.part("scroller"), this.part("frames"), this.part("filter"));
     // A protocol without a dialect has nothing to offer here.
     const offered = Object.keys(config.protocols).filter((name) => name in dialects);
@@ -62,10 +64,10 @@ export class Pane {
   choose() {
     const { about, document, messages } = this.#dialect;
     this.part("path").value = this.config.protocols[this.protocol];
-    this.part("about").replaceChildren(about, " ", Object.assign(make("a", "", "How it works"), { href: document, target: "_blank", rel: "noopener" }));
+    this.part("about").replaceChildren(t(about), " ", Object.assign(make("a", "", t("howItWorks")), { href: document, target: "_blank", rel: "noopener" }));
     const prepare = (/** @type {(seen: Seen) => object} */ message) => () => this.#fill(() => message(this.#values));
-    const buttons = Object.entries(messages).map(([name, message]) => button("", name, prepare(message)));
-    if (this.protocol === "relay") buttons.unshift(button("", "Get a token", () => this.#relayToken()));
+    const buttons = Object.entries(messages).map(([name, message]) => button("", t(name), prepare(message)));
+    if (this.protocol === "relay") buttons.unshift(button("", t("getToken"), () => this.#relayToken()));
     this.part("templates").replaceChildren(...buttons);
     this.#fill(() => Object.values(messages)[0](this.#values));
     this.#socket?.close();
@@ -129,9 +131,9 @@ export class Pane {
     this.frames.show("in", "POST /tk", text);
     try {
       this.#seen.relayToken = JSON.parse(text).data;
-      this.#fill(() => this.#dialect.messages["Sign in"](this.#values));
+      this.#fill(() => this.#dialect.messages.doSignIn(this.#values));
     } catch {
-      this.#problem("No token came; does this ChatRoom issue any?");
+      this.#problem(t("noRelayToken"));
     }
   }
 
@@ -140,7 +142,7 @@ export class Pane {
     const opened = new WebSocket(new URL(this.part("path").value, location.href.replace(/^http/, "ws")));
     opened.binaryType = "arraybuffer";
     opened.onopen = () => {
-      this.#became("Connected", "open");
+      this.#became(t("connected"), "open");
       const { beat } = this.#dialect;
       if (beat) this.#beat = setInterval(() => this.part("alive").checked && this.#transmit(beat.message(this.#values)), beat.every);
     };
@@ -150,17 +152,17 @@ export class Pane {
       if (this.#socket !== opened) return;
       this.#socket = undefined;
       this.frames.show("in", "closed", `${code} ${reason}`);
-      this.#became("Not connected", "closed");
+      this.#became(t("notConnected"), "closed");
     };
     this.#socket = opened;
-    this.#became("Connecting…", "connecting");
+    this.#became(t("connecting"), "connecting");
   }
 
   /** @param {string} text @param {string} state */
   #became(text, state) {
     this.part("state").textContent = text;
     this.part("state").dataset.state = state;
-    this.part("toggle").textContent = this.#socket ? "Disconnect" : "Connect";
+    this.part("toggle").textContent = t(this.#socket ? "disconnect" : "connect");
     this.part("send-it").disabled = state !== "open";
   }
 

@@ -64,6 +64,27 @@ export interface HistoryPage {
   more: boolean;
 }
 
+/** What a moderator did. `until` is when it ends; the other fields are those of the action. */
+export interface Action {
+  number: number;
+  time: number;
+  until?: number;
+  by: Person;
+  action: string;
+  person?: string;
+  seq?: number;
+  seconds?: number;
+  on?: boolean;
+  address?: boolean;
+}
+
+/** The newest action first. Where there may be `more`, older ones are below `before`. */
+export interface ActionsPage {
+  actions: Action[];
+  more: boolean;
+  before?: number;
+}
+
 export interface Members {
   count: number;
   people?: Person[];
@@ -157,14 +178,18 @@ export interface RoomEvents {
   gap: Missing;
   presence: { members: number; joined: Person[]; left: Person[] };
   typing: { from: Person };
-  /** Without `until` it holds until it is undone; with 0 it is over. `seconds` lie between two messages in a slow room. */
-  notice: { code: "muted" | "kicked" | "banned" | "slow" | "readonly"; until?: number; seconds?: number };
+  /**
+   * Without `until` it holds until it is undone; with 0 it is over. `remaining` are the milliseconds until then, for a clock
+   * that may be wrong. `seconds` lie between two messages in a slow room.
+   */
+  notice: { code: "muted" | "kicked" | "banned" | "slow" | "readonly"; until?: number; remaining?: number; seconds?: number };
   posted: Posted;
   failed: { key: string; code: string; message: string };
   /** The server does not take a post yet, as with `rate_limited` or `slow_mode`; it is sent again after `retry` milliseconds. */
   held: { key: string; code: string; message: string; retry: number };
   /** Joining did not work yet, and is tried again after `retry` milliseconds. */
   delayed: { code: string; message: string; attempt: number; retry: number };
+  /** The room cannot be joined, or a moderator took this client out of it (`kicked`, `banned`). */
   refused: { code: string; message: string };
   left: Record<string, never>;
 }
@@ -193,6 +218,8 @@ export declare class Room implements Told<RoomEvents> {
   readonly ready: boolean;
   /** Whether it was left, refused or closed. */
   readonly left: boolean;
+  /** Why a moderator took this client out of the room. */
+  readonly removed: "kicked" | "banned" | undefined;
   /** How many are here, over all protocols; unknown until the first join. */
   readonly memberCount: number | undefined;
   /** The newest message that was delivered here. */
@@ -214,6 +241,8 @@ export declare class Room implements Told<RoomEvents> {
   delete(seq: number, limits?: Limits): Promise<unknown>;
   react(seq: number, emoji: string, options?: { remove?: boolean } & Limits): Promise<unknown>;
   moderate(action: string, details?: Record<string, unknown>, limits?: Limits): Promise<unknown>;
+  /** What moderators did in the room, for moderators. */
+  actions(page?: { before?: number; limit?: number } & Limits): Promise<ActionsPage>;
   typing(): void;
   leave(): void;
 }

@@ -79,6 +79,9 @@ const IDS_KEPT = 20;
 /** Codes that a newer token may cure. */
 const TOKEN = new Set(["unauthorized", "expired"]);
 
+/** Notices of a moderator after which the server closes the connection. */
+const REMOVED = new Set(["kicked", "banned"]);
+
 /** What a close code of the server means. @type {Record<number, string>} */
 const CLOSES = { 1002: "protocol_error", 1008: "refused", 1009: "too_large", 1012: "drain", 1013: "slow_consumer" };
 
@@ -333,9 +336,9 @@ class Connection {
  *
  * Events (all `CustomEvent`, see `detail`): `joined` {epoch, seq, members, recovered, resumed}; `messages` {items} in
  * order, each once; `gap` a {@link Missing}; `presence` {members, joined, left}; `typing` {from}; `notice` {code,
- * until, seconds}; `posted` {key, seq, duplicate} and `failed` {key, code, message} for every post, `held` {key, code, message,
+ * until, remaining, seconds}; `posted` {key, seq, duplicate} and `failed` {key, code, message} for every post, `held` {key, code, message,
  * retry} for one that the server does not take yet; `delayed` {code, message, attempt, retry} when joining did not work
- * yet; `refused` {code, message} when the room cannot be joined; `left`.
+ * yet; `refused` {code, message} when the room cannot be joined, or a moderator took this client out of it; `left`.
  */
 export class Room extends EventTarget {
   /** @typedef {{ key: string, body: object, text: string, durable: boolean, first?: Moment, as?: string, busy: boolean,
@@ -364,6 +367,8 @@ export class Room extends EventTarget {
   #end;
   /** Whether the room is joined on the connection that is there now. */
   ready = false;
+  /** Why a moderator took this client out of the room, `kicked` or `banned`: the server closes the connection then. */
+  removed = /** @type {string | undefined} */ (undefined);
   /** How many are here, over all protocols; unknown until the first join. */
   memberCount = /** @type {number | undefined} */ (undefined);
 
@@ -501,6 +506,17 @@ export class Room extends EventTarget {
     return this.#ask({ op: "moderate", action, ...details }, limits);
   }
 
+  /**
+   * What moderators did in the room, the newest action first, for moderators. Where there may be `more`, older ones are
+   * below `before`.
+   * @param {{ before?: number, limit?: number } & Limits} [page]
+   * @returns {Promise<{ actions: Record<string, any>[], more: boolean, before?: number }>}
+   */
+  async actions({ before, limit = 50, ...limits } = {}) {
+    const answer = await this.#ask({ op: "actions", before, limit }, limits);
+    return { actions: answer.actions, more: answer.more, before: answer.before };
+  }
+
   /** Tells the others that something is being written; call it on every key, it is sent at most once in 2.5 s. */
   typing() {
     const now = performance.now();
@@ -560,9 +576,14 @@ export class Room extends EventTarget {
       this.#timer = setTimeout(() => this.enter(), wait);
       return;
     }
+    this.refuse(error);
+  }
+
+  /** Ends it, and says why. @param {ParlorError} error */
+  refuse(error) {
     this.#chat.forget(this);
     this.ended(error);
-    this.#emit("refused", { code, message });
+    this.#emit("refused", { code: error.code, message: error.message });
   }
 
   /** @param {Frame} frame */
@@ -617,7 +638,8 @@ export class Room extends EventTarget {
       case "typing":
         return this.#emit("typing", { from: frame.from });
       case "notice":
-        return this.#emit("notice", { code: frame.code, until: frame.until, seconds: frame.seconds });
+        if (REMOVED.has(frame.code)) this.removed = frame.code;
+        return this.#emit("notice", { code: frame.code, until: frame.until, seconds: frame.seconds, ...(frame.remaining && { remaining: frame.remaining }) });
     }
   }
 
@@ -1031,8 +1053,9 @@ export class Chat extends EventTarget {
       for (const room of this.rooms.values()) room.lost();
       if (this.#next) this.#become("connecting", { reason });
     }
+    const refused = code === 1008 && !this.#othersStay();
     if (this.state === "closed") return;
-    if (code === 1008) {
+    if (refused) {
       const error = { code: "refused", message: "the server refused this connection" };
       this.report(error);
       return this.#close(new ParlorError(error.code, error.message));
@@ -1040,6 +1063,13 @@ export class Chat extends EventTarget {
     if (this.connection || this.#next) return;
     const due = this.#due - performance.now();
     this.#wait(due > 0 ? due : pause(this.#attempt++, this.options.random), reason);
+  }
+
+  /** Ends the rooms that a moderator took this client out of. @returns {boolean} whether it was that, and other rooms are left */
+  #othersStay() {
+    const gone = [...this.rooms.values()].filter(({ removed }) => removed);
+    for (const room of gone) room.refuse(new ParlorError(/** @type {string} */ (room.removed), "a moderator removed this person from the room"));
+    return gone.length > 0 && this.rooms.size > 0;
   }
 
   /** @param {number} retry @param {string} reason */

@@ -39,6 +39,11 @@ export class People {
     this.#typing.delete(id);
   }
 
+  /** @param {string} id */
+  nameOf(id) {
+    return this.#names.get(id);
+  }
+
   /** Everyone, as the server says. @param {Person[]} people @param {boolean} more */
   replace(people, more) {
     this.#names.clear();

@@ -11,7 +11,7 @@ import { t } from "./language.js";
 import { drawRoomList } from "./room-list.js";
 
 /** With more people than this there is a field to find one. */
-const MANY = 10;
+const MANY = 5;
 
 /** @param {JoinedRoom[]} rooms @param {JoinedRoom | undefined} open @param {import("./main.js").Settings} config @param {(name: string) => void} choose */
 export function drawRooms(rooms, open, config, choose) {

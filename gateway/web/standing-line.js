@@ -29,7 +29,7 @@ export class StandingLine {
     if (this.line.textContent !== text) this.line.textContent = text;
     this.countdown.textContent = wait > 0 ? t("nextIn", { count: wait }) : "";
     if (wait > 0) this.#timer = setTimeout(() => this.draw(), 1_000);
-    else if (notice?.until) this.#timer = setTimeout(() => this.draw(), Math.min(LATEST_MS, Math.max(1_000, notice.until - Date.now())));
+    else if (notice) this.#timer = setTimeout(() => this.draw(), Math.min(LATEST_MS, Math.max(1_000, standing?.remaining ?? 0)));
   }
 
   end() {

@@ -3,8 +3,9 @@
  * windows can be two people; who was here last belongs to the browser. Never fails: without storage it just forgets.
  *
  * @typedef {import("./parlor.js").Position} Position
+ * @typedef {{ key: string, body: Record<string, any>, time: number, why: string }} FailedPost
  * @typedef {{ read?: Position, place?: { seq: number, offset: number }, draft?: string, people?: [string, string][],
- *   seen?: number }} StoredRoom
+ *   seen?: number, failed?: FailedPost[] }} StoredRoom
  *   `read` is how far the person has read, `place` where the window was scrolled to, `seen` when `people` were known.
  * @typedef {{ name: string, token?: string, outside?: boolean, ids: string[], rooms: string[], open?: string,
  *   kept?: Record<string, StoredRoom> }} StoredSession
@@ -26,9 +27,13 @@ export function storeSession(session) {
   write("sessionStorage", SESSION, { ...session, ids: session.ids.slice(-IDS_KEPT) });
 }
 
-/** The tab becomes nobody; the browser offers the name, and the person who takes it is somebody new. */
+/** The tab becomes nobody. */
 export function forgetSession() {
   write("sessionStorage", SESSION, undefined);
+}
+
+/** The browser offers the name, and the person who takes it is somebody new. */
+export function forgetPerson() {
   keepLast({ name: last().name ?? "" });
 }
 

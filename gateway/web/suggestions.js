@@ -8,7 +8,8 @@ import { make } from "./dom.js";
 
 /** Names offered at once. */
 const OFFERED = 6;
-const MENTION = /(^|\s)@([^\s@]{0,32})$/u;
+/** After a letter of a script with spaces, an `@` belongs to an address. */
+const MENTION = /(^|[^\p{Script=Latin}\p{Script=Cyrillic}\p{Script=Greek}\p{N}_.@-])@([^\s@]{0,32})$/u;
 
 export class Suggestions {
   #chosen = 0;

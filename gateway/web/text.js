@@ -5,9 +5,11 @@
 import { make } from "./dom.js";
 import { addresses } from "./links.js";
 
-const FENCE = /```[^\n`]*\n([\s\S]*?)\n?```/g;
-const INLINE = /`([^`\n]+)`/g;
-const PICTOGRAPH = /[\p{Extended_Pictographic}\p{Regional_Indicator}]/u;
+/** On a line of its own a fence may name a language; within one line everything is code. */
+const FENCE = /```(?:[^\n`]*\n)?([\s\S]+?)\n?```/g;
+/** Between as many backticks as before it. */
+const INLINE = /(?<!`)(`{1,2})(?!`)([^\n]*?[^`\n])\1(?!`)/g;
+const PICTOGRAPH = /[\p{Extended_Pictographic}\p{Regional_Indicator}\u20e3]/u;
 const ONLY_EMOJI = /^(?:\p{Extended_Pictographic}|\p{Emoji_Component}|\p{Regional_Indicator}|\s)+$/u;
 /** More than this is a message of its own kind. */
 const EMOJI = 24;
@@ -22,18 +24,18 @@ export function languageOf(text) {
   return /\p{Script=Han}/u.test(text) ? "zh" : undefined;
 }
 
-/** Whether a text mentions a name, as `@name`. @param {string} text @param {string} name */
-export function mentions(text, name) {
-  const wanted = `@${name.trim().toLowerCase()}`;
-  const low = text.toLowerCase();
-  for (let at = low.indexOf(wanted); wanted.length > 1 && at >= 0; at = low.indexOf(wanted, at + 1)) {
-    const before = low[at - 1] ?? " ";
-    const after = low[at + wanted.length] ?? " ";
-    // Chinese and Japanese write no space around a name.
-    if (!/[\p{Script=Latin}\p{N}_]/u.test(before) && !/[\p{Script=Latin}\p{N}_]/u.test(after)) return true;
-  }
-  return false;
+/** Letters of scripts that write spaces between words: a name that continues with one is another name. */
+const WORD = "[[\\p{L}\\p{M}\\p{N}_]--[\\p{Script=Han}\\p{Script=Hiragana}\\p{Script=Katakana}\\p{Script=Thai}\\p{Script=Lao}\\p{Script=Khmer}\\p{Script=Myanmar}]]";
+
+/** Where a text mentions a name, as `@name`. @param {string} text @param {string} name */
+function mentionsIn(text, name) {
+  if (!text.includes("@") || !name.trim()) return [];
+  const wanted = name.trim().replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&");
+  return [...text.matchAll(new RegExp(`(?<!${WORD})@${wanted}(?!${WORD})`, "giv"))];
 }
+
+/** Whether a text mentions a name, as `@name`. @param {string} text @param {string} name */
+export const mentions = (text, name) => mentionsIn(text, name).length > 0;
 
 /** @param {string} text @param {string} me @returns {(string | Node)[]} */
 export function drawText(text, me) {
@@ -55,7 +57,7 @@ export function drawText(text, me) {
 /** @param {string} text @param {string} me */
 function* spans(text, me) {
   let done = 0;
-  for (const { 0: whole, 1: code, index } of text.matchAll(INLINE)) {
+  for (const { 0: whole, 2: code, index } of text.matchAll(INLINE)) {
     if (index > done) yield* linked(text.slice(done, index), me);
     yield make("code", "", code);
     done = index + whole.length;
@@ -76,14 +78,11 @@ function* linked(text, me) {
 
 /** @param {string} text @param {string} me @returns {Generator<string | Node, void>} */
 function* mentioned(text, me) {
-  const wanted = `@${me.trim()}`;
-  if (!mentions(text, me)) return void (yield text);
   let done = 0;
-  const low = text.toLowerCase();
-  for (let at = low.indexOf(wanted.toLowerCase()); at >= 0; at = low.indexOf(wanted.toLowerCase(), done)) {
-    if (at > done) yield text.slice(done, at);
-    yield make("mark", "", text.slice(at, at + wanted.length));
-    done = at + wanted.length;
+  for (const { 0: mention, index } of mentionsIn(text, me)) {
+    if (index > done) yield text.slice(done, index);
+    yield make("mark", "", mention);
+    done = index + mention.length;
   }
   if (done < text.length) yield text.slice(done);
 }

@@ -19,7 +19,7 @@ import { el } from "./dom.js";
 import { JoinedRoom } from "./joined-room.js";
 import { Keeper } from "./keeper.js";
 import { problem, t } from "./language.js";
-import { paintAvatar, shownName } from "./names.js";
+import { paintAvatar, roomProblem, shownName } from "./names.js";
 import { connect } from "./parlor.js";
 import { Redraw } from "./redraw.js";
 import { words } from "./row.js";
@@ -37,13 +37,16 @@ export class View {
   #rooms = new Map();
   /** @type {JoinedRoom | undefined} */
   open;
+  #ended = false;
+  /** What is said about a room that cannot be joined yet. @type {{ room: JoinedRoom, note: HTMLElement } | undefined} */
+  #delayed;
   #typing = new TypingLine(el("typing"), () => this.open);
   #standing = new StandingLine(el("standing-why"), el("standing-when"), () => this.open);
   #redraw = new Redraw({ people: () => this.drawPeople(), rooms: () => this.drawRooms() });
 
   /**
    * @param {Settings} config @param {StoredSession} session @param {(() => Promise<string>) | undefined} provider of newer tokens
-   * @param {Parts} parts @param {(problem?: string) => void} left
+   * @param {Parts} parts @param {(problem: string | undefined, signedOut: boolean) => void} left
    */
   constructor(config, session, provider, parts, left) {
     this.config = config;
@@ -83,8 +86,11 @@ export class View {
 
   mine = (/** @type {string} */ id) => this.keeper.ids.includes(id);
 
-  /** Shows a room, joining it first where needed. @param {string} name @param {{ step?: boolean }} [how] whether it is a step of its own */
-  select(name, { step = true } = {}) {
+  /**
+   * Shows a room, joining it first where needed.
+   * @param {string} name @param {{ step?: boolean, instead?: boolean }} [how] whether it is a step of its own, and takes the place of the one before
+   */
+  select(name, { step = true, instead = false } = {}) {
     const { feed, composer } = this;
     const room = this.#rooms.get(name) ?? this.#join(name);
     if (this.open && this.open !== room) {
@@ -95,7 +101,7 @@ export class View {
     this.open = room;
     el("join-error").textContent = "";
     drawHeading(name);
-    if (step) goTo(name);
+    if (step) goTo(name, { instead });
     composer.switchTo(name);
     feed.show(log, room.unread > 0 && log.marker && !place ? undefined : place);
     if (place && !log.find(place.seq)) this.#comeBack(room, place);
@@ -125,17 +131,19 @@ export class View {
 
   signOut() {
     if (this.unsent && !confirm(t("unsentSignOut"))) return;
-    this.end();
+    this.end(undefined, true);
   }
 
-  /** @param {string} [why] */
-  end(why) {
+  /** @param {string} [why] @param {boolean} [signedOut] whether the person wanted it */
+  end(why, signedOut = false) {
+    if (this.#ended) return;
+    this.#ended = true;
     this.chat.close();
     for (const part of [this.tabs, this.status, this.keeper, this.#redraw, this.#typing, this.#standing]) part.end();
     this.composer.clear();
     el("moderate").hidden = true;
     showUnread(this.config.title, 0);
-    this.left(why);
+    this.left(why, signedOut);
   }
 
   /** Why nothing can be written now; moderators may write where others may not. */
@@ -225,9 +233,10 @@ export class View {
       sees: (room) => this.#sees(room),
       changed: (room, what) => this.#changed(room, what),
       news: (room, items) => this.#news(room, items),
-      refused: (room, code, message) => this.#closed(room, `${cut(room.name, LETTERS)}: ${problem(code, message)}`),
+      refused: (room, code, message) => this.#closed(room, `${cut(room.name, LETTERS)}: ${this.#whyNot(room, code, message)}`),
       missing: (room) => room === this.open && this.parts.announcer.say(t("missingSpoken")),
       trouble: (room, code, message) => this.#trouble(room, code, message),
+      joined: (room) => this.#joined(room),
     });
     this.#rooms.set(name, room);
     this.tabs?.tell();
@@ -236,6 +245,7 @@ export class View {
 
   /** @param {JoinedRoom} room @param {"log" | "people" | "typing" | "rooms" | "standing"} what */
   #changed(room, what) {
+    this.keeper.soon();
     if (room !== this.open) return this.#redraw.soon("rooms");
     if (what === "log") {
       this.feed.changed();
@@ -263,29 +273,37 @@ export class View {
   /** @param {JoinedRoom} room @param {string} code @param {string} message */
   #trouble(room, code, message) {
     const text = t("cannotJoin", { room: cut(room.name, LETTERS), reason: problem(code, message) });
-    el(room === this.open ? "composer-note" : "join-error").textContent = text;
+    const note = el(room === this.open ? "composer-note" : "join-error");
+    note.textContent = text;
+    this.#delayed = { room, note };
+  }
+
+  /** @param {JoinedRoom} room */
+  #joined(room) {
+    if (this.#delayed?.room !== room) return;
+    this.#delayed.note.textContent = "";
+    this.#delayed = undefined;
   }
 
   /** @param {{ code: string, message: string }} error */
   #error({ code, message }) {
-    if (code === "refused") this.end(this.#removed() ?? t("ended", { message }));
+    if (code === "refused") this.end(t("ended"));
     else if (code === "expired" && this.keeper.session.outside) this.end(t("signInEnded"));
-    else if (code === "unauthorized" || code === "expired") el("join-error").textContent = t("tokenRefused", { message });
+    else if (code === "unauthorized" || code === "expired") el("join-error").textContent = t("tokenRefused", { message: problem(code, message) });
   }
 
-  /** Why the server ended the chat, where it said so in a room. */
-  #removed() {
-    for (const { name, standing } of this.#rooms.values()) {
-      const notice = standing.grave;
-      if (notice?.code === "kicked" || notice?.code === "banned") return `${cut(name, LETTERS)}: ${sentence(notice)}`;
-    }
+  /** @param {JoinedRoom} room @param {string} code @param {string} message */
+  #whyNot({ name, standing }, code, message) {
+    const notice = standing.grave;
+    return notice?.code === code ? sentence(notice) : roomProblem(name) || problem(code, message);
   }
 
   /** A room is no longer one of ours. @param {JoinedRoom} room @param {string} [why] */
   #closed(room, why = "") {
     this.#rooms.delete(room.name);
     this.tabs.tell();
-    if (why && this.#rooms.size === 0 && !room.room.position) return this.end(why);
+    const turnedOut = room.room.removed || !room.room.position;
+    if (why && this.#rooms.size === 0 && turnedOut) return this.end(why);
     if (room === this.open) this.#openAnother();
     this.drawRooms();
     el("join-error").textContent = why;
@@ -296,7 +314,8 @@ export class View {
   #openAnother() {
     this.open = undefined;
     const next = this.#rooms.keys().next().value;
-    if (next !== undefined) return this.select(next);
+    // Back does not lead to the room that is left.
+    if (next !== undefined) return this.select(next, { instead: true });
     drawHeading(undefined);
     this.composer.switchTo("");
     this.drawPeople();

@@ -6,10 +6,11 @@ import { test } from "node:test";
 import { Gateway } from "./gateway.js";
 import { PHONE, stage } from "./stage.js";
 import { Window } from "./window.js";
+import { SECRET, signed } from "./signer.js";
 
 const AXE = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
-const here = stage();
+const here = stage({ secrets: { "login/key": SECRET }, spec: "  auth: {jwt: {keys: {secretRef: {name: login, key: key}}}}\n" });
 
 /** What axe says of a page, in short. @param {import("playwright-core").Page} page */
 async function violations(page) {
@@ -96,6 +97,96 @@ test("a room without a connection, a post that waits and no room at all", async 
   await ada.page.getByRole("heading", { name: "No room is open" }).waitFor();
   assert.deepEqual(await violations(ada.page), []);
   await ada.page.context().close();
+});
+
+for (const [look, options] of /** @type {const} */ ([["light", { colorScheme: "light" }], ["dark", { colorScheme: "dark" }]])) {
+  test(`reactions, what is said about oneself, and a moderator's menus and log, in ${look}`, async () => {
+    const room = `standing ${++rooms}`;
+    const context = await here.chromium.newContext({ viewport: { width: 1200, height: 750 }, ...options });
+    const mod = here.watch(new Window(await context.newPage()));
+    await mod.page.goto(`${here.gateway.url}#${new URLSearchParams({ token: signed({ sub: "m1", name: "Mod", role: "moderator" }), room })}`);
+    await mod.join("Mod");
+    const ada = await here.enter("Ada", { room, ...options });
+    for (const text of ["to be edited", "to be deleted", "with a reaction"]) await ada.say(text);
+    await mod.shows("with a reaction");
+    await mod.page.evaluate(async (room) => {
+      const { connect } = await import("/parlor.js");
+      const joined = connect("/chat", { name: "Eve" }).join(room);
+      await joined.react(3, "🎉");
+    }, room);
+    await ada.page.getByRole("button", { name: /^🎉/ }).click();
+    await ada.page.locator(".reaction[aria-pressed=true]").waitFor();
+    await ada.box.press("ArrowUp");
+    assert.deepEqual(await violations(ada.page), [], "editing, and a reaction of one's own");
+    await ada.box.press("Escape");
+    for (const action of [{ action: "slow", seconds: 60 }, { action: "mute", person: "u9" }, { action: "delete", seq: 2 }]) {
+      await mod.page.evaluate(async ([token, room, action]) => {
+        const { connect } = await import("/parlor.js");
+        const { action: name, ...details } = /** @type {any} */ (action);
+        await connect("/chat", { name: "Mod", token: () => token }).join(room).moderate(name, details);
+      }, [signed({ sub: "m1", name: "Mod", role: "moderator" }), room, action]);
+    }
+    await ada.page.getByRole("status").getByText("This room is slow").waitFor();
+    await ada.say("one");
+    await ada.say("two");
+    await ada.page.getByText(/^Your next message goes out/).waitFor();
+    assert.deepEqual(await violations(ada.page), [], "a slow room, and a post that waits");
+    await mod.page.getByRole("button", { name: "Moderate", exact: true }).click();
+    assert.deepEqual(await violations(mod.page), [], "the menu of a moderator");
+    await mod.page.locator("#menu").getByRole("button", { name: "Make the room read-only" }).click();
+    await ada.page.getByRole("status").getByText("read-only").waitFor();
+    await ada.box.fill("not now");
+    await ada.box.press("Enter");
+    await ada.page.getByRole("alert").getByText("read-only").waitFor();
+    assert.deepEqual(await violations(ada.page), [], "a read-only room");
+    await mod.page.getByRole("button", { name: "Moderate", exact: true }).click();
+    await mod.page.locator("#menu").getByRole("button", { name: "Moderation log" }).click();
+    await mod.page.getByText("Mod deleted a message of Ada.").waitFor();
+    assert.deepEqual(await violations(mod.page), [], "what moderators did");
+    await mod.page.getByRole("dialog").getByRole("button", { name: "Close" }).click();
+    await mod.page.getByRole("complementary").getByRole("button", { name: "Ada" }).click();
+    await mod.page.locator("#menu").getByRole("button", { name: "Remove from the room" }).click();
+    await ada.page.getByRole("alert").getByText("You were removed").waitFor();
+    assert.deepEqual(await violations(ada.page), [], "the card with a reason");
+  });
+
+  test(`a refused post, a gap, an error about a room and a search, in ${look}`, async () => {
+    const room = `trouble ${++rooms}`;
+    const context = await here.chromium.newContext({ viewport: { width: 1200, height: 750 }, ...options });
+    const ada = here.watch(new Window(await context.newPage()));
+    await ada.page.routeWebSocket(/\/chat$/, (page) => {
+      const gateway = page.connectToServer();
+      page.onMessage((text) => {
+        const { op, id } = JSON.parse(String(text));
+        if (op !== "post") return gateway.send(text);
+        page.send(JSON.stringify({ op: "error", id, code: "refused", message: "no" }));
+        page.send(JSON.stringify({ op: "gap", room, epoch: "other", from: 1 }));
+        const joined = Array.from({ length: 12 }, (_, index) => ({ id: `guest${index}`, name: `Guest ${index}` }));
+        page.send(JSON.stringify({ op: "presence", room, members: 13, joined, left: [] }));
+        page.send(JSON.stringify({ op: "typing", room, from: joined[0] }));
+      });
+      gateway.onMessage((text) => page.send(text));
+    });
+    await ada.page.goto(`${here.gateway.url}#${encodeURIComponent(room)}`);
+    await ada.join("Ada");
+    await ada.say("refused");
+    await ada.page.getByText("Not sent: the message was refused").waitFor();
+    await ada.page.getByText("The server started over here").waitFor();
+    await ada.page.locator("#join-room").fill("房".repeat(43));
+    await ada.page.keyboard.press("Enter");
+    await ada.page.locator("#join-error").getByText("128 bytes").waitFor();
+    assert.deepEqual(await violations(ada.page), []);
+  });
+}
+
+test("the card of a chat for invited people", async () => {
+  const closed = await Gateway.start({ protocols: "native: {}", spec: '  auth: {anonymous: false}\n  page: {loginURL: "https://login.example.com/start"}\n' });
+  const page = await here.chromium.newPage();
+  await page.goto(closed.url);
+  await page.getByRole("link", { name: "Sign in" }).waitFor();
+  assert.deepEqual(await violations(page), []);
+  await page.close();
+  await closed.stop();
 });
 
 for (const colorScheme of /** @type {const} */ (["light", "dark"])) {

@@ -13,7 +13,10 @@ const LONGEST_TASK_MS = 50;
 const SHARE = 0.6;
 const TRACED = ["disabled-by-default-devtools.timeline", "blink.user_timing"];
 
-const here = stage();
+/** Of the server API. */
+const TOKEN = "the token of a generator";
+
+const here = stage({ api: TOKEN });
 
 test("the first load takes few requests and few bytes, in three round trips", async () => {
   const page = await here.chromium.newPage();
@@ -48,45 +51,51 @@ function tasks(trace, mark) {
   return own.map(({ tdur, dur }) => (tdur ?? dur) / 1_000).sort((a, b) => b - a);
 }
 
-test("at a thousand messages per second no task keeps a person waiting", async (t) => {
-  const ada = await Window.enter(here.chromium, `${here.gateway.url}#busy`, "Ada");
-  const crowd = await here.chromium.newPage();
-  await crowd.goto(here.gateway.url);
-  await here.chromium.startTracing(ada.page, { categories: TRACED });
-  await ada.page.evaluate(() => {
-    performance.mark("ada");
-    window["waits"] = [];
-    new PerformanceObserver((list) => {
-      for (const { duration } of list.getEntries()) window["waits"].push(duration);
-    }).observe({ type: "longtask" });
-  });
+const RATE = 1_000;
+const SECONDS = 4;
+/** Messages of one request: twenty requests per second. */
+const BATCH = 50;
+
+/**
+ * Publishes over the server API, as a bot does, so that the page alone has the messages to show. Returns the rate that was
+ * reached. @param {string} room
+ */
+async function publish(room) {
   const began = performance.now();
-  const sent = crowd.evaluate(async () => {
-    const { connect } = await import("/parlor.js");
-    const rooms = Array.from({ length: 50 }, (_, index) => connect("/chat", { name: `guest ${index}` }).join("busy"));
-    await Promise.all(rooms.map((room) => room.joined()));
-    const posts = [];
-    for (let tick = 0; tick < 80; tick++) {
-      posts.push(...rooms.map((room, index) => room.post({ text: `message ${tick * 50 + index} of a busy room` })));
-      await new Promise((resolve) => setTimeout(resolve, 50));
-    }
-    await Promise.all(posts);
-    return posts.length;
-  });
+  for (let sent = 0; sent < RATE * SECONDS; sent += BATCH) {
+    await new Promise((resolve) => setTimeout(resolve, began + (sent / RATE) * 1_000 - performance.now()));
+    const lines = Array.from({ length: BATCH }, (_, index) => JSON.stringify({ room, body: { text: `message ${sent + index} of a busy room` } }));
+    const headers = { authorization: `Bearer ${TOKEN}`, "content-type": "application/x-ndjson" };
+    const answer = await fetch(`${here.gateway.api}/v1/messages`, { method: "POST", headers, body: lines.join("\n") });
+    assert.doesNotMatch(await answer.text(), /"code"/);
+  }
+  return (RATE * SECONDS * 1_000) / (performance.now() - began);
+}
+
+/** What the page's main thread did while the messages came. @param {Window} ada */
+async function underLoad(ada) {
+  await here.chromium.startTracing(ada.page, { categories: TRACED });
+  await ada.page.evaluate(() => performance.mark("ada"));
+  const began = performance.now();
+  const published = publish("busy");
   for (let stroke = 0; stroke < 20; stroke++) {
     await ada.box.press("x");
     await ada.page.waitForTimeout(150);
   }
-  assert.equal(await sent, 4_000);
-  const last = async () => (await ada.texts()).some((text) => Number(text.split(" ")[1]) >= 3_950);
-  await until(last, "the last ones are shown", 60_000);
+  const rate = await published;
+  await until(async () => (await ada.texts()).some((text) => Number(text.split(" ")[1]) >= RATE * SECONDS - BATCH), "the last ones are shown", 60_000);
   const seconds = (performance.now() - began) / 1_000;
   const work = tasks(await here.chromium.stopTracing(), "ada");
+  return { rate, work, share: work.reduce((sum, task) => sum + task, 0) / 1_000 / seconds };
+}
+
+test("at a thousand messages per second no task keeps a person waiting", async (t) => {
+  const ada = await Window.enter(here.chromium, `${here.gateway.url}#busy`, "Ada");
+  const { rate, work, share } = await underLoad(ada);
+  t.diagnostic(`${Math.round(rate)} messages/s; longest tasks: ${work.slice(0, 5).map(Math.round)} ms of ${work.length}; ${Math.round(share * 100)} % of a processor`);
+  assert.ok(rate >= 0.9 * RATE, `the generator reached ${Math.round(rate)} messages/s of ${RATE}: this machine is too busy to tell`);
   assert.equal(await ada.box.inputValue(), "x".repeat(20));
-  const share = work.reduce((sum, task) => sum + task, 0) / 1_000 / seconds;
-  const waits = (await ada.page.evaluate(() => window["waits"])).sort((a, b) => b - a);
-  t.diagnostic(`${Math.round(4_000 / seconds)} messages/s; longest tasks: ${work.slice(0, 5).map(Math.round)} ms of ${work.length}, ${Math.round(share * 100)} % of a processor; by the wall: ${waits.slice(0, 5).map(Math.round)} ms`);
   assert.ok(work[0] <= LONGEST_TASK_MS, `longest tasks: ${work.slice(0, 10).map(Math.round)}`);
   assert.ok(share <= SHARE, `the page needed ${share} of a processor`);
-  await Promise.all([ada.page.context().close(), crowd.close()]);
+  await ada.page.context().close();
 });

@@ -456,6 +456,40 @@ test("being refused by the server ends the chat", async () => {
   assert.equal(ScriptedSocket.all.length, 1);
 });
 
+test("who is banned from one room stays in the others, and joins the one no more", async () => {
+  const { room, socket, told } = await inLobby();
+  const other = chat.join("other");
+  await socket.answer("join", joined({ room: "other" }));
+  await socket.say({ op: "notice", room: "lobby", code: "banned", remaining: 60_000, until: 1 });
+  await socket.fall(1008);
+  assert.deepEqual(told.at(-1), ["refused", { code: "banned", message: "a moderator removed this person from the room" }]);
+  assert.ok(room.left);
+  await pass(2_000);
+  await ScriptedSocket.last.open();
+  assert.deepEqual(ScriptedSocket.last.asked("join").map(({ room }) => room), ["other"]);
+  await ScriptedSocket.last.answer("join", joined({ room: "other", recovered: true }));
+  assert.ok(other.ready);
+});
+
+test("a removal from the only room is an event of the room, and the chat ends", async () => {
+  const { socket, told } = await inLobby();
+  await socket.say({ op: "notice", room: "lobby", code: "kicked" });
+  await socket.fall(1008);
+  assert.equal(told.at(-1)[1].code, "kicked");
+  assert.equal(chat.state, "closed");
+});
+
+test("what moderators did is asked for page by page", async () => {
+  const { room, socket } = await inLobby();
+  const asked = room.actions({ before: 9, limit: 2 });
+  await settled();
+  const { id, ...frame } = socket.asked("actions")[0];
+  assert.deepEqual(frame, { op: "actions", room: "lobby", before: 9, limit: 2 });
+  const actions = [{ number: 8, time: 1, by: { id: "m", name: "Mod" }, action: "kick", person: "u2" }];
+  await socket.say({ op: "actions", id, room: "lobby", actions, more: true, before: 4 });
+  assert.deepEqual(await asked, { actions, more: true, before: 4 });
+});
+
 test("whatever is delivered twice or out of order within a batch, a cursor shows every message once", () => {
   const cursor = new Cursor();
   cursor.joined({ epoch: "k1", seq: 0 });

@@ -59,6 +59,17 @@ test("a token in the address lets in, is taken out of the address, and holds ove
   await page.close();
 });
 
+test("a link with a token lets in from the card, too, in the tab that is open", async () => {
+  const window = new Window(await chromium.newPage());
+  await window.page.goto(gateway.url);
+  await window.page.getByRole("link", { name: "Sign in" }).waitFor();
+  await window.page.evaluate((token) => (location.hash = `#token=${encodeURIComponent(token)}&room=closed`), token);
+  await window.join("Ada");
+  assert.doesNotMatch(window.page.url(), /token/);
+  await window.page.getByRole("heading", { name: "closed", exact: true }).waitFor();
+  await window.page.close();
+});
+
 test("a token that is not valid is said to be, and nobody is let in as somebody else", async () => {
   const page = await chromium.newPage();
   await page.goto(`${gateway.url}#token=wrong&room=closed`);

@@ -50,6 +50,40 @@ test("on a phone Back closes an open drawer first", async () => {
   assert.equal(await heading(ada), ada.room);
 });
 
+test("Back does not lead into a room that was left", async () => {
+  const ada = await enter("Ada");
+  await choose(ada, "to be left");
+  await ada.page.getByRole("button", { name: "Leave room" }).click();
+  await ada.page.getByRole("heading", { name: ada.room, exact: true }).waitFor();
+  await ada.page.goBack();
+  await ada.page.waitForTimeout(200);
+  assert.equal(await heading(ada), ada.room);
+  assert.equal(await ada.page.locator("#room-list").getByText("to be left").count(), 0);
+});
+
+test("an address with space around a name, or in another Unicode form, names the same room", async () => {
+  const ada = await enter("Ada");
+  await choose(ada, "café");
+  for (const hash of ["#%20café%20", `#${encodeURIComponent("café".normalize("NFD"))}`, "#caf%C3%A9"]) {
+    await ada.page.evaluate((room) => (location.hash = room), `#${encodeURIComponent(ada.room)}`);
+    await ada.page.getByRole("heading", { name: ada.room, exact: true }).waitFor();
+    await ada.page.evaluate((hash) => (location.hash = hash), hash);
+    await ada.page.getByRole("heading", { name: "café", exact: true }).waitFor();
+  }
+  assert.equal(await ada.page.locator("#room-list [data-room]").filter({ hasText: /caf/ }).count(), 1);
+});
+
+test("an address that names no possible room says why, and is no trap for Back", async () => {
+  const ada = await enter("Ada");
+  await choose(ada, "second");
+  await ada.page.evaluate(() => (location.hash = `#${"x".repeat(200)}`));
+  await ada.page.locator("#join-error").getByText("128 bytes").waitFor();
+  await until(async () => (await heading(ada)) !== "x".repeat(200), "a room is open");
+  await ada.page.goBack();
+  await ada.page.goBack();
+  await ada.page.getByRole("heading", { name: ada.room, exact: true }).waitFor();
+});
+
 for (const fragment of ["#100%", "#%", "#%E0%A4%A"]) {
   test(`the address ${fragment} does no harm, in the room or on the card`, async () => {
     const ada = await enter("Ada");
@@ -133,6 +167,49 @@ test("one message cannot widen the pane for everyone", async () => {
   await ada.page.locator("#feed .sent").first().waitFor();
   const wide = await ada.page.locator("#messages").evaluate(({ scrollWidth, clientWidth }) => scrollWidth - clientWidth);
   assert.equal(wide, 0);
+});
+
+test("nothing that people can write or be called widens anything, on a phone", async () => {
+  const name = "Ẅ".repeat(64);
+  const ada = await enter(name, { ...PHONE, room: "W".repeat(128) });
+  const wide = "m".repeat(600);
+  await ada.page.evaluate(
+    async ([room, wide]) => {
+      const { connect } = await import("/parlor.js");
+      const other = connect("/chat", { name: "@".repeat(64) }).join(room);
+      const bodies = [
+        { text: wide },
+        { text: `\`${wide}\`` },
+        { text: `\`\`\`\n${wide}\n\`\`\`` },
+        { text: `https://example.com/${wide}` },
+        { text: "a\u0300".repeat(900) },
+        { text: wide, reply: { seq: 1 } },
+        { odd: wide, [wide]: 1 },
+        { type: "picture", path: `https://pictures.example.com/${wide}` },
+        { type: "voice", path: `/page/${wide}.ogg` },
+        { type: wide, path: wide },
+      ];
+      for (const body of bodies) await other.post(body);
+      await other.react(1, "👨‍👩‍👧‍👦");
+      other.typing();
+    },
+    [ada.room, wide],
+  );
+  await ada.say(`@${"@".repeat(64)} ${wide}`);
+  await ada.page.locator("#feed .sent.mine").waitFor();
+  for (const folded of await ada.page.locator("#feed summary").all()) await folded.click();
+  const wider = () =>
+    ada.page.evaluate(() =>
+      [document.documentElement, ...document.querySelectorAll("#messages, .bar, .side, #composer-form, .above-composer, dialog[open]")]
+        .filter(({ scrollWidth, clientWidth }) => clientWidth > 0 && scrollWidth > clientWidth)
+        .map(({ id, className, scrollWidth, clientWidth }) => `${id || className}: ${scrollWidth} in ${clientWidth}`),
+    );
+  assert.deepEqual(await wider(), []);
+  for (const opener of ["#show-people", "#show-rooms"]) {
+    await ada.page.locator(opener).tap();
+    assert.deepEqual(await wider(), [], opener);
+    await ada.page.keyboard.press("Escape");
+  }
 });
 
 test("a name with characters that cannot be seen is not taken, and the reason is shown", async () => {
@@ -302,6 +379,35 @@ test("posts that a reload interrupts arrive once", async () => {
   assert.deepEqual(await ada.texts(), ["one", "two"]);
 });
 
+test("a post that failed is still there after a reload, and can be sent again", async () => {
+  const ada = await enter("Ada");
+  await ada.page.routeWebSocket(/\/chat$/, (page) => {
+    const gateway = page.connectToServer();
+    page.onMessage((text) => {
+      const { op, id } = JSON.parse(String(text));
+      if (op === "post") page.send(JSON.stringify({ op: "error", id, code: "refused", message: "no" }));
+      else gateway.send(text);
+    });
+  });
+  ada.page.on("dialog", (dialog) => dialog.accept());
+  await ada.page.reload();
+  await ada.connected();
+  await ada.say("keep me");
+  await ada.page.getByText("Not sent: the message was refused").waitFor();
+  const next = here.watch(new Window(await ada.page.context().newPage()));
+  await until(async () => (await ada.page.evaluate(() => sessionStorage["parlor.session"])).includes('"failed":[{'), "it is kept");
+  const kept = await ada.page.evaluate(() => ({ ...sessionStorage }));
+  await ada.page.close({ runBeforeUnload: false });
+  // As a browser does with a tab that it discarded.
+  await next.page.addInitScript((kept) => Object.assign(sessionStorage, kept), kept);
+  await next.page.goto(here.gateway.url);
+  await next.connected();
+  await next.page.getByText("Not sent: the message was refused").waitFor();
+  await next.page.getByRole("button", { name: "Send again" }).click();
+  await next.shows("keep me");
+  assert.deepEqual(await next.texts(), ["keep me"]);
+});
+
 test("two tabs of one person are one person", async () => {
   const ada = await enter("Ada");
   await ada.say("known");
@@ -354,6 +460,20 @@ test("a reply shows what it replies to, for everyone, and is made with the keybo
   await bob.say("an answer");
   await ada.page.getByRole("button", { name: "You: first question" }).waitFor();
   await bob.page.getByRole("button", { name: "Ada: first question" }).waitFor();
+});
+
+test("a name is offered after Chinese text, without a space before it", async () => {
+  const ada = await enter("Ada");
+  const ming = await enter("小明", ada);
+  await ming.say("在");
+  await ada.shows("在");
+  await ada.box.pressSequentially("你好@小");
+  await ada.page.getByRole("option", { name: "小明" }).waitFor();
+  await ada.page.keyboard.press("Enter");
+  assert.equal(await ada.box.inputValue(), "你好@小明 ");
+  await ada.box.fill("");
+  await ada.box.pressSequentially("mail@小");
+  assert.equal(await ada.page.getByRole("option").count(), 0);
 });
 
 test("a mention is completed from the keyboard, counted and marked", async () => {

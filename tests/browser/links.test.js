@@ -22,6 +22,17 @@ for (const [text, ...expected] of [
   ["https://example.com/, https://example.org...", "https://example.com/", "https://example.org"],
   ["“https://example.com/a”…", "https://example.com/a"],
   ["https://example.com/\"onmouseover=1", "https://example.com/"],
+  ["看https://example.com/a——谢谢", "https://example.com/a"],
+  ["«https://example.com/a» et ‹https://example.com/b›", "https://example.com/a", "https://example.com/b"],
+  ["https://example.com/a\u200bafter what cannot be seen", "https://example.com/a"],
+  ["https://example.com/a\u202e/gpj.b", "https://example.com/a"],
+  ["https://example.com/a👍", "https://example.com/a"],
+  ["| https://example.com/a|https://example.com/b |", "https://example.com/a", "https://example.com/b"],
+  ["Https://Example.com/a at the start of a sentence", "Https://Example.com/a"],
+  ["https://zh.wikipedia.org/wiki/让·雷诺。", "https://zh.wikipedia.org/wiki/让·雷诺"],
+  ["https://en.wikipedia.org/wiki/Michelson–Morley_experiment – see there", "https://en.wikipedia.org/wiki/Michelson–Morley_experiment"],
+  ["راجع https://example.com/a، ثم https://example.com/b؟", "https://example.com/a", "https://example.com/b"],
+  ["https://example.com/𠮷野家。", "https://example.com/𠮷野家"],
   ["javascript:alert(1) https://", ...[]],
 ]) {
   test(`the addresses in ${text}`, () => assert.deepEqual(found(text), expected));

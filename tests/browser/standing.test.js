@@ -20,7 +20,7 @@ async function scripted() {
     const gateway = page.connectToServer();
     page.onMessage((text) => {
       const frame = JSON.parse(String(text));
-      const refusal = frame.op === "post" && script.refuse(frame);
+      const refusal = ["post", "join"].includes(frame.op) && script.refuse(frame);
       if (refusal) page.send(JSON.stringify({ op: "error", id: frame.id, ...refusal }));
       else gateway.send(text);
     });
@@ -80,4 +80,29 @@ test("who is removed reads it on the card", async () => {
   ada.script.close();
   await ada.page.getByRole("alert").getByText(/standing \d+: You were removed from this room\./).waitFor();
   assert.equal(await ada.page.getByLabel("Your name").inputValue(), "Ada");
+});
+
+test("that a room could not be joined yet is said no more once it is", async () => {
+  const ada = await scripted();
+  let away = true;
+  ada.script.refuse = ({ op, room }) => (op === "join" && room === "later" && away ? { code: "unavailable", message: "not now", retry: 100 } : undefined);
+  await ada.page.locator("#join-room").fill("later");
+  await ada.page.keyboard.press("Enter");
+  await ada.page.getByText(/later cannot be joined yet/).waitFor();
+  away = false;
+  await ada.page.getByText(/later cannot be joined yet/).waitFor({ state: "detached" });
+});
+
+test("who is removed from one room stays in the others, and reads why", async () => {
+  const ada = await scripted();
+  await ada.page.locator("#join-room").fill("another");
+  await ada.page.keyboard.press("Enter");
+  await ada.page.getByRole("heading", { name: "another", exact: true }).waitFor();
+  await ada.connected();
+  ada.script.tell({ op: "notice", code: "banned" });
+  ada.script.close();
+  await ada.page.getByText(/standing \d+: You are banned from this room\./).waitFor();
+  await ada.page.getByRole("heading", { name: "another", exact: true }).waitFor();
+  await ada.say("still here");
+  await ada.shows("still here");
 });

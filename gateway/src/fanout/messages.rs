@@ -83,7 +83,7 @@ impl ToHub {
             Self::Ask { ask: Ask::History { room, .. } | Ask::Members { room } | Ask::People { room, .. }, .. } => {
                 Partition::of(room)
             }
-            Self::Ask { ask: Ask::Moderate { room, .. }, .. } => Partition::of(room),
+            Self::Ask { ask: Ask::Moderate { room, .. } | Ask::Actions { room, .. }, .. } => Partition::of(room),
             Self::Moderated(news) => Partition::of(&news.room),
             Self::Ask { from, ask: Ask::Directory(_) } | Self::Tell { from, .. } => Partition::nth(from.slot),
         }

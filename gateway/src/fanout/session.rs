@@ -12,8 +12,10 @@ use crate::{
     bus::AppendError,
     directory::{Query, Reply},
     fanout::encoding::EncodingId,
-    moderation::{Action, News, Refusal, Refused},
-    rooms::{Amendment, Author, Content, Entry, Epoch, Origin, Position, ProtocolId, Role, RoomName, Signal},
+    moderation::{Action, Actions, News, Refusal, Refused},
+    rooms::{
+        Amendment, Author, Content, Entry, Epoch, Origin, Position, ProtocolId, Role, RoomName, Signal, Unavailable,
+    },
 };
 
 /// The protocol state machine of one connection. Keep it small: there is one for every idle connection.
@@ -108,6 +110,8 @@ pub enum Effect {
     /// For the directory, after what this connection told or asked it before; not answered. Carried out even when the
     /// socket is gone.
     Tell(Query),
+    /// What moderators did that is in force for a person in a room comes as [`Input::Moderated`].
+    Standing { room: RoomName, person: Arc<str> },
     /// (Re)starts a timer. Kept to some 50 ms.
     Timer(TimerId, Duration),
     /// Stops a timer.
@@ -188,6 +192,8 @@ pub enum Ask {
     Directory(Query),
     /// An action of `by`, who is a moderator and speaks `protocol`.
     Moderate { room: RoomName, by: Author, protocol: ProtocolId, action: Action },
+    /// What moderators did in a room: the newest `limit` actions below number `before`.
+    Actions { room: RoomName, before: Option<u64>, limit: u32 },
 }
 
 /// The answer to a join or an ask.
@@ -217,6 +223,7 @@ pub enum Answer {
     /// The join is refused by what moderators did.
     Banned,
     Moderated(Result<(), Refused>),
+    Actions(Result<Actions, Unavailable>),
 }
 
 /// A join that succeeded. What `after` asked for is written right after the effects of this answer.

@@ -18,7 +18,7 @@ use tokio::{sync::mpsc, time::Instant};
 use super::{
     memory::MemoryModeration,
     record::Record,
-    rules::{Refusal, Table, Who},
+    rules::{News, Refusal, Table, Who},
     slow::SlowPosts,
     store::{Snapshot, Store},
     webhook::Webhook,
@@ -147,6 +147,15 @@ impl Moderation {
         }
         let known = self.known.read();
         known.table.may_join(room, person, address, known.clock.now())
+    }
+
+    /// What is in force for a person who has joined a room.
+    pub fn news_of(&self, room: &RoomName, person: &str) -> Vec<News> {
+        if self.quiet.load(Relaxed) {
+            return Vec::new();
+        }
+        let known = self.known.read();
+        known.table.news_of(room, person, known.clock.now()).collect()
     }
 
     /// Whether anybody may come from an address.

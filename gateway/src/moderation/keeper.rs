@@ -98,7 +98,7 @@ impl Moderation {
         self.change(|known| {
             let passing = since.into_iter().filter(|record| matches!(record.act.action, Action::Kick { .. }));
             news.extend(passing.filter_map(|record| Table::default().apply(&Arc::new(record))));
-            news.extend(table.news_since(&known.table));
+            news.extend(table.news_since(&known.table, time));
             known.table = table;
             known.number = number;
             known.clock = ServerClock { told: time, at: Instant::now() };

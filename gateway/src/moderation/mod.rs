@@ -27,7 +27,7 @@ pub use self::{
     action::{Act, Action, LONGEST, SLOWEST},
     files::{FileError, Files},
     in_force::{Filters, Moderation},
-    moderator::{Moderator, Refused},
+    moderator::{Actions, Moderator, Refused},
     record::Record,
     rules::{Change, Kind, News, NewsCode, Refusal, Table, Who},
     webhook::{Webhook, WebhookSettings},

@@ -84,6 +84,8 @@ pub struct News {
     pub code: NewsCode,
     /// When it ends: None until it is undone, 0 when it is over.
     pub until: Option<u64>,
+    /// How many milliseconds are left until then: the clock of who reads this may be wrong.
+    pub remaining: Option<u64>,
     /// The ban whose addresses are wanted too.
     pub addresses_of: Option<Arc<Record>>,
 }
@@ -247,7 +249,7 @@ impl Table {
     /// Takes an action that was carried out; answers whom it is news to.
     pub fn apply(&mut self, record: &Arc<Record>) -> Option<News> {
         let Act { room, action, by: _ } = &record.act;
-        let news = news(record);
+        let news = news(record, record.time);
         if let Action::BanAddress { address, .. } = action {
             self.addresses.insert(*address, Arc::clone(record));
             return news;
@@ -274,18 +276,31 @@ impl Table {
         news
     }
 
-    /// What those concerned have missed who knew `before`: what is in force now and was not then.
-    pub fn news_since<'a>(&'a self, before: &'a Self) -> impl Iterator<Item = News> + 'a {
+    /// What is in force at `now` for a person who joins the room: why they may not post, or only now and then.
+    pub fn news_of<'a>(&'a self, room: &RoomName, person: &str, now: u64) -> impl Iterator<Item = News> + use<'a> {
+        let rules = self.rooms.get(room);
+        let of_person = rules.and_then(|rules| rules.muted.get(person));
+        let of_room =
+            rules.into_iter().flat_map(|rules| rules.slow.iter().map(|(_, record)| record).chain(&rules.readonly));
+        of_person
+            .into_iter()
+            .chain(of_room)
+            .filter(move |record| record.is_in_force(now))
+            .filter_map(move |record| news(record, now))
+    }
+
+    /// What those concerned have missed at `now` who knew `before`: what is in force and was not then.
+    pub fn news_since<'a>(&'a self, before: &'a Self, now: u64) -> impl Iterator<Item = News> + 'a {
         let known = move |room: &RoomName, record: &Arc<Record>| {
             before.rooms.get(room).is_some_and(|rules| rules.records().any(|old| old.number == record.number))
         };
         let all = self.rooms.iter().flat_map(|(room, rules)| rules.records().map(move |record| (room, record)));
-        all.filter(move |(room, record)| !known(room, record)).filter_map(|(_, record)| news(record))
+        all.filter(move |(room, record)| !known(room, record)).filter_map(move |(_, record)| news(record, now))
     }
 }
 
-/// Whom an action is news to, and what they receive.
-fn news(record: &Arc<Record>) -> Option<News> {
+/// Whom an action is news to, and what they receive at `now`.
+fn news(record: &Arc<Record>, now: u64) -> Option<News> {
     const OVER: Option<u64> = Some(0);
     let Act { room, action, by: _ } = &record.act;
     let (code, until) = match action {
@@ -305,6 +320,7 @@ fn news(record: &Arc<Record>) -> Option<News> {
         person: action.person().cloned(),
         code,
         until,
+        remaining: until.map(|until| until.saturating_sub(now)),
         addresses_of: wanted.then(|| Arc::clone(record)),
     })
 }

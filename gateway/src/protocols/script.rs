@@ -140,6 +140,7 @@ impl Peer {
             Effect::Ask(Ask::Moderate { room, by, action, protocol: _ }) => {
                 format!("moderate {room} {} {action:?}", by.name)
             }
+            Effect::Ask(Ask::Actions { room, before, limit }) => format!("ask actions {room} {before:?} {limit}"),
             Effect::Ask(Ask::Directory(query)) => format!("ask {query:?}"),
             Effect::Tell(query) => format!("tell {query:?}"),
             Effect::Timer(id, after) => {
@@ -150,6 +151,8 @@ impl Peer {
                 self.timers.remove(&id.0);
                 return None;
             }
+            // It follows each join.
+            Effect::Standing { .. } => return None,
             Effect::Refused(reason) => format!("refused {reason}"),
             Effect::Close { code, reason } => format!("close {code} {reason}"),
             Effect::Terminate => "terminate".to_owned(),

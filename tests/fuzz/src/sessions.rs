@@ -30,6 +30,7 @@ use parlor_gateway::{
         Answer, Ask, Context, Effect, Effects, Gap, Input, Join, Joined, NewPost, OverRate, PostError, Posted,
         Presence, Session, TimerId,
     },
+    moderation::Actions,
     protocols::{Handshake, Protocol},
     rooms::{Epoch, Origin, Partition, Position, Post, ProtocolId, RoomName},
 };
@@ -278,6 +279,7 @@ impl World {
                 Answer::Joined(Joined { room, head, members: 3, recovered, gap, announced: head.seq.is_multiple_of(2) })
             }
             Pending::Ask(Ask::Moderate { .. }) => Answer::Moderated(Ok(())),
+            Pending::Ask(Ask::Actions { .. }) => Answer::Actions(Ok(Actions { records: Vec::new(), before: None })),
             Pending::Ask(Ask::Members { .. }) => Answer::Members(3),
             Pending::Ask(Ask::People { .. }) => Answer::People { count: 3, people: Vec::new(), more: true },
             Pending::Ask(Ask::History { room, before, limit }) => {
@@ -352,7 +354,12 @@ impl World {
                     "{code} {reason}"
                 );
             }
-            Effect::Timer(..) | Effect::Ping | Effect::Leave { .. } | Effect::Refused(_) | Effect::Terminate => {}
+            Effect::Timer(..)
+            | Effect::Ping
+            | Effect::Leave { .. }
+            | Effect::Standing { .. }
+            | Effect::Refused(_)
+            | Effect::Terminate => {}
         }
     }
 }

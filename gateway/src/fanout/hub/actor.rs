@@ -19,7 +19,7 @@ use super::{
         append::PostSender,
         directory::DirectoryCall,
         history_requests::{Asked, HistoryRequest, HistoryRequests},
-        moderate::ModerateCall,
+        moderate::{ActionsCall, ModerateCall},
         room_reads::{RoomReadDone, RoomReads},
         tail::{Tail, TailNext},
     },
@@ -162,6 +162,9 @@ impl PartitionActor {
             Command::Reactor(ToHub::Ask { from, ask: Ask::Moderate { room, by, protocol, action } }) => {
                 self.calls.start([ModerateCall { from, room, by, protocol, action }]);
             }
+            Command::Reactor(ToHub::Ask { from, ask: Ask::Actions { room, before, limit } }) => {
+                self.calls.start([ActionsCall { from, room, before, limit }]);
+            }
             Command::Reactor(ToHub::Moderated(news)) => self.rooms.moderated(news, &mut self.delivery),
             Command::Reactor(ToHub::Tell { query, at, .. }) => self.calls.access().directory.tell(query, at),
             Command::Heard { room, signal } => {
@@ -207,6 +210,10 @@ impl PartitionActor {
             }
             Done::Screen(done) => self.posts.screened(done, &mut self.calls, &mut self.delivery),
             Done::Moderate(done) => {
+                let (to, answer) = done.answer();
+                self.delivery.answer(to, answer);
+            }
+            Done::Actions(done) => {
                 let (to, answer) = done.answer();
                 self.delivery.answer(to, answer);
             }

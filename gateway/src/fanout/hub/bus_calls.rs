@@ -10,8 +10,14 @@ use futures::{FutureExt, StreamExt, stream::FuturesUnordered};
 use super::{
     call::{BusAccess, BusCall},
     calls::{
-        append::GroupDone, directory::DirectoryDone, history_requests::PageDone, moderate::ModerateDone,
-        restore::RestoreDone, room_reads::RoomReadDone, screening::ScreenDone, tail::TailDone,
+        append::GroupDone,
+        directory::DirectoryDone,
+        history_requests::PageDone,
+        moderate::{ActionsDone, ModerateDone},
+        restore::RestoreDone,
+        room_reads::RoomReadDone,
+        screening::ScreenDone,
+        tail::TailDone,
     },
     presence::{counts::CountsDone, signals::SignalsDone, sums::SumDone},
 };
@@ -42,6 +48,7 @@ done!(
     Page(PageDone),
     Directory(DirectoryDone),
     Moderate(ModerateDone),
+    Actions(ActionsDone),
     Screen(ScreenDone),
     Sum(SumDone),
     Counts(CountsDone),

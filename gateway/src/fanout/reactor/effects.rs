@@ -66,6 +66,10 @@ impl Stage<'_> {
             Effect::Ping => self.reply(slot, codec::PING, &[]),
             Effect::Join(join) => self.join(slot, join),
             Effect::Ask(ask) => self.ask(slot, ask),
+            Effect::Standing { room, person } => {
+                let news = self.moderation.news_of(&room, &person).into_iter();
+                self.todo.extend(news.map(|news| Next::Tell(slot, Input::Moderated(Arc::new(news)))));
+            }
             Effect::Timer(id, after) => {
                 self.sockets.set_timer(slot, Key::Session(id), after, self.now.micros);
             }

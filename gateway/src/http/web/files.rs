@@ -57,12 +57,13 @@ pub(super) const NAMED: [File; 5] = [
 pub(super) const ENTRIES: [&str; 2] = ["main.js", "console.js"];
 
 /// Every module of the page and the console.
-pub(super) const MODULES: [(&str, &str); 43] = modules![
+pub(super) const MODULES: [(&str, &str); 44] = modules![
     "actions.js",
     "address.js",
     "announce.js",
     "app.js",
     "attention.js",
+    "audit.js",
     "choices.js",
     "composer.js",
     "connection-status.js",

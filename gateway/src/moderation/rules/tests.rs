@@ -99,8 +99,24 @@ fn who_missed_actions_is_told_of_those_that_are_in_force() {
     let before = table(std::slice::from_ref(&mute));
     let now =
         table(&[mute, Action::Slow { seconds: 3 }, Action::Ban { person: person("eve"), seconds: 0, address: false }]);
-    let mut told: Vec<_> = now.news_since(&before).map(|news| news.code.name()).collect();
+    let mut told: Vec<_> = now.news_since(&before, 1000).map(|news| news.code.name()).collect();
     told.sort_unstable();
     assert_eq!(told, ["banned", "slow"]);
-    assert_eq!(now.news_since(&now).count(), 0);
+    assert_eq!(now.news_since(&now, 1000).count(), 0);
+}
+
+#[test]
+fn who_joins_is_told_what_is_in_force_for_them_and_for_how_long() {
+    let mute = Action::Mute { person: person("bob"), seconds: 60 };
+    let ban = Action::Ban { person: person("eve"), seconds: 0, address: false };
+    let table = table(&[mute, Action::Slow { seconds: 3 }, ban]);
+    let told = |who: &str, now| {
+        let news = table.news_of(&RoomName::new("lobby").unwrap(), who, now);
+        news.map(|news| (news.code.name(), news.remaining)).collect::<Vec<_>>()
+    };
+    let until = table.news_of(&RoomName::new("lobby").unwrap(), "bob", 0).next().and_then(|news| news.until).unwrap();
+    assert_eq!(told("bob", until - 5_000), [("muted", Some(5_000)), ("slow", None)]);
+    assert_eq!(told("bob", until), [("slow", None)], "the mute is over");
+    assert_eq!(told("eve", 1000), [("slow", None)], "a banned person does not join");
+    assert_eq!(table.news_of(&RoomName::new("other").unwrap(), "bob", 1000).count(), 0);
 }

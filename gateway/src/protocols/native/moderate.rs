@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use serde_json::value::RawValue;
 
-use super::reply::{Code, Milliseconds, Reply};
+use super::reply::{Code, Logged, Milliseconds, Reply};
 use crate::{
     fanout::session::{Effect, Effects},
-    moderation::{News, NewsCode, Refusal, Refused},
+    moderation::{Actions, News, NewsCode, Refusal, Refused},
+    rooms::Unavailable,
 };
 
 /// Answers what became of an action.
@@ -26,13 +27,33 @@ pub(super) fn moderated(id: Option<&RawValue>, result: Result<(), Refused>, retr
     refuse(id, code, &message, retry, out);
 }
 
+/// Answers what moderators did in a room.
+pub(super) fn actions(
+    id: Option<&RawValue>,
+    room: &str,
+    result: &Result<Actions, Unavailable>,
+    retry: Duration,
+    out: &mut Effects,
+) {
+    match result {
+        Ok(Actions { records, before }) => {
+            let actions = records.iter().map(Logged::from).collect();
+            let more = before.is_some();
+            out.push(Effect::Text(Reply::Actions { id, room, actions, more, before: *before }.text()));
+        }
+        Err(_) => refuse(id, Code::Unavailable, "the log of moderation cannot be read now", Some(retry), out),
+    }
+}
+
 /// Tells what a moderator did.
 pub(super) fn notice(news: &News, out: &mut Effects) {
     let seconds = match news.code {
         NewsCode::Slow(seconds) => Some(seconds),
         NewsCode::Muted | NewsCode::Kicked | NewsCode::Banned | NewsCode::Readonly => None,
     };
-    let notice = Reply::Notice { room: news.room.as_str(), code: news.code.name(), until: news.until, seconds };
+    let remaining = news.remaining.filter(|left| *left > 0);
+    let notice =
+        Reply::Notice { room: news.room.as_str(), code: news.code.name(), until: news.until, remaining, seconds };
     out.push(Effect::Text(notice.text()));
 }
 

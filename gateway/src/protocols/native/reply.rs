@@ -9,7 +9,11 @@ use super::{
     identity::base36,
     item::{Item, Person},
 };
-use crate::{protocols::json, rooms::Epoch};
+use crate::{
+    moderation::{Action, Record},
+    protocols::json,
+    rooms::Epoch,
+};
 
 /// One frame to a client. `id` is the request's, absent where it had none.
 #[derive(Serialize)]
@@ -94,12 +98,26 @@ pub(super) enum Reply<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         id: Option<&'a RawValue>,
     },
+    /// What moderators did in a room, the newest action first.
+    Actions {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<&'a RawValue>,
+        room: &'a str,
+        actions: Vec<Logged<'a>>,
+        more: bool,
+        /// Where the next page begins, if there may be more.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        before: Option<u64>,
+    },
     /// `until` in milliseconds since the Unix epoch: absent until it is undone, 0 when it is over.
     Notice {
         room: &'a str,
         code: &'static str,
         #[serde(skip_serializing_if = "Option::is_none")]
         until: Option<u64>,
+        /// Milliseconds until then.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        remaining: Option<u64>,
         /// Of a slow room: the pause between two messages of a person.
         #[serde(skip_serializing_if = "Option::is_none")]
         seconds: Option<u64>,
@@ -147,6 +165,24 @@ pub(super) struct You<'a> {
     /// Absent for people who come with a token from outside.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) token: Option<String>,
+}
+
+/// An action that was carried out, as the log has it.
+#[derive(Serialize)]
+pub(super) struct Logged<'a> {
+    number: u64,
+    time: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    until: Option<u64>,
+    by: Person<'a>,
+    #[serde(flatten)]
+    action: &'a Action,
+}
+
+impl<'a> From<&'a Record> for Logged<'a> {
+    fn from(Record { number, time, until, act }: &'a Record) -> Self {
+        Self { number: *number, time: *time, until: *until, by: Person::from(&act.by), action: &act.action }
+    }
 }
 
 /// What the server takes from this client.

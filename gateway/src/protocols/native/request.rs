@@ -73,6 +73,12 @@ pub(super) enum Op<'a> {
         room: RoomName,
         action: Action,
     },
+    /// What moderators did.
+    Actions {
+        room: RoomName,
+        before: Option<u64>,
+        limit: u32,
+    },
     Ping,
 }
 
@@ -90,7 +96,11 @@ impl Op<'_> {
             Self::Auth { .. } | Self::History { .. } | Self::Members { .. } | Self::Leave { .. } | Self::Ping => true,
             // It may bring a new one.
             Self::Join { token, .. } => token.is_some(),
-            Self::Post { .. } | Self::Amend { .. } | Self::Typing { .. } | Self::Moderate { .. } => false,
+            Self::Post { .. }
+            | Self::Amend { .. }
+            | Self::Typing { .. }
+            | Self::Moderate { .. }
+            | Self::Actions { .. } => false,
         }
     }
 }
@@ -213,6 +223,11 @@ impl<'a> Fields<'a> {
             "members" => Op::Members { room: self.room()?, limit: self.people()? },
             "typing" => Op::Typing { room: self.room()? },
             "moderate" => Op::Moderate { room: self.room()?, action: action(self.text)? },
+            "actions" => Op::Actions {
+                room: self.room()?,
+                before: number(self.before, "before is the number of an action")?,
+                limit: self.limit()?,
+            },
             "leave" => Op::Leave { room: self.room()? },
             "ping" => Op::Ping,
             _ => return Err(Problem::new(Code::UnknownOp, "no such op")),

@@ -219,6 +219,11 @@ impl NativeSession {
                 out.push(Effect::Ask(Ask::Moderate { room: room.clone(), by, protocol: ProtocolId::Native, action }));
                 self.pending = Some(Pending { id, room });
             }
+            Op::Actions { room, before, limit } => {
+                self.person.moderator(&room)?;
+                out.push(Effect::Ask(Ask::Actions { room: room.clone(), before, limit }));
+                self.pending = Some(Pending { id, room });
+            }
             Op::Ping => say(&Reply::Pong { id: id.as_deref() }, out),
         }
         Ok(())
@@ -317,6 +322,7 @@ impl NativeSession {
             }
             Answer::Banned => refuse(id, Problem::new(Code::Banned, "banned from this room"), None, out),
             Answer::Moderated(result) => moderate::moderated(id, result, RETRY, out),
+            Answer::Actions(result) => moderate::actions(id, room.as_str(), &result, RETRY, out),
             Answer::RoomLimit => refuse(id, Problem::new(Code::RoomLimit, "too many rooms"), None, out),
             // Nothing here asks the directory.
             Answer::Directory(_) => {}
@@ -334,6 +340,7 @@ impl NativeSession {
         if let Some(gap) = gap {
             say(&Reply::Gap { room: room.as_str(), epoch, from: gap.from, to: gap.to }, out);
         }
+        out.push(Effect::Standing { room: room.clone(), person: Arc::clone(&who.id) });
         if !self.rooms.contains(&room) {
             self.rooms.push(room);
         }

@@ -11,7 +11,8 @@ use crate::{
 /// The connections that learn within a while that somebody (None: everybody in the room) was kicked.
 async fn told(gateway: &mut Gateway, name: &str, person: Option<&str>) -> Vec<ConnectionId> {
     let person = person.map(Arc::from);
-    let news = News { room: room(name), person, code: NewsCode::Kicked, until: None, addresses_of: None };
+    let news =
+        News { room: room(name), person, code: NewsCode::Kicked, until: None, remaining: None, addresses_of: None };
     gateway.hub.moderated(news).await;
     let heard = gateway.during(0, Duration::from_millis(200)).await;
     let mut told: Vec<_> = heard

@@ -9,7 +9,14 @@ use crate::{
 };
 
 fn news(code: NewsCode) -> Arc<News> {
-    Arc::new(News { room: room("lobby"), person: Some("u1".into()), code, until: None, addresses_of: None })
+    Arc::new(News {
+        room: room("lobby"),
+        person: Some("u1".into()),
+        code,
+        until: None,
+        remaining: None,
+        addresses_of: None,
+    })
 }
 
 #[test]
@@ -21,6 +28,19 @@ fn what_a_muted_person_posts_never_reaches_the_hub() {
     assert_eq!(client.hear(), "muted in this room");
     client.say("post other");
     assert!(matches!(rig.next(), ToHub::Post { post, .. } if post.room == room("other")));
+}
+
+#[test]
+fn who_asks_is_told_what_is_in_force_and_nothing_of_others() {
+    let mut rig = Rig::start(settings());
+    let mut client = rig.connect(policy());
+    rig.moderation.suppose(&room("lobby"), Action::Mute { person: "u2".into(), seconds: 0 });
+    rig.moderation.suppose(&room("lobby"), Action::Readonly { on: true, seconds: 0 });
+    client.say("standing lobby");
+    assert_eq!(client.hear(), "readonly None");
+    client.say("standing other");
+    client.say("nothing more");
+    assert_eq!(client.hear(), "nothing more");
 }
 
 #[test]

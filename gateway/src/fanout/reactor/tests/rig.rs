@@ -81,6 +81,7 @@ impl Script {
                 self.then = Some(Ask::Members { room: room(rest) });
                 Effect::Ask(Ask::Members { room: room(rest) })
             }
+            "standing" => Effect::Standing { room: room(rest), person: author().id },
             "timer" => Effect::Timer(TimerId(1), Duration::from_millis(rest.parse().unwrap())),
             "cancel" => Effect::Cancel(TimerId(1)),
             "close" => Effect::Close { code: 1008, reason: "asked" },

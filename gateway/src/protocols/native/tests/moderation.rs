@@ -2,11 +2,15 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{super::request, ada, error, peer};
+use super::{
+    super::{moderate, request},
+    ada, error, peer,
+};
 use crate::{
-    fanout::session::{Answer, Input, PostError},
-    moderation::{Action, News, NewsCode, Refusal},
+    fanout::session::{Answer, Effect, Input, PostError},
+    moderation::{Act, Action, Actions, News, NewsCode, Record, Refusal},
     protocols::script::name,
+    rooms::Author,
 };
 
 #[test]
@@ -67,9 +71,41 @@ fn who_is_no_moderator_may_not_moderate() {
 }
 
 #[test]
+fn moderators_alone_read_what_was_done_in_a_room() {
+    let asked = r#"{"op":"actions","id":1,"room":"lobby"}"#;
+    let forbidden = error(r#""id":1,"#, "forbidden", "only a moderator of the room may do that");
+    assert_eq!(ada().text(asked), forbidden);
+    let table = [(r#""before":"7""#, "before is the number of an action"), (r#""limit":101"#, "limit is 1 to 100")];
+    for (field, fault) in table {
+        let frame = format!(r#"{{"op":"actions","id":1,"room":"lobby",{field}}}"#);
+        assert_eq!(ada().text(&frame), error(r#""id":1,"#, "bad_request", fault));
+    }
+}
+
+#[test]
+fn what_was_done_is_written_as_the_log_has_it() {
+    let mut out = Vec::new();
+    let by = Author { id: "m".into(), name: "Mod".into(), extra: None };
+    let act = |action| Act { by: by.clone(), room: name("lobby"), action };
+    let mute = act(Action::Mute { person: "u2".into(), seconds: 60 });
+    let records = vec![
+        Record { number: 9, time: 1000, until: Some(61_000), act: mute },
+        Record { number: 4, time: 500, until: None, act: act(Action::Delete { seq: 7 }) },
+    ];
+    let id = serde_json::value::RawValue::from_string("3".into()).unwrap();
+    let log = Ok(Actions { records, before: Some(4) });
+    moderate::actions(Some(&id), "lobby", &log, Duration::ZERO, &mut out);
+    let by = r#""by":{"id":"m","name":"Mod"}"#;
+    let expected = format!(
+        r#"{{"op":"actions","id":3,"room":"lobby","actions":[{{"number":9,"time":1000,"until":61000,{by},"action":"mute","person":"u2","seconds":60}},{{"number":4,"time":500,{by},"action":"delete","seq":7}}],"more":true,"before":4}}"#
+    );
+    assert!(matches!(&out[..], [Effect::Text(text)] if *text == expected), "{out:?}");
+}
+
+#[test]
 fn those_concerned_are_told_what_was_done_and_until_when() {
     let table = [
-        (NewsCode::Muted, Some(1_795_172_464_819), r#""code":"muted","until":1795172464819"#),
+        (NewsCode::Muted, Some(1_795_172_464_819), r#""code":"muted","until":1795172464819,"remaining":60000"#),
         (NewsCode::Muted, Some(0), r#""code":"muted","until":0"#),
         (NewsCode::Kicked, None, r#""code":"kicked""#),
         (NewsCode::Banned, None, r#""code":"banned""#),
@@ -78,7 +114,8 @@ fn those_concerned_are_told_what_was_done_and_until_when() {
         (NewsCode::Readonly, None, r#""code":"readonly""#),
     ];
     for (code, until, told) in table {
-        let news = News { room: name("lobby"), person: None, code, until, addresses_of: None };
+        let remaining = until.map(|until| until.min(60_000));
+        let news = News { room: name("lobby"), person: None, code, until, remaining, addresses_of: None };
         let lines = ada().input(Input::Moderated(Arc::new(news)));
         assert_eq!(lines, [format!(r#"{{"op":"notice","room":"lobby",{told}}}"#)]);
     }
