@@ -8,7 +8,7 @@ import { Window, until } from "./window.js";
 const here = stage({ secrets: { "login/key": SECRET }, spec: "  auth: {jwt: {keys: {secretRef: {name: login, key: key}}}}\n" });
 
 /** Names, keys of the keyboard and words of protocols, which are the same in every language. */
-const SAME = /Ada|Bob|Parlor|English|Alt\+Enter|Ctrl\+Enter|OnlyOne|Relay|MutiPersonChat|ChatRoom|JSON|BINARY|TEXT|INIT|protobuf|lobby|console|onlyOne|support/g;
+const SAME = /Ada|Bob|Parlor|English|Alt\+Enter|Ctrl\+Enter|OnlyOne|Relay|MutiPersonChat|ChatRoom|JSON|BINARY|TEXT|INIT|protobuf|lobby|console|onlyOne|support|\/page\/icon-192\.png|\bop\b|\bid\b/g;
 
 /** Words of Latin letters that a person reads or hears. @param {import("playwright-core").Page} page */
 async function english(page) {

@@ -88,7 +88,7 @@ test("who is banned stays who they are: joining again says why not, also after a
     await ada.page.getByRole("button", { name: "Join", exact: true }).click();
     await ada.page.getByRole("alert").getByText(`${ada.room}: you are banned`).waitFor();
   }
-  await until(async () => (await members()) === 1, "the moderator is alone");
+  await until(async () => (await members()) === 1, "the moderator is alone", 30_000);
 });
 
 test("who is removed may come back, as the same person", async () => {
