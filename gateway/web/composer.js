@@ -9,6 +9,8 @@
  * @property {string} name who wrote it
  * @property {string} text what it says: an excerpt for a reply, all of it to edit
  *
+ * @typedef {{ draft?: string, reply?: About }} Draft of a room, and the message that it replies to
+ *
  * @typedef {object} ComposerActions
  * @property {(text: string, about?: About) => number} excess bytes of the message above what the server takes
  * @property {(text: string, about?: About) => void} send
@@ -29,7 +31,7 @@ import { Suggestions } from "./suggestions.js";
 const DRAFTS = 50;
 
 export class Composer {
-  /** @type {Map<string, string>} by room */
+  /** @type {Map<string, Draft>} by room */
   #drafts = new Map();
   #room = "";
   /** @type {About | undefined} */
@@ -65,21 +67,29 @@ export class Composer {
 
   /** @param {string} room */
   switchTo(room) {
-    this.about(undefined);
     this.#keep();
+    this.about(undefined);
     this.#room = room;
-    this.#set(this.#drafts.get(room) ?? "");
+    const { draft = "", reply } = this.#left(room);
+    this.#set(draft);
+    this.about(reply);
   }
 
-  /** @param {string} room @param {string} text */
-  restore(room, text) {
-    this.#drafts.set(room, text);
+  /** @param {string} room @param {Draft} draft */
+  restore(room, draft) {
+    if (draft.draft || draft.reply) this.#drafts.set(room, draft);
   }
 
-  /** @param {string} room */
+  /** What is being written to a room. @param {string} room @returns {Draft} */
   draft(room) {
-    const current = this.#about?.kind === "edit" ? this.#aside : this.box.value;
-    return (room === this.#room ? current : this.#drafts.get(room)) || undefined;
+    if (room !== this.#room) return this.#left(room);
+    if (this.#about?.kind === "edit") return { draft: this.#aside || undefined };
+    return { draft: this.box.value || undefined, reply: this.#about };
+  }
+
+  /** What was being written to a room when another was chosen. @param {string} room @returns {Draft} */
+  #left(room) {
+    return this.#drafts.get(room) ?? {};
   }
 
   /** Forgets everything, when the person goes. */
@@ -163,8 +173,9 @@ export class Composer {
 
   #keep() {
     if (!this.#room) return;
+    const draft = this.draft(this.#room);
     this.#drafts.delete(this.#room);
-    if (this.box.value) this.#drafts.set(this.#room, this.box.value);
+    this.restore(this.#room, draft);
     if (this.#drafts.size > DRAFTS) this.#drafts.delete(/** @type {string} */ (this.#drafts.keys().next().value));
   }
 

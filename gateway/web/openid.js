@@ -9,6 +9,7 @@
  * @typedef {{ token: string, refresh?: string, since: number }} Tokens `since` in milliseconds, by the wall clock
  */
 import { addressedRoom, goTo } from "./address.js";
+import { t } from "./language.js";
 import { read, write } from "./store.js";
 
 const PENDING = "parlor.signing-in";
@@ -18,7 +19,7 @@ const RANDOM = 32;
 
 /** Leaves for the provider's page, which leads back here. @param {Provider} provider */
 export async function signIn(provider) {
-  if (!crypto.subtle) throw new Error("signing in takes a page that came over TLS");
+  if (!crypto.subtle) throw new Error(t("openidTls"));
   const { authorization_endpoint } = await endpoints(provider);
   const pending = { state: secret(), verifier: secret(), nonce: secret(), room: addressedRoom() };
   const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(pending.verifier));
@@ -49,12 +50,12 @@ export async function comeBack(provider) {
   write("sessionStorage", PENDING, undefined);
   history.replaceState(null, "", location.pathname);
   if (pending.room) goTo(pending.room);
-  if (answer.get("state") !== pending.state) throw new Error("the answer is not to what this tab asked");
+  if (answer.get("state") !== pending.state) throw new Error(t("openidState"));
   const code = answer.get("code");
-  if (!code) throw new Error(answer.get("error_description") ?? answer.get("error") ?? "the provider sent no code");
+  if (!code) throw new Error(answer.get("error_description") ?? answer.get("error") ?? t("openidCode"));
   const tokens = await exchange(provider, { grant_type: "authorization_code", code, redirect_uri: here(), code_verifier: pending.verifier });
   const claims = claimsOf(tokens.token);
-  if (claims.nonce !== pending.nonce) throw new Error("the token is not for what this tab asked");
+  if (claims.nonce !== pending.nonce) throw new Error(t("openidNonce"));
   write("sessionStorage", TOKENS, tokens);
   return { token: tokens.token, name: String(claims.name ?? claims.preferred_username ?? claims.sub ?? "") };
 }
@@ -63,7 +64,9 @@ export async function comeBack(provider) {
 export async function freshToken(provider) {
   const tokens = /** @type {Tokens} */ (read("sessionStorage", TOKENS));
   const { iat = 0, exp = 0 } = claimsOf(tokens.token);
-  const old = Date.now() - tokens.since > ((exp - iat) * 1_000) / 2;
+  const age = Date.now() - tokens.since;
+  // A clock that was set back cannot tell: better one token too many.
+  const old = age < 0 || age > ((exp - iat) * 1_000) / 2;
   if (!tokens.refresh || !old) return tokens.token;
   const next = await exchange(provider, { grant_type: "refresh_token", refresh_token: tokens.refresh });
   write("sessionStorage", TOKENS, { ...next, refresh: next.refresh ?? tokens.refresh });
@@ -77,8 +80,8 @@ export function forgetTokens() {
 /** @param {Provider} provider @returns {Promise<Endpoints>} */
 async function endpoints({ issuer }) {
   const found = await json(fetch(`${issuer.replace(/\/$/, "")}/.well-known/openid-configuration`));
-  if (found.issuer !== issuer) throw new Error(`the provider calls itself ${found.issuer}, and not ${issuer}`);
-  if (new URL(found.token_endpoint).origin !== new URL(issuer).origin) throw new Error("the provider gives out tokens at another origin than its own");
+  if (found.issuer !== issuer) throw new Error(t("openidIssuer", { found: found.issuer, issuer }));
+  if (new URL(found.token_endpoint).origin !== new URL(issuer).origin) throw new Error(t("openidOrigin"));
   return found;
 }
 
@@ -87,7 +90,7 @@ async function exchange(provider, fields) {
   const { token_endpoint } = await endpoints(provider);
   const body = new URLSearchParams({ ...fields, client_id: provider.clientId });
   const { id_token, refresh_token } = await json(fetch(token_endpoint, { method: "POST", body }));
-  if (!id_token) throw new Error("the provider sent no ID token");
+  if (!id_token) throw new Error(t("openidToken"));
   return { token: id_token, refresh: refresh_token, since: Date.now() };
 }
 
@@ -95,7 +98,7 @@ async function exchange(provider, fields) {
 async function json(request) {
   const answer = await request;
   const body = await answer.json();
-  if (!answer.ok) throw new Error(body.error_description ?? body.error ?? `the provider answered ${answer.status}`);
+  if (!answer.ok) throw new Error(body.error_description ?? body.error ?? t("openidStatus", { status: String(answer.status) }));
   return body;
 }
 

@@ -4,7 +4,8 @@
  *
  * @typedef {import("./parlor.js").Position} Position
  * @typedef {{ key: string, body: Record<string, any>, time: number, why: string }} FailedPost
- * @typedef {{ read?: Position, place?: { seq: number, offset: number }, draft?: string, people?: [string, string][],
+ * @typedef {{ read?: Position, place?: { seq: number, offset: number }, draft?: string,
+ *   reply?: import("./composer.js").About, people?: [string, string][],
  *   seen?: number, failed?: FailedPost[] }} StoredRoom
  *   `read` is how far the person has read, `place` where the window was scrolled to, `seen` when `people` were known.
  * @typedef {{ name: string, token?: string, outside?: boolean, ids: string[], rooms: string[], open?: string,

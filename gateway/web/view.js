@@ -67,7 +67,7 @@ export class View {
     this.chat.addEventListener("identity", (/** @type {any} */ { detail }) => this.#known(detail));
     this.chat.addEventListener("authenticated", () => this.#drawRole());
     this.chat.addEventListener("error", (/** @type {any} */ { detail }) => this.#error(detail));
-    for (const [room, { draft }] of Object.entries(session.kept ?? {})) if (draft) this.composer.restore(room, draft);
+    for (const [room, { draft, reply }] of Object.entries(session.kept ?? {})) this.composer.restore(room, { draft, reply });
     for (const room of session.rooms) this.#join(room);
     this.#drawMe();
   }
@@ -215,7 +215,7 @@ export class View {
 
   #stored() {
     if (this.open) this.open.place = this.feed.place;
-    const kept = [...this.#rooms.values()].map((room) => [room.name, { ...room.stored(), draft: this.composer.draft(room.name) }]);
+    const kept = [...this.#rooms.values()].map((room) => [room.name, { ...room.stored(), ...this.composer.draft(room.name) }]);
     return { rooms: [...this.#rooms.keys()], open: this.open?.name, kept: Object.fromEntries(kept) };
   }
 

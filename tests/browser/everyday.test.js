@@ -322,6 +322,26 @@ test("a reload loses no draft, no unread count, no place and no line of what is 
   assert.deepEqual(after, ["unread 1", "unread 2"]);
 });
 
+test("a reply that is being written keeps what it replies to, in another room and over a reload", async () => {
+  const ada = await enter("Ada");
+  await ada.say("a question");
+  await ada.shows("a question");
+  await ada.box.press("Alt+ArrowUp");
+  await ada.box.fill("an answer");
+  const about = ada.page.getByRole("status").getByText("Replying to You: a question");
+  await about.waitFor();
+  await choose(ada, "aside");
+  await about.waitFor({ state: "hidden" });
+  await ada.page.getByRole("button", { name: ada.room, exact: true }).click();
+  await about.waitFor();
+  await ada.page.reload();
+  await ada.connected();
+  await about.waitFor();
+  assert.equal(await ada.box.inputValue(), "an answer");
+  await ada.box.press("Enter");
+  await ada.page.locator("#feed .sent .quote").getByText("You: a question").waitFor();
+});
+
 test("what came while the page was closed is marked as new, and is counted in other rooms", async () => {
   const ada = await enter("Ada");
   const bob = await enter("Bob", ada);

@@ -93,6 +93,18 @@ test("a token that ends is replaced, and the person stays", async () => {
   await window.shows("still here");
 });
 
+test("a token that ends is replaced though the clock was set back meanwhile", async () => {
+  const { window } = await closed({ seconds: 4 });
+  await signIn(window, "Ada");
+  await window.connected();
+  const first = await window.page.evaluate(() => {
+    const { now } = Date;
+    Date.now = () => now() - 3_600_000;
+    return sessionStorage["parlor.tokens"];
+  });
+  await until(async () => (await window.page.evaluate(() => sessionStorage["parlor.tokens"])) !== first, "another token");
+});
+
 test("a moderator whom the provider names has the buttons of one", async () => {
   const { window } = await closed({ claims: { role: "moderator" } });
   await signIn(window, "Ada");
