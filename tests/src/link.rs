@@ -1,5 +1,5 @@
-//! The network between one gateway and its Redis, or a client and its gateway: passes everything on until it is told
-//! to freeze or to cut.
+//! The network between one gateway and its Redis, a client and its gateway, or replicas and their primary: passes
+//! everything on until it is told to freeze or to cut.
 //!
 //! A link listens on an address of loopback of its own, on the ports of the servers, and writes that address into what
 //! servers say of each other, so that the gateway dials all of them through it.
@@ -25,6 +25,8 @@ pub enum State {
     Frozen,
     /// What servers answer is held back; what they are asked still arrives.
     Mute,
+    /// What servers are asked is held back; what they have to say still arrives.
+    Deaf,
     /// Connections are reset, new ones end at once.
     Cut,
 }
@@ -33,41 +35,65 @@ pub enum State {
 #[derive(Debug)]
 pub struct Link {
     host: Ipv4Addr,
-    /// Each server's port and what the network does on the way to it.
-    ways: Vec<(u16, watch::Sender<State>)>,
+    ways: Vec<Way>,
     _servers: JoinSet<()>,
+}
+
+/// The way to one server.
+#[derive(Debug)]
+struct Way {
+    /// The port under which it is known.
+    announced: u16,
+    /// The port that it listens on.
+    port: u16,
+    /// What the network does.
+    state: watch::Sender<State>,
 }
 
 impl Link {
     /// The `number`-th link (0..=7) to the servers with these ports.
     pub async fn open(number: u8, ports: Vec<u16>) -> Result<Self> {
-        let host = Ipv4Addr::new(127, 0, 0, 2 + number % 8);
+        Self::announced(number, ports.into_iter().map(|port| (port, port)).collect()).await
+    }
+
+    /// The `number`-th link (0..=7) to servers, each with the port that it announces and the one it listens on.
+    pub async fn announced(number: u8, ports: Vec<(u16, u16)>) -> Result<Self> {
+        Self::on(Ipv4Addr::new(127, 0, 0, 2 + number % 8), ports).await
+    }
+
+    /// What servers that announce the first of these ports and listen on the second are reached through by each other.
+    pub async fn between(ports: Vec<(u16, u16)>) -> Result<Self> {
+        Self::on(Ipv4Addr::LOCALHOST, ports).await
+    }
+
+    async fn on(host: Ipv4Addr, ports: Vec<(u16, u16)>) -> Result<Self> {
         let (mut ways, mut servers) = (Vec::new(), JoinSet::new());
-        for port in ports {
-            let listener = TcpListener::bind((host, port)).await.with_context(|| format!("listen on {host}:{port}"))?;
+        for (announced, port) in ports {
+            let bound = TcpListener::bind((host, announced)).await;
+            let listener = bound.with_context(|| format!("listen on {host}:{announced}"))?;
             let (state, watched) = watch::channel(State::Open);
             servers.spawn(accept(listener, SocketAddr::from(([127, 0, 0, 1], port)), host, watched));
-            ways.push((port, state));
+            ways.push(Way { announced, port, state });
         }
         Ok(Self { host, ways, _servers: servers })
     }
 
     /// `host:port` of every server, through this link.
     pub fn seeds(&self) -> Vec<String> {
-        self.ways.iter().map(|(port, _)| format!("{}:{port}", self.host)).collect()
+        self.ways.iter().map(|way| format!("{}:{}", self.host, way.announced)).collect()
     }
 
     /// Changes what the network does, at once.
     pub fn set(&self, state: State) {
-        for (_, way) in &self.ways {
-            way.send_replace(state);
+        for way in &self.ways {
+            way.state.send_replace(state);
         }
     }
 
-    /// Changes what the network does on the way to the server with this port, at once.
+    /// Changes what the network does on the way to the server that listens on this port, at once.
     pub fn set_for(&self, port: u16, state: State) {
-        for (_, way) in self.ways.iter().filter(|(known, _)| *known == port) {
-            way.send_replace(state);
+        for way in self.ways.iter().filter(|way| way.port == port) {
+            way.state.send_replace(state);
         }
     }
 }
@@ -88,8 +114,9 @@ async fn accept(listener: TcpListener, server: SocketAddr, host: Ipv4Addr, state
 
 /// Waits while the network holds back what goes one way; false when it is cut, or gone.
 async fn passes(state: &mut watch::Receiver<State>, answers: bool) -> bool {
-    let moves = |state: &State| !matches!((state, answers), (State::Frozen, _) | (State::Mute, true));
-    matches!(state.wait_for(moves).await.as_deref(), Ok(State::Open | State::Mute))
+    let held =
+        |state: &State| matches!((state, answers), (State::Frozen, _) | (State::Mute, true) | (State::Deaf, false));
+    matches!(state.wait_for(|state| !held(state)).await.as_deref(), Ok(State::Open | State::Mute | State::Deaf))
 }
 
 async fn cut(mut state: watch::Receiver<State>) {
@@ -168,6 +195,15 @@ mod tests {
         link.set(State::Open);
         there.read_exact(&mut text).await.unwrap();
         assert_eq!(&text, b"ping");
+        link.set(State::Deaf);
+        client.write_all(b"ping").await.unwrap();
+        there.write_all(b"pong").await.unwrap();
+        client.read_exact(&mut text).await.unwrap();
+        assert_eq!(&text, b"pong");
+        let early = tokio::time::timeout(std::time::Duration::from_millis(50), there.read_exact(&mut text)).await;
+        assert!(early.is_err(), "a deaf server hears something");
+        link.set(State::Open);
+        there.read_exact(&mut text).await.unwrap();
         link.set(State::Cut);
         assert_eq!(client.read(&mut text).await.unwrap_or(0), 0);
     }

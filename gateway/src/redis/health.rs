@@ -9,11 +9,11 @@ use std::collections::HashMap;
 use parlor_redis::Address;
 use tokio::time::Instant;
 
-use super::topology::{Member, Topology};
+use super::{
+    followers::Followers,
+    topology::{Member, Topology},
+};
 use crate::deadlines::{LINK_DOWN, SILENT};
-
-/// How far the last sign of a replica may lie back, in seconds, as its primary counts them; each sends one every second.
-const LAG: u64 = 2;
 
 /// How a shard or a whole Redis is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -33,22 +33,15 @@ pub enum Role {
 }
 
 impl Role {
-    /// Reads `INFO replication`. A replica that is silent counts no longer, although Redis calls it online until
-    /// `repl-timeout`, which is a minute by default.
-    pub fn parse(info: &str) -> Option<Self> {
-        let lines = || info.lines().map(str::trim);
-        if lines().any(|line| line == "role:master") {
-            let follows = |line: &&str| line.starts_with("slave") && line.contains("state=online") && lag(line) <= LAG;
-            return Some(Self::Primary { followers: lines().filter(follows).count() });
+    /// Reads `INFO replication` of a server whose replicas were `followers` when it was asked before.
+    pub fn parse(info: &str, followers: &mut Followers, now: Instant) -> Option<Self> {
+        let says = |what: &str| info.lines().any(|line| line.trim() == what);
+        if says("role:master") {
+            return Some(Self::Primary { followers: followers.count(info, now) });
         }
-        let linked = lines().any(|line| line == "master_link_status:up");
-        lines().any(|line| line == "role:slave").then_some(Self::Replica { linked })
+        let linked = says("master_link_status:up");
+        says("role:slave").then_some(Self::Replica { linked })
     }
-}
-
-fn lag(line: &str) -> u64 {
-    let lag = line.split(',').find_map(|field| field.strip_prefix("lag="));
-    lag.and_then(|lag| lag.parse().ok()).unwrap_or(0)
 }
 
 /// What one probe brought.
@@ -227,12 +220,6 @@ mod tests {
 
     use super::*;
 
-    const INFO: &str = "# Replication\r\nrole:master\r\nconnected_slaves:4\r\n\
-        slave0:ip=127.0.0.1,port=7003,state=online,offset=5,lag=0\r\n\
-        slave1:ip=127.0.0.1,port=7004,state=wait_bgsave,offset=0,lag=0\r\n\
-        slave2:ip=127.0.0.1,port=7005,state=online,offset=5,lag=3\r\n\
-        slave3:ip=127.0.0.1,port=7006,state=online,offset=5,lag=2\r\n";
-
     fn address(text: &str) -> Address {
         text.parse().unwrap()
     }
@@ -247,11 +234,11 @@ mod tests {
     }
 
     #[test]
-    fn only_replicas_that_are_online_and_were_heard_of_lately_follow() {
-        assert_eq!(Role::parse(INFO), Some(Role::Primary { followers: 2 }));
-        let replica = "role:slave\r\nmaster_link_status:down\r\n";
-        assert_eq!(Role::parse(replica), Some(Role::Replica { linked: false }));
-        assert_eq!(Role::parse("what"), None);
+    fn a_server_says_whether_it_is_a_primary_or_a_replica() {
+        let role = |info| Role::parse(info, &mut Followers::default(), Instant::now());
+        assert_eq!(role("role:master\r\nconnected_slaves:0\r\n"), Some(Role::Primary { followers: 0 }));
+        assert_eq!(role("role:slave\r\nmaster_link_status:down\r\n"), Some(Role::Replica { linked: false }));
+        assert_eq!(role("what"), None);
     }
 
     /// Three shards of one replica each; the first shard's replica has these flags.

@@ -7,6 +7,7 @@ pub(crate) mod access;
 pub(crate) mod cluster;
 pub(crate) mod connection;
 mod fault;
+pub mod followers;
 pub mod health;
 pub(crate) mod keys;
 pub(crate) mod lane;

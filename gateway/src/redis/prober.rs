@@ -15,6 +15,7 @@ use tracing::Instrument;
 use super::{
     cluster::Cluster,
     connection::{Command, Fault, Node, list},
+    followers::Followers,
     health::{Answer, Health, HealthView, Reader, Role},
     server_time::micros,
     steady_time::{SteadyTime, since_boot},
@@ -97,7 +98,10 @@ impl Prober {
 
     /// Asks every server once.
     pub(crate) async fn look(&self) {
-        let probes = self.servers().into_iter().map(async |server| self.probe(&mut None, &server).await);
+        let probes = self
+            .servers()
+            .into_iter()
+            .map(async |server| self.probe(&mut None, &mut Followers::default(), &server).await);
         futures::future::join_all(probes).await;
     }
 
@@ -128,9 +132,9 @@ impl Prober {
     }
 
     async fn keep_asking(self: Arc<Self>, server: Address) {
-        let (mut node, mut well) = (None, true);
+        let (mut node, mut followers, mut well) = (None, Followers::default(), true);
         loop {
-            let answered = self.probe(&mut node, &server).await;
+            let answered = self.probe(&mut node, &mut followers, &server).await;
             let reachable = self.view().reachable(&server, Instant::now());
             match answered {
                 Err(fault) if well && !reachable => tracing::warn!(%fault, "the server has stopped answering"),
@@ -142,10 +146,10 @@ impl Prober {
         }
     }
 
-    async fn probe(&self, node: &mut Option<Node>, server: &Address) -> Result<(), Fault> {
+    async fn probe(&self, node: &mut Option<Node>, followers: &mut Followers, server: &Address) -> Result<(), Fault> {
         self.view().asked(server, Instant::now());
         let silent = |_| Fault::Gone(format!("{server} does not answer").into());
-        let answer = timeout(PROBE, self.ask(node, server)).await.map_err(silent).flatten();
+        let answer = timeout(PROBE, self.ask(node, followers, server)).await.map_err(silent).flatten();
         match answer {
             Ok(answer) => {
                 let now = Instant::now();
@@ -163,7 +167,7 @@ impl Prober {
         Ok(())
     }
 
-    async fn ask(&self, node: &mut Option<Node>, server: &Address) -> Result<Answer, Fault> {
+    async fn ask(&self, node: &mut Option<Node>, followers: &mut Followers, server: &Address) -> Result<Answer, Fault> {
         let node = match node.take().filter(Node::alive) {
             Some(open) => node.insert(open),
             None => node.insert(Node::open(server, self.cluster.access()).await?),
@@ -174,6 +178,7 @@ impl Prober {
         let clock = time.and_then(Result::ok).and_then(|time| Some(micros(&list(time))? / 1000));
         let text = |value: &fred::types::Value| value.as_str().map(|text| text.to_string()).unwrap_or_default();
         let view = view.and_then(Result::ok).and_then(|view| self.cluster.read_view(&text(&view), server).ok());
-        Ok(Answer { role: info.as_ref().map(text).as_deref().and_then(Role::parse), view, clock })
+        let role = info.as_ref().map(text).and_then(|info| Role::parse(&info, followers, Instant::now()));
+        Ok(Answer { role, view, clock })
     }
 }

@@ -19,10 +19,11 @@ use parlor_gateway::{
         },
     },
     fanout::session::Presence,
-    redis::{Fault, health::Role, slot, topology::Topology},
+    redis::{Fault, followers::Followers, health::Role, slot, topology::Topology},
     rooms::{Author, Signal, amendments::Refused},
 };
 use parlor_redis::{Address, Prefer};
+use tokio::time::Instant;
 
 use crate::{
     seed::{lines, split, unescape},
@@ -180,7 +181,7 @@ pub(crate) fn published(data: &[u8]) {
 pub(crate) fn topology(data: &[u8]) {
     let (table, info) = split(data, b"\n\n");
     let (table, info) = (String::from_utf8_lossy(table), String::from_utf8_lossy(info));
-    if let Some(Role::Primary { followers }) = Role::parse(&info) {
+    if let Some(Role::Primary { followers }) = Role::parse(&info, &mut Followers::default(), Instant::now()) {
         assert!(followers < info.lines().count());
     }
     let asked: Address = "10.0.0.9:6379".parse().expect("a constant with host and port");

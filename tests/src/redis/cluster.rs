@@ -3,32 +3,49 @@
 use anyhow::{Context, Result};
 use parlor_redis::{Slot, SlotSet, Topology};
 
-use super::{RedisNode, Reply, eventually};
+use tokio::task::block_in_place;
+
+use super::{RedisNode, Reply, eventually, node::Kind};
+use crate::link::{Link, State};
 
 /// A Redis Cluster: the first `shards` nodes start as primaries, the rest as their replicas in turn.
 #[derive(Debug)]
 pub struct RedisCluster {
     pub nodes: Vec<RedisNode>,
     shards: usize,
+    /// What replicas reach their primaries through.
+    between: Option<Link>,
 }
 
 impl RedisCluster {
     /// Starts and forms a cluster; returns when every replica follows and every server says ok.
     pub fn start(shards: usize, replicas: usize) -> Result<Self> {
-        Self::launch(shards, replicas, false)
-    }
-
-    /// As [`Self::start`], of servers that keep their data over a restart.
-    pub fn durable(shards: usize, replicas: usize) -> Result<Self> {
-        Self::launch(shards, replicas, true)
-    }
-
-    fn launch(shards: usize, replicas: usize, durable: bool) -> Result<Self> {
-        let number = shards * (1 + replicas);
-        let nodes = (0..number).map(|_| RedisNode::launch(true, durable)).collect::<Result<Vec<_>>>()?;
-        let cluster = Self { nodes, shards };
+        let cluster = Self::launch(shards, replicas, Kind { cluster: true, ..Kind::default() })?;
         cluster.form()?;
         Ok(cluster)
+    }
+
+    /// As [`Self::start`], of servers whose clocks and passwords can be changed, and whose replicas can be kept from their
+    /// primaries; `durable` ones keep their data over a restart.
+    pub async fn breakable(shards: usize, replicas: usize, durable: bool) -> Result<Self> {
+        let kind = Kind { cluster: true, durable, clock: true, breakable: true };
+        let mut cluster = block_in_place(|| Self::launch(shards, replicas, kind))?;
+        cluster.between = Some(Link::between(cluster.announced()).await?);
+        block_in_place(|| cluster.form())?;
+        Ok(cluster)
+    }
+
+    fn launch(shards: usize, replicas: usize, kind: Kind) -> Result<Self> {
+        let number = shards * (1 + replicas);
+        let nodes = (0..number).map(|_| RedisNode::launch(kind)).collect::<Result<Vec<_>>>()?;
+        Ok(Self { nodes, shards, between: None })
+    }
+
+    /// Changes what the network does between a primary and its replicas, at once.
+    pub fn set_between(&self, primary: usize, state: State) -> Result<()> {
+        let between = self.between.as_ref().context("the servers reach each other without a link")?;
+        between.set_for(self.nodes[primary].port(), state);
+        Ok(())
     }
 
     fn form(&self) -> Result<()> {
@@ -90,6 +107,11 @@ impl RedisCluster {
         self.nodes.iter().map(|node| node.port()).collect()
     }
 
+    /// Of every server, the port that it announces and the one that it listens on.
+    pub fn announced(&self) -> Vec<(u16, u16)> {
+        self.nodes.iter().map(|node| (node.announced(), node.port())).collect()
+    }
+
     /// `host:port` of every server.
     pub fn seeds(&self) -> Vec<String> {
         self.nodes.iter().map(RedisNode::address).collect()
@@ -108,7 +130,7 @@ impl RedisCluster {
 
     /// Index of a running replica of the server at `primary`.
     pub fn replica(&self, primary: usize) -> Result<usize> {
-        let port = format!("master_port:{}", self.nodes[primary].port());
+        let port = format!("master_port:{}", self.nodes[primary].announced());
         let follows = |node: &RedisNode| node.runs() && node.says("replication", &port);
         self.nodes.iter().position(follows).context("the primary has no running replica")
     }

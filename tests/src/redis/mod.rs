@@ -17,7 +17,7 @@ use anyhow::{Context, Result, bail};
 
 pub use self::{
     cluster::RedisCluster,
-    node::RedisNode,
+    node::{RedisNode, USER},
     wire::{Connection, Reply},
 };
 

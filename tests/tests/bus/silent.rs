@@ -100,6 +100,44 @@ async fn a_frozen_replica_delays_posts_of_its_shard_by_some_seconds_and_refuses_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_replica_that_no_longer_hears_its_primary_or_is_not_heard_delays_posts_by_some_seconds_and_refuses_none()
+-> Result<()> {
+    let cluster = RedisCluster::breakable(3, 1, false).await?;
+    let link = Link::announced(4, cluster.announced()).await?;
+    let bus = connect(link.seeds(), "a").await?;
+    // A shard each, so that both are cut at once.
+    let (hears_nothing, not_heard) = (hit_room(0), shard_of(&cluster, 16383)?);
+    let mut posts = JoinSet::new();
+    for (room, state) in [(hears_nothing, State::Mute), (not_heard, State::Deaf)] {
+        let partition = Partition::of(&room);
+        bus.append(partition, &[post(&room, "a", "before", "x")]).await?;
+        let primary = block_in_place(|| cluster.primary(slot(partition).number()))?;
+        cluster.set_between(primary, state)?;
+        let bus = Gateway::clone(&bus);
+        posts.spawn(async move {
+            let (cut, group) = (Instant::now(), [post(&room, "a", "after", "x")]);
+            // The hub tries for ten seconds.
+            while let Err(AppendError::Unavailable(_)) = bus.append(partition, &group).await {}
+            (state, cut.elapsed())
+        });
+    }
+    while let Some(posted) = posts.join_next().await {
+        let (state, took) = posted?;
+        ensure!(took < Duration::from_secs(10), "{state:?}: it took {took:?}");
+    }
+    Ok(())
+}
+
+/// A room of the shard that owns this slot.
+fn shard_of(cluster: &RedisCluster, of: u16) -> Result<RoomName> {
+    let primary = block_in_place(|| cluster.primary(of))?;
+    let there =
+        |room: &RoomName| block_in_place(|| cluster.primary(slot(Partition::of(room)).number())).ok() == Some(primary);
+    let mut rooms = (0..).filter_map(|n: u32| RoomName::new(&format!("shard-{n}")).ok());
+    rooms.find(there).context("names do not end")
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_full_redis_refuses_at_once_and_says_why_until_it_takes_posts_again() -> Result<()> {
     let redis = RedisNode::start()?;
     let bus = connect(vec![redis.address()], "a").await?;

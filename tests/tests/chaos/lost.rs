@@ -1,7 +1,7 @@
-//! When both copies of a shard are gone, gateways restore what they hold: readers receive a gap and a new epoch,
-//! seqs continue, and everything that was acknowledged before and after is accounted for.
+//! When Redis has lost data, all of a shard or parts of it, gateways restore what they hold: readers receive a gap and a
+//! new epoch, seqs continue, and everything that was acknowledged before and after is accounted for.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use parlor_gateway::bus::RESTORE_SKIP;
@@ -10,11 +10,13 @@ use parlor_tests::client::native::Native;
 use parlor_tests::redis::RedisNode;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
+use rand::seq::SliceRandom;
 use serde_json::json;
 use tokio::task::block_in_place;
 use tokio::time::sleep;
 
 use super::fault::Saboteur;
+use super::losses::Loss;
 use super::timeline::Timeline;
 use super::world::World;
 use super::{ALONE, seconds, seed};
@@ -34,7 +36,7 @@ pub(crate) async fn lose_both_copies(mistake: Option<&str>) -> Result<(Report, u
     sleep(Duration::from_secs(3)).await;
     let freeze = Duration::ZERO;
     let mut saboteur = Saboteur { world: &mut world, rng: &mut rng, timeline: &mut timeline, freeze };
-    saboteur.both_copies_lost().await?;
+    saboteur.lose(Loss::BothCopies).await?;
     world.well().await?;
     timeline.note("all is well");
     let report = audit.await??;
@@ -120,5 +122,42 @@ async fn what_went_with_both_copies_is_announced_as_a_gap_in_a_new_epoch() -> Re
         ensure!(report.verdict.gaps > 0, "nobody received a gap\n{text}");
         ensure!(kept + report.verdict.excused >= report.verdict.acknowledged, "{kept} are in the history\n{text}");
     }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_part_of_its_data_redis_loses_nobody_misses_a_message_untold() -> Result<()> {
+    let _alone = ALONE.lock().await;
+    let (seed, seconds) = (seed(), (seconds() / 5).clamp(15, 120));
+    let mut timeline = Timeline::start(seed);
+    let mut rng = StdRng::seed_from_u64(seed);
+    let mut world = World::start(2, true, None).await?;
+    let plan = world.plan(Duration::from_secs(seconds), false)?;
+    let audit = tokio::spawn({
+        let plan = plan.clone();
+        async move { audit::run(&plan).await }
+    });
+    let until = Instant::now() + Duration::from_secs(seconds - 6);
+    let mut deck = Vec::new();
+    sleep(Duration::from_secs(2)).await;
+    while Instant::now() < until {
+        if deck.is_empty() {
+            deck.extend(Loss::ALL);
+            deck.shuffle(&mut rng);
+        }
+        let Some(loss) = deck.pop() else { break };
+        let freeze = Duration::ZERO;
+        let mut saboteur = Saboteur { world: &mut world, rng: &mut rng, timeline: &mut timeline, freeze };
+        saboteur.lose(loss).await?;
+        world.well().await?;
+        timeline.note("all is well");
+        sleep(Duration::from_secs(1)).await;
+    }
+    let report = audit.await??;
+    let text = format!("{}\n{}", timeline.with(&plan, &report), world.logs());
+    println!("| {}", report.to_string().trim_end().replace('\n', "\n| "));
+    ensure!(report.verdict.faults.is_empty(), "{text}");
+    // After a loss, new rooms wait for three seconds.
+    ensure!(report.verdict.acknowledged as f64 > 0.5 * plan.rate * plan.duration.as_secs_f64(), "{text}");
     Ok(())
 }

@@ -5,8 +5,11 @@
 //! `CHAOS_SECONDS` sets how long (600), `CHAOS_SEED` repeats a schedule.
 
 mod fault;
+mod gateways;
+mod losses;
 mod lost;
 mod mutants;
+mod servers;
 mod timeline;
 mod under_fire;
 mod world;

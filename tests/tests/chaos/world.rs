@@ -10,12 +10,14 @@ use parlor_tests::audit::Plan;
 use parlor_tests::gateway::{Gateway, Setup};
 use parlor_tests::link::Link;
 use parlor_tests::mutants::mutate;
-use parlor_tests::redis::{RedisCluster, free_port};
+use parlor_tests::redis::{RedisCluster, USER, free_port};
 use tokio::task::block_in_place;
 
 const SHARDS: usize = 3;
 /// Rooms of each shard.
 const ROOMS: usize = 2;
+/// Where gateways find the password of their Redis.
+const PASSWORD: &str = "redis/password";
 /// Everything is well again within this time of a fault's end.
 const WELL_WITHIN: Duration = Duration::from_secs(30);
 
@@ -27,17 +29,21 @@ pub(crate) struct Seat {
 }
 
 impl Seat {
-    async fn take(number: u8, ports: Vec<u16>, rooms: &[String], mistake: Option<&str>) -> Result<Self> {
-        let link = Link::open(number, ports).await?;
+    async fn take(number: u8, ports: Vec<(u16, u16)>, rooms: &[String], mistake: Option<&str>) -> Result<Self> {
+        let link = Link::announced(number, ports).await?;
+        let (secret, key) = PASSWORD.split_once('/').context("a path without a key")?;
         let spec = format!(
-            "protocols: {{native: {{}}, onlyone: {{rooms: [{}]}}}}\nreplicas: 3\nredis: {{managed: {{}}}}\n\
+            "protocols: {{native: {{}}, onlyone: {{rooms: [{}]}}}}\nreplicas: 3\n\
+             redis: {{external: {{seeds: ['{}'], username: {USER}, \
+                     passwordSecretRef: {{name: {secret}, key: {key}}}}}}}\n\
              drain: {{rate: 1000, deadline: 30s}}",
-            rooms.join(", ")
+            rooms.join(", "),
+            link.seeds()[0]
         );
         let address = format!("127.0.0.1:{}", free_port()?);
         let log = std::env::var("CHAOS_LOG").unwrap_or_else(|_| "info".into());
         let setup = Setup::spec(&spec).redis(&link.seeds()).argument("--listen").argument(address);
-        let setup = setup.env("PARLOR_LOG", &log);
+        let setup = setup.env("PARLOR_LOG", &log).secret(PASSWORD, "first");
         let setup = mistake.map_or_else(|| Ok(setup.clone()), |mistake| mutate(setup.clone(), mistake))?;
         let process = Some(Gateway::start(&setup).await?);
         Ok(Self { setup, link, process })
@@ -45,6 +51,12 @@ impl Seat {
 
     pub(crate) fn gateway(&self) -> Result<&Gateway> {
         self.process.as_ref().context("the gateway does not run")
+    }
+
+    /// The password of its Redis is this one from now on, as the kubelet writes it.
+    pub(crate) fn set_password(&mut self, password: &str) -> Result<()> {
+        self.setup = self.setup.clone().secret(PASSWORD, password);
+        self.gateway()?.remount(PASSWORD, password)
     }
 
     /// Ends the process as a crash would.
@@ -89,13 +101,12 @@ fn rooms() -> Vec<RoomName> {
 impl World {
     /// Starts everything; `durable` servers keep their data over a restart. With a `mistake` the gateways are mutants.
     pub(crate) async fn start(gateways: u8, durable: bool, mistake: Option<&str>) -> Result<Self> {
-        let start = if durable { RedisCluster::durable } else { RedisCluster::start };
-        let redis = block_in_place(|| start(SHARDS, 1))?;
+        let redis = RedisCluster::breakable(SHARDS, 1, durable).await?;
         let rooms = rooms();
         let names: Vec<_> = rooms.iter().map(|room| room.as_str().to_owned()).collect();
         let mut seats = Vec::new();
         for number in 0..gateways {
-            seats.push(Seat::take(number, redis.ports(), &names, mistake).await?);
+            seats.push(Seat::take(number, redis.announced(), &names, mistake).await?);
         }
         Ok(Self { redis, seats, rooms })
     }
