@@ -15,7 +15,7 @@ use futures::future::BoxFuture;
 use tokio::time::Instant;
 
 pub use self::histograms::Histograms;
-pub use crate::deadlines::{DEDUPE, TAIL_WAIT};
+pub use crate::deadlines::{DEDUPE, EARLY, TAIL_WAIT};
 use crate::rooms::{
     Cause, Entry, Epoch, Partition, Post, RoomName, Signal, Unavailable, amendments::Refused, log::Window,
 };
@@ -32,6 +32,9 @@ pub const RESTORE_WINDOW: Window = Window { entries: 2048, bytes: 2 << 20 };
 /// Seqs that are left out behind what is given back: others may have been shown more than who gives it back holds, and
 /// nobody's seqs should step back. A shard takes some tenths of a second for as many entries.
 pub const RESTORE_SKIP: u64 = 1 << 16;
+
+/// Messages of a room that goes early where there are too many rooms: what a stranger makes by the thousand has no more.
+pub const FEW: u64 = 4;
 
 /// Most posts in one group: 64 partitions of them at 10 KiB are what a gateway may have on its way.
 pub const GROUP_POSTS: usize = 512;
@@ -132,7 +135,8 @@ pub struct HeldRoom {
     pub room: RoomName,
     /// The newest seq that it knows of; above 0.
     pub head: u64,
-    /// The newest entries up to `head`, ascending and contiguous, at most [`RESTORE_WINDOW`]; none when it holds none.
+    /// The newest entries up to `head`, ascending, with holes only where data was lost before, at most [`RESTORE_WINDOW`];
+    /// none when it holds none.
     pub entries: Vec<Arc<Entry>>,
 }
 

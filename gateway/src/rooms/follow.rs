@@ -43,7 +43,11 @@ impl Log {
     /// A log of what was read.
     pub fn of(window: Window, reading: Reading) -> Self {
         let mut log = Self::new(window, reading.head);
-        log.prepend(&clipped(&reading), reading.complete);
+        let read = clipped(&reading);
+        log.prepend(&read, reading.complete);
+        if let Some(first) = behind_hole(&reading) {
+            log.set_aside_below(first, &read);
+        }
         log
     }
 
@@ -78,7 +82,7 @@ impl Log {
         }
         news.extend(self.skip_to(reading.head.seq + 1).map(|span| News::Missing { epoch, span }));
         if let Some(first) = behind_hole(reading) {
-            self.forget_below(first);
+            self.set_aside_below(first, &clipped(reading));
         }
         self.confirm(epoch);
     }
@@ -96,6 +100,7 @@ impl Log {
             return None;
         }
         self.truncate(first - 1);
+        self.forget_aside();
         self.skip_to(oldest.map_or(reading.head.seq + 1, |entry| entry.seq))
     }
 

@@ -8,6 +8,7 @@ use std::{collections::VecDeque, sync::Arc};
 use super::{
     Entry, Epoch, Position,
     amendments::{fold, unsure},
+    aside::Aside,
 };
 
 /// How much of a room stays in memory; the newest entry always does.
@@ -54,6 +55,8 @@ pub struct Log {
     head: Position,
     /// Nothing older than the first entry exists anywhere.
     complete: bool,
+    /// What was held before the newest hole.
+    aside: Aside,
     /// Messages up to this seq may show changes that are lost with their branch; 0: none does.
     unsure: u64,
 }
@@ -61,7 +64,15 @@ pub struct Log {
 impl Log {
     /// A log with its head at `head` that holds nothing yet.
     pub fn new(window: Window, head: Position) -> Self {
-        Self { window, entries: VecDeque::new(), bytes: 0, head, complete: head.seq == 0, unsure: 0 }
+        Self {
+            window,
+            entries: VecDeque::new(),
+            bytes: 0,
+            head,
+            complete: head.seq == 0,
+            aside: Aside::default(),
+            unsure: 0,
+        }
     }
 
     /// The newest entry's seq, and the epoch in which it is known to be valid.
@@ -76,7 +87,7 @@ impl Log {
 
     /// Bytes held, counted by [`Entry::size`].
     pub fn bytes(&self) -> usize {
-        self.bytes
+        self.bytes + self.aside.bytes()
     }
 
     /// True when nothing older than [`Log::first`] exists anywhere.
@@ -96,15 +107,19 @@ impl Log {
         self.entries.range(skip as usize..)
     }
 
-    /// The newest entries that fit into `bound`, ascending.
-    pub fn newest(&self, bound: Window) -> Vec<Arc<Entry>> {
+    /// What can be given back of the room: the newest entries that fit into `bound`, ascending, with holes where data was
+    /// lost before.
+    pub fn to_restore(&self, bound: Window) -> Vec<Arc<Entry>> {
         let mut bytes = 0;
         let fits = |entry: &&Arc<Entry>| {
             bytes += entry.size();
             bytes <= bound.bytes
         };
         let count = self.entries.iter().rev().take(bound.entries).take_while(fits).count();
-        self.entries.range(self.entries.len() - count..).cloned().collect()
+        let newest = self.entries.range(self.entries.len() - count..).cloned();
+        // What follows the hole comes first.
+        let left = if count == self.entries.len() { bound.entries - count } else { 0 };
+        self.aside.newest(left, bound.bytes.saturating_sub(self.bytes)).chain(newest).collect()
     }
 
     /// Takes the next entry, or says why not.
@@ -166,6 +181,8 @@ impl Log {
             self.drop_oldest();
             self.complete = false;
         }
+        let entries = self.window.entries.saturating_sub(self.entries.len());
+        self.aside.shrink(entries, self.window.bytes.saturating_sub(self.bytes));
     }
 
     fn drop_oldest(&mut self) {
@@ -176,6 +193,7 @@ impl Log {
 
     /// Forgets everything above `seq`.
     pub(super) fn truncate(&mut self, seq: u64) {
+        self.aside.truncate(seq);
         while self.head.seq > seq && !self.entries.is_empty() {
             if let Some(entry) = self.entries.pop_back() {
                 self.bytes -= entry.size();
@@ -205,13 +223,14 @@ impl Log {
         self.head.epoch = self.head.epoch.max(epoch);
     }
 
-    /// Gives up on the entries between the head and `seq`: the head is right before `seq`, and nothing older is held.
+    /// Gives up on the entries between the head and `seq`: the head is right before `seq`, and nothing older is held but
+    /// to be given back.
     pub fn skip_to(&mut self, seq: u64) -> Option<Span> {
         let missing = Span { first: self.head.seq + 1, last: seq.checked_sub(1)? };
         if missing.last < missing.first {
             return None;
         }
-        self.entries.clear();
+        self.entries.drain(..).for_each(|entry| self.aside.push(entry));
         self.bytes = 0;
         self.head.seq = missing.last;
         self.complete = false;
@@ -250,8 +269,22 @@ impl Log {
         }
     }
 
+    /// Keeps entries before `seq`, where a hole ends, for nothing but to give them back.
+    pub(super) fn set_aside_below(&mut self, seq: u64, read: &[Arc<Entry>]) {
+        let held = self.entries.iter().take_while(|entry| entry.seq < seq);
+        held.chain(read.iter().filter(|entry| entry.seq < seq)).for_each(|entry| self.aside.push(Arc::clone(entry)));
+        self.forget_below(seq);
+        self.trim();
+    }
+
+    /// Forgets what was set aside.
+    pub(super) fn forget_aside(&mut self) {
+        self.aside = Aside::default();
+    }
+
     /// Forgets entries from before `time` (milliseconds since the Unix epoch).
     pub fn expire(&mut self, time: u64) {
+        self.aside.expire(time);
         while self.entries.front().is_some_and(|entry| entry.time < time) {
             self.drop_oldest();
         }

@@ -4,6 +4,7 @@
 
 mod access;
 pub mod amendments;
+mod aside;
 mod cause;
 pub mod emoji;
 mod entry;

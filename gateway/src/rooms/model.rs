@@ -89,7 +89,7 @@ impl Room {
         self.branch.clear();
         self.head = 0;
         if let Some(log) = keeper.filter(|log| log.head().seq > 0) {
-            self.branch.extend(log.newest(WINDOW).into_iter().map(|entry| (entry.seq, entry)));
+            self.branch.extend(log.to_restore(WINDOW).into_iter().map(|entry| (entry.seq, entry)));
             self.head = log.head().seq + SKIP;
         }
         self.reborn = Position { epoch: Epoch(self.epoch), seq: self.head };
@@ -301,4 +301,29 @@ fn readers_see_the_branch_or_are_told_what_they_miss() {
         }));
         assert!(ran.is_ok(), "seed {seed}");
     }
+}
+
+#[test]
+fn what_lay_before_a_loss_is_given_back_after_the_next_one_too() {
+    let read = |entries: Vec<_>, head, epoch, complete| {
+        let head = Position { epoch: Epoch(epoch), seq: head };
+        Reading { head, entries, complete }
+    };
+    let seqs = |log: &Log| log.to_restore(WINDOW).iter().map(|entry| entry.seq).collect::<Vec<_>>();
+    let before = || (1..=4).map(|seq| entry(seq, 1)).collect::<Vec<_>>();
+    // The log that held it when it was lost reads only what follows the hole.
+    let (mut held, mut news) = (Log::of(WINDOW, read(before(), 4, 1, true)), Vec::new());
+    held.merge(&read(vec![entry(3, 1), entry(4, 1)], 4 + SKIP, 2, false), &mut news);
+    held.follow(&entry(5 + SKIP, 2), &mut news);
+    assert_eq!(seqs(&held), [1, 2, 3, 4, 5 + SKIP]);
+    // A log that is opened later reads both.
+    let both: Vec<_> = before().into_iter().chain([entry(5 + SKIP, 2)]).collect();
+    let later = Log::of(WINDOW, read(both, 5 + SKIP, 2, true));
+    assert_eq!((seqs(&later), later.first()), (vec![1, 2, 3, 4, 5 + SKIP], 5 + SKIP));
+    // Both are bounded together, and the newest stay.
+    (6 + SKIP..=11 + SKIP).for_each(|seq| assert_eq!(held.follow(&entry(seq, 2), &mut news), Follow::Taken));
+    assert_eq!(seqs(&held)[..2], [4, 5 + SKIP]);
+    // What parts from it is another branch.
+    held.merge(&read(vec![entry(1, 3)], 1, 3, true), &mut news);
+    assert_eq!(seqs(&held), [1]);
 }

@@ -223,7 +223,7 @@ impl RoomLog {
     /// What can be given back of the room, if anything.
     pub(crate) fn to_restore(&self, room: &RoomName) -> Option<HeldRoom> {
         let log = self.log.as_ref().filter(|log| log.head().seq > 0)?;
-        Some(HeldRoom { room: room.clone(), head: log.head().seq, entries: log.newest(RESTORE_WINDOW) })
+        Some(HeldRoom { room: room.clone(), head: log.head().seq, entries: log.to_restore(RESTORE_WINDOW) })
     }
 }
 
