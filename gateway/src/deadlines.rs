@@ -6,6 +6,9 @@ use std::time::Duration;
 
 /// How long the key of a post is remembered, at least.
 pub const DEDUPE: Duration = Duration::from_secs(600);
+/// How long a room of few messages and no members is kept, at least, where there are too many rooms: its last messages
+/// are no longer sent again by then.
+pub const EARLY: Duration = DEDUPE;
 
 /// How often a Redis server is asked how it is.
 pub const PROBE_PERIOD: Duration = Duration::from_millis(500);

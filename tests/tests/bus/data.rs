@@ -16,7 +16,7 @@ use parlor_gateway::{
 use parlor_tests::{
     bus::{HISTORY, connect, open, settings},
     link::{Link, State},
-    redis::{RedisNode, Reply, eventually, free_port},
+    redis::{RedisNode, Reply, free_port},
 };
 use tokio::time::{sleep, timeout};
 
@@ -204,13 +204,13 @@ async fn a_user_that_lacks_rights_is_refused_and_each_is_named() -> Result<()> {
     Ok(())
 }
 
-fn keys(redis: &RedisNode, pattern: &str) -> Result<Vec<String>> {
+pub(super) fn keys(redis: &RedisNode, pattern: &str) -> Result<Vec<String>> {
     let Reply::List(keys) = redis.call(&["KEYS", pattern])? else { bail!("KEYS has no list") };
     Ok(keys.iter().map(|key| key.text().to_owned()).collect())
 }
 
 /// The key of the hash that names the room's head.
-fn heads_of(redis: &RedisNode, room: &RoomName) -> Result<String> {
+pub(super) fn heads_of(redis: &RedisNode, room: &RoomName) -> Result<String> {
     let names = |key: &String| redis.call(&["HEXISTS", key, room.as_str()]).is_ok_and(|is| is == Reply::Number(1));
     keys(redis, "*:heads")?.into_iter().find(names).context("no heads of the room")
 }
@@ -253,30 +253,6 @@ async fn a_long_history_goes_on_in_further_keys_and_the_oldest_are_dropped() -> 
     }
     ensure!(seqs.windows(2).all(|pair| pair[1] + 1 == pair[0]), "{seqs:?}");
     ensure!(seqs.first() == Some(&55) && seqs.len() >= 20, "{seqs:?}");
-    Ok(())
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn idle_rooms_are_forgotten_when_there_are_too_many() -> Result<()> {
-    let redis = RedisNode::start()?;
-    let a = connect(vec![redis.address()], "a").await?;
-    let room = room("lively");
-    let partition = Partition::of(&room);
-    let before = say(&a, &room, "u1", "1").await?;
-    let at = a.end(partition).await?;
-    let heads = heads_of(&redis, &room)?;
-    for first in (0..17_000).step_by(500) {
-        let names: Vec<_> = (first..first + 500).map(|n| format!("idle-{n}")).collect();
-        let mut words = vec!["HSET", &heads];
-        words.extend(names.iter().flat_map(|name| [name.as_str(), "7 0 0 1"]));
-        redis.call(&words)?;
-    }
-    let b = connect(vec![redis.address()], "b").await?;
-    eventually("that idle rooms are gone", || redis.call(&["HLEN", &heads]).is_ok_and(|n| n == Reply::Number(2)))?;
-    let batch = b.tail(partition, at, 10).await?;
-    ensure!(matches!(batch.records[..], [Record::Boundary { lost: false, .. }]), "{batch:?}");
-    let after = say(&b, &room, "u1", "2").await?;
-    ensure!(after.seq == 2 && after.epoch > before.epoch, "{after:?}");
     Ok(())
 }
 

@@ -5,6 +5,7 @@ mod amendments;
 mod behaviour;
 mod clock;
 mod cost;
+mod crowded;
 mod data;
 mod failover;
 mod loss;

@@ -8,8 +8,8 @@ use std::{
 };
 
 use super::super::{
-    AppendError, Appended, Batch, DEDUPE, HISTORY_BYTES, Head, HeldRoom, History, KnownRooms, LOG_BYTES, Offset, Page,
-    RESTORE_SKIP, Record, Routed,
+    AppendError, Appended, Batch, DEDUPE, EARLY, FEW, HISTORY_BYTES, Head, HeldRoom, History, KnownRooms, LOG_BYTES,
+    Offset, Page, RESTORE_SKIP, Record, Routed,
 };
 use crate::rooms::{
     Entry, Epoch, Post, RoomName,
@@ -109,7 +109,13 @@ impl Log {
         Epoch(self.epoch)
     }
 
-    pub(super) fn append(&mut self, post: &Post, now: u64) -> Result<Appended, AppendError> {
+    /// Appends a post. Rooms with `members` are not forgotten early for it.
+    pub(super) fn append(
+        &mut self,
+        post: &Post,
+        now: u64,
+        members: &HashMap<RoomName, u32>,
+    ) -> Result<Appended, AppendError> {
         if post.durable {
             return Err(AppendError::NotDurable);
         }
@@ -126,7 +132,7 @@ impl Log {
                 return Ok(Appended { seq: since, epoch, time: now, duplicate: true });
             }
         }
-        self.make_place_for(&post.room, now)?;
+        self.make_place_for(&post.room, now, members)?;
         let room = self.rooms.entry(post.room.clone()).or_default();
         room.seq += 1;
         room.used = now;
@@ -188,14 +194,24 @@ impl Log {
         }
     }
 
-    /// At the bound of rooms, forgets those without history or recent keys. Their seqs start again, so a new epoch
-    /// opens: no earlier position can be taken for a later one.
-    fn make_place_for(&mut self, room: &RoomName, now: u64) -> Result<(), AppendError> {
+    /// At the bound of rooms, forgets those without history or recent keys, and where there are none those of few messages
+    /// without members. Their seqs start again, so a new epoch opens: no earlier position can be taken for a later one.
+    fn make_place_for(
+        &mut self,
+        room: &RoomName,
+        now: u64,
+        members: &HashMap<RoomName, u32>,
+    ) -> Result<(), AppendError> {
         if self.rooms.len() < ROOMS || self.rooms.contains_key(room) {
             return Ok(());
         }
         let unused = now.saturating_sub(self.history.age.max(DEDUPE).as_millis() as u64);
         self.rooms.retain(|_, room| room.used > unused);
+        if self.rooms.len() == ROOMS {
+            let early = now.saturating_sub(EARLY.as_millis() as u64);
+            let stays = |name: &RoomName| name.is_private() || members.contains_key(name);
+            self.rooms.retain(|name, room| room.used > early || room.seq > FEW || stays(name));
+        }
         if self.rooms.len() == ROOMS {
             return Err(AppendError::Unavailable("this gateway keeps no more rooms".into()));
         }

@@ -94,8 +94,8 @@ impl Bus for MemoryBus {
     ) -> Task<'a, Result<Vec<Result<Appended, AppendError>>, AppendError>> {
         Box::pin(async move {
             let lane = self.lane(partition);
-            let mut log = lane.log.lock();
-            let answers = group.iter().map(|post| log.append(post, self.now())).collect();
+            let (counts, mut log) = (lane.counts.lock(), lane.log.lock());
+            let answers = group.iter().map(|post| log.append(post, self.now(), &counts)).collect();
             lane.end.send_replace(log.end());
             Ok(answers)
         })

@@ -129,6 +129,33 @@ async fn forgotten_rooms_start_again_in_a_new_epoch() {
     assert_eq!(bus.head(&lobby).await.unwrap().seq, 0);
 }
 
+#[tokio::test(start_paused = true)]
+async fn rooms_of_few_messages_make_place_early_unless_they_have_members_or_are_private() {
+    let (bus, busy) = (MemoryBus::new(HISTORY), room("lobby"));
+    let partition = Partition::of(&busy);
+    let mut sat_in = (0..).map(|n| room(&format!("sat-in-{n}")));
+    let sat_in = sat_in.find(|room| Partition::of(room) == partition).unwrap();
+    let inbox = (0..).map(|n| RoomName::private("people", n)).find(|inbox| Partition::of(inbox) == partition).unwrap();
+    for key in 0..=FEW {
+        say(&bus, &busy, &key.to_string()).await;
+    }
+    say(&bus, &sat_in, "a").await;
+    say(&bus, &inbox, "a").await;
+    bus.count(partition, &[(sat_in.clone(), 1)]).await.unwrap();
+    let mut names = (0..).map(|n| room(&n.to_string())).filter(|r| Partition::of(r) == partition);
+    for name in names.by_ref().take((1 << 14) - 3) {
+        say(&bus, &name, "a").await;
+    }
+    tokio::time::advance(EARLY).await;
+    let next = names.next().unwrap();
+    assert_eq!(say(&bus, &next, "a").await.seq, 1);
+    let listed = bus.rooms(partition, None).await.unwrap();
+    assert_eq!((listed.rooms.len(), listed.next), (3, None));
+    for (room, seq) in [(&busy, FEW + 1), (&sat_in, 1), (&inbox, 1), (&next, 1)] {
+        assert_eq!(bus.head(room).await.unwrap().seq, seq, "{room}");
+    }
+}
+
 #[tokio::test]
 async fn members_are_the_counts_of_this_gateway() {
     let (bus, room) = (MemoryBus::new(HISTORY), room("lobby"));

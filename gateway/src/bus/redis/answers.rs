@@ -96,7 +96,7 @@ pub fn restored(value: Value) -> Result<bool, Fault> {
     }
 }
 
-fn refused(word: &str, found: Option<&Value>) -> Fault {
+pub(super) fn refused(word: &str, found: Option<&Value>) -> Fault {
     let found = found.and_then(|found| found.as_str().map(|text| text.to_string())).unwrap_or_default();
     match word {
         "FORMAT" => Fault::Unfit(format!("the data is of format {found}, this release reads {FORMAT}").into()),

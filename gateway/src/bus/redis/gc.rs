@@ -8,11 +8,9 @@ use std::{sync::Arc, time::Duration};
 use fred::types::Value;
 use tokio::time::sleep;
 
-use super::{
-    super::History,
-    scripts::{self, ROOMS},
-};
+use super::{super::History, forget, scripts::ROOMS};
 use crate::{
+    deadlines::EARLY,
     redis::{
         Servers,
         connection::{Command, Fault, list, number},
@@ -59,15 +57,25 @@ impl GarbageCollector {
         self.servers.cluster.call(&self.servers.cluster.primary(partition)?.server, command, ANSWER).await
     }
 
-    /// Forgets idle rooms of a partition that has too many.
+    /// Forgets idle rooms of a partition that has too many: first those whose history has ended, and where that is not
+    /// enough those of few messages.
     async fn forget(&self, partition: Partition) -> Result<(), Fault> {
-        let heads = self.servers.keys.heads(partition);
-        let rooms = self.call(partition, Command::new("HLEN").arg(heads.clone())).await?;
-        if number(&rooms) <= Some(ROOMS) {
-            return Ok(());
+        for early in [None, Some(EARLY)] {
+            let rooms = Command::new("HLEN").arg(self.servers.keys.heads(partition));
+            let rooms = number(&self.call(partition, rooms).await?).unwrap_or(0);
+            if rooms <= ROOMS {
+                break;
+            }
+            self.forget_some(partition, early, rooms - ROOMS).await?;
         }
-        let mut cursor = "0".to_owned();
-        loop {
+        Ok(())
+    }
+
+    /// Forgets idle rooms; of those that go `early` about as many as are `beyond` the bound.
+    async fn forget_some(&self, partition: Partition, early: Option<Duration>, beyond: u64) -> Result<(), Fault> {
+        let heads = self.servers.keys.heads(partition);
+        let (mut cursor, mut gone) = ("0".to_owned(), 0);
+        while early.is_none() || gone < beyond {
             let scan = Command::new("HSCAN").arg(heads.clone()).arg(cursor).arg("COUNT").arg(CHUNK);
             let mut answer = list(self.call(partition, scan).await?).into_iter();
             cursor = answer.next().and_then(|next| next.into_string()).unwrap_or_else(|| "0".into());
@@ -76,12 +84,17 @@ impl GarbageCollector {
             let names: Vec<_> = names.filter(|name| !name.is_empty()).collect();
             for chunk in names.chunks(CHUNK as usize) {
                 let time = self.servers.health.time();
-                self.call(partition, scripts::forget(&self.servers.keys, partition, time, chunk)).await?;
+                let forget = forget::forget(&self.servers.keys, partition, time, self.history, early, chunk);
+                gone += forget::forgotten(self.call(partition, forget).await?)?;
             }
             if cursor == "0" {
-                return Ok(());
+                break;
             }
         }
+        if early.is_some() && gone > 0 {
+            tracing::warn!(partition = partition.index(), gone, "too many rooms: some of few messages were forgotten");
+        }
+        Ok(())
     }
 
     /// Drops the segments of a room that lie beyond what it keeps; `segment` is the one in use.

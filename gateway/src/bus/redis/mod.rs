@@ -7,6 +7,7 @@ mod append;
 mod dataset;
 pub mod entry;
 mod epoch_hints;
+mod forget;
 mod formats;
 mod gc;
 mod heads;

@@ -23,7 +23,6 @@ use crate::{
 pub(super) static APPEND: Script = Script::new(concat!(include_str!("amendments.lua"), include_str!("append.lua")));
 pub(super) const ADOPT: &str = include_str!("adopt.lua");
 
-const FORGET: &str = include_str!("forget.lua");
 const RESTORE: &str = concat!(include_str!("amendments.lua"), include_str!("restore.lua"));
 
 /// Rooms of a partition above which idle ones are forgotten; at twice this, new ones are refused. A million in all at
@@ -226,14 +225,4 @@ pub(super) fn restore(
             .arg(change(entry.amends.as_ref(), &entry.from));
     }
     Some(command)
-}
-
-/// The call of the script that forgets those of `rooms` that are idle at `time`.
-pub(super) fn forget(keys: &Keys, partition: Partition, time: Option<u64>, rooms: &[String]) -> Command {
-    Command::new("EVAL")
-        .arg(FORGET)
-        .arg(3_u32)
-        .args([keys.meta(partition), keys.log(partition), keys.heads(partition)])
-        .args([FORMAT, PARTITIONS.into(), time.unwrap_or(0)].map(|number| number.to_string()))
-        .args(rooms.iter().cloned())
 }
