@@ -2,6 +2,7 @@
 
 mod deflate;
 mod encodings;
+mod fleet;
 mod handshakes;
 mod idle;
 mod latency;
@@ -13,6 +14,7 @@ mod publishing;
 mod resume;
 mod rivals;
 mod sign_in;
+mod standing_rooms;
 mod throughput;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -52,7 +54,7 @@ impl Row {
     }
 }
 
-pub(crate) const ROWS: [Row; 14] = [
+pub(crate) const ROWS: [Row; 16] = [
     Row { name: "throughput", numbers: &["1"], measure: throughput::measure },
     Row { name: "pace", numbers: &["2"], measure: pace::measure },
     Row { name: "rivals", numbers: &["3", "4"], measure: rivals::measure },
@@ -67,6 +69,8 @@ pub(crate) const ROWS: [Row; 14] = [
     Row { name: "publishing", numbers: &["13"], measure: publishing::measure },
     Row { name: "sign-in", numbers: &["14"], measure: sign_in::measure },
     Row { name: "moderation", numbers: &["15"], measure: moderation::measure },
+    Row { name: "standing-rooms", numbers: &["16"], measure: standing_rooms::measure },
+    Row { name: "fleet", numbers: &["17"], measure: fleet::measure },
 ];
 
 /// What all rows share.

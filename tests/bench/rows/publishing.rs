@@ -26,7 +26,7 @@ pub(super) fn measure(bench: &Bench) -> Result<Section> {
         let (mut walls, mut rates, mut redis) = (Vec::new(), Vec::new(), Vec::new());
         for round in 1..=scale.rounds() {
             let (cpu, redis_cpu, began) = (server.cpu()?, server.redis_cpu()?, Instant::now());
-            publish(api, messages, rooms)?;
+            publish(api, messages, rooms, "bulk")?;
             walls.push(messages as f64 / began.elapsed().as_secs_f64());
             rates.push(messages as f64 / (server.cpu()? - cpu).as_secs_f64().max(1e-9));
             redis.push(messages as f64 / (server.redis_cpu()? - redis_cpu).as_secs_f64().max(1e-9));
@@ -55,8 +55,9 @@ pub(super) fn measure(bench: &Bench) -> Result<Section> {
     })
 }
 
-/// Sends `messages` in one request and reads as many answers; fails if one of them is a refusal.
-fn publish(api: SocketAddr, messages: usize, rooms: usize) -> Result<()> {
+/// Sends `messages` to rooms of that name and a number in one request, and reads as many answers; fails if one of them is a
+/// refusal.
+pub(super) fn publish(api: SocketAddr, messages: usize, rooms: usize, name: &'static str) -> Result<()> {
     let stream = TcpStream::connect(api).context("connect to the API")?;
     stream.set_read_timeout(Some(PATIENCE)).context("set a deadline")?;
     let mut writer = stream.try_clone().context("use the socket twice")?;
@@ -71,7 +72,7 @@ fn publish(api: SocketAddr, messages: usize, rooms: usize) -> Result<()> {
         for first in (0..messages).step_by(CHUNK) {
             chunk.clear();
             for n in first..messages.min(first + CHUNK) {
-                writeln!(chunk, r#"{{"room":"bulk{}","body":{{"text":"{text}"}}}}"#, n % rooms)?;
+                writeln!(chunk, r#"{{"room":"{name}{}","body":{{"text":"{text}"}}}}"#, n % rooms)?;
             }
             write!(writer, "{:x}\r\n", chunk.len())?;
             writer.write_all(&chunk)?;
