@@ -1,8 +1,8 @@
 //! Which replicas follow their primary, from what the primary says of them again and again.
 //!
-//! Decides that a replica which is silent, or which does not move while its primary writes on, follows no longer: Redis
-//! itself calls both online until `repl-timeout`, which is a minute by default. A replica that hears nothing still
-//! says every second how far it is. Pure: called by the prober, one for each server.
+//! Decides that a replica which is silent, or which does not move while its primary continues to write, follows no
+//! longer: Redis itself calls both online until `repl-timeout`, which is a minute by default. A replica that hears nothing
+//! still says every second how far it is. Pure: called by the prober, one for each server.
 
 use std::{collections::HashMap, time::Duration};
 
