@@ -102,7 +102,9 @@ pub async fn operate(client: Client, settings: Settings, stop: CancellationToken
         let begin = async {
             resource::check(&client, watch_namespaces.first().map(String::as_str)).await?;
             let name = leader::lease_name(&watch_namespaces);
-            Ok(leader::Lease::wait(client.clone(), &lease_namespace, name, &health).await)
+            let leads_all = watch_namespaces.is_empty();
+            let elsewhere = leads_all.then(|| leader::Elsewhere::new(client.clone(), &lease_namespace));
+            Ok(leader::Lease::wait(client.clone(), &lease_namespace, name, elsewhere, &health).await)
         };
         // A process that is to stop before it leads has nothing to finish.
         let mut lease = tokio::select! {

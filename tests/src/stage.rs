@@ -34,8 +34,17 @@ pub struct Operator {
 impl Operator {
     /// Starts it; it must win the namespace's lease before it does anything.
     pub fn start(client: Client, namespace: &str) -> Self {
+        Self::watching(vec![namespace.to_owned()], client, namespace)
+    }
+
+    /// The same for every namespace of the cluster, from this one.
+    pub fn start_for_all(client: Client, namespace: &str) -> Self {
+        Self::watching(Vec::new(), client, namespace)
+    }
+
+    fn watching(watch_namespaces: Vec<String>, client: Client, namespace: &str) -> Self {
         let settings = Settings {
-            watch_namespaces: vec![namespace.to_owned()],
+            watch_namespaces,
             gateway_image: "parlor-gateway:test".into(),
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             lease_namespace: namespace.to_owned(),

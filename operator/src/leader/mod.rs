@@ -2,9 +2,13 @@
 //!
 //! Decides when this process may begin, and when it must end. A leader ends when another holder is in the lease, and when its
 //! last successful renewal *began* longer ago than [`LEASE_RENEWED_WITHIN`], which is shorter than the lease: a waiting
-//! process begins only after it. No clock of another machine is trusted.
+//! process begins only after it. No clock of another machine is trusted. Operators that lead every ChatRoom wait for each other
+//! across namespaces, too.
 
+mod elsewhere;
 mod record;
+
+pub use elsewhere::Elsewhere;
 
 use crate::api_error::ApiError;
 use crate::deadlines::{LEASE, LEASE_RENEWAL, LEASE_RENEWED_WITHIN};
@@ -56,27 +60,52 @@ pub struct Lease {
 }
 
 impl Lease {
-    /// Waits until this process leads.
-    pub async fn wait(client: Client, namespace: &str, name: String, health: &Health) -> Self {
+    /// Waits until this process leads, and until nobody else does `elsewhere`, if that is to be looked for.
+    pub async fn wait(
+        client: Client,
+        namespace: &str,
+        name: String,
+        mut elsewhere: Option<Elsewhere>,
+        health: &Health,
+    ) -> Self {
         let host = std::env::var("POD_NAME").or_else(|_| std::env::var("HOSTNAME")).unwrap_or_default();
         let identity = format!("{host}-{:08x}", rand::rng().random::<u32>());
         let mut lease = Self { api: Api::namespaced(client, namespace), name, identity, renewed: Instant::now() };
         let mut record = Record::default();
         tracing::info!(identity = lease.identity, lease = lease.name, "waiting for the lease");
         loop {
-            let began = Instant::now();
-            match tokio::time::timeout(LEASE_RENEWED_WITHIN, lease.take(&mut record)).await {
-                Ok(Ok(true)) => {
-                    health.ready();
-                    tracing::info!(identity = lease.identity, "leading");
-                    lease.renewed = began;
-                    return lease;
-                }
-                Ok(Ok(false)) => health.ready(),
-                Ok(Err(error)) => tracing::warn!(%error, "failed to take the lease; trying again"),
-                Err(_) => tracing::warn!("failed to take the lease in time; trying again"),
+            if led_elsewhere(&mut elsewhere).await {
+                health.ready();
+                tokio::time::sleep(LOOK_EVERY).await;
+                continue;
             }
-            tokio::time::sleep(LOOK_EVERY).await;
+            let began = Instant::now();
+            let taken = match tokio::time::timeout(LEASE_RENEWED_WITHIN, lease.take(&mut record)).await {
+                Ok(Ok(taken)) => {
+                    health.ready();
+                    taken
+                }
+                Ok(Err(error)) => {
+                    tracing::warn!(%error, "failed to take the lease; trying again");
+                    false
+                }
+                Err(_) => {
+                    tracing::warn!("failed to take the lease in time; trying again");
+                    false
+                }
+            };
+            if taken && !led_elsewhere(&mut elsewhere).await {
+                tracing::info!(identity = lease.identity, "leading");
+                lease.renewed = began;
+                return lease;
+            }
+            let mut pause = LOOK_EVERY;
+            if taken {
+                // Two took theirs at the same time. Both give them back, and try again after different pauses.
+                lease.give_back().await;
+                pause = pause.mul_f64(rand::rng().random_range(0.0..2.0));
+            }
+            tokio::time::sleep(pause).await;
         }
     }
 
@@ -105,8 +134,13 @@ impl Lease {
         }
     }
 
-    /// Gives the lease back, so that the next leader need not wait for its end.
+    /// Ends this process's lead.
     pub async fn release(self) {
+        self.give_back().await;
+    }
+
+    /// Gives the lease back, so that the next leader need not wait for its end.
+    async fn give_back(&self) {
         let released = async {
             let Some(mut lease) = self.api.get_opt(&self.name).await? else { return Ok(()) };
             let Some(spec) = lease.spec.as_mut().filter(|spec| holder(spec) == self.identity) else { return Ok(()) };
@@ -159,6 +193,13 @@ impl Lease {
             lease_transitions: Some(transitions + i32::from(former.is_some())),
             ..LeaseSpec::default()
         }
+    }
+}
+
+async fn led_elsewhere(elsewhere: &mut Option<Elsewhere>) -> bool {
+    match elsewhere {
+        Some(elsewhere) => elsewhere.is_led().await,
+        None => false,
     }
 }
 

@@ -1,9 +1,11 @@
-//! Two operators: the one that is cut off has ended before the other begins, and writes nothing when it is back.
+//! Two operators: the one that is cut off has ended before the other begins, and writes nothing when it is back. Those of two
+//! releases wait for each other.
 
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use parlor_operator::run::RunError;
+use parlor_tests::control_plane::ControlPlane;
 use parlor_tests::fate::{Fate, Life};
 use parlor_tests::stage::{Operator, Stage, external};
 use serde_json::json;
@@ -37,5 +39,28 @@ async fn an_operator_that_is_cut_off_ends_before_another_begins_and_never_writes
     first.turn(Fate::Calm);
     tokio::time::sleep(Duration::from_secs(5)).await;
     ensure!(first.writes().last() == Some(&last) && last < began, "the first wrote after the second had begun");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_releases_that_watch_every_namespace_the_second_waits_until_the_first_is_gone() -> Result<()> {
+    // The ChatRooms of other tests are not theirs.
+    let plane = ControlPlane::start().await?;
+    let Stage { client, namespace, kubelet, operator } = Stage::set_on(&plane, "releases", 67).await?;
+    operator.stop().await?;
+    let (first, second) = (Life::with(Fate::Calm), Life::with(Fate::Calm));
+    let old = Operator::start_for_all(first.client(client.clone()), &plane.namespace("old-release").await?);
+    let mut stage = Stage { client, namespace, kubelet, operator: old };
+    stage.create(external(json!({ "replicas": 1 }))).await?;
+    stage.until_ready().await?;
+    let new = Operator::start_for_all(second.client(stage.client.clone()), &plane.namespace("new-release").await?);
+    // Longer than a lease lasts.
+    tokio::time::sleep(Duration::from_secs(18)).await;
+    ensure!(second.writes().is_empty(), "two releases act at the same time");
+    let old = std::mem::replace(&mut stage.operator, new);
+    old.stop().await?;
+    stage.change(json!({ "replicas": 2 })).await?;
+    stage.until_gateways(2).await?;
+    ensure!(!second.writes().is_empty(), "the second release never began");
     Ok(())
 }
