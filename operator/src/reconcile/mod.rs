@@ -102,7 +102,7 @@ pub async fn pass(ctx: &Context, room: &ChatRoom, name: &ChatRoomName) -> Result
     let mut observed = observe::observe(ctx, valid, name).await.map_err(PassError::Observe)?;
     recall::recall(&ctx.caches, name, &room.spec, &mut observed);
     let mut objects =
-        build::build(valid, &ctx.defaults, observed.secret.as_ref(), &observed.fresh, &observed.named_keys)?;
+        build::build(valid, &ctx.defaults, observed.kept_secret(), &observed.fresh, &observed.named_keys)?;
     let plan = decide::decide(valid, &objects, &observed);
     if let Some(redis) = &plan.redis {
         objects.adjust_redis(redis.servers, redis.rotation.turn());

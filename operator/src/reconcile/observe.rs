@@ -57,7 +57,9 @@ pub async fn observe(ctx: &Context, room: ValidRoom<'_>, name: &ChatRoomName) ->
     let secret = reading.generated().await?;
     let named_keys = reading.named_keys().await?;
     let named_certificates = reading.redis_certificates().await?;
-    let entry = redis_access::entry(&room, secret.as_ref(), named_certificates.as_ref(), now);
+    let lost_secret = if secret.is_none() { reading.last() } else { None };
+    let kept = secret.as_ref().or(lost_secret.as_ref());
+    let entry = redis_access::entry(&room, kept, named_certificates.as_ref(), now);
     let (reports, redis) =
         futures::join!(ask_gateways(ctx, &gateways), ask_redis(ctx, &room, &redis_pods, entry.access.as_ref()));
     let redis_set = owned(ctx.stores.stateful_sets.of(name), &uid).into_iter().next();
@@ -77,10 +79,11 @@ pub async fn observe(ctx: &Context, room: ValidRoom<'_>, name: &ChatRoomName) ->
         unreachable,
         reports,
         redis,
-        fresh: fresh(&room, secret.as_ref(), now),
+        fresh: fresh(&room, kept, now),
         redis_access: entry.access,
         redis_trouble: entry.trouble,
         secret,
+        lost_secret,
         named_keys,
         replica_sets: owned(ctx.stores.replica_sets.of(name), &uid),
         redis_set,

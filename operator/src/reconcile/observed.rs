@@ -44,6 +44,8 @@ pub struct Observed {
     pub warnings: BTreeMap<String, String>,
     /// The generated Secret.
     pub secret: Option<Secret>,
+    /// The generated Secret as it was, if somebody has deleted it.
+    pub lost_secret: Option<Secret>,
     /// Digests of the Secrets that the ChatRoom names and gateways read once.
     pub named_keys: keys::Digests,
     /// Random keys and certificates for what the Secret lacks.
@@ -78,6 +80,11 @@ pub struct Observed {
 }
 
 impl Observed {
+    /// What the generated Secret holds, or held before somebody deleted it.
+    pub fn kept_secret(&self) -> Option<&Secret> {
+        self.secret.as_ref().or(self.lost_secret.as_ref())
+    }
+
     /// Gateways that count: neither gone nor going.
     pub fn living(&self) -> impl Iterator<Item = &Pod> {
         self.gateways.iter().filter(|pod| !is_gone(pod))

@@ -45,6 +45,8 @@ pub struct PassCache {
     pub refused: BTreeMap<ObjectId, Refused>,
     /// The generated Secret, complete, and when it was read.
     pub secret: Option<(Secret, Timestamp)>,
+    /// The generated Secret as it was complete last: what it is made of again if somebody deletes it.
+    pub last_secret: Option<Secret>,
     /// Digests of the Secrets that the ChatRoom names, and when they were read.
     pub named_keys: Option<(keys::Digests, Timestamp)>,
     /// Certificates of the Secret that the ChatRoom names for Redis, complete, and when they were read.

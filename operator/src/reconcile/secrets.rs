@@ -38,8 +38,18 @@ impl Reading<'_> {
         let found = self.api().get_opt(&meta::secret_name(room)).await?;
         let found = found.filter(|secret| secret::is_ours(room, secret));
         let complete = found.clone().filter(|found| secret::is_complete(room, found)).map(|secret| (secret, *now));
-        ctx.caches.with(name, |cache| cache.secret = complete);
+        ctx.caches.with(name, |cache| {
+            if let Some((secret, _)) = &complete {
+                cache.last_secret = Some(secret.clone());
+            }
+            cache.secret = complete;
+        });
         Ok(found)
+    }
+
+    /// The generated Secret as it was last, for when it is gone: running servers and gateways still go by it.
+    pub(super) fn last(&self) -> Option<Secret> {
+        self.ctx.caches.with(self.name, |cache| cache.last_secret.clone())
     }
 
     /// Digests of what gateways read once from Secrets that the ChatRoom names. A Secret that is gone for a moment, because it

@@ -188,3 +188,30 @@ async fn the_keys_of_a_backup_are_those_of_the_chatroom_that_is_restored() -> Re
     );
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_generated_secret_that_is_deleted_comes_back_as_it_was() -> Result<()> {
+    let stage = Stage::set("deleted-keys", 39).await?;
+    stage.create(json!({ "replicas": 1 })).await?;
+    stage.until_ready().await?;
+    let before = stage.api::<Secret>().get("lobby-keys").await.context("read the Secret")?.data;
+    // For a gateway that does not start the operator looks at once, and not within a minute.
+    stage.kubelet.break_image("broken");
+    stage.change(json!({ "template": { "image": "broken" } })).await?;
+    stage
+        .until(async |stage| {
+            let pods = stage.pods("gateway").await?.len();
+            Ok((pods < 2).then(|| "no gateway of the new template".to_owned()))
+        })
+        .await?;
+    stage.api::<Secret>().delete("lobby-keys", &DeleteParams::default()).await.context("delete the Secret")?;
+    stage
+        .until(async |stage| {
+            let found = stage.api::<Secret>().get_opt("lobby-keys").await.context("read the Secret again")?;
+            let is_same = found.is_some_and(|found| found.data == before);
+            Ok((!is_same).then(|| "the Secret is not what it was".to_owned()))
+        })
+        .await?;
+    ensure!(stage.let_in(&stage.present_key("redis-password").await?).await? == 6, "servers have another password");
+    Ok(())
+}

@@ -38,7 +38,7 @@ impl Run<'_> {
             redis,
         } = objects;
         let has_account = self.object(Kind::ServiceAccount, &service_account).await;
-        let token = self.secret(secret, observed.secret.as_ref()).await;
+        let token = self.secret(secret, observed).await;
         let has_manifest = self.object(Kind::ConfigMap, &manifest).await;
         for service in &services {
             self.object(Kind::Service, service).await;
@@ -90,7 +90,8 @@ impl Run<'_> {
     }
 
     /// The generated Secret: created when absent, completed when a key is missing, otherwise left alone.
-    async fn secret(&mut self, mut wanted: Secret, found: Option<&Secret>) -> Option<String> {
+    async fn secret(&mut self, mut wanted: Secret, observed: &Observed) -> Option<String> {
+        let found = observed.secret.as_ref();
         let api = Api::<Secret>::namespaced(self.ctx.client.clone(), &self.name.namespace);
         let id = ObjectId::new(Kind::Secret, wanted.name_any());
         let is_current = found.is_some_and(|found| secret::holds(found, &wanted));
@@ -109,6 +110,9 @@ impl Run<'_> {
         }
         match result.map_err(ApiError::from) {
             Ok(secret) => {
+                if observed.lost_secret.is_some() {
+                    self.changed("SecretRestored", format!("{id} was deleted and is there again as it was"));
+                }
                 let token = secret.data.as_ref()?.get(secret::DRAIN_TOKEN)?;
                 String::from_utf8(token.0.clone()).ok()
             }
