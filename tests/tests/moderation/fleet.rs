@@ -134,6 +134,7 @@ async fn speaks_native(world: &World, moderator: &mut Native) -> Result<()> {
     act(moderator, json!({"action": "mute", "person": person, "seconds": 600})).await?;
     let muted = notice(&mut bob).await?;
     ensure!(muted["code"] == "muted" && muted["until"].as_u64() > Some(1_700_000_000_000), "{muted}");
+    ensure!(muted["remaining"].as_u64().is_some_and(|left| (590_000..=600_000).contains(&left)), "{muted}");
     ensure!(post(&mut bob).await? == "muted");
     act(moderator, json!({"action": "unmute", "person": person})).await?;
     ensure!(notice(&mut bob).await? == json!({"code": "muted", "until": 0}));
@@ -149,6 +150,10 @@ async fn speaks_native(world: &World, moderator: &mut Native) -> Result<()> {
     ensure!(post(&mut bob).await? == "read_only");
     moderator.ask_for(json!({"op": "join", "room": ROOM}), "joined").await?;
     ensure!(post(moderator).await? == "posted", "moderators are exempt");
+    let mut late = native(&world.a, HOME).await?;
+    late.ask_for(json!({"op": "join", "room": ROOM, "name": "late"}), "joined").await?;
+    ensure!(notice(&mut late).await? == json!({"code": "readonly"}), "told at the join");
+    reads_the_log(&mut late, moderator).await?;
     act(moderator, json!({"action": "readonly", "on": false})).await?;
     ensure!(notice(&mut bob).await? == json!({"code": "readonly", "until": 0}));
 
@@ -170,6 +175,20 @@ async fn speaks_native(world: &World, moderator: &mut Native) -> Result<()> {
     act(moderator, json!({"action": "unban", "person": person})).await?;
     let mut bob = native(&world.a, HOME).await?;
     bob.ask_for(again, "joined").await?;
+    Ok(())
+}
+
+/// The newest actions of the room, for moderators alone.
+async fn reads_the_log(member: &mut Native, moderator: &mut Native) -> Result<()> {
+    let asked = json!({"op": "actions", "room": ROOM, "limit": 2});
+    ensure!(member.ask(asked.clone()).await?["code"] == "forbidden");
+    let first = moderator.ask_for(asked, "actions").await?;
+    let next = json!({"op": "actions", "room": ROOM, "limit": 1, "before": first["before"]});
+    let next = moderator.ask_for(next, "actions").await?;
+    let actions: Vec<_> = [&first, &next].into_iter().filter_map(|page| page["actions"].as_array()).flatten().collect();
+    let names: Vec<_> = actions.iter().map(|action| &action["action"]).collect();
+    ensure!(names == ["readonly", "slow", "slow"] && actions[0]["by"]["name"] == "mod", "{first} {next}");
+    ensure!(first["more"] == true && actions[2]["seconds"] == 60, "{first} {next}");
     Ok(())
 }
 
