@@ -73,7 +73,6 @@ pub(super) enum Op<'a> {
         room: RoomName,
         action: Action,
     },
-    /// What moderators did.
     Actions {
         room: RoomName,
         before: Option<u64>,
