@@ -15,7 +15,7 @@ pub struct Args {
     pub command: Option<Command>,
     /// Settings of `run` and `explain`.
     #[command(flatten)]
-    pub settings: Settings,
+    pub settings: OperatorSettings,
 }
 
 /// What to do.
@@ -50,7 +50,7 @@ pub enum LogFormat {
 
 /// Settings, by flag or environment.
 #[derive(Clone, Debug, clap::Args)]
-pub struct Settings {
+pub struct OperatorSettings {
     /// Namespaces to watch, separated by commas; all when absent.
     #[arg(long, global = true, env = "PARLOR_WATCH_NAMESPACES", value_delimiter = ',')]
     pub watch_namespaces: Vec<String>,
@@ -71,7 +71,7 @@ pub struct Settings {
     pub no_fixed_users: bool,
 }
 
-impl Settings {
+impl OperatorSettings {
     /// What objects depend on.
     pub fn defaults(&self) -> Defaults {
         Defaults {

@@ -3,7 +3,7 @@
 //! One watch for the whole operator. An operator that has rights in some namespaces alone may not see nodes: then zones and
 //! drains are unknown, and Redis is spread over host names. Decides nothing.
 
-use crate::redis::roles::Place;
+use crate::redis::roles::Location;
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt};
 use k8s_openapi::api::core::v1::{Node, NodeStatus};
@@ -54,9 +54,9 @@ impl Nodes {
     }
 
     /// Where the pods of a node run.
-    pub fn place(&self, host: &str) -> Place {
+    pub fn place(&self, host: &str) -> Location {
         let zone = self.get(host).and_then(|node| node.labels().get(ZONE).cloned());
-        Place { host: host.to_owned(), zone: zone.unwrap_or_default() }
+        Location { host: host.to_owned(), zone: zone.unwrap_or_default() }
     }
 
     /// Whether pods may no longer go to the node, as when it is drained.

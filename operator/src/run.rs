@@ -4,7 +4,7 @@
 //! API server holds.
 
 use crate::api_error::ApiError;
-use crate::args::{LogFormat, Settings};
+use crate::args::{LogFormat, OperatorSettings};
 use crate::chat_room_name::ChatRoomName;
 use crate::context::Context;
 use crate::controller;
@@ -65,7 +65,7 @@ pub fn prepare_process(format: Option<LogFormat>) {
 }
 
 /// Runs until the process is told to stop, or until something that must not end ends.
-pub async fn run(settings: Settings, signals: Signals) -> Result<(), RunError> {
+pub async fn run(settings: OperatorSettings, signals: Signals) -> Result<(), RunError> {
     let stop = CancellationToken::new();
     let told = async {
         signals.received().await;
@@ -87,15 +87,15 @@ pub async fn run(settings: Settings, signals: Signals) -> Result<(), RunError> {
 }
 
 /// Explains a ChatRoom of the cluster that the environment names.
-pub async fn explain(settings: Settings, room: ChatRoomName) -> Result<String, ExplainError> {
+pub async fn explain(settings: OperatorSettings, room: ChatRoomName) -> Result<String, ExplainError> {
     let client = Client::try_default().await.map_err(ApiError::from)?;
     explain::explain(client, settings.defaults(), room).await
 }
 
 /// Runs as a leader with its probes until `stop`.
-pub async fn operate(client: Client, settings: Settings, stop: CancellationToken) -> Result<(), RunError> {
+pub async fn operate(client: Client, settings: OperatorSettings, stop: CancellationToken) -> Result<(), RunError> {
     let defaults = settings.defaults();
-    let Settings { watch_namespaces, listen, lease_namespace, .. } = settings;
+    let OperatorSettings { watch_namespaces, listen, lease_namespace, .. } = settings;
     let (metrics, health) = (Metrics::default(), Health::default());
     let server = probes::serve(listen, metrics.clone(), health.clone()).await.map_err(RunError::Probes)?;
     let lead = async {

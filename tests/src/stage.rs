@@ -12,7 +12,7 @@ use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::api::{ListParams, Patch, PatchParams, PostParams};
 use kube::{Api, Client, ResourceExt};
 use parlor_crds::ChatRoom;
-use parlor_operator::args::Settings;
+use parlor_operator::args::OperatorSettings;
 use parlor_operator::reconcile::observed::is_ready;
 use parlor_operator::run::{self, RunError};
 use serde_json::{Value, json};
@@ -43,7 +43,7 @@ impl Operator {
     }
 
     fn watching(watch_namespaces: Vec<String>, client: Client, namespace: &str) -> Self {
-        let settings = Settings {
+        let settings = OperatorSettings {
             watch_namespaces,
             gateway_image: "parlor-gateway:test".into(),
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),

@@ -70,5 +70,4 @@ impl Topology {
 }
 
 #[cfg(test)]
-#[path = "topology_tests.rs"]
 mod tests;

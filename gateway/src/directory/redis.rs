@@ -37,9 +37,6 @@ use crate::{
     rooms::{Origin, Partition, RoomName, Unavailable},
 };
 
-/// How long a gateway's hold on its accounts lasts without a tick, in milliseconds.
-const LEASE: u64 = ACCOUNT_LEASE.as_millis() as u64;
-
 /// Notes in one call, so that no script blocks Redis for long; the rest goes with the next.
 const NOTES: usize = 200;
 /// Sessions that may wait for their end; beyond it they end with their accounts.
@@ -144,7 +141,8 @@ impl RedisDirectory {
             0 => String::new(),
             gateway => format!("{gateway:x}"),
         };
-        let mut words = vec!["tick".into(), gateway, LEASE.to_string(), u8::from(self.steady()).to_string()];
+        let mut words =
+            vec!["tick".into(), gateway, ACCOUNT_LEASE.as_millis().to_string(), u8::from(self.steady()).to_string()];
         for ((account, origin), note) in &notes {
             let seen = time.zip(note.seen).map(|(time, seen)| time.at(seen).to_string()).unwrap_or_default();
             words.extend([account.to_string(), pairs::redis::holder(*origin), seen, u8::from(note.gone).to_string()]);
@@ -214,13 +212,13 @@ impl RedisDirectory {
     /// ended, and the first one back must not take the others for lost.
     fn steady(&self) -> bool {
         let steady = self.steady.lock();
-        steady.is_some_and(|(since, _)| since.elapsed() > Duration::from_millis(LEASE))
+        steady.is_some_and(|(since, _)| since.elapsed() > ACCOUNT_LEASE)
     }
 
     fn ticked(&self, well: bool) {
         let mut steady = self.steady.lock();
         let now = Instant::now();
-        let unbroken = steady.filter(|(_, last)| well && last.elapsed() < Duration::from_millis(LEASE / 2));
+        let unbroken = steady.filter(|(_, last)| well && last.elapsed() < ACCOUNT_LEASE / 2);
         *steady = well.then(|| (unbroken.map_or(now, |(since, _)| since), now));
     }
 

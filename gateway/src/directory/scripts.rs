@@ -17,7 +17,7 @@ pub(super) struct Decision {
 pub(super) static PAIRS: Decision = Decision {
     source: Script::new(include_str!("pairs/pairs.lua")),
     keys: &["ids", "accounts", "sessions", "pool", "graces", "ended", "exits", "own", "holders", "leases"],
-    limits: &[FIRST_ID, ACCOUNTS as u64, SESSIONS_PER_ACCOUNT as u64, KEPT],
+    limits: &[FIRST_ID, ACCOUNTS as u64, SESSIONS_PER_ACCOUNT as u64, KEPT.as_millis() as u64],
     names: &[],
 };
 
@@ -38,7 +38,7 @@ const fn among_people(text: &'static str) -> Decision {
         limits: &[
             people::PEOPLE as u64,
             people::QUEUE as u64,
-            people::RECENT,
+            people::RECENT.as_millis() as u64,
             people::HOST,
             social::EVERYONE,
             social::CONTACTS as u64,

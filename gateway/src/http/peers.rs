@@ -23,14 +23,14 @@ struct Held {
 
 /// A peer's place; given up when dropped.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct PeerPermit {
     number: u64,
     held: Arc<Mutex<Held>>,
     /// Cancelled when another peer needs the place, and when accepting stops.
     pub(super) ended: CancellationToken,
 }
 
-impl Drop for Place {
+impl Drop for PeerPermit {
     fn drop(&mut self) {
         self.held.lock().by_age.remove(&self.number);
     }
@@ -43,7 +43,7 @@ impl Peers {
     }
 
     /// A place, and whether the oldest peer had to give way for it. It ends with `stop` at the latest.
-    pub(super) fn enter(&self, stop: &CancellationToken) -> (Place, bool) {
+    pub(super) fn enter(&self, stop: &CancellationToken) -> (PeerPermit, bool) {
         let ended = stop.child_token();
         let mut held = self.held.lock();
         let oldest = (held.by_age.len() >= self.limit).then(|| held.by_age.pop_first()).flatten();
@@ -52,7 +52,7 @@ impl Peers {
         held.by_age.insert(number, ended.clone());
         drop(held);
         let gave_way = oldest.map(|(_, oldest)| oldest.cancel()).is_some();
-        (Place { number, held: Arc::clone(&self.held), ended }, gave_way)
+        (PeerPermit { number, held: Arc::clone(&self.held), ended }, gave_way)
     }
 }
 

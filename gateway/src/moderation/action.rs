@@ -2,16 +2,16 @@
 //!
 //! Decides which actions are within their bounds. Never whether somebody may moderate: that is for who reads the request.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
 use crate::rooms::{Author, RoomName};
 
-/// Longest end that an action may have, in seconds: a leap year. What is to last longer has no end.
-pub const LONGEST: u64 = 366 * 24 * 3600;
-/// Longest pause that a slow room may ask for, in seconds: six hours.
-pub const SLOWEST: u64 = 6 * 3600;
+/// Longest time that an action may last: a leap year. What is to last longer has no end.
+pub const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
+/// Longest pause that a slow room may ask for: six hours.
+pub const SLOWEST: Duration = Duration::from_secs(6 * 3600);
 /// Longest id of a person, in bytes.
 const PERSON_BYTES: usize = 512;
 
@@ -83,12 +83,12 @@ impl Action {
         }
         match *self {
             Self::Mute { seconds, .. } | Self::Ban { seconds, .. } | Self::Readonly { seconds, .. }
-                if seconds > LONGEST =>
+                if seconds > LONGEST.as_secs() =>
             {
                 Err("seconds is at most 31622400; 0 or none lasts until it is undone")
             }
             Self::Delete { seq: 0 } => Err("seq is that of a message, from 1"),
-            Self::Slow { seconds } if seconds > SLOWEST => Err("seconds is at most 21600; 0 ends slow mode"),
+            Self::Slow { seconds } if seconds > SLOWEST.as_secs() => Err("seconds is at most 21600; 0 ends slow mode"),
             _ => Ok(()),
         }
     }
@@ -179,8 +179,8 @@ mod tests {
             (Action::Kick { person: "".into() }, "person"),
             (Action::Kick { person: long }, "person"),
             (Action::Mute { person: "a\u{1}b".into(), seconds: 0 }, "person"),
-            (Action::Mute { person: "a".into(), seconds: LONGEST + 1 }, "seconds"),
-            (Action::Slow { seconds: SLOWEST + 1 }, "seconds"),
+            (Action::Mute { person: "a".into(), seconds: LONGEST.as_secs() + 1 }, "seconds"),
+            (Action::Slow { seconds: SLOWEST.as_secs() + 1 }, "seconds"),
             (Action::Readonly { on: true, seconds: u64::MAX }, "seconds"),
             (Action::Delete { seq: 0 }, "seq"),
             (Action::Purge { person: "".into() }, "person"),

@@ -22,7 +22,7 @@ pub const PATH: &str = "/echo";
 
 /// What the ChatRoom decides about this protocol: nothing.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Settings;
+pub struct EchoSettings;
 
 /// The protocol.
 pub(super) struct Echo;

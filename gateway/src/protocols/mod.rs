@@ -19,7 +19,7 @@ pub(crate) mod script;
 
 use std::sync::Arc;
 
-pub use registry::{Settings, registry};
+pub use registry::{ProtocolSettings, registry};
 
 use crate::{
     fanout::{

@@ -8,19 +8,19 @@ use super::{Protocol, matching, multiperson, native, onlyone, relay};
 
 /// What the ChatRoom says of each protocol; None: not served.
 #[derive(Clone, Debug, Default)]
-pub struct Settings {
-    pub native: Option<native::Settings>,
-    pub onlyone: Option<onlyone::Settings>,
-    pub relay: Option<relay::Settings>,
-    pub matching: Option<matching::Settings>,
-    pub multiperson: Option<multiperson::Settings>,
+pub struct ProtocolSettings {
+    pub native: Option<native::NativeSettings>,
+    pub onlyone: Option<onlyone::OnlyOneSettings>,
+    pub relay: Option<relay::RelaySettings>,
+    pub matching: Option<matching::MatchSettings>,
+    pub multiperson: Option<multiperson::MultiPersonSettings>,
     #[cfg(any(test, feature = "echo"))]
-    pub echo: Option<echo::Settings>,
+    pub echo: Option<echo::EchoSettings>,
 }
 
 /// The protocols that are served, in the order of their numbers.
-pub fn registry(settings: Settings) -> Vec<Arc<dyn Protocol>> {
-    let Settings {
+pub fn registry(settings: ProtocolSettings) -> Vec<Arc<dyn Protocol>> {
+    let ProtocolSettings {
         native,
         onlyone,
         relay,
@@ -36,7 +36,7 @@ pub fn registry(settings: Settings) -> Vec<Arc<dyn Protocol>> {
         matching.map(|s| Arc::new(matching::Match::new(s)) as _),
         multiperson.map(|s| Arc::new(multiperson::MultiPerson::new(s)) as _),
         #[cfg(any(test, feature = "echo"))]
-        echo.map(|echo::Settings| Arc::new(echo::Echo) as _),
+        echo.map(|echo::EchoSettings| Arc::new(echo::Echo) as _),
     ];
     protocols.into_iter().flatten().collect()
 }

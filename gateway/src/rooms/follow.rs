@@ -12,7 +12,7 @@ use super::{
 
 /// What was read of a room's history: its head then, and the newest entries up to it, ascending and contiguous.
 #[derive(Clone, Debug)]
-pub struct Reading {
+pub struct ReadHistory {
     pub head: Position,
     pub entries: Vec<Arc<Entry>>,
     /// Nothing older exists.
@@ -41,7 +41,7 @@ pub enum Follow {
 
 impl Log {
     /// A log of what was read.
-    pub fn of(window: Window, reading: Reading) -> Self {
+    pub fn of(window: Window, reading: ReadHistory) -> Self {
         let mut log = Self::new(window, reading.head);
         let read = clipped(&reading);
         log.prepend(&read, reading.complete);
@@ -64,7 +64,7 @@ impl Log {
     }
 
     /// Takes what was read of the history, which knows better than the tail.
-    pub fn merge(&mut self, reading: &Reading, news: &mut Vec<News>) {
+    pub fn merge(&mut self, reading: &ReadHistory, news: &mut Vec<News>) {
         let epoch = reading.head.epoch;
         if epoch < self.head().epoch {
             return;
@@ -89,7 +89,7 @@ impl Log {
 
     /// When epochs passed unseen and the history no longer reaches back to where branches parted, all that is held
     /// may be lost: it is given up, because claiming too much of a gap is honest and claiming too little is not.
-    fn doubt(&mut self, reading: &Reading) -> Option<Span> {
+    fn doubt(&mut self, reading: &ReadHistory) -> Option<Span> {
         let (head, first) = (self.head(), self.first());
         let oldest = reading.entries.first();
         let shared = |entry: &Arc<Entry>| self.get(entry.seq).is_some_and(|held| held.epoch == entry.epoch);
@@ -106,7 +106,7 @@ impl Log {
 
     /// Cuts the log to the head of a branch that is shorter. When that is below all that is held, nothing proves what was
     /// shown before: all of the room counts as new.
-    fn step_back(&mut self, reading: &Reading) -> Option<Span> {
+    fn step_back(&mut self, reading: &ReadHistory) -> Option<Span> {
         let mut lost = self.check(reading.head)?;
         if self.first() > self.head().seq {
             self.truncate(0);
@@ -117,7 +117,7 @@ impl Log {
 
     /// Forgets what is held from the first entry on that was written on another branch. When nothing that is held is
     /// shared, what was shown before may be lost too: all that was written later counts as new.
-    fn part(&mut self, reading: &Reading) -> Option<Span> {
+    fn part(&mut self, reading: &ReadHistory) -> Option<Span> {
         let differs = |entry: &&Arc<Entry>| self.get(entry.seq).is_some_and(|held| held.epoch != entry.epoch);
         let mut first = reading.entries.iter().find(differs)?.seq;
         if let Some(held) = self.get(first).filter(|_| first == self.first()) {
@@ -132,7 +132,7 @@ impl Log {
 
 /// Where the seqs continue behind the newest hole, which data leaves that was lost and restored: a reader that held more than was
 /// given back must not show it as if it were followed by what comes now.
-fn behind_hole(reading: &Reading) -> Option<u64> {
+fn behind_hole(reading: &ReadHistory) -> Option<u64> {
     let mut first = reading.head.seq + 1;
     for entry in clipped(reading).iter().rev() {
         if entry.seq + 1 != first {
@@ -144,6 +144,6 @@ fn behind_hole(reading: &Reading) -> Option<u64> {
 }
 
 /// The entries up to the head: what lies above it is not known to be on two copies.
-fn clipped(reading: &Reading) -> Vec<Arc<Entry>> {
+fn clipped(reading: &ReadHistory) -> Vec<Arc<Entry>> {
     reading.entries.iter().filter(|entry| entry.seq <= reading.head.seq).cloned().collect()
 }

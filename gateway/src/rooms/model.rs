@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use super::{
     Author, Content, Entry, Epoch, Origin, Position, ProtocolId,
-    follow::{Follow, News, Reading},
+    follow::{Follow, News, ReadHistory},
     log::{Log, Span, Window},
     resume::Resume,
 };
@@ -97,11 +97,11 @@ impl Room {
         self.stream.push(Record::Boundary { lost: true });
     }
 
-    fn reading(&self, limit: u64) -> Reading {
+    fn reading(&self, limit: u64) -> ReadHistory {
         let kept: Vec<_> = self.branch.range(self.kept..).map(|(_, entry)| Arc::clone(entry)).collect();
         let start = kept.len().saturating_sub(limit as usize);
         let head = Position { epoch: Epoch(self.epoch), seq: self.head };
-        Reading { head, entries: kept[start..].to_vec(), complete: start == 0 }
+        ReadHistory { head, entries: kept[start..].to_vec(), complete: start == 0 }
     }
 
     /// Whether a reader at the position was shown nothing else than the branch, as far as the rule can tell.

@@ -13,7 +13,7 @@ use super::{environment::Environment, error::RunError, listeners::bind, secrets:
 use crate::{
     fanout::{asker::Asker, moderating::Moderating, poster::Poster, recent::Recent},
     http::{
-        api::{self, ApiSite, Meter, Settings, Tokens},
+        api::{self, ApiSettings, ApiSite, Meter, Tokens},
         listen::Acceptor,
     },
 };
@@ -82,7 +82,7 @@ impl ApiPlace {
             }
         };
         let ApiParts { poster, recent, asker, moderating, key, message_bytes, meter } = parts;
-        let router = api::router(Settings {
+        let router = api::router(ApiSettings {
             tokens: tokens.clone(),
             poster,
             recent,

@@ -25,7 +25,7 @@ pub(super) struct FanOut {
 impl FanOut {
     /// Starts the reactors' threads and the hub's tasks, for the encodings of `protocols`.
     pub(super) fn start(
-        reactors: reactor::Settings,
+        reactors: reactor::ReactorSettings,
         hub: HubSettings,
         protocols: &[Configured],
         stores: &Stores,

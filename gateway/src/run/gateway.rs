@@ -233,11 +233,11 @@ impl Gateway {
         tasks.spawn(become_ready(Arc::clone(bus), ready.clone()));
     }
 
-    fn reactor_settings(&self) -> reactor::Settings {
-        reactor::Settings {
+    fn reactor_settings(&self) -> reactor::ReactorSettings {
+        reactor::ReactorSettings {
             slow_consumer: self.bounds.slow_consumer,
             rooms_per_connection: self.bounds.rooms_per_connection,
-            ..reactor::Settings::new(self.incarnation)
+            ..reactor::ReactorSettings::new(self.incarnation)
         }
     }
 

@@ -117,9 +117,9 @@ fn build(
 ) -> Result<Vec<Arc<dyn Protocol>>, RunError> {
     let Protocols { native, onlyone, relay, r#match, multiperson } = spec;
     let access = Arc::new(doors(room, spec));
-    let mut settings = protocols::Settings::default();
+    let mut settings = protocols::ProtocolSettings::default();
     if let Some(native) = native {
-        settings.native = Some(native::Settings {
+        settings.native = Some(native::NativeSettings {
             key: Arc::clone(key),
             anonymous: room.spec.auth.anonymous,
             verifier: (*verifier).clone(),
@@ -130,7 +130,7 @@ fn build(
     if let Some(onlyone) = onlyone {
         let token = onlyone.token.as_ref().map(|token| secrets.get("spec.protocols.onlyone.token", &token.secret_ref));
         let public_url = room.spec.route.as_ref().and_then(|route| route.public_url.clone());
-        settings.onlyone = Some(onlyone::Settings {
+        settings.onlyone = Some(onlyone::OnlyOneSettings {
             rooms: rooms(&onlyone.rooms).collect(),
             access: Arc::clone(&access),
             token_key: token.transpose()?.map(|key| TokenKey::try_from(&*key)).transpose()?,
@@ -144,7 +144,7 @@ fn build(
             Some(source) => secrets.get("spec.protocols.relay.tokenKey", &source.secret_ref)?,
             None => generated(contract::RELAY_TOKEN_KEY, secrets, stores)?,
         };
-        settings.relay = Some(relay::Settings {
+        settings.relay = Some(relay::RelaySettings {
             key,
             issue_tokens: room.spec.relay_issues_tokens(relay),
             access: Arc::clone(&access),
@@ -157,12 +157,12 @@ fn build(
     }
     if let Some(r#match) = r#match {
         settings.matching =
-            Some(matching::Settings { key: Arc::clone(key), grace: r#match.reconnect_grace.as_secs() * 1000 });
+            Some(matching::MatchSettings { key: Arc::clone(key), grace: r#match.reconnect_grace.as_duration() });
     }
     if let Some(multiperson) = multiperson {
         const FIELD: &str = "spec.protocols.multiperson.room";
         let room = RoomName::new(&multiperson.room).map_err(|source| RunError::Room { field: FIELD, source })?;
-        settings.multiperson = Some(multiperson::Settings {
+        settings.multiperson = Some(multiperson::MultiPersonSettings {
             room,
             access,
             welcome: multiperson.welcome,
@@ -173,7 +173,7 @@ fn build(
     }
     #[cfg(feature = "echo")]
     {
-        settings.echo = Some(protocols::echo::Settings);
+        settings.echo = Some(protocols::echo::EchoSettings);
     }
     Ok(protocols::registry(settings))
 }

@@ -53,7 +53,7 @@ pub async fn observe(ctx: &Context, room: ValidRoom<'_>, name: &ChatRoomName) ->
     let waits = |pod: &Pod| !observed::is_gone(pod) && !observed::is_running(pod);
     // A gateway that does not run may be waiting for a Secret that is gone.
     let fresh_for = if gateways.iter().any(waits) { SignedDuration::ZERO } else { secrets::FRESH };
-    let reading = secrets::Reading { ctx, room: &room, name, now, fresh_for };
+    let reading = secrets::SecretReader { ctx, room: &room, name, now, fresh_for };
     let secret = reading.generated().await?;
     let named_keys = reading.named_keys().await?;
     let named_certificates = reading.redis_certificates().await?;

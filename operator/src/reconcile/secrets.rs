@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 pub(super) const FRESH: SignedDuration = SignedDuration::from_secs(60);
 
 /// Reading for one pass.
-pub(super) struct Reading<'a> {
+pub(super) struct SecretReader<'a> {
     pub(super) ctx: &'a Context,
     pub(super) room: &'a ChatRoom,
     pub(super) name: &'a ChatRoomName,
@@ -27,7 +27,7 @@ pub(super) struct Reading<'a> {
     pub(super) fresh_for: SignedDuration,
 }
 
-impl Reading<'_> {
+impl SecretReader<'_> {
     /// The generated Secret. One that belongs to somebody else is not ours to read; `apply` finds out and says so.
     pub(super) async fn generated(&self) -> Result<Option<Secret>, ApiError> {
         let Self { ctx, room, name, now, .. } = self;
@@ -56,7 +56,7 @@ impl Reading<'_> {
     /// is being replaced, counts as it was.
     pub(super) async fn named_keys(&self) -> Result<Digests, ApiError> {
         let Self { ctx, room, name, now, .. } = self;
-        let named = keys::named(room).into_iter().filter(|named| named.reading == keys::Reading::AtStart);
+        let named = keys::named(room).into_iter().filter(|named| named.reading == keys::KeyReading::AtStart);
         let wanted: BTreeMap<String, _> = named.map(|named| (named.key.path(), named.key)).collect();
         let known = ctx.caches.with(name, |cache| cache.named_keys.clone());
         let (known, read) = known.map_or_else(Default::default, |(known, read)| (known, Some(read)));

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 /// Where a pod runs; empty while unknown.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Place {
+pub struct Location {
     /// Kubernetes node.
     pub host: String,
     /// Zone of that node; empty too where nodes have none.
@@ -25,9 +25,9 @@ pub enum Nearness {
     Host,
 }
 
-impl Place {
+impl Location {
     /// What two pods share.
-    pub fn nearness(&self, other: &Place) -> Nearness {
+    pub fn nearness(&self, other: &Location) -> Nearness {
         let same = |one: &str, other: &str| !one.is_empty() && one == other;
         if same(&self.host, &other.host) {
             Nearness::Host
@@ -45,7 +45,7 @@ pub struct Candidate<'a> {
     /// Node id.
     pub id: &'a NodeId,
     /// Where its pod runs.
-    pub place: &'a Place,
+    pub place: &'a Location,
     /// Its pod is about to go.
     pub leaving: bool,
 }
@@ -72,7 +72,7 @@ pub struct Strain {
 impl Strain {
     /// Of these primaries. Squares make one with two weigh more than two with one.
     pub fn of<'a>(primaries: impl Iterator<Item = Candidate<'a>> + Clone) -> Self {
-        let squares = |name: fn(&'a Place) -> &'a str| {
+        let squares = |name: fn(&'a Location) -> &'a str| {
             let mut load: BTreeMap<&str, usize> = BTreeMap::new();
             primaries.clone().for_each(|one| *load.entry(name(one.place)).or_default() += 1);
             load.into_values().map(|count| count * count).sum()
@@ -137,13 +137,13 @@ mod tests {
     use super::*;
 
     /// Servers named by number, each at `zone/host`.
-    struct Servers(Vec<(NodeId, Place)>);
+    struct Servers(Vec<(NodeId, Location)>);
 
     impl Servers {
         fn at(places: &[&str]) -> Self {
             let place = |text: &&str| {
                 let (zone, host) = text.split_once('/').unwrap_or(("", text));
-                Place { host: host.into(), zone: zone.into() }
+                Location { host: host.into(), zone: zone.into() }
             };
             Self(places.iter().enumerate().map(|(at, text)| (NodeId::new(&at.to_string()), place(text))).collect())
         }

@@ -5,7 +5,7 @@ use parlor_operator::redis::client;
 use parlor_operator::redis::journal::Journal;
 use parlor_operator::redis::passwords::Passwords;
 use parlor_operator::redis::plan::{Member, Shape, Step, next_step};
-use parlor_operator::redis::roles::Place;
+use parlor_operator::redis::roles::Location;
 use parlor_operator::redis::settings;
 use parlor_operator::redis::tls::Tls;
 use std::path::{Path, PathBuf};
@@ -145,7 +145,7 @@ impl Pods {
     pub(crate) async fn members(&self) -> Vec<Member> {
         let asked = self.pods.iter().enumerate().map(|(at, pod)| async move {
             let view = client::view(&pod.ip, &self.access()).await.ok();
-            let place = Place { host: format!("host-{}", at / 2), zone: String::new() };
+            let place = Location { host: format!("host-{}", at / 2), zone: String::new() };
             Member {
                 pod: format!("redis-{at}"),
                 name: name(at),

@@ -13,7 +13,7 @@ use parlor_gateway::{
         poster::Poster,
         recent::Recent,
     },
-    http::api::{self, Meter, Settings, Tokens},
+    http::api::{self, ApiSettings, Meter, Tokens},
     moderation::Moderator,
 };
 use serde_json::{Map, Value};
@@ -51,7 +51,7 @@ fn start() -> (Runtime, Router) {
         tokio::spawn(answers);
         asker
     });
-    let router = api::router(Settings {
+    let router = api::router(ApiSettings {
         tokens,
         poster: Poster::new(Arc::clone(&stores.bus), Arc::clone(&stores.moderation)).trusted(),
         recent: Recent::new(Arc::clone(&stores.bus)),

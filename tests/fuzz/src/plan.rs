@@ -74,7 +74,7 @@ fn members(shape: Shape, pods: &[u8]) -> Vec<Member> {
 
 fn member(pod: String, ip: String, host: String, view: Option<View>) -> Member {
     let name = format!("{pod}.redis.default");
-    Member { pod, name, ip, place: Place { host, zone: String::new() }, leaving: false, surplus: false, view }
+    Member { pod, name, ip, place: Location { host, zone: String::new() }, leaving: false, surplus: false, view }
 }
 
 fn words(line: &[u8]) -> Vec<String> {

@@ -45,15 +45,15 @@ pub(crate) fn protocols(Stores { bus, directory, moderation }: &Stores, checked:
     let native = Door { members_write: true, ..Door::default() };
     let onlyone = Door { rooms: Some([room.clone()].into()), ..Door::default() };
     let access = Arc::new(Access::new([(ProtocolId::Native, native), (ProtocolId::OnlyOne, onlyone)]));
-    protocols::registry(protocols::Settings {
-        native: Some(native::Settings {
+    protocols::registry(protocols::ProtocolSettings {
+        native: Some(native::NativeSettings {
             key: key.clone(),
             anonymous: true,
             verifier: None,
             access: Arc::clone(&access),
             message_bytes: 10_240,
         }),
-        onlyone: Some(onlyone::Settings {
+        onlyone: Some(onlyone::OnlyOneSettings {
             rooms: vec![room.clone()],
             access: Arc::clone(&access),
             token_key: checked.then(|| TokenKey::try_from(KEY).expect("a constant of 16 bytes")),
@@ -61,7 +61,7 @@ pub(crate) fn protocols(Stores { bus, directory, moderation }: &Stores, checked:
             public_url: String::new(),
             process_stats: Arc::new(ProcessStats::new(2)),
         }),
-        relay: Some(relay::Settings {
+        relay: Some(relay::RelaySettings {
             key: key.clone(),
             issue_tokens: true,
             access: Arc::clone(&access),
@@ -71,8 +71,8 @@ pub(crate) fn protocols(Stores { bus, directory, moderation }: &Stores, checked:
             new_rooms: Rate::per_minute(1_000_000),
             clock: Arc::new(SystemClock),
         }),
-        matching: Some(matching::Settings { key, grace: 30_000 }),
-        multiperson: Some(multiperson::Settings {
+        matching: Some(matching::MatchSettings { key, grace: Duration::from_secs(30) }),
+        multiperson: Some(multiperson::MultiPersonSettings {
             room,
             access,
             welcome: true,

@@ -9,7 +9,7 @@ use parlor_gateway::{
     bus::{
         Offset, Record,
         redis::{
-            entry::{self, Place},
+            entry::{self, Stamp},
             stream_codec,
         },
     },
@@ -31,7 +31,7 @@ use crate::{
 
 /// Bytes of one entry: what is read is what was written, and every reader can be shown it.
 pub(crate) fn entry(data: &[u8]) {
-    let place = Place { seq: 3, epoch: Epoch(9), time: 1_700_000_000_000 };
+    let place = Stamp { seq: 3, epoch: Epoch(9), time: 1_700_000_000_000 };
     let Ok(entry) = entry::decode(unescape(data).into(), place) else { return };
     let room = RoomName::new(settings::ROOM).expect("a constant that is a room name");
     let Entry { from, protocol, key, content, amends, origin, .. } = entry.clone();

@@ -17,8 +17,8 @@ use tokio::time::{Instant, sleep};
 use crate::{Behaviour, Gateway, behaviours, open, origin};
 
 /// A grace that no test waits out, and one that is over at once.
-const LONG: u64 = 60_000;
-const NONE: u64 = 0;
+const LONG: Duration = Duration::from_secs(60);
+const NONE: Duration = Duration::ZERO;
 
 /// What holds over every bus.
 pub(crate) const BEHAVIOURS: [Behaviour; 11] = behaviours![
@@ -47,7 +47,7 @@ fn tell(gateway: &Gateway, query: Query) {
 }
 
 /// An account that nobody is matched with yet.
-async fn create(gateway: &Gateway, holder: Origin, grace: u64) -> Result<u64> {
+async fn create(gateway: &Gateway, holder: Origin, grace: Duration) -> Result<u64> {
     let (nick, token) = ("ada".into(), "token".into());
     match ask(gateway, Query::Create { nick, token, holder, grace }).await? {
         Reply::Created { account } => Ok(account),
@@ -56,7 +56,7 @@ async fn create(gateway: &Gateway, holder: Origin, grace: u64) -> Result<u64> {
 }
 
 /// An account that may be matched.
-async fn account(gateway: &Gateway, holder: Origin, grace: u64) -> Result<u64> {
+async fn account(gateway: &Gateway, holder: Origin, grace: Duration) -> Result<u64> {
     let account = create(gateway, holder, grace).await?;
     ensure!(ask(gateway, Query::Enter { account, holder }).await? == Reply::Done);
     Ok(account)

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::SystemTime};
 use anyhow::{Result, bail, ensure};
 use parlor_gateway::directory::{
     self,
-    people::{HOST, Place, Query, Reply, To, message_id},
+    people::{HOST, Query, Reply, StoredAt, To, message_id},
 };
 use parlor_gateway::rooms::{Epoch, Position};
 use tokio::time::Instant;
@@ -53,7 +53,7 @@ pub(crate) async fn queue(gateway: &Gateway, user: u64, take: bool) -> Result<Ve
 pub(crate) fn posted(from: u64, block: u64, seq: u64) -> (u64, Query) {
     let time = message_id::START + SINCE + seq;
     let (id, position) = (message_id::in_block(block, time, seq), Position { epoch: Epoch(5), seq });
-    let place = Place { position, time };
+    let place = StoredAt { position, time };
     (id, Query::KeepPosted { from, temp: None, id, block, place, frame: format!("b{seq}").into() })
 }
 

@@ -14,7 +14,7 @@ use super::{
     epoch_hints::EpochHints,
     formats::Formats,
     gc::GarbageCollector,
-    scripts::{self, Caller, Group},
+    scripts::{self, Caller, ScriptGroup},
 };
 use crate::{
     deadlines::{ANSWER, APPEND},
@@ -101,7 +101,7 @@ impl Appending {
             Some(error) if post.amends.is_some() => Some(error.clone()),
             _ => None,
         };
-        let group = Group::new(posts.iter().filter(|post| refused(post).is_none()));
+        let group = ScriptGroup::new(posts.iter().filter(|post| refused(post).is_none()));
         let written = if group.rooms.is_empty() { Vec::new() } else { self.write(partition, &group).await? };
         let mut written = written.into_iter();
         let no_answer = || Err(AppendError::Unavailable("the script did not answer for every post".into()));
@@ -115,7 +115,7 @@ impl Appending {
     async fn write(
         &self,
         partition: Partition,
-        group: &Group<'_>,
+        group: &ScriptGroup<'_>,
     ) -> Result<Vec<Result<Appended, Unwritten>>, AppendError> {
         let Writing { lane, writer, .. } = self.writing(partition);
         let mut writer = writer.lock().await;
@@ -193,7 +193,7 @@ struct Append<'a> {
     appending: &'a Appending,
     writer: &'a mut Writer,
     partition: Partition,
-    group: &'a Group<'a>,
+    group: &'a ScriptGroup<'a>,
     mark: u32,
 }
 

@@ -40,7 +40,7 @@ pub enum Unreadable {
 
 /// What the stream says beside the stored bytes.
 #[derive(Clone, Copy, Debug)]
-pub struct Place {
+pub struct Stamp {
     pub seq: u64,
     pub epoch: Epoch,
     pub time: u64,
@@ -150,7 +150,7 @@ fn read_change(mut part: Bytes) -> Option<Amendment> {
     (seq > 0).then_some(Amendment { seq, change, by })
 }
 
-fn parts(mut input: Bytes, format: u8, place: Place) -> Option<Entry> {
+fn parts(mut input: Bytes, format: u8, place: Stamp) -> Option<Entry> {
     let protocol = ProtocolId::from_number(input.try_get_u8().ok()?)?;
     let flags = input.try_get_u8().ok()?;
     let origin = Origin { gateway: input.try_get_u64().ok()?, connection: input.try_get_u64().ok()? };
@@ -160,7 +160,7 @@ fn parts(mut input: Bytes, format: u8, place: Place) -> Option<Entry> {
     let body = RawValue::from_string(body).ok()?;
     let extra = if flags & EXTRA != 0 { Some(text(&mut input)?) } else { None };
     let verbatim = if flags & VERBATIM != 0 { Some(take(&mut input)?) } else { None };
-    let Place { seq, epoch, time } = place;
+    let Stamp { seq, epoch, time } = place;
     let from = Author { id, name, extra };
     Some(Entry {
         seq,
@@ -177,7 +177,7 @@ fn parts(mut input: Bytes, format: u8, place: Place) -> Option<Entry> {
 }
 
 /// The entry at `place` from its stored bytes.
-pub fn decode(mut stored: Bytes, place: Place) -> Result<Entry, Unreadable> {
+pub fn decode(mut stored: Bytes, place: Stamp) -> Result<Entry, Unreadable> {
     match stored.try_get_u8() {
         Ok(format @ (MESSAGE | AMENDMENT)) => parts(stored, format, place).ok_or(Unreadable::Damaged),
         Ok(other) => Err(Unreadable::Format(other)),
@@ -227,7 +227,7 @@ mod tests {
         (1..u64::MAX, change, by).prop_map(|(seq, change, by)| Amendment { seq, change, by })
     }
 
-    const PLACE: Place = Place { seq: 3, epoch: Epoch(9), time: 5 };
+    const PLACE: Stamp = Stamp { seq: 3, epoch: Epoch(9), time: 5 };
 
     proptest! {
         #[test]

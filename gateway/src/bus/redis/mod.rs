@@ -32,7 +32,7 @@ use tokio::{
 };
 
 use self::{
-    append::Appending, epoch_hints::EpochHints, gc::GarbageCollector, presence::Presence, signals::Signalling,
+    append::Appending, epoch_hints::EpochHints, gc::GarbageCollector, presence::MemberCounts, signals::Signalling,
     stream_reader::StreamReader,
 };
 use super::{
@@ -51,7 +51,7 @@ pub struct RedisBus {
     appending: Arc<Appending>,
     reading: Arc<StreamReader>,
     signalling: Arc<Signalling>,
-    presence: Arc<Presence>,
+    presence: Arc<MemberCounts>,
     histograms: Histograms,
     servers: Arc<Servers>,
     gc: Arc<GarbageCollector>,
@@ -75,7 +75,7 @@ impl RedisBus {
                 history,
             )),
             reading: Arc::new(StreamReader::new(Arc::clone(&servers), epoch_hints)),
-            presence: Arc::new(Presence::new(
+            presence: Arc::new(MemberCounts::new(
                 Arc::clone(&servers),
                 Arc::clone(&signalling),
                 formats::announced(&gateway),

@@ -39,7 +39,7 @@ type Counts = HashMap<RoomName, u32>;
 
 /// The counts of this gateway and how to read the sums over all.
 #[derive(Debug)]
-pub(super) struct Presence {
+pub(super) struct MemberCounts {
     pub(super) servers: Arc<Servers>,
     signalling: Arc<Signalling>,
     gateway: String,
@@ -65,7 +65,7 @@ fn written(answer: Value) -> Option<Written> {
     Some(Written { kept, ended, repaired: values.filter_map(room).collect() })
 }
 
-impl Presence {
+impl MemberCounts {
     pub(super) fn new(servers: Arc<Servers>, signalling: Arc<Signalling>, gateway: String) -> Self {
         Self { servers, signalling, gateway, counts: (0..PARTITIONS).map(|_| Mutex::default()).collect() }
     }

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use fred::types::Value;
 
 use super::{
-    entry::{self, Place, Unreadable},
+    entry::{self, Stamp, Unreadable},
     stream_codec::{Found, left_out, written},
 };
 use crate::rooms::{
@@ -78,7 +78,7 @@ impl Forms {
         if !written(seq, time) || !written(changed, at) {
             return Err(Unreadable::Damaged);
         }
-        let message = entry::decode(stored, Place { seq, epoch: Epoch(epoch), time })?;
+        let message = entry::decode(stored, Stamp { seq, epoch: Epoch(epoch), time })?;
         let form = self.0.entry(seq).or_default();
         form.message = Some(message);
         form.present.changed = changed;

@@ -46,7 +46,7 @@ pub(super) struct Caller<'a> {
 
 /// A group laid out for the script.
 #[derive(Clone, Debug)]
-pub(super) struct Group<'a> {
+pub(super) struct ScriptGroup<'a> {
     pub(super) rooms: Vec<&'a RoomName>,
     posts: Vec<Laid>,
     /// Rooms in which messages are changed, by their number from 0.
@@ -64,7 +64,7 @@ struct Laid {
     change: String,
 }
 
-impl<'a> Group<'a> {
+impl<'a> ScriptGroup<'a> {
     pub(super) fn new(posts: impl IntoIterator<Item = &'a Post>) -> Self {
         let mut group = Self { rooms: Vec::new(), posts: Vec::new(), amended: BTreeSet::new() };
         let mut known = HashMap::new();

@@ -11,7 +11,7 @@ use fred::types::Value;
 
 use super::{
     super::{Batch, Offset, Record, Routed},
-    entry::{self, Place, Unreadable},
+    entry::{self, Stamp, Unreadable},
 };
 use crate::{
     redis::connection::{Fault, LARGE, list, number},
@@ -66,8 +66,8 @@ pub(super) fn written(seq: u64, time: u64) -> bool {
 }
 
 /// The place of an entry.
-fn place(seq: u64, epoch: u64, time: u64) -> Result<Place, Unreadable> {
-    written(seq, time).then_some(Place { seq, epoch: Epoch(epoch), time }).ok_or(Unreadable::Damaged)
+fn place(seq: u64, epoch: u64, time: u64) -> Result<Stamp, Unreadable> {
+    written(seq, time).then_some(Stamp { seq, epoch: Epoch(epoch), time }).ok_or(Unreadable::Damaged)
 }
 
 /// An item of a stream: both halves of its id, and its fields.

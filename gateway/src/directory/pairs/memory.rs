@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeSet, HashMap},
     sync::Arc,
+    time::Duration,
 };
 
 use crate::{
@@ -12,6 +13,11 @@ use crate::{
 
 /// Exits that one tick answers; the rest come with the next.
 const EXITS_A_TICK: usize = 100;
+
+/// The time `how_long` after `now`, in milliseconds.
+fn after(now: u64, how_long: Duration) -> u64 {
+    now + how_long.as_millis() as u64
+}
 
 #[derive(Debug)]
 pub(in crate::directory) struct Pairs {
@@ -38,7 +44,7 @@ struct Account {
     /// Place in the pool.
     place: Option<usize>,
     /// How long sessions outlive the connection, in milliseconds.
-    grace: u64,
+    grace: Duration,
     /// When the grace that runs ends.
     absent: Option<u64>,
     /// When it is forgotten.
@@ -121,7 +127,7 @@ impl Pairs {
         id
     }
 
-    fn create(&mut self, nick: Arc<str>, token: Arc<str>, holder: Origin, grace: u64, now: u64) -> Reply {
+    fn create(&mut self, nick: Arc<str>, token: Arc<str>, holder: Origin, grace: Duration, now: u64) -> Reply {
         if self.accounts.len() >= ACCOUNTS {
             return Reply::NotFound;
         }
@@ -133,7 +139,7 @@ impl Pairs {
         Reply::Created { account }
     }
 
-    fn reconnect(&mut self, id: u64, token: &str, holder: Origin, grace: u64, now: u64) -> Reply {
+    fn reconnect(&mut self, id: u64, token: &str, holder: Origin, grace: Duration, now: u64) -> Reply {
         let Some(account) = self.accounts.get_mut(&id).filter(|account| *account.token == *token) else {
             return Reply::NotFound;
         };
@@ -153,8 +159,9 @@ impl Pairs {
     fn start_grace(&mut self, id: u64, now: u64) {
         self.stop_grace(id);
         if let Some(account) = self.accounts.get_mut(&id) {
-            account.absent = Some(now + account.grace);
-            self.graces.insert((now + account.grace, id));
+            let end = after(now, account.grace);
+            account.absent = Some(end);
+            self.graces.insert((end, id));
         }
     }
 
@@ -228,7 +235,7 @@ impl Pairs {
                 account.sessions.retain(|own| *own != session);
             }
         }
-        self.ended.insert((now + KEPT, session));
+        self.ended.insert((after(now, KEPT), session));
     }
 
     pub(in crate::directory) fn tick(&mut self, now: u64) -> Vec<Exit> {
@@ -249,8 +256,9 @@ impl Pairs {
     fn log_out(&mut self, id: u64, now: u64) {
         let Some(account) = self.accounts.get_mut(&id) else { return };
         (account.absent, account.holder) = (None, None);
-        account.forget = Some(now + KEPT);
-        self.ended.insert((now + KEPT, id));
+        let end = after(now, KEPT);
+        account.forget = Some(end);
+        self.ended.insert((end, id));
         for session in std::mem::take(&mut account.sessions) {
             if let Some(partner) = self.sessions.get(&session).and_then(|pair| pair.other(id)) {
                 self.exits.insert((session, id, partner));

@@ -3,7 +3,7 @@
 pub(super) mod memory;
 pub mod redis;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use crate::rooms::{Origin, RoomName};
 
@@ -13,15 +13,15 @@ pub const FIRST_ID: u64 = 10;
 pub const SESSIONS_PER_ACCOUNT: usize = 1000;
 /// Accounts that are kept at once, in use or not; beyond it none is made.
 pub const ACCOUNTS: usize = 100_000;
-/// How long what has ended is known, in milliseconds: an account for its return, a session for a late word in it.
-pub const KEPT: u64 = 24 * 60 * 60 * 1000;
+/// How long what has ended is known: an account for its return, a session for a late word in it.
+pub const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What a connection asks about the accounts that it holds. A connection that is not the holder gets [`Reply::NotHeld`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Query {
     /// A new account, which nobody is matched with before [`Query::Enter`]. It keeps its sessions for `grace`
-    /// milliseconds after its connection is gone.
-    Create { nick: Arc<str>, token: Arc<str>, holder: Origin, grace: u64 },
+    /// after its connection is gone.
+    Create { nick: Arc<str>, token: Arc<str>, holder: Origin, grace: Duration },
     /// The account may be matched from now on; asked again it changes nothing.
     Enter { account: u64, holder: Origin },
     /// A session with someone at random, among all that may be matched.
@@ -29,7 +29,7 @@ pub enum Query {
     /// Who is at the other end of a session; `message` also takes a number for the next message.
     Partner { account: u64, holder: Origin, session: u64, message: bool },
     /// Takes an account over, from whichever connection has or had it.
-    Reconnect { account: u64, token: Arc<str>, holder: Origin, grace: u64 },
+    Reconnect { account: u64, token: Arc<str>, holder: Origin, grace: Duration },
     /// The person is there; noted, not awaited.
     Seen { account: u64, holder: Origin },
     /// The connection is gone: the grace begins.

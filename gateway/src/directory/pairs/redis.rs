@@ -23,10 +23,22 @@ pub(in crate::directory) fn words(query: Query) -> Vec<String> {
     };
     match query {
         Create { nick, token, holder: origin, grace } => {
-            vec!["create".into(), nick.as_ref().into(), token.as_ref().into(), holder(origin), grace.to_string()]
+            vec![
+                "create".into(),
+                nick.as_ref().into(),
+                token.as_ref().into(),
+                holder(origin),
+                grace.as_millis().to_string(),
+            ]
         }
         Reconnect { account, token, holder: origin, grace } => {
-            vec!["reconnect".into(), account.to_string(), token.as_ref().into(), holder(origin), grace.to_string()]
+            vec![
+                "reconnect".into(),
+                account.to_string(),
+                token.as_ref().into(),
+                holder(origin),
+                grace.as_millis().to_string(),
+            ]
         }
         Enter { account, holder } => held("enter", account, holder),
         Match { account, holder } => held("match", account, holder),

@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     directory::people::{
-        HOST, HOST_NAME, LATE, PEOPLE, Place, QUEUE, Query, RECENT, Reply, To, message_id,
+        HOST, HOST_NAME, LATE, PEOPLE, QUEUE, Query, RECENT, Reply, StoredAt, To, message_id,
         social::{CONVERSATIONS, EVERYONE, EVERYONE_NAME},
     },
     rooms::{Epoch, Origin, Position},
@@ -185,7 +185,7 @@ impl People {
         if self.is_foreign(from, holder) {
             return Reply::Foreign;
         }
-        while self.order.front().is_some_and(|(at, ..)| at + RECENT <= now) {
+        while self.order.front().is_some_and(|(at, ..)| now.saturating_sub(*at) >= RECENT.as_millis() as u64) {
             if let Some((_, from, temp)) = self.order.pop_front() {
                 self.recent.remove(&(from, temp));
             }
@@ -209,7 +209,7 @@ impl People {
         (from, temp): (u64, Option<Arc<str>>),
         id: u64,
         block: u64,
-        Place { position, time }: Place,
+        StoredAt { position, time }: StoredAt,
         frame: &Arc<str>,
         now: u64,
     ) -> Reply {
@@ -241,7 +241,7 @@ impl People {
     }
 
     fn confirm(&mut self, user: u64, id: u64, now: u64) -> Reply {
-        let oldest = message_id::lowest(now.saturating_sub(RECENT));
+        let oldest = message_id::lowest(now.saturating_sub(RECENT.as_millis() as u64));
         if let Some(user) = self.users.get_mut(&user)
             && user.queue.remove(&id).is_none()
             && message_id::block(id).is_some()

@@ -6,7 +6,7 @@ pub mod message_id;
 pub mod redis;
 pub mod social;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use crate::{
     deadlines::DEDUPE,
@@ -24,9 +24,9 @@ pub const NAME: usize = 255;
 pub const MOST: u64 = (1 << 53) - 1;
 /// Messages kept for one person; the oldest go first.
 pub const QUEUE: usize = 1000;
-/// How long a message is known by its sender's own number, in milliseconds: as long as the bus may know it by its key. A client that
+/// How long a message is known by its sender's own number: as long as the bus may know it by its key. A client that
 /// sends it again later sends another one, both in the room and for those who are away.
-pub const RECENT: u64 = 2 * DEDUPE.as_millis() as u64;
+pub const RECENT: Duration = Duration::from_millis(2 * DEDUPE.as_millis() as u64);
 /// People who are told at once of a message that was kept after they had been given what was kept for them; others are
 /// given it when they next enter.
 pub const LATE: usize = 100;
@@ -43,7 +43,7 @@ pub enum To {
 
 /// Where and when the bus has put a message into a block's room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct StoredAt {
     pub position: Position,
     /// In milliseconds since the Unix epoch.
     pub time: u64,
@@ -73,7 +73,7 @@ pub enum Query {
     /// The same for a message to a block that is in its room already, where its id comes from: kept for everyone in the
     /// block but the sender and those who have confirmed it meanwhile. Not awaited when the sender is gone;
     /// does nothing when it was kept by the same number of its sender.
-    KeepPosted { from: u64, temp: Option<Arc<str>>, id: u64, block: u64, place: Place, frame: Arc<str> },
+    KeepPosted { from: u64, temp: Option<Arc<str>>, id: u64, block: u64, place: StoredAt, frame: Arc<str> },
     /// The person has the message; noted, not awaited. A message to a block may be kept only after that. It counts also where
     /// another connection has the account by now: it may have been on its way when that one came. Sessions that have lost their
     /// account send none.

@@ -2,7 +2,7 @@
 
 use fred::types::Value;
 
-use super::{LATE, Place, Query, Reply, To};
+use super::{LATE, Query, Reply, StoredAt, To};
 use crate::{
     deadlines::ACCOUNT_LEASE,
     directory::pairs::redis::holder,
@@ -42,7 +42,7 @@ pub(in crate::directory) fn words(query: Query) -> Vec<String> {
             temp,
             id,
             block,
-            place: Place { position: Position { epoch, seq }, time },
+            place: StoredAt { position: Position { epoch, seq }, time },
             frame,
         } => {
             let [from, id, block, epoch, seq, time] = [from, id, block, epoch.0, seq, time].map(|n| n.to_string());

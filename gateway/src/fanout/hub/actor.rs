@@ -39,7 +39,7 @@ use crate::{
         messages::{ConnectionId, ToHub},
         session::{Answer, Ask, Join},
     },
-    rooms::{ProtocolId, RoomName, follow::Reading},
+    rooms::{ProtocolId, RoomName, follow::ReadHistory},
 };
 
 /// Commands, and answers of the bus, that are taken in one round.
@@ -342,7 +342,7 @@ impl PartitionActor {
     }
 
     /// A reading that falls short of what is held is compared with it only after the room was given back.
-    fn take_reading(&mut self, name: &RoomName, reading: &Reading) {
+    fn take_reading(&mut self, name: &RoomName, reading: &ReadHistory) {
         let window = self.rooms.window();
         let Some(room) = self.rooms.get_mut(name) else { return };
         if self.posts.can_restore(reading.head.epoch) && room.falls_short(reading) {

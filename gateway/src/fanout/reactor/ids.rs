@@ -22,9 +22,9 @@ impl FeedId {
 
 /// A reader's place among the readers of a feed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Place(pub(super) u32);
+pub(super) struct ReaderIndex(pub(super) u32);
 
-impl Place {
+impl ReaderIndex {
     pub(super) fn index(self) -> usize {
         self.0 as usize
     }

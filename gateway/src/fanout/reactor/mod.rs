@@ -43,7 +43,7 @@ use self::{
 pub use self::{
     counters::{Histograms, Totals},
     inbox::{Ended, Inbox, ReactorSender, inbox},
-    settings::{HubQueue, Settings, SlowConsumer},
+    settings::{HubQueue, ReactorSettings, SlowConsumer},
 };
 use crate::{
     fanout::{messages::ReactorId, session::Accepted},
@@ -73,7 +73,7 @@ pub enum StartError {
 
 /// Reactors that have inboxes but do not run yet: the hub needs the senders, and the reactors need the hub.
 pub struct Prepared {
-    settings: Settings,
+    settings: ReactorSettings,
     clock: Clock,
     mailboxes: Vec<(Mailbox, Arc<Counters>)>,
     senders: Vec<ReactorSender>,
@@ -126,7 +126,7 @@ pub struct Reactors {
 
 impl Reactors {
     /// Makes the reactors' epolls and inboxes.
-    pub fn prepare(settings: Settings, moderation: Arc<Moderation>) -> Result<Prepared, StartError> {
+    pub fn prepare(settings: ReactorSettings, moderation: Arc<Moderation>) -> Result<Prepared, StartError> {
         let (clock, histograms) = (Clock::start(), Histograms::default());
         let (mut mailboxes, mut senders, mut handles) = (Vec::new(), Vec::new(), Vec::new());
         for n in 0..settings.threads.clamp(1, 1024) {

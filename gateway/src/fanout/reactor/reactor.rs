@@ -18,7 +18,7 @@ use super::{
     next::{Next, Todo},
     readers::Readers,
     scheduler::{Flushed, Scheduler, Step, Work},
-    settings::{HubQueue, Settings},
+    settings::{HubQueue, ReactorSettings},
     sockets::{Heard, Intake, Key, Pending, Sockets, Stop},
     write::write_on,
 };
@@ -36,12 +36,12 @@ const SOCKETS: usize = 512;
 /// A client that was asked to move is closed after this long.
 const CUT: Duration = Duration::from_secs(5);
 
-/// Clients that move are asked to come back within so many milliseconds, spread evenly.
-const JITTER: u64 = 2_000;
+/// Clients that move are asked to come back within this time, spread evenly.
+const JITTER: Duration = Duration::from_secs(2);
 
 /// Everything a reactor thread owns.
 pub(super) struct Reactor {
-    settings: Settings,
+    settings: ReactorSettings,
     clock: Clock,
     now: Now,
     mailbox: Mailbox,
@@ -71,7 +71,7 @@ pub(super) struct Shared {
 impl Reactor {
     pub(super) fn new(
         id: ReactorId,
-        settings: Settings,
+        settings: ReactorSettings,
         clock: Clock,
         mailbox: Mailbox,
         shared: Shared,
@@ -268,7 +268,7 @@ impl Reactor {
             }
             self.sockets.ask_to_move(slot);
             self.sockets.set_timer(slot, Key::Cut, CUT, self.now.micros);
-            self.tell(slot, Input::Moved { after: rand::random_range(0..=JITTER) });
+            self.tell(slot, Input::Moved { after: rand::random_range(0..=JITTER.as_millis() as u64) });
             self.carry_on();
         }
     }

@@ -25,7 +25,7 @@ pub enum SlowConsumer {
 
 /// How the reactors of a gateway behave.
 #[derive(Clone, Copy, Debug)]
-pub struct Settings {
+pub struct ReactorSettings {
     /// Threads, at least 1 and at most 1024.
     pub threads: usize,
     /// Names this incarnation of the gateway in [`crate::rooms::Origin`]; unique in the ChatRoom.
@@ -44,7 +44,7 @@ pub struct Settings {
     pub replies_bytes: usize,
 }
 
-impl Settings {
+impl ReactorSettings {
     /// One thread per core that this process may use, and the default limits.
     pub fn new(gateway: u64) -> Self {
         Self {

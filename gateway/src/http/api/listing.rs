@@ -42,7 +42,7 @@ pub(super) struct Room {
 
 /// A place in the list.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Place {
+struct PageStart {
     partition: Partition,
     after: Option<String>,
 }
@@ -63,8 +63,8 @@ pub(super) async fn rooms(
     Asked(From { after }): Asked<From>,
 ) -> Result<Json<Rooms>, Fault> {
     let mut place = match after {
-        None => Place::partition(0),
-        Some(text) => Some(Place::read(&text).ok_or(Fault::bad_request("after is next of a page"))?),
+        None => PageStart::partition(0),
+        Some(text) => Some(PageStart::read(&text).ok_or(Fault::bad_request("after is next of a page"))?),
     };
     let mut rooms = Vec::new();
     while let Some(at) = place.as_ref().filter(|_| rooms.len() < PAGE) {
@@ -74,14 +74,14 @@ pub(super) async fn rooms(
         })?;
         rooms.extend(listed.rooms.into_iter().map(|(room, seq)| Room { room: room.to_string(), seq }));
         place = match listed.next {
-            Some(next) => Some(Place { partition: at.partition, after: Some(next) }),
-            None => Place::partition(at.partition.index() + 1),
+            Some(next) => Some(PageStart { partition: at.partition, after: Some(next) }),
+            None => PageStart::partition(at.partition.index() + 1),
         };
     }
     Ok(Json(Rooms { rooms, next: place.map(|place| place.write()) }))
 }
 
-impl Place {
+impl PageStart {
     /// The beginning of a partition, if there is one.
     fn partition(index: usize) -> Option<Self> {
         Partition::at(index).map(|partition| Self { partition, after: None })
@@ -105,13 +105,15 @@ mod tests {
 
     #[test]
     fn a_place_is_read_as_it_was_written() {
-        let place =
-            |index, after: Option<&str>| Place { after: after.map(str::to_owned), ..Place::partition(index).unwrap() };
+        let place = |index, after: Option<&str>| PageStart {
+            after: after.map(str::to_owned),
+            ..PageStart::partition(index).unwrap()
+        };
         for place in [place(0, None), place(63, Some("a:b")), place(7, Some("日本"))] {
-            assert_eq!(Place::read(&place.write()), Some(place));
+            assert_eq!(PageStart::read(&place.write()), Some(place));
         }
         for wrong in ["", "!", "NjQ", "LTE"] {
-            assert_eq!(Place::read(wrong), None, "{wrong}");
+            assert_eq!(PageStart::read(wrong), None, "{wrong}");
         }
     }
 }

@@ -36,7 +36,7 @@ use crate::fanout::{asker::Asker, moderating::Moderating, poster::Poster, recent
 
 /// What the API works with.
 #[derive(Debug)]
-pub struct Settings {
+pub struct ApiSettings {
     pub tokens: Tokens,
     pub poster: Poster,
     pub recent: Recent,
@@ -50,8 +50,8 @@ pub struct Settings {
 }
 
 /// The routes, behind the guard, and their document, which takes no token.
-pub fn router(settings: Settings) -> Router {
-    let Settings { tokens, poster, recent, asker, moderating, signing_key, message_bytes, meter } = settings;
+pub fn router(settings: ApiSettings) -> Router {
+    let ApiSettings { tokens, poster, recent, asker, moderating, signing_key, message_bytes, meter } = settings;
     let (guard, body_limit) = (Arc::new(Guard::new(tokens)), BodyLimit(message_bytes));
     let api = Arc::new(Api { poster, recent, asker, moderating, signing_key, body_limit, meter: Arc::clone(&meter) });
     let (routes, document) = OpenApiRouter::with_openapi(document::head())

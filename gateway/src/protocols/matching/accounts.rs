@@ -1,6 +1,6 @@
 //! How a connection gets, keeps and loses the accounts that it acts for.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use super::{
     ENCODING,
@@ -14,8 +14,8 @@ use crate::{
     rooms::{Author, Entry, Epoch, Origin, Position, RoomName},
 };
 
-/// How long an account may leave them unanswered, in milliseconds.
-const SILENCE: u64 = 20_000;
+/// How long an account may leave them unanswered.
+const SILENCE: Duration = Duration::from_secs(20);
 /// Accounts that one connection may hold; clients hold one.
 const ACCOUNTS: usize = 16;
 /// Longest name, in bytes; the original has a column of some such width.
@@ -45,7 +45,7 @@ impl MatchSession {
 
     pub(super) fn ping(&mut self, cx: &Context, out: &mut Effects) {
         out.push(Effect::Timer(PING, PING_EVERY));
-        for held in self.held.extract_if(.., |held| cx.now.saturating_sub(held.seen) > SILENCE) {
+        for held in self.held.extract_if(.., |held| Duration::from_millis(cx.now.saturating_sub(held.seen)) > SILENCE) {
             out.push(Effect::Refused("silent"));
             out.push(Effect::Leave { room: inbox(held.id), asked: false });
             tell(Query::Release { account: held.id, holder: cx.origin }, out);

@@ -13,7 +13,7 @@ mod settings;
 mod tests;
 mod wire;
 
-pub use settings::{ENCODING, Settings};
+pub use settings::{ENCODING, MatchSettings};
 
 use std::sync::Arc;
 
@@ -36,12 +36,12 @@ use crate::{
 /// The protocol as configured.
 #[derive(Clone, Debug)]
 pub struct Match {
-    settings: Arc<Settings>,
+    settings: Arc<MatchSettings>,
 }
 
 impl Match {
     /// The protocol with `settings`.
-    pub fn new(settings: Settings) -> Self {
+    pub fn new(settings: MatchSettings) -> Self {
         Self { settings: Arc::new(settings) }
     }
 }

@@ -3,7 +3,7 @@
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use super::{
-    Settings,
+    MatchSettings,
     wire::{self, Code, Command, Frame, SignalData, content, partner_exit},
 };
 use crate::{
@@ -27,7 +27,7 @@ const WS_DEADLINE: TimerId = TimerId(2);
 const IN_FLIGHT: usize = 1024;
 
 pub(super) struct MatchSession {
-    pub(super) settings: Arc<Settings>,
+    pub(super) settings: Arc<MatchSettings>,
     pub(super) held: Vec<Held>,
     pub(super) pending: Option<Step>,
     sent: VecDeque<(u64, Sent)>,
@@ -95,7 +95,7 @@ enum Sent {
 }
 
 impl MatchSession {
-    pub(super) fn new(settings: Arc<Settings>) -> Self {
+    pub(super) fn new(settings: Arc<MatchSettings>) -> Self {
         Self { settings, held: Vec::new(), pending: None, sent: VecDeque::new(), next_tag: 0, made: 0 }
     }
 }

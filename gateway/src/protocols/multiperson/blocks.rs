@@ -19,7 +19,7 @@ use super::{
 use crate::{
     directory::{
         self,
-        people::{HOST, HOST_NAME, Place, Query, Reply, To, inbox},
+        people::{HOST, HOST_NAME, Query, Reply, StoredAt, To, inbox},
     },
     fanout::session::{Answer, Context, Effect, Effects, IfGone, Join, NewPost, PostError, Posted},
     protocols::json,
@@ -44,7 +44,7 @@ pub(super) struct BlocksDialect {
     /// By the tags of their posts.
     sent: VecDeque<(u64, Sent)>,
     /// Messages to blocks that are in their rooms, and are kept one after the other.
-    posted: VecDeque<(Outgoing, Place)>,
+    posted: VecDeque<(Outgoing, StoredAt)>,
     next_tag: u64,
 }
 
@@ -343,7 +343,7 @@ impl BlocksDialect {
         }
     }
 
-    fn keep_posted(&mut self, outgoing: Outgoing, place: Place, out: &mut Effects) {
+    fn keep_posted(&mut self, outgoing: Outgoing, place: StoredAt, out: &mut Effects) {
         let Some((id, query)) = outgoing.keep_at(place) else { return };
         ask(query, out);
         self.step = Some(Step::KeepPosted(outgoing, id));

@@ -19,7 +19,7 @@ mod settings;
 #[cfg(test)]
 mod tests;
 
-pub use settings::{BLOCK, BROADCAST, Settings};
+pub use settings::{BLOCK, BROADCAST, MultiPersonSettings};
 
 use std::sync::Arc;
 
@@ -35,12 +35,12 @@ use crate::{
 /// The protocol as configured.
 #[derive(Clone, Debug)]
 pub struct MultiPerson {
-    settings: Arc<Settings>,
+    settings: Arc<MultiPersonSettings>,
 }
 
 impl MultiPerson {
     /// The protocol with `settings`.
-    pub fn new(settings: Settings) -> Self {
+    pub fn new(settings: MultiPersonSettings) -> Self {
         Self { settings: Arc::new(settings) }
     }
 }

@@ -11,7 +11,7 @@ use super::frame::with_id;
 use crate::{
     directory::{
         self,
-        people::{Place, Query, To, message_id::in_block},
+        people::{Query, StoredAt, To, message_id::in_block},
     },
     fanout::session::{IfGone, Posted},
     rooms::Position,
@@ -36,12 +36,12 @@ impl Outgoing {
     }
 
     /// The id of a message to a block that is in its room, and what keeps it.
-    pub(super) fn keep_at(&self, place: Place) -> Option<(u64, Query)> {
+    pub(super) fn keep_at(&self, place: StoredAt) -> Option<(u64, Query)> {
         let To::Block(block) = self.to else { return None };
         Some(self.kept_in(block, place))
     }
 
-    fn kept_in(&self, block: u64, place: Place) -> (u64, Query) {
+    fn kept_in(&self, block: u64, place: StoredAt) -> (u64, Query) {
         let id = in_block(block, place.time, place.position.seq);
         let (from, temp, frame) = (self.from, self.temp.clone(), self.frame("MESSAGE", id).into());
         (id, Query::KeepPosted { from, temp, id, block, place, frame })
@@ -55,8 +55,8 @@ impl Outgoing {
 }
 
 /// Where a post is in its room.
-pub(super) fn place_of(&Posted { seq, epoch, time, .. }: &Posted) -> Place {
-    Place { position: Position { epoch, seq }, time }
+pub(super) fn place_of(&Posted { seq, epoch, time, .. }: &Posted) -> StoredAt {
+    StoredAt { position: Position { epoch, seq }, time }
 }
 
 #[cfg(test)]

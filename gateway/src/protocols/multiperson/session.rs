@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    BROADCAST, Settings,
+    BROADCAST, MultiPersonSettings,
     blocks::BlocksDialect,
     effects::{ask, tell},
     frame::{Dialect, Frame},
@@ -23,7 +23,7 @@ const SILENCE: Duration = Duration::from_secs(7);
 const HEARTBEAT: TimerId = TimerId(0);
 
 pub(super) struct MultiPersonSession {
-    settings: Arc<Settings>,
+    settings: Arc<MultiPersonSettings>,
     speaks: Speaks,
 }
 
@@ -59,7 +59,7 @@ struct Waiting {
 }
 
 impl MultiPersonSession {
-    pub(super) fn new(settings: Arc<Settings>) -> Self {
+    pub(super) fn new(settings: Arc<MultiPersonSettings>) -> Self {
         Self { settings, speaks: Speaks::Unknown }
     }
 }
@@ -152,7 +152,7 @@ impl BroadcastDialect {
         frame: &Frame<'_>,
         text: &str,
         cx: &Context,
-        settings: &Settings,
+        settings: &MultiPersonSettings,
         out: &mut Effects,
     ) {
         let said = match kind {
@@ -186,7 +186,7 @@ impl BroadcastDialect {
         }
     }
 
-    fn join(&mut self, waiting: Waiting, settings: &Settings, out: &mut Effects) {
+    fn join(&mut self, waiting: Waiting, settings: &MultiPersonSettings, out: &mut Effects) {
         self.joining = true;
         out.push(Effect::Join(Join {
             room: settings.room.clone(),
@@ -199,7 +199,7 @@ impl BroadcastDialect {
         self.waiting = Some(waiting);
     }
 
-    fn say(&mut self, waiting: Waiting, settings: &Settings, out: &mut Effects) {
+    fn say(&mut self, waiting: Waiting, settings: &MultiPersonSettings, out: &mut Effects) {
         let Waiting { from, content, mentions: names, frame, .. } = waiting;
         let mut tag = 0;
         if !names.is_empty() {
@@ -221,7 +221,7 @@ impl BroadcastDialect {
     }
 
     /// After INIT: known to the directory, then a reader of the room, then given what was kept, then announced.
-    fn answer(&mut self, answer: Answer, settings: &Settings, out: &mut Effects) {
+    fn answer(&mut self, answer: Answer, settings: &MultiPersonSettings, out: &mut Effects) {
         let Some(waiting) = self.waiting.take() else { return };
         match answer {
             Answer::Directory(directory::Reply::People(Reply::Queued(kept))) => {

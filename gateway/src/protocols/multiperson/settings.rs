@@ -15,7 +15,7 @@ pub const BLOCK: EncodingId = EncodingId::of(ProtocolId::MultiPerson, 1);
 
 /// What the ChatRoom decides about this protocol.
 #[derive(Clone)]
-pub struct Settings {
+pub struct MultiPersonSettings {
     /// The room of the broadcast dialect.
     pub room: RoomName,
     /// Who may use which room: a block is not for a room that another protocol guards.
@@ -30,8 +30,8 @@ pub struct Settings {
     pub recent: Recent,
 }
 
-impl fmt::Debug for Settings {
+impl fmt::Debug for MultiPersonSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Settings").field("room", &self.room).finish_non_exhaustive()
+        f.debug_struct("MultiPersonSettings").field("room", &self.room).finish_non_exhaustive()
     }
 }

@@ -6,7 +6,7 @@
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use super::{
-    Settings,
+    NativeSettings,
     identity::{self, Known},
     reply::Code,
     request::{self, Problem},
@@ -67,7 +67,7 @@ pub(super) fn awaited() -> Problem {
 }
 
 /// The person whom `token` names at `unix`, in milliseconds since the Unix epoch.
-pub(super) fn read(settings: &Settings, token: &str, unix: u64) -> Result<Shown, NotShown> {
+pub(super) fn read(settings: &NativeSettings, token: &str, unix: u64) -> Result<Shown, NotShown> {
     if let Some(known) = identity::verify(&settings.key, token, unix) {
         return own(settings, known).map_err(NotShown::For);
     }
@@ -84,7 +84,7 @@ pub(super) fn read(settings: &Settings, token: &str, unix: u64) -> Result<Shown,
     }
 }
 
-fn own(settings: &Settings, Known { id, name, expires }: Known) -> Result<Shown, Problem> {
+fn own(settings: &NativeSettings, Known { id, name, expires }: Known) -> Result<Shown, Problem> {
     request::check_name(&name)?;
     let person = Author { id: id.into(), name: name.into(), extra: None };
     let identity = Identity::of(person);
@@ -97,7 +97,7 @@ fn own(settings: &Settings, Known { id, name, expires }: Known) -> Result<Shown,
 
 /// The token of `Authorization: Bearer`; None where nobody here asks for one: a proxy in front of the gateway may have
 /// tokens of its own.
-pub(super) fn bearer<'a>(settings: &Settings, headers: &'a HeaderMap) -> Option<&'a str> {
+pub(super) fn bearer<'a>(settings: &NativeSettings, headers: &'a HeaderMap) -> Option<&'a str> {
     if settings.anonymous && settings.verifier.is_none() {
         return None;
     }

@@ -4,6 +4,8 @@
 //! make tokens for its own users; an `exp` in such a token is kept. The token of an anonymous person is renewed with
 //! each join, and ends when it was not used for a month. Without a token the id is new.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -13,8 +15,8 @@ use crate::{
 
 /// Longest id that a token may carry, in bytes.
 const MAX_ID_BYTES: usize = 128;
-/// Life of an anonymous person's token after the last join, in seconds.
-const LIFE: u64 = 30 * 24 * 60 * 60;
+/// How long an anonymous person's token is good for after the last join.
+const LIFETIME: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// Whom a token names.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,7 +37,7 @@ struct Claims {
 
 /// When the token of an anonymous person ends that is made now, in seconds since the Unix epoch.
 pub(super) fn expiry(unix: u64) -> f64 {
-    (unix / 1000 + LIFE) as f64
+    (unix / 1000 + LIFETIME.as_secs()) as f64
 }
 
 /// The token that makes its holder `who`, and when it ends unless it is used, in seconds since the Unix epoch.

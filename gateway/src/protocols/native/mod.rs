@@ -26,7 +26,7 @@ pub(crate) use moderate::code_of;
 pub(crate) use page::fitting;
 pub(crate) use reply::{Code, epoch};
 pub(crate) use request::{Problem, action, check_body, check_id, check_key, check_name, check_room};
-pub use settings::{ENCODING, Settings};
+pub use settings::{ENCODING, NativeSettings};
 
 use std::sync::Arc;
 
@@ -42,12 +42,12 @@ use crate::{
 /// The protocol as configured.
 #[derive(Clone, Debug)]
 pub struct Native {
-    settings: Arc<Settings>,
+    settings: Arc<NativeSettings>,
 }
 
 impl Native {
     /// The protocol with `settings`.
-    pub fn new(settings: Settings) -> Self {
+    pub fn new(settings: NativeSettings) -> Self {
         Self { settings: Arc::new(settings) }
     }
 }

@@ -33,14 +33,14 @@ struct Waiting {
 
 /// The order of one connection's posts.
 #[derive(Debug, Default)]
-pub(super) struct Order {
+pub(super) struct PostOrder {
     waiting: VecDeque<Waiting>,
     bytes: usize,
     /// The key of the last post that was refused, by room: at most the rooms of the connection.
     refused: SmallVec<[(RoomName, Arc<str>); 1]>,
 }
 
-impl Order {
+impl PostOrder {
     /// Takes a post. `under_way` tells whether the one that it follows is not answered yet.
     pub(super) fn take(&mut self, post: NewPost, follows: Option<Arc<str>>, under_way: bool) -> Turn {
         let Some(follows) = follows else {

@@ -5,13 +5,13 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 use serde_json::value::RawValue;
 
 use super::{
-    ENCODING, Settings,
+    ENCODING, NativeSettings,
     answer::{answer_fault, refuse, say},
     credential::Shown,
     fate::{RETRY, refused},
     item::people as named,
     moderate,
-    order::{self, Order, Turn},
+    order::{self, PostOrder, Turn},
     page,
     reply::{Code, Limits, Reply, You},
     request::{self, Id, Op, Problem},
@@ -43,7 +43,7 @@ pub(super) struct NativeSession {
     rooms: Rooms,
     pending: Option<Pending>,
     posts: VecDeque<Sent>,
-    order: Order,
+    order: PostOrder,
     next_tag: u64,
     unanswered: u8,
     /// Messages above the rate since the last ping.
@@ -66,13 +66,13 @@ struct Sent {
 
 impl NativeSession {
     /// A connection of somebody who came with a token, or of nobody in particular yet.
-    pub(super) fn new(settings: Arc<Settings>, shown: Option<Shown>) -> Self {
+    pub(super) fn new(settings: Arc<NativeSettings>, shown: Option<Shown>) -> Self {
         Self {
             person: Person::new(settings, shown),
             rooms: Rooms::new(),
             pending: None,
             posts: VecDeque::new(),
-            order: Order::default(),
+            order: PostOrder::default(),
             next_tag: 0,
             unanswered: 0,
             refusals: 0,

@@ -13,7 +13,7 @@ pub const ENCODING: EncodingId = EncodingId::of(ProtocolId::Native, 0);
 
 /// What the ChatRoom decides about this protocol.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct NativeSettings {
     /// Signs identities; every gateway of the ChatRoom has the same.
     pub key: Arc<[u8]>,
     /// Whether people without a valid token may join.

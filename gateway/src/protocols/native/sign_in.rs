@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 use smallvec::SmallVec;
 
 use super::{
-    Settings,
+    NativeSettings,
     answer::{answer_fault, say},
     credential::{self, Credential, NotShown, Shown},
     identity,
@@ -36,7 +36,7 @@ pub(super) type Rooms = SmallVec<[RoomName; 1]>;
 
 /// The person of a connection.
 pub(super) struct Person {
-    settings: Arc<Settings>,
+    settings: Arc<NativeSettings>,
     /// None: nobody in particular yet.
     who: Option<Identity>,
     /// By what `who` is known.
@@ -54,7 +54,7 @@ struct Waiting {
 
 impl Person {
     /// Somebody who came with a token, or nobody in particular.
-    pub(super) fn new(settings: Arc<Settings>, shown: Option<Shown>) -> Self {
+    pub(super) fn new(settings: Arc<NativeSettings>, shown: Option<Shown>) -> Self {
         let (who, credential) = match shown {
             Some(Shown { identity, credential }) => (Some(identity), credential),
             None => (None, Credential::Anonymous),
@@ -68,7 +68,7 @@ impl Person {
     }
 
     /// What the ChatRoom decides.
-    pub(super) fn settings(&self) -> &Settings {
+    pub(super) fn settings(&self) -> &NativeSettings {
         &self.settings
     }
 

@@ -15,7 +15,7 @@ mod settings;
 mod tests;
 mod token;
 
-pub use settings::{ENCODING, Settings};
+pub use settings::{ENCODING, OnlyOneSettings};
 
 use std::sync::Arc;
 
@@ -34,12 +34,12 @@ use crate::{
 /// The protocol as configured.
 #[derive(Clone, Debug)]
 pub struct OnlyOne {
-    settings: Arc<Settings>,
+    settings: Arc<OnlyOneSettings>,
 }
 
 impl OnlyOne {
     /// The protocol with `settings`.
-    pub fn new(settings: Settings) -> Self {
+    pub fn new(settings: OnlyOneSettings) -> Self {
         Self { settings: Arc::new(settings) }
     }
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::{
-    ENCODING, Settings,
+    ENCODING, OnlyOneSettings,
     encoding::presence,
     envelope::{Code, Message, Presence, response},
     identity::{new_person, own},
@@ -28,7 +28,7 @@ const PING: TimerId = TimerId(0);
 const CHATS_IN_FLIGHT: usize = 1024;
 
 pub(super) struct OnlyOneSession {
-    settings: Arc<Settings>,
+    settings: Arc<OnlyOneSettings>,
     /// Start of this person's avatar URL; made into the person at the first input.
     base: Box<str>,
     who: Option<Author>,
@@ -70,7 +70,7 @@ enum Outcome {
 }
 
 impl OnlyOneSession {
-    pub(super) fn new(settings: Arc<Settings>, base: &str) -> Self {
+    pub(super) fn new(settings: Arc<OnlyOneSettings>, base: &str) -> Self {
         Self {
             settings,
             base: base.into(),
@@ -183,7 +183,7 @@ impl OnlyOneSession {
     /// The room of that id, if it is one of those that exist here: they are all that anybody may read and write.
     fn room(&self, id: Option<&RawValue>) -> Option<RoomName> {
         let room = RoomName::new(&id.and_then(json::string)?).ok()?;
-        let Settings { access, token_key, .. } = self.settings.as_ref();
+        let OnlyOneSettings { access, token_key, .. } = self.settings.as_ref();
         let visitor = if token_key.is_some() { Visitor::Holder } else { Visitor::Stranger };
         access.may(ProtocolId::OnlyOne, visitor, Want::Write { member: false }, &room).ok().map(|()| room)
     }

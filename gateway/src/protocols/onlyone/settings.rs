@@ -13,7 +13,7 @@ pub const ENCODING: EncodingId = EncodingId::of(ProtocolId::OnlyOne, 0);
 
 /// What the ChatRoom decides about this protocol.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct OnlyOneSettings {
     /// The rooms that exist; `getRoomList` tells them in this order.
     pub rooms: Vec<RoomName>,
     /// Who may use which room.

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use proptest::prelude::*;
 
-use super::{OnlyOne, ProcessStats, Settings, TokenKey, encoding::OnlyOneEncoding, identity};
+use super::{OnlyOne, OnlyOneSettings, ProcessStats, TokenKey, encoding::OnlyOneEncoding, identity};
 use crate::{
     bus::AppendError,
     fanout::session::{Answer, Input, PostError},
@@ -20,7 +20,7 @@ const BASE: &str = "https://chat.example.com";
 fn onlyone(token_key: Option<&[u8]>) -> OnlyOne {
     let rooms = vec![name("onlyOne"), name("second")];
     let door = Door { rooms: Some(rooms.iter().cloned().collect()), ..Door::default() };
-    OnlyOne::new(Settings {
+    OnlyOne::new(OnlyOneSettings {
         rooms,
         access: Arc::new(Access::new([(ProtocolId::OnlyOne, door)])),
         token_key: token_key.map(|key| TokenKey::try_from(key).unwrap()),

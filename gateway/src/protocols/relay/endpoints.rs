@@ -14,7 +14,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{
-    Settings, token,
+    RelaySettings, token,
     wire::{MsgLevel, verbatim},
 };
 use crate::{
@@ -48,7 +48,7 @@ const PEOPLE: usize = 16 * 1024;
 
 /// What the endpoints answer from.
 struct Desk {
-    settings: Arc<Settings>,
+    settings: Arc<RelaySettings>,
     /// By the id of the person who posts.
     posts: Mutex<Rates<Arc<str>>>,
     /// New rooms, by the same.
@@ -93,7 +93,7 @@ impl Outcome {
 const BAD_TOKEN: u16 = 1001;
 
 /// The endpoints; `/tk` exists only where tokens are issued.
-pub(super) fn routes(settings: Arc<Settings>) -> Router {
+pub(super) fn routes(settings: Arc<RelaySettings>) -> Router {
     let limit = DefaultBodyLimit::max(settings.message_bytes.saturating_mul(3).saturating_add(FORM_OVERHEAD));
     let mut router = Router::new().route("/msg", any(message));
     if settings.issue_tokens {

@@ -12,7 +12,7 @@ mod tests;
 mod token;
 mod wire;
 
-pub use settings::{ENCODING, Settings};
+pub use settings::{ENCODING, RelaySettings};
 
 use std::sync::Arc;
 
@@ -28,12 +28,12 @@ use crate::{
 /// The protocol as configured.
 #[derive(Clone, Debug)]
 pub struct Relay {
-    settings: Arc<Settings>,
+    settings: Arc<RelaySettings>,
 }
 
 impl Relay {
     /// The protocol with `settings`.
-    pub fn new(settings: Settings) -> Self {
+    pub fn new(settings: RelaySettings) -> Self {
         Self { settings: Arc::new(settings) }
     }
 }

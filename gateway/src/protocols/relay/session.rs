@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use prost::Message;
 
 use super::{
-    ENCODING, Settings, token,
+    ENCODING, RelaySettings, token,
     wire::{BroadcastRoom, Package, PackageType, SignIn, reply, status, verbatim},
 };
 use crate::{
@@ -25,7 +25,7 @@ const PING: TimerId = TimerId(1);
 const REFUSED: i32 = 100;
 
 pub(super) struct RelaySession {
-    settings: Arc<Settings>,
+    settings: Arc<RelaySettings>,
     signed: Option<Signed>,
     pending: Option<Wait>,
 }
@@ -43,7 +43,7 @@ enum Wait {
 }
 
 impl RelaySession {
-    pub(super) fn new(settings: Arc<Settings>) -> Self {
+    pub(super) fn new(settings: Arc<RelaySettings>) -> Self {
         Self { settings, signed: None, pending: None }
     }
 }

@@ -13,7 +13,7 @@ pub const ENCODING: EncodingId = EncodingId::of(ProtocolId::Relay, 0);
 
 /// What the ChatRoom decides about this protocol.
 #[derive(Clone)]
-pub struct Settings {
+pub struct RelaySettings {
     /// Signs and checks tokens.
     pub key: Arc<[u8]>,
     /// Whether `POST /tk` gives a token to anyone.
@@ -31,13 +31,13 @@ pub struct Settings {
     pub clock: Arc<dyn Clock>,
 }
 
-impl fmt::Debug for Settings {
+impl fmt::Debug for RelaySettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Settings").field("access", &self.access).finish_non_exhaustive()
+        f.debug_struct("RelaySettings").field("access", &self.access).finish_non_exhaustive()
     }
 }
 
-impl Settings {
+impl RelaySettings {
     /// Whether the holder of a token may have what they want with the room. Where everybody gets a token, it says nothing.
     pub(super) fn may(&self, want: Want, room: &RoomName) -> Result<(), Denied> {
         let visitor = if self.issue_tokens { Visitor::Anonymous } else { Visitor::Holder };

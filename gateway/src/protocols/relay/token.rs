@@ -1,5 +1,7 @@
 //! Who signs in: the token's uid. Texts of errors are those of the original, where they are wrapped by its transport.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -7,8 +9,8 @@ use crate::{
     rooms::Author,
 };
 
-/// Life of an issued token, in seconds.
-const LIFETIME: i64 = 24 * 60 * 60;
+/// How long an issued token is good for.
+const LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 /// Longest uid, in bytes: digits of a 64-bit number with room for zeros in front.
 const MAX_UID_BYTES: usize = 64;
 
@@ -35,7 +37,7 @@ struct Claims {
 /// A token for `uid`, whatever it is.
 pub(super) fn issue(key: &[u8], uid: &str, unix: u64) -> String {
     let iat = (unix / 1000) as i64;
-    jwt::sign(key, &json::write(&Issued { rtm: "test", iat, exp: iat + LIFETIME, ctm: "", uid }))
+    jwt::sign(key, &json::write(&Issued { rtm: "test", iat, exp: iat + LIFETIME.as_secs() as i64, ctm: "", uid }))
 }
 
 /// The person whom a token names, or the answer to the client.

@@ -7,7 +7,7 @@ use rand::{Rng, SeedableRng, rngs::SmallRng};
 use super::{
     super::{
         Epoch, Origin, Position,
-        follow::Reading,
+        follow::ReadHistory,
         log::{Log, Window},
         present::Reaction,
     },
@@ -156,9 +156,9 @@ impl Schedule {
         self.raw.push(said(seq, self.epoch, from, &format!("{text}{seq}"), amendment));
     }
 
-    fn reading(&self) -> Reading {
+    fn reading(&self) -> ReadHistory {
         let entries: Vec<_> = history(&self.raw).into_iter().collect();
-        Reading { head: Position { epoch: Epoch(self.epoch), seq: self.head() }, entries, complete: true }
+        ReadHistory { head: Position { epoch: Epoch(self.epoch), seq: self.head() }, entries, complete: true }
     }
 
     fn step(&mut self) {

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 
 /// When gateways read a Secret that the ChatRoom names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reading {
+pub enum KeyReading {
     /// Once: a change takes new gateways.
     AtStart,
     /// Whenever it is needed: a change needs nothing.
@@ -26,7 +26,7 @@ pub struct Named {
     /// Which one.
     pub key: SecretKey,
     /// When gateways read it.
-    pub reading: Reading,
+    pub reading: KeyReading,
 }
 
 /// Every Secret that the ChatRoom names for its gateways.
@@ -39,14 +39,14 @@ pub fn named(room: &ChatRoom) -> Vec<Named> {
     let password = external.and_then(|external| external.password_secret_ref.clone());
     let webhook = room.spec.moderation.as_ref().and_then(Moderation::secret).cloned();
     let table = [
-        (token, Reading::AtStart),
-        (token_key, Reading::AtStart),
-        (authorities, Reading::Again),
-        (password, Reading::Again),
-        (webhook, Reading::Again),
+        (token, KeyReading::AtStart),
+        (token_key, KeyReading::AtStart),
+        (authorities, KeyReading::Again),
+        (password, KeyReading::Again),
+        (webhook, KeyReading::Again),
     ];
     // Gateways watch the keys of tokens from outside.
-    let login = room.spec.auth.secrets().map(|key| Named { key: key.clone(), reading: Reading::Again });
+    let login = room.spec.auth.secrets().map(|key| Named { key: key.clone(), reading: KeyReading::Again });
     table.into_iter().filter_map(|(key, reading)| Some(Named { key: key?, reading })).chain(login).collect()
 }
 
@@ -107,8 +107,8 @@ mod tests {
             .into_iter()
             .map(|named| (named.key.name, named.reading))
             .collect();
-        let once = |name: &str| (name.to_owned(), Reading::AtStart);
-        let again = |name: &str| (name.to_owned(), Reading::Again);
+        let once = |name: &str| (name.to_owned(), KeyReading::AtStart);
+        let again = |name: &str| (name.to_owned(), KeyReading::Again);
         assert_eq!(read, [once("a"), once("b"), again("d"), again("c"), again("f"), again("e")]);
     }
 }

@@ -376,5 +376,4 @@ fn count<T>(items: impl Iterator<Item = T>) -> u32 {
 }
 
 #[cfg(test)]
-#[path = "fleet_tests.rs"]
 mod tests;

@@ -1,6 +1,6 @@
 //! What the planner sees: the cluster that is asked for, and the pods that exist or should.
 
-use crate::redis::roles::Place;
+use crate::redis::roles::Location;
 use crate::redis::view::View;
 
 /// The cluster that the ChatRoom asks for.
@@ -29,7 +29,7 @@ pub struct Member {
     /// Pod address; empty while it has none.
     pub ip: String,
     /// Where it runs.
-    pub place: Place,
+    pub place: Location,
     /// It was told to end, or its node is being drained.
     pub leaving: bool,
     /// It is one of more than the ChatRoom asks for, and goes once it is not needed.

@@ -2,7 +2,7 @@
 
 use super::command::{Command, Order};
 use super::{Member, Step};
-use crate::redis::roles::{Candidate, Place};
+use crate::redis::roles::{Candidate, Location};
 use crate::redis::view::View;
 use parlor_redis::{Node, NodeId, SlotSet};
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(crate) struct Live<'a> {
     pub(crate) pod: &'a str,
     pub(crate) ip: &'a str,
-    pub(crate) place: &'a Place,
+    pub(crate) place: &'a Location,
     /// Its pod is about to go, or goes as soon as it can.
     pub(crate) leaving: bool,
     pub(crate) surplus: bool,

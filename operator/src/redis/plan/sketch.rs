@@ -4,7 +4,7 @@ use super::{Command, Member, Shape, Step, next_step};
 use crate::redis::info::{Info, Replication};
 use crate::redis::journal::Journal;
 use crate::redis::passwords::Doors;
-use crate::redis::roles::Place;
+use crate::redis::roles::Location;
 use crate::redis::view::View;
 use parlor_redis::{Address, Flags, Node, NodeId, SlotSet, Topology};
 use std::time::{Duration, Instant};
@@ -25,7 +25,7 @@ impl Sketch {
             pod: format!("redis-{at}"),
             name: name(at),
             ip: format!("10.0.0.{at}"),
-            place: Place { host: format!("host-{}", at / 2), zone: String::new() },
+            place: Location { host: format!("host-{}", at / 2), zone: String::new() },
             leaving: false,
             surplus: false,
             view: Some(alone(node(at, true), in_sync(at))),

@@ -10,7 +10,7 @@ use super::super::{
     call::{BusAccess, BusCall, Failure},
     rooms::{Rooms, queue::RoomQueue, room::ReadingPlan},
 };
-use crate::rooms::{Entry, Position, RoomName, Unavailable, follow::Reading, log::Window};
+use crate::rooms::{Entry, Position, RoomName, Unavailable, follow::ReadHistory, log::Window};
 
 /// Entries in one read: a page as clients ask for it, and a millisecond of Redis.
 const PAGE: u32 = 100;
@@ -40,7 +40,7 @@ pub(crate) enum RoomRead {
 /// What was read.
 #[derive(Debug)]
 pub(crate) enum RoomReadDone {
-    Newest { room: RoomName, result: Result<Reading, Unavailable> },
+    Newest { room: RoomName, result: Result<ReadHistory, Unavailable> },
     Older { room: RoomName, result: Result<Older, Unavailable> },
 }
 
@@ -84,7 +84,7 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    async fn newest(&self, floor: Option<u64>) -> Result<Reading, Unavailable> {
+    async fn newest(&self, floor: Option<u64>) -> Result<ReadHistory, Unavailable> {
         let page = self.access.page(self.room, None, PAGE).await?;
         let head = Position { epoch: page.head.epoch, seq: page.head.seq };
         let (mut entries, mut complete) = (page.entries, !page.more);
@@ -100,7 +100,7 @@ impl Reader<'_> {
             older.append(&mut entries);
             entries = older;
         }
-        Ok(Reading { head, entries, complete })
+        Ok(ReadHistory { head, entries, complete })
     }
 
     async fn older(&self, before: u64, floor: u64) -> Result<Older, Unavailable> {

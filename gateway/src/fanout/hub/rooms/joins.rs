@@ -203,7 +203,7 @@ mod tests {
             hub::{delivery::Seat, rooms::readers::Member},
             messages::{ReactorId, RoomId},
         },
-        rooms::{Author, Epoch, RoomName, follow::Reading, log::Window, model::entry},
+        rooms::{Author, Epoch, RoomName, follow::ReadHistory, log::Window, model::entry},
     };
 
     const AT: ConnectionId = ConnectionId { reactor: ReactorId(0), slot: 1, generation: 1 };
@@ -227,7 +227,7 @@ mod tests {
         let head = Position { epoch: Epoch(2), seq: 5 };
         log.begin_reading();
         let entries = (1..=5).map(|seq| entry(seq, 2)).collect();
-        log.read(&Reading { head, entries, complete: true }, window, &mut Vec::new());
+        log.read(&ReadHistory { head, entries, complete: true }, window, &mut Vec::new());
     }
 
     fn readers(shown_after: Option<u64>) -> Readers {

@@ -28,7 +28,7 @@ use crate::{
     moderation,
     rooms::{
         Author, Entry, RoomName, Signal,
-        follow::{News, Reading},
+        follow::{News, ReadHistory},
         log::Window,
         throttle::PerSecond,
     },
@@ -178,7 +178,7 @@ impl Room {
     }
 
     /// Takes what was read.
-    pub(crate) fn read(&mut self, reading: &Reading, window: Window, delivery: &mut Delivery) {
+    pub(crate) fn read(&mut self, reading: &ReadHistory, window: Window, delivery: &mut Delivery) {
         let first = self.log.held().is_none();
         self.log.read(reading, window, &mut self.news);
         if first {
@@ -189,7 +189,7 @@ impl Room {
     }
 
     /// True when what was read ends before what is held, in a later epoch.
-    pub(crate) fn falls_short(&self, reading: &Reading) -> bool {
+    pub(crate) fn falls_short(&self, reading: &ReadHistory) -> bool {
         self.log.falls_short(reading.head)
     }
 

@@ -13,7 +13,7 @@ use crate::{
     deadlines::hub::LOOK,
     rooms::{
         Entry, Position, RoomName,
-        follow::{Follow, News, Reading},
+        follow::{Follow, News, ReadHistory},
         log::{Log, Window},
     },
 };
@@ -159,7 +159,7 @@ impl RoomLog {
     }
 
     /// Takes what was read, and then what the stream has brought meanwhile.
-    pub(crate) fn read(&mut self, reading: &Reading, window: Window, news: &mut Vec<News>) {
+    pub(crate) fn read(&mut self, reading: &ReadHistory, window: Window, news: &mut Vec<News>) {
         let again = self.sync == Sync::Reading { again: true };
         match &mut self.log {
             Some(log) => log.merge(reading, news),
@@ -234,9 +234,9 @@ mod tests {
 
     const WINDOW: Window = Window { entries: 10, bytes: 1 << 20 };
 
-    fn reading(head: u64) -> Reading {
+    fn reading(head: u64) -> ReadHistory {
         let entries = (1..=head).map(|seq| entry(seq, 1)).collect();
-        Reading { head: Position { epoch: Epoch(1), seq: head }, entries, complete: true }
+        ReadHistory { head: Position { epoch: Epoch(1), seq: head }, entries, complete: true }
     }
 
     fn seqs(news: &[News]) -> Vec<u64> {

@@ -10,7 +10,7 @@ use crate::{
     fanout::{
         encoding::{Chunk, EncodingId},
         messages::RoomId,
-        reactor::ids::{Place, Slot},
+        reactor::ids::{ReaderIndex, Slot},
     },
     rooms::{Epoch, Origin, RoomName},
 };
@@ -119,11 +119,11 @@ impl Feed {
         self.ring.range((cursor - self.start) as usize..)
     }
 
-    pub(super) fn cursor(&self, place: Place) -> u64 {
+    pub(super) fn cursor(&self, place: ReaderIndex) -> u64 {
         self.readers[place.index()].cursor
     }
 
-    pub(super) fn set_cursor(&mut self, place: Place, cursor: u64) {
+    pub(super) fn set_cursor(&mut self, place: ReaderIndex, cursor: u64) {
         self.readers[place.index()].cursor = cursor;
     }
 
@@ -142,13 +142,13 @@ impl Feed {
     }
 
     /// Adds a reader at the end; returns its place.
-    pub(super) fn join(&mut self, slot: Slot, presence: bool) -> Place {
+    pub(super) fn join(&mut self, slot: Slot, presence: bool) -> ReaderIndex {
         self.readers.push(Reader { cursor: self.end(), slot, presence });
-        Place((self.readers.len() - 1) as u32)
+        ReaderIndex((self.readers.len() - 1) as u32)
     }
 
     /// Removes the reader at `place`; returns the slots of those that have moved, with their places.
-    pub(super) fn leave(&mut self, place: Place) -> SmallVec<[(Slot, Place); 2]> {
+    pub(super) fn leave(&mut self, place: ReaderIndex) -> SmallVec<[(Slot, ReaderIndex); 2]> {
         let (mut hole, mut moved) = (place.index(), SmallVec::new());
         if hole < self.flush.next {
             // The last that was visited fills the hole, and the last of all its place: those that an interrupted flush
@@ -156,12 +156,12 @@ impl Feed {
             self.flush.next -= 1;
             if hole < self.flush.next {
                 self.readers[hole] = self.readers[self.flush.next];
-                moved.push((self.readers[hole].slot, Place(hole as u32)));
+                moved.push((self.readers[hole].slot, ReaderIndex(hole as u32)));
                 hole = self.flush.next;
             }
         }
         self.readers.swap_remove(hole);
-        moved.extend(self.readers.get(hole).map(|reader| (reader.slot, Place(hole as u32))));
+        moved.extend(self.readers.get(hole).map(|reader| (reader.slot, ReaderIndex(hole as u32))));
         moved
     }
 
@@ -186,12 +186,12 @@ impl Feed {
     }
 
     /// The reader to be looked at next in a flush.
-    pub(super) fn next(&self) -> Option<(Place, Reader)> {
-        self.readers.get(self.flush.next).map(|reader| (Place(self.flush.next as u32), *reader))
+    pub(super) fn next(&self) -> Option<(ReaderIndex, Reader)> {
+        self.readers.get(self.flush.next).map(|reader| (ReaderIndex(self.flush.next as u32), *reader))
     }
 
     /// Notes where the reader at `place` is now, and continues with the next.
-    pub(super) fn visited(&mut self, place: Place, cursor: u64) {
+    pub(super) fn visited(&mut self, place: ReaderIndex, cursor: u64) {
         self.readers[place.index()].cursor = cursor;
         self.flush.lowest = self.flush.lowest.min(cursor);
         self.flush.next = place.index() + 1;
@@ -305,13 +305,13 @@ mod tests {
         feed.mark_dirty();
         feed.begin_flush();
         assert!(!feed.dirty, "what comes now makes it wait for another flush");
-        feed.visited(Place(0), feed.end());
+        feed.visited(ReaderIndex(0), feed.end());
         feed.push(chunk(Some((2, 2))), Epoch(1));
         feed.mark_dirty();
         feed.begin_flush();
         assert!(feed.dirty);
-        feed.visited(Place(1), feed.end());
-        feed.visited(Place(2), feed.end());
+        feed.visited(ReaderIndex(1), feed.end());
+        feed.visited(ReaderIndex(2), feed.end());
         feed.end_flush(|_| {});
         assert_eq!(feed.news().count(), 1, "the first reader has only one of them");
         assert_eq!(feed.readers.iter().map(|reader| reader.cursor).collect::<Vec<_>>(), [1, 2, 2]);
@@ -323,15 +323,15 @@ mod tests {
     fn a_reader_that_leaves_during_a_flush_makes_it_miss_nobody_and_visit_nobody_twice() {
         for (left, next) in (0..5).flat_map(|left| (0..=5).map(move |next| (left, next))) {
             let mut feed = feed();
-            let mut places: Vec<Place> = (0..5).map(|slot| feed.join(Slot(slot), false)).collect();
+            let mut places: Vec<ReaderIndex> = (0..5).map(|slot| feed.join(Slot(slot), false)).collect();
             feed.push(chunk(Some((1, 1))), Epoch(1));
             feed.begin_flush();
             let mut visited: Vec<u32> = Vec::new();
-            while let Some((place, reader)) = feed.next().filter(|(place, _)| *place < Place(next)) {
+            while let Some((place, reader)) = feed.next().filter(|(place, _)| *place < ReaderIndex(next)) {
                 visited.push(reader.slot.0);
                 feed.visited(place, feed.end());
             }
-            for (slot, place) in feed.leave(Place(left)) {
+            for (slot, place) in feed.leave(ReaderIndex(left)) {
                 places[slot.index()] = place;
             }
             while let Some((place, reader)) = feed.next() {

@@ -25,8 +25,8 @@ pub(super) use self::{
     walk::{Sink, Walked, Wrote},
 };
 use super::{
-    ids::{FeedId, Place, Slot},
-    settings::Settings,
+    ids::{FeedId, ReaderIndex, Slot},
+    settings::ReactorSettings,
 };
 use crate::{
     fanout::{
@@ -38,19 +38,19 @@ use crate::{
 
 /// A room that a connection reads.
 #[derive(Clone, Copy, Debug)]
-struct Reading {
+struct FeedReader {
     feed: FeedId,
-    place: Place,
+    place: ReaderIndex,
 }
 
 /// The readers of a reactor.
 pub(super) struct Readers {
-    settings: Settings,
+    settings: ReactorSettings,
     feeds: Slab<Feed>,
     /// The feeds of a room that is read here.
     rooms: HashMap<RoomId, SmallVec<[(EncodingId, FeedId); 2]>>,
     /// The rooms that a connection reads, by slot.
-    reading: Vec<SmallVec<[Reading; 2]>>,
+    reading: Vec<SmallVec<[FeedReader; 2]>>,
     /// Bytes in the rings of all feeds.
     ring_bytes: usize,
     /// Feeds to flush, and those of the flush that is under way.
@@ -70,7 +70,7 @@ pub(super) struct Pushed {
 }
 
 impl Readers {
-    pub(super) fn new(settings: Settings) -> Self {
+    pub(super) fn new(settings: ReactorSettings) -> Self {
         Self {
             settings,
             feeds: Slab::new(),
@@ -110,14 +110,14 @@ impl Readers {
         if self.reading.len() <= slot.index() {
             self.reading.resize_with(slot.index() + 1, SmallVec::new);
         }
-        self.reading[slot.index()].push(Reading { feed, place });
+        self.reading[slot.index()].push(FeedReader { feed, place });
         feed
     }
 
     /// Takes the connection out of the room's readers; what it has not got yet is not written.
     pub(super) fn leave(&mut self, slot: Slot, room: &RoomName) {
         let Some(at) = self.reading_of(slot, room) else { return };
-        let Reading { feed: id, place } = self.reading[slot.index()].swap_remove(at);
+        let FeedReader { feed: id, place } = self.reading[slot.index()].swap_remove(at);
         let feed = &mut self.feeds[id.index()];
         for (slot, place) in feed.leave(place) {
             let moved = self.reading.get_mut(slot.index()).into_iter().flatten();
@@ -182,7 +182,7 @@ impl Readers {
         self.rooms.get(&room)?.iter().find(|(id, _)| *id == encoding).map(|(_, feed)| *feed)
     }
 
-    fn rooms_of(&self, slot: Slot) -> &[Reading] {
+    fn rooms_of(&self, slot: Slot) -> &[FeedReader] {
         self.reading.get(slot.index()).map_or(&[], SmallVec::as_slice)
     }
 
@@ -196,7 +196,7 @@ impl Readers {
     pub(super) fn push(&mut self, room: RoomId, encoding: EncodingId, epoch: Epoch, chunk: Chunk) -> Pushed {
         let bytes = chunk.bytes.len();
         let Some(id) = self.feed_of(room, encoding).filter(|_| bytes > 0) else { return Pushed::default() };
-        let Settings { ring_bytes, ring_chunks, rings_bytes, .. } = self.settings;
+        let ReactorSettings { ring_bytes, ring_chunks, rings_bytes, .. } = self.settings;
         let most = if self.ring_bytes > rings_bytes { 0 } else { ring_bytes };
         let fallen = self.change(id, |feed| {
             feed.push(chunk, epoch);

@@ -84,7 +84,12 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        Self { readers: Readers::new(Settings::new(1)), wires: Wires::default(), owed: HashMap::new(), pushed: 0 }
+        Self {
+            readers: Readers::new(ReactorSettings::new(1)),
+            wires: Wires::default(),
+            owed: HashMap::new(),
+            pushed: 0,
+        }
     }
 
     fn act(&mut self, act: Act) {
@@ -142,7 +147,7 @@ impl World {
         let bytes: usize = self.readers.feeds.iter().map(|(_, feed)| feed.bytes()).sum();
         assert_eq!(self.readers.ring_bytes, bytes, "the sum is that of the rings");
         for (slot, reading) in self.readers.reading.iter().enumerate() {
-            for Reading { feed, place } in reading {
+            for FeedReader { feed, place } in reading {
                 let there = self.readers.feeds[feed.index()].readers().nth(place.index());
                 assert_eq!(there, Some(Slot(slot as u32)), "a connection's place is its own");
             }

@@ -4,7 +4,7 @@
 
 use super::{
     connection::Connection,
-    reading::{Heard, Intake, Reading},
+    reading::{Heard, Intake, ReadOutcome},
     table::Table,
 };
 use crate::fanout::{
@@ -50,9 +50,9 @@ impl Turn<'_> {
             }
             // What comes after our close frame is read away, so that the peer gets the frame and no reset.
             match intake.read(hot, hot.state.is_closing()) {
-                Reading::Bytes(n) => Counters::add(&counters.bytes_in, n as u64),
-                Reading::Nothing => {}
-                Reading::Failed => table.drop(slot),
+                ReadOutcome::Bytes(n) => Counters::add(&counters.bytes_in, n as u64),
+                ReadOutcome::Nothing => {}
+                ReadOutcome::Failed => table.drop(slot),
             }
         }
     }

@@ -57,7 +57,7 @@ pub(in crate::fanout::reactor) struct Intake {
 }
 
 /// How a read of the socket ended.
-pub(super) enum Reading {
+pub(super) enum ReadOutcome {
     /// So many bytes came.
     Bytes(usize),
     Nothing,
@@ -87,22 +87,22 @@ impl Intake {
     }
 
     /// Reads from the socket. `discard`: what comes is not for anyone.
-    pub(super) fn read(&mut self, hot: &mut Hot, discard: bool) -> Reading {
+    pub(super) fn read(&mut self, hot: &mut Hot, discard: bool) -> ReadOutcome {
         let window = if hot.state.is_unruly() { UNRULY_WINDOW } else { WINDOW };
-        let Some(stream) = hot.stream.as_mut() else { return Reading::Nothing };
+        let Some(stream) = hot.stream.as_mut() else { return ReadOutcome::Nothing };
         loop {
             match stream.read(&mut self.buffer[..window]) {
                 Ok(n) if n > 0 => {
                     hot.state.was_read(n, window);
                     (self.at, self.end) = (0, if discard { 0 } else { n });
-                    return Reading::Bytes(n);
+                    return ReadOutcome::Bytes(n);
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     hot.state.was_read_empty();
-                    return Reading::Nothing;
+                    return ReadOutcome::Nothing;
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Ok(_) | Err(_) => return Reading::Failed,
+                Ok(_) | Err(_) => return ReadOutcome::Failed,
             }
         }
     }

@@ -5,7 +5,7 @@ use crate::{
     fanout::{
         encoding::{Chunk, ChunkWriter},
         messages::{ToHub, ToReactor},
-        reactor::{Settings, SlowConsumer},
+        reactor::{ReactorSettings, SlowConsumer},
         session::Answer,
     },
     rooms::Origin,
@@ -167,8 +167,8 @@ fn a_slow_reader_gets_everything_in_whole_frames_and_its_replies_in_between() {
     rig.reactors.shutdown();
 }
 
-fn narrow(slow_consumer: SlowConsumer) -> Settings {
-    Settings { slow_consumer, ring_bytes: 1 << 20, ..settings() }
+fn narrow(slow_consumer: SlowConsumer) -> ReactorSettings {
+    ReactorSettings { slow_consumer, ring_bytes: 1 << 20, ..settings() }
 }
 
 #[test]
@@ -178,10 +178,10 @@ fn a_reader_that_falls_out_of_the_ring_is_closed_with_1013() {
 
 #[test]
 fn a_slow_reader_is_let_go_when_all_rings_together_hold_too_much() {
-    is_cut(Settings { rings_bytes: 1 << 20, ..settings() });
+    is_cut(ReactorSettings { rings_bytes: 1 << 20, ..settings() });
 }
 
-fn is_cut(settings: Settings) {
+fn is_cut(settings: ReactorSettings) {
     let mut rig = Rig::start(settings);
     let mut slow = rig.connect(policy());
     rig.join(&mut slow, "lobby", 1, vec![]);
@@ -306,7 +306,7 @@ fn a_client_that_the_gateway_closes_first_gets_what_had_come_for_it() {
 fn a_thousand_readers_get_ten_thousand_entries_once_and_in_order() {
     const READERS: usize = 1000;
     const ENTRIES: u64 = 10_000;
-    let mut rig = Rig::start(Settings { threads: 2, ..settings() });
+    let mut rig = Rig::start(ReactorSettings { threads: 2, ..settings() });
     let mut clients = Vec::new();
     for _ in 0..READERS {
         let mut client = rig.connect(policy());

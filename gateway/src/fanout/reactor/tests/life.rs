@@ -13,7 +13,7 @@ use super::rig::*;
 use crate::{
     fanout::{
         messages::{ToHub, ToReactor, Unheard},
-        reactor::Settings,
+        reactor::ReactorSettings,
         session::{Answer, Ask, OverRate, Policy, Posted},
     },
     rooms::Epoch,
@@ -180,7 +180,7 @@ fn timers_stand_still_while_an_answer_is_pending() {
 
 #[test]
 fn draining_keeps_its_rate_and_stops_when_asked() {
-    let mut rig = Rig::start(Settings { threads: 2, ..settings() });
+    let mut rig = Rig::start(ReactorSettings { threads: 2, ..settings() });
     let mut clients: Vec<_> = (0..60).map(|_| rig.connect(policy())).collect();
     let start = Instant::now();
     rig.reactors.drain(100);
@@ -197,7 +197,7 @@ fn draining_keeps_its_rate_and_stops_when_asked() {
 
 #[test]
 fn clients_that_cannot_resume_are_asked_to_move_last_and_no_more_than_wanted() {
-    let mut rig = Rig::start(Settings { threads: 1, ..settings() });
+    let mut rig = Rig::start(ReactorSettings { threads: 1, ..settings() });
     let mut stay: Vec<_> = (0..5).map(|_| rig.connect(Policy { resumes: false, ..policy() })).collect();
     let mut resume: Vec<_> = (0..5).map(|_| rig.connect(policy())).collect();
     rig.reactors.give_away(7, 10_000);
@@ -209,7 +209,7 @@ fn clients_that_cannot_resume_are_asked_to_move_last_and_no_more_than_wanted() {
 
 #[test]
 fn shutdown_tells_every_client_and_every_room() {
-    let mut rig = Rig::start(Settings { threads: 2, ..settings() });
+    let mut rig = Rig::start(ReactorSettings { threads: 2, ..settings() });
     let mut client = rig.connect(policy());
     rig.join(&mut client, "lobby", 1, vec![]);
     rig.reactors.shutdown();

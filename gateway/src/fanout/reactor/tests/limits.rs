@@ -8,7 +8,7 @@ use super::rig::*;
 use crate::{
     fanout::{
         messages::ToHub,
-        reactor::Settings,
+        reactor::ReactorSettings,
         session::{OverRate, Policy},
     },
     rooms::ProtocolId,
@@ -96,7 +96,7 @@ fn a_full_hub_is_told_to_sessions_that_answer_and_stops_the_reading_of_the_other
 
 #[test]
 fn rooms_of_a_connection_are_limited() {
-    let mut rig = Rig::start(Settings { rooms_per_connection: 2, ..settings() });
+    let mut rig = Rig::start(ReactorSettings { rooms_per_connection: 2, ..settings() });
     let mut client = rig.connect(policy());
     rig.join(&mut client, "a", 1, vec![]);
     rig.join(&mut client, "b", 2, vec![]);
@@ -195,7 +195,7 @@ fn a_client_that_floods_is_closed_with_1008() {
 
 #[test]
 fn replies_that_clients_leave_unread_are_bounded_over_all_of_them() {
-    let mut rig = Rig::start(Settings { replies_bytes: 4 << 20, ..settings() });
+    let mut rig = Rig::start(ReactorSettings { replies_bytes: 4 << 20, ..settings() });
     let mut honest = rig.connect(policy());
     let mut deaf: Vec<_> = (0..12).map(|_| rig.connect(policy())).collect();
     for client in &mut deaf {

@@ -14,7 +14,7 @@ use std::{
 use bytes::Bytes;
 use tungstenite::{Message, WebSocket, protocol::Role};
 
-use super::super::{Prepared, ReactorSender, Reactors, Settings, prepare_listener};
+use super::super::{Prepared, ReactorSender, ReactorSettings, Reactors, prepare_listener};
 use crate::{
     clock::Clock,
     fanout::{
@@ -173,8 +173,8 @@ pub(super) struct Rig {
     listener: TcpListener,
 }
 
-pub(super) fn settings() -> Settings {
-    Settings { threads: 1, ..Settings::new(9) }
+pub(super) fn settings() -> ReactorSettings {
+    ReactorSettings { threads: 1, ..ReactorSettings::new(9) }
 }
 
 pub(super) fn policy() -> Policy {
@@ -182,7 +182,7 @@ pub(super) fn policy() -> Policy {
 }
 
 impl Rig {
-    pub(super) fn start(settings: Settings) -> Self {
+    pub(super) fn start(settings: ReactorSettings) -> Self {
         let moderation = Moderation::in_memory(Clock::start(), Arc::default());
         let prepared: Prepared = Reactors::prepare(settings, Arc::clone(&moderation)).unwrap();
         let senders = prepared.senders();

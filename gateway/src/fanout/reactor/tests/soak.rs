@@ -15,7 +15,7 @@ use crate::{
     fanout::{
         encoding::{Chunk, ChunkWriter},
         messages::{RoomId, ToHub, ToReactor},
-        reactor::{Settings, SlowConsumer},
+        reactor::{ReactorSettings, SlowConsumer},
         session::{Answer, Joined},
     },
     rooms::{Epoch, Origin, Position},
@@ -139,7 +139,7 @@ fn follow(who: usize, heard: &[String], hidden: &HiddenFrom) -> [Option<u64>; 3]
 
 fn soak(seed: u64) {
     let settings =
-        Settings { threads: 2, slow_consumer: SlowConsumer::SkipToLatest, ring_bytes: 256 << 10, ..settings() };
+        ReactorSettings { threads: 2, slow_consumer: SlowConsumer::SkipToLatest, ring_bytes: 256 << 10, ..settings() };
     let (mut rig, mut rng) = (Rig::start(settings), StdRng::seed_from_u64(seed));
     let stall = |n: usize| Duration::from_millis(if n < 4 { 700 } else { 0 });
     let mut talkers: Vec<Talker> = (0..CLIENTS).map(|n| Talker::start(&mut rig, stall(n))).collect();

@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 
 use proptest::prelude::*;
 
-use super::{Match, Settings, encoding::InboxEncoding, exit_notice};
+use super::{Match, MatchSettings, encoding::InboxEncoding, exit_notice};
 use crate::{
     bus::AppendError,
     directory::{
@@ -26,7 +26,7 @@ const INBOX: &str = "\u{1}pairs\u{1}10";
 const PARTNER: &str = "\u{1}pairs\u{1}11";
 
 fn peer() -> Peer {
-    let protocol = Match::new(Settings { key: Arc::from(&b"key"[..]), grace: 30_000 });
+    let protocol = Match::new(MatchSettings { key: Arc::from(&b"key"[..]), grace: Duration::from_secs(30) });
     let headers = http::HeaderMap::new();
     let handshake = Handshake { target: "/ws", headers: &headers, public_url: "", unix: UNIX };
     Peer::new(protocol.accept(&handshake).unwrap())
@@ -65,7 +65,7 @@ fn an_account_is_answered_once_its_inbox_is_read_and_may_then_be_matched() {
     let mut peer = peer();
     let ask = peer.text(r#"{"cmd":"CRT_ACCOUNT_REQ","nickName":"ada"}"#);
     assert!(ask[0].starts_with(r#"ask Pairs(Create { nick: "ada", token: ""#), "{ask:?}");
-    assert!(ask[0].ends_with(&format!("{HOLDER}, grace: 30000 }})")), "{ask:?}");
+    assert!(ask[0].ends_with(&format!("{HOLDER}, grace: 30s }})")), "{ask:?}");
     assert_eq!(
         reply(&mut peer, Reply::Created { account: 10 }),
         [format!("join {INBOX} as 10 encoding 32 presence announce")]

@@ -19,7 +19,7 @@ fn a_reconnect_replays_what_came_since_the_last_sign_of_life() {
         let reconnect = r#"{"cmd":"RECONNECT_REQ","accountId":10,"token":"t"}"#;
         assert_eq!(
             peer.text(reconnect),
-            [format!(r#"ask Pairs(Reconnect {{ account: 10, token: "t", {HOLDER}, grace: 30000 }})"#)]
+            [format!(r#"ask Pairs(Reconnect {{ account: 10, token: "t", {HOLDER}, grace: 30s }})"#)]
         );
         let back = Reply::Back { nick: "ada".into(), seen };
         assert_eq!(reply(&mut peer, back), [format!("ask history {INBOX} None 1000")]);

@@ -28,10 +28,10 @@ use self::{
     desk::{Desk, Outcome, Refused, SEARCHES},
     request::Fields,
 };
-use super::Settings;
+use super::MultiPersonSettings;
 
 /// The endpoints.
-pub(super) fn routes(settings: &Settings) -> Router {
+pub(super) fn routes(settings: &MultiPersonSettings) -> Router {
     let desk = Desk {
         directory: Arc::clone(&settings.directory),
         poster: settings.poster.clone(),

@@ -7,7 +7,7 @@ use http_body_util::BodyExt;
 use tower::ServiceExt;
 
 use super::{
-    super::{MultiPerson, Settings},
+    super::{MultiPerson, MultiPersonSettings},
     image::image,
 };
 use crate::{
@@ -23,7 +23,8 @@ fn desk() -> (Arc<MemoryBus>, Router) {
     let directory = Arc::new(MemoryDirectory::new(bus.clock()));
     let (poster, recent) =
         (Poster::new(bus.clone(), Moderation::in_memory(bus.clock(), Arc::default())), Recent::new(bus.clone()));
-    let settings = Settings { room: name("0"), access: Arc::default(), welcome: false, directory, poster, recent };
+    let settings =
+        MultiPersonSettings { room: name("0"), access: Arc::default(), welcome: false, directory, poster, recent };
     let protocol = MultiPerson::new(settings);
     (bus, protocol.routes())
 }

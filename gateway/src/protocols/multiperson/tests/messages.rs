@@ -29,7 +29,7 @@ fn a_message_to_a_block_gets_its_id_from_its_place_is_kept_and_then_confirmed() 
     assert_eq!(
         peer.posted(0, 9),
         [format!(
-            r#"ask People(KeepPosted {{ from: 2, temp: Some("\"17\""), id: {id}, block: 1, place: Place {{ position: Position {{ epoch: Epoch(5), seq: 9 }}, time: {UNIX} }}, frame: {:?} }})"#,
+            r#"ask People(KeepPosted {{ from: 2, temp: Some("\"17\""), id: {id}, block: 1, place: StoredAt {{ position: Position {{ epoch: Epoch(5), seq: 9 }}, time: {UNIX} }}, frame: {:?} }})"#,
             with("MESSAGE")
         )]
     );

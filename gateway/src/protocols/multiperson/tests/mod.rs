@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 
 use proptest::prelude::*;
 
-use super::{MultiPerson, Settings};
+use super::{MultiPerson, MultiPersonSettings};
 use crate::{
     bus::{History, memory::MemoryBus},
     directory::{self, memory::MemoryDirectory, people::Reply},
@@ -34,7 +34,14 @@ fn protocol_with(welcome: bool) -> MultiPerson {
     let directory = Arc::new(MemoryDirectory::new(bus.clock()));
     let (poster, recent) =
         (Poster::new(bus.clone(), Moderation::in_memory(bus.clock(), Arc::default())), Recent::new(bus));
-    MultiPerson::new(Settings { room: name("0"), access: Arc::default(), welcome, directory, poster, recent })
+    MultiPerson::new(MultiPersonSettings {
+        room: name("0"),
+        access: Arc::default(),
+        welcome,
+        directory,
+        poster,
+        recent,
+    })
 }
 
 fn protocol() -> MultiPerson {

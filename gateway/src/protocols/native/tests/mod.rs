@@ -9,7 +9,7 @@ mod sign_in;
 
 use std::{collections::HashSet, sync::Arc};
 
-use super::{Native, Settings, identity};
+use super::{Native, NativeSettings, identity};
 use crate::{
     protocols::{
         Handshake, Protocol, Refusal,
@@ -26,14 +26,14 @@ fn peer_with(anonymous: bool, rooms: Option<&[&str]>) -> Peer {
     accepted(settings(anonymous, None, rooms), None).unwrap()
 }
 
-fn settings(anonymous: bool, verifier: Option<Arc<Verifier>>, rooms: Option<HashSet<RoomName>>) -> Settings {
+fn settings(anonymous: bool, verifier: Option<Arc<Verifier>>, rooms: Option<HashSet<RoomName>>) -> NativeSettings {
     let door = Door { rooms, asks: !anonymous, guards: !anonymous, members_write: true };
     let access = Arc::new(Access::new([(ProtocolId::Native, door)]));
-    Settings { key: Arc::from(KEY), anonymous, verifier, access, message_bytes: 10_240 }
+    NativeSettings { key: Arc::from(KEY), anonymous, verifier, access, message_bytes: 10_240 }
 }
 
 /// A peer whose upgrade has this `Authorization`.
-fn accepted(settings: Settings, authorization: Option<&str>) -> Result<Peer, Refusal> {
+fn accepted(settings: NativeSettings, authorization: Option<&str>) -> Result<Peer, Refusal> {
     let mut headers = http::HeaderMap::new();
     headers.extend(authorization.map(|value| (http::header::AUTHORIZATION, value.parse().unwrap())));
     let handshake = Handshake { target: "/chat", headers: &headers, public_url: "http://h", unix: UNIX };

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{super::identity, KEY, Settings, accepted, error, you};
+use super::{super::identity, KEY, NativeSettings, accepted, error, you};
 use crate::{
     protocols::{
         jwt,
@@ -15,7 +15,7 @@ const SECRET: &[u8] = b"the secret of the login";
 /// In seconds.
 const NOW: u64 = UNIX / 1000;
 
-fn settings(anonymous: bool) -> Settings {
+fn settings(anonymous: bool) -> NativeSettings {
     let verifier = Verifier::new(Checks::default());
     verifier.replace(Keys::shared(SECRET));
     super::settings(anonymous, Some(Arc::new(verifier)), None)
@@ -94,7 +94,7 @@ fn a_wrong_token_at_the_upgrade_is_answered_with_401() {
         assert_eq!((refusal.status.as_u16(), refusal.reason), (401, reason));
         assert_eq!(refusal.header.unwrap().0, http::header::WWW_AUTHENTICATE);
     }
-    let away = Settings { verifier: Some(Arc::new(Verifier::new(Checks::default()))), ..settings(true) };
+    let away = NativeSettings { verifier: Some(Arc::new(Verifier::new(Checks::default()))), ..settings(true) };
     let refusal = accepted(away, Some(&format!("Bearer {}", token("42", 60, "")))).err().unwrap();
     assert_eq!((refusal.status.as_u16(), refusal.reason), (503, "unavailable"));
 }
@@ -102,9 +102,9 @@ fn a_wrong_token_at_the_upgrade_is_answered_with_401() {
 #[test]
 fn an_authorization_that_is_not_for_the_gateway_is_left_alone() {
     assert!(accepted(settings(true), Some("Basic YTpi")).is_ok());
-    let open = Settings { verifier: None, ..settings(true) };
+    let open = NativeSettings { verifier: None, ..settings(true) };
     assert!(accepted(open, Some("Bearer of-the-proxy")).is_ok());
-    let closed = Settings { verifier: None, ..settings(false) };
+    let closed = NativeSettings { verifier: None, ..settings(false) };
     assert!(accepted(closed, Some("Bearer nonsense")).is_err());
 }
 

@@ -7,7 +7,7 @@ use http_body_util::BodyExt;
 use tower::ServiceExt;
 
 use super::{
-    super::{Relay, Settings, token},
+    super::{Relay, RelaySettings, token},
     KEY, bus, settings,
 };
 use crate::{
@@ -101,7 +101,7 @@ async fn preflights_pass_and_other_methods_do_not() {
 
 #[tokio::test]
 async fn tokens_are_issued_only_where_the_room_says_so() {
-    let relay = Relay::new(Settings { issue_tokens: false, ..settings(bus()) });
+    let relay = Relay::new(RelaySettings { issue_tokens: false, ..settings(bus()) });
     let request = http::Request::post("/tk").body(Body::from("uid=1")).unwrap();
     assert_eq!(relay.routes().oneshot(request).await.unwrap().status().as_u16(), 404);
 }

@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 use prost::Message;
 
 use super::{
-    Relay, Settings, token,
+    Relay, RelaySettings, token,
     wire::{BroadcastRoom, Package, SignIn},
 };
 use crate::{
@@ -29,8 +29,8 @@ fn bus() -> Arc<MemoryBus> {
     Arc::new(MemoryBus::new(History { messages: 100, age: Duration::from_secs(60) }))
 }
 
-fn settings(bus: Arc<MemoryBus>) -> Settings {
-    Settings {
+fn settings(bus: Arc<MemoryBus>) -> RelaySettings {
+    RelaySettings {
         key: Arc::from(KEY),
         issue_tokens: true,
         access: Arc::default(),
@@ -42,7 +42,7 @@ fn settings(bus: Arc<MemoryBus>) -> Settings {
     }
 }
 
-fn peer_with(settings: Settings) -> Peer {
+fn peer_with(settings: RelaySettings) -> Peer {
     let headers = http::HeaderMap::new();
     let handshake = Handshake { target: "/room", headers: &headers, public_url: "", unix: UNIX };
     Peer::new(Relay::new(settings).accept(&handshake).unwrap())

@@ -7,7 +7,7 @@ use prost::Message;
 
 use super::{
     super::{
-        Settings,
+        RelaySettings,
         wire::{SignIn, status},
     },
     bus, message, package, peer, peer_with, settings, sign_in, signed_in,
@@ -120,7 +120,7 @@ fn membership_and_allow_list_are_kept_where_they_are_asked_for() {
     let rooms = Some(HashSet::from([name("room3"), name("other")]));
     let door = Door { rooms, members_write: true, ..Door::default() };
     let access = Arc::new(Access::new([(ProtocolId::Relay, door)]));
-    let mut peer = peer_with(Settings { access, ..settings(bus()) });
+    let mut peer = peer_with(RelaySettings { access, ..settings(bus()) });
     assert_eq!(peer.binary(&sign_in("42", "secret")), ["refused room", &hex(&status(100, "参数错误"))]);
     peer.binary(&sign_in("42", "room3"));
     peer.joined("room3", 0);
