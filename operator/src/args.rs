@@ -21,7 +21,7 @@ pub struct Args {
 /// What to do.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
-    /// Reconcile ChatRooms until told to stop.
+    /// Reconcile ChatRooms until asked to stop.
     Run,
     /// Print the CustomResourceDefinition of ChatRoom.
     Crd,

@@ -30,7 +30,7 @@ const DEBOUNCE: Duration = Duration::from_millis(200);
 /// How often what is kept for deleted ChatRooms is dropped.
 const TIDY_EVERY: Duration = Duration::from_secs(60);
 
-/// Works on the ChatRooms of `scope` until told to stop.
+/// Works on the ChatRooms of `scope` until asked to stop.
 pub async fn run(ctx: Context, scope: Option<String>, changes: Changes, health: Health, stop: CancellationToken) {
     let rooms: Api<Guarded> = match &scope {
         Some(namespace) => Api::namespaced(ctx.client.clone(), namespace),

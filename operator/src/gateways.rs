@@ -13,7 +13,7 @@ use parlor_crds::contract::{ADMIN_PORT, DrainRequest, GatewayStatus};
 /// Largest answer that is read; a status has some 300 bytes.
 const MAX_ANSWER: usize = 64 << 10;
 
-/// The reason why a gateway could not be asked or told.
+/// The reason why an exchange with a gateway failed.
 #[derive(Debug, thiserror::Error)]
 pub enum GatewayError {
     /// No answer within 2 s.

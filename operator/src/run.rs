@@ -64,7 +64,7 @@ pub fn prepare_process(format: Option<LogFormat>) {
     }
 }
 
-/// Runs until the process is told to stop, or until something that must not end ends.
+/// Runs until the process is asked to stop, or until something that must not end ends.
 pub async fn run(settings: OperatorSettings, signals: Signals) -> Result<(), RunError> {
     let stop = CancellationToken::new();
     let told = async {
@@ -126,7 +126,7 @@ pub async fn operate(client: Client, settings: OperatorSettings, stop: Cancellat
     }
 }
 
-/// One controller for each namespace to watch, or one for all. Ends when the first of them ends, and when told to stop, when
+/// One controller for each namespace to watch, or one for all. Ends when the first of them ends, and when asked to stop, when
 /// all have.
 async fn controllers(
     client: &Client,

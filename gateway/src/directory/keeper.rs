@@ -15,7 +15,7 @@ const EVERY: Duration = Duration::from_secs(1);
 
 /// Tells people what the directory found out.
 pub trait Notices: Send + Sync + 'static {
-    /// Tells `exit.partner` that the other end of a session is gone. False: it could not be told now.
+    /// Tells `exit.partner` that the other end of a session is gone. False: that failed, and is to be tried again.
     fn tell(&self, exit: pairs::Exit) -> BoxFuture<'_, bool>;
 }
 

@@ -107,7 +107,7 @@ pub enum Effect {
     Signal { room: RoomName, signal: Signal },
     /// One at a time: reading is paused until [`Input::Answer`].
     Ask(Ask),
-    /// For the directory, after what this connection told or asked it before; not answered. Carried out even when the
+    /// For the directory, after what this connection reported or asked before; not answered. Carried out even when the
     /// socket is gone.
     Tell(Query),
     /// What moderators did that is in force for a person in a room comes as [`Input::Moderated`].

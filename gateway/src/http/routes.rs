@@ -98,7 +98,7 @@ pub struct Admin {
 }
 
 impl Admin {
-    /// Answers with `starting` until it is told more.
+    /// Answers with `starting` until [`Admin::start`] gives it its routes.
     pub fn new(starting: Router) -> Self {
         Self { starting, started: Arc::default() }
     }

@@ -53,7 +53,7 @@ impl Prober {
         self.view().copies(&self.cluster.topology(), primary, Instant::now())
     }
 
-    /// What time it is in Redis, in milliseconds since the Unix epoch; None before a server has told.
+    /// What time it is in Redis, in milliseconds since the Unix epoch; None before a server has said it.
     pub(crate) fn time(&self) -> Option<u64> {
         self.time.lock().at(since_boot())
     }

@@ -1,4 +1,4 @@
-//! How a log follows its room, and what its readers are told on the way.
+//! How a log follows its room, and what its readers receive on the way.
 //!
 //! Decides which entries readers see next, and when they receive a gap. The tail brings entries one by one; the
 //! history is read when the tail has left a hole, jumped or parted from what was shown. Pure; called by the hub.

@@ -105,7 +105,7 @@ impl Observed {
     }
 }
 
-/// Whether the pod ended, or was told to end: it serves nobody.
+/// Whether the pod ended, or was asked to end: it serves nobody.
 pub fn is_gone(pod: &Pod) -> bool {
     pod.metadata.deletion_timestamp.is_some() || has_ended(pod)
 }
@@ -129,7 +129,7 @@ pub fn is_running(pod: &Pod) -> bool {
     status.phase.as_deref() == Some("Running") && (containers.is_empty() || containers.iter().any(container_runs))
 }
 
-/// When the pod was told to empty itself.
+/// When the pod was asked to drain.
 pub fn draining_since(pod: &Pod) -> Option<Timestamp> {
     pod.annotations().get(meta::DRAINING_SINCE)?.parse().ok()
 }

@@ -17,7 +17,7 @@ const NO_PASSWORD: &str = "without any password configured";
 /// What it says to a wrong one.
 const WRONG_PASSWORD: &str = "WRONGPASS";
 
-/// The reason why a server could not be asked or told.
+/// The reason why an exchange with a server failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// No connection.

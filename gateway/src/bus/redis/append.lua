@@ -29,11 +29,11 @@ if redis.call('EXISTS', KEYS[3], KEYS[4], KEYS[5]) < 3 then return {'BROKEN', me
 
 local epoch, offset = meta[4], tonumber(meta[5])
 local clock = redis.call('TIME')
-local time, told = clock[1] * 1000 + math.floor(clock[2] / 1000), tonumber(ARGV[13])
+local time, passed = clock[1] * 1000 + math.floor(clock[2] / 1000), tonumber(ARGV[13])
 -- A clock that steps further than this has jumped: then what has passed for the caller counts. Nor does a time count that
 -- was written during a jump; it is only kept from going back by less.
 local jump = 10000
-if told > 0 and math.abs(time - told) > jump then time = told end
+if passed > 0 and math.abs(time - passed) > jump then time = passed end
 if tonumber(meta[6]) > time and tonumber(meta[6]) - time <= jump then time = tonumber(meta[6]) end
 local window, messages, age = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local log_bytes, segment_bytes, most = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])

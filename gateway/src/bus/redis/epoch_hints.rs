@@ -25,7 +25,7 @@ pub(super) struct Opening {
 pub(super) struct EpochHints {
     /// The newest of each partition.
     heard: Vec<watch::Sender<Opening>>,
-    /// Not told to the others yet; the newest of a partition stands for all.
+    /// Not published yet; the newest of a partition stands for all.
     untold: Mutex<BTreeMap<Partition, Opening>>,
     arrived: Notify,
 }

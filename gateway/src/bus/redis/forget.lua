@@ -13,9 +13,9 @@ if string.match(redis.call('INFO', 'server'), 'run_id:(%x+)') ~= meta[3] then re
 
 local function text(n) return string.format('%.0f', n) end
 local clock = redis.call('TIME')
-local time, told = clock[1] * 1000 + math.floor(clock[2] / 1000), tonumber(ARGV[3])
+local time, passed = clock[1] * 1000 + math.floor(clock[2] / 1000), tonumber(ARGV[3])
 -- A clock that jumps forgets nothing.
-if told > 0 then time = math.min(time, told) end
+if passed > 0 then time = math.min(time, passed) end
 local age, few, early = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 -- Who has members is not known while sums are put together again, or while a gateway keeps none.
 local leases = redis.call('ZCARD', KEYS[5])

@@ -12,6 +12,6 @@ if redis.call('ZCARD', KEYS[3]) > redis.call('ZCARD', KEYS[2]) then
   end
 end
 local clock = redis.call('TIME')
-local now, told = clock[1] * 1000 + math.floor(clock[2] / 1000), tonumber(ARGV[3])
-if told > 0 and math.abs(now - told) > 10000 then now = told end
+local now, passed = clock[1] * 1000 + math.floor(clock[2] / 1000), tonumber(ARGV[3])
+if passed > 0 and math.abs(now - passed) > 10000 then now = passed end
 return {sum, redis.call('ZCOUNT', KEYS[2], '-inf', string.format('%.0f', now))}

@@ -15,9 +15,9 @@ local function add(room, by)
   if by ~= 0 and redis.call('HINCRBY', sums, room, by) <= 0 then redis.call('HDEL', sums, room) end
 end
 local clock = redis.call('TIME')
-local now, told = clock[1] * 1000 + math.floor(clock[2] / 1000), tonumber(ARGV[5])
+local now, passed = clock[1] * 1000 + math.floor(clock[2] / 1000), tonumber(ARGV[5])
 -- A clock that has jumped ends no lease.
-if told > 0 and math.abs(now - told) > 10000 then now = told end
+if passed > 0 and math.abs(now - passed) > 10000 then now = passed end
 
 local kept, counted = redis.call('EXISTS', counts) == 1, redis.call('HEXISTS', sums, mark(gateway)) == 1
 if counted and not kept then

@@ -75,7 +75,7 @@ pub struct Exit {
     pub partner: u64,
 }
 
-/// The room from which the holder of an account is told things.
+/// The room that carries the news for the holder of an account.
 pub fn inbox(account: u64) -> RoomName {
     RoomName::private("pairs", account)
 }

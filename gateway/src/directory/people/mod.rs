@@ -27,7 +27,7 @@ pub const QUEUE: usize = 1000;
 /// How long a message is known by its sender's own number: as long as the bus may know it by its key. A client that
 /// sends it again later sends another one, both in the room and for those who are away.
 pub const RECENT: Duration = Duration::from_millis(2 * DEDUPE.as_millis() as u64);
-/// People who are told at once of a message that was kept after they had been given what was kept for them; others are
+/// People who learn at once of a message that was kept after they had been given what was kept for them; others are
 /// given it when they next enter.
 pub const LATE: usize = 100;
 /// People who are known at once; beyond it nobody new is.

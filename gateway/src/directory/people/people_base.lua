@@ -7,7 +7,7 @@
 --       and a person or 'b' and a block. A position is an epoch and a seq.
 -- ARGV: people at most, messages kept for one, ms that a sender's number is known, the host, the block of everyone,
 --       contacts, blocks of one and all blocks at most, conversations of one, names a search looks at, when ranks begin,
---       lanes of ids, who is told late at most, for whom a message is kept in one call, the names of the host and of the
+--       lanes of ids, how many learn late of a message at most, for whom a message is kept in one call, the names of the host and of the
 --       block of everyone, operation, its own.
 -- Answers a list whose first item is a word.
 local users, names, blocks, members, queued, frames, rank, recent, order, leases, contacts, groups, spoken, talks, talked,

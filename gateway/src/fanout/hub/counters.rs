@@ -42,7 +42,7 @@ counters! {
     joins,
     /// Joins that resumed without a gap.
     resumed,
-    /// Gaps told to readers, at a resume or later.
+    /// Gaps reported to readers, at a resume or later.
     gaps,
     /// Reads of the bus's history.
     reads,

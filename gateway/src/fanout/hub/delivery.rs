@@ -187,7 +187,7 @@ impl Delivery {
         reactors.into_iter().for_each(|reactor| self.push(reactor, message()));
     }
 
-    /// Counts a gap told to readers.
+    /// Counts a gap that was reported to readers.
     pub(crate) fn told_gap(&self) {
         tick(&self.counters.gaps);
     }

@@ -107,7 +107,7 @@ impl Hub {
     /// Tells those concerned here what a moderator did; waits while the room is busy, because it must not be missed.
     pub async fn moderated(&self, news: News) {
         let message = ToHub::Moderated(news);
-        // An actor that has ended has told everybody that they are closed.
+        // An actor that has ended has answered everybody that they are closed.
         let _ = self.mailboxes[message.partition().index()].send(Command::Reactor(message)).await;
     }
 

@@ -39,7 +39,7 @@ impl Arrival<'_> {
         match message {
             ToReactor::Chunk { room, encoding, epoch, chunk } => return self.chunk(room, encoding, epoch, chunk),
             ToReactor::Joined { to, room, encoding, answer, backlog } => {
-                // One that ended meanwhile has told the hub so.
+                // The hub knows already of one that ended meanwhile.
                 if let Some(slot) = self.sockets.find(to) {
                     self.joined(slot, room, encoding, answer, backlog);
                 }

@@ -28,7 +28,7 @@ use self::{
 };
 use crate::rooms::ProtocolId;
 
-/// What the page is told before it connects.
+/// What the page learns before it connects.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PageSettings {
@@ -44,7 +44,7 @@ pub struct PageSettings {
     pub message_bytes: u32,
     /// Paths of all protocols on the shared port, for the protocol console.
     pub protocols: BTreeMap<ProtocolId, String>,
-    /// Whether people may join without a token; told only where they may not.
+    /// Whether people may join without a token; left out where they may.
     #[serde(skip_serializing_if = "is_true")]
     pub anonymous: bool,
     /// Where people who have no token sign in.
@@ -53,7 +53,7 @@ pub struct PageSettings {
     /// Who signs people in.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub openid: Option<OpenId>,
-    /// Whether the page offers the protocol console; told only where it does not.
+    /// Whether the page offers the protocol console; left out where it does.
     #[serde(skip_serializing_if = "is_true")]
     pub console: bool,
     /// Hosts, besides its own, whose pictures and voice messages the page shows.

@@ -144,7 +144,7 @@ impl MatchSession {
     }
 }
 
-/// Differs by connection, so that one that took an account over is told from the one before.
+/// Differs by connection, so that one that took an account over differs from the one before.
 fn author(account: u64, origin: Origin) -> Author {
     let id = format!("m{account}-{:x}-{:x}", origin.gateway, origin.connection);
     Author { id: id.into(), name: account.to_string().into(), extra: None }

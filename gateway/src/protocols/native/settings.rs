@@ -22,6 +22,6 @@ pub struct NativeSettings {
     pub verifier: Option<Arc<Verifier>>,
     /// Who may use which room.
     pub access: Arc<Access>,
-    /// Largest whole message, in bytes: told to clients, held by the doors.
+    /// Largest whole message, in bytes: clients learn it, and the reactors enforce it.
     pub message_bytes: u32,
 }

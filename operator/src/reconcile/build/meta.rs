@@ -17,7 +17,7 @@ pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 pub const OPERATOR: &str = "parlor-operator";
 /// Hash of the template that a gateway runs with.
 pub const TEMPLATE: &str = "parlor.chat/template";
-/// When a gateway was told to drain, RFC 3339.
+/// When a gateway was asked to drain, RFC 3339.
 pub const DRAINING_SINCE: &str = "parlor.chat/draining-since";
 /// Set to `true` on a ChatRoom: the operator leaves it and all its objects as they are.
 pub const PAUSED: &str = "parlor.chat/paused";

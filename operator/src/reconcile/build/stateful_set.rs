@@ -26,7 +26,7 @@ use std::collections::BTreeMap;
 const USER: i64 = 999;
 /// Readiness gate of every Redis pod: its server is in its shard and in sync. The operator sets it.
 pub const IN_SYNC: &str = "parlor.chat/in-sync";
-/// Pause before a server is told to end, in which a primary hands over.
+/// Pause before a server is asked to end, in which a primary hands over.
 const HAND_OVER_PAUSE: i64 = 5;
 /// Digest of the settings that a server was started with: another one restarts it.
 const SETTINGS: &str = "parlor.chat/redis-settings";

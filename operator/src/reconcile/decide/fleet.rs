@@ -51,7 +51,7 @@ pub enum Order {
         pod: String,
         /// Its address, if it has one.
         ip: Option<String>,
-        /// When it was told first.
+        /// When it was asked first.
         since: Timestamp,
     },
     /// Ask some connections to move, and continue to serve.
@@ -76,10 +76,10 @@ pub enum Order {
     Release {
         /// The pod.
         pod: String,
-        /// When it was told to drain.
+        /// When it was asked to drain.
         since: Timestamp,
     },
-    /// End now: the pod was told to end and does not.
+    /// End now: the pod was asked to end and does not.
     End {
         /// The pod.
         pod: String,
@@ -133,7 +133,7 @@ pub fn fleet(wanted: Wanted<'_>, observed: &Observed) -> Fleet {
     plan
 }
 
-/// A pod that was told to end and does not. A signal that came before the process could take signals is lost: the gateway
+/// A pod that was asked to end and does not. A signal that came before the process could take signals is lost: the gateway
 /// would serve on for the pod's whole grace period of 90 minutes.
 fn still_terminating(pod: &Pod, deadline: Duration, observed: &Observed) -> Option<Order> {
     let until = pod.metadata.deletion_timestamp.as_ref()?.0;

@@ -79,7 +79,7 @@ impl<'a> Picture<'a> {
         Some(Succession::Order(heir, command))
     }
 
-    /// A primary whose pod was told to end, whose node is being drained, or that is one too many, hands over before it goes.
+    /// A primary whose pod was asked to end, whose node is being drained, or that is one too many, hands over before it goes.
     pub(super) fn evacuate(&self, journal: &Journal) -> Option<Step> {
         let leaving = || self.primaries().filter(|one| one.leaving);
         let pairs: Vec<(&Live<'a>, &Live<'a>)> =

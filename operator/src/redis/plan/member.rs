@@ -30,7 +30,7 @@ pub struct Member {
     pub ip: String,
     /// Where it runs.
     pub place: Location,
-    /// It was told to end, or its node is being drained.
+    /// It was asked to end, or its node is being drained.
     pub leaving: bool,
     /// It is one of more than the ChatRoom asks for, and goes once it is not needed.
     pub surplus: bool,

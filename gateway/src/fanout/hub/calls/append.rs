@@ -83,7 +83,7 @@ pub(crate) enum AppendNext {
     Tell(Fates),
 }
 
-/// The fates of posts, each to be told to its sender.
+/// The fates of posts, each for its sender.
 #[derive(Debug, Default)]
 pub(crate) struct Fates {
     senders: Vec<PostSender>,

@@ -28,7 +28,7 @@ pub(crate) struct Member {
     pub(crate) protocol: ProtocolId,
     /// Whether others learn of its coming and going.
     pub(crate) announce: bool,
-    /// Everything after this seq was written to it, or told to it as a gap.
+    /// Everything after this seq was written to it, or reported to it as a gap.
     pub(crate) shown_after: u64,
 }
 

@@ -107,7 +107,7 @@ impl Intake {
         }
     }
 
-    /// Decodes until the session was told something or reading has to stop.
+    /// Decodes until the session has received something or reading has to stop.
     pub(super) fn decode(&mut self, connection: &mut Connection, now: Now, cx: &Context, out: &mut Effects) -> Heard {
         if let Some(unread) = self.unread.as_deref_mut() {
             let heard = decode(connection, &mut unread.bytes, &mut unread.at, now, cx, out);

@@ -41,7 +41,7 @@ pub(super) type Outcome = Result<Response, Refused>;
 pub(super) enum Refused {
     /// The request itself is wrong: HTTP status and what would be right.
     Request(StatusCode, String),
-    /// It cannot be done: told by the code in the body alone, with status 200, as the system does whose clients look
+    /// It cannot be done: only the code in the body says so, with status 200, as the system does whose clients look
     /// there and nowhere else.
     Failed(&'static str),
     /// Too many people, or the directory is unavailable.
