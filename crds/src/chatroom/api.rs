@@ -14,12 +14,12 @@ use super::strings;
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Api {
-    /// Its port, on a Service of its own named `<ChatRoom>-api`.
+    /// Port of the API, on a Service of its own named `<ChatRoom>-api`.
     #[serde(default = "port")]
     #[schemars(schema_with = "strings::port")]
     pub port: u16,
-    /// The Secret with the tokens: each key names a token, and its value of 16 to 4,096 bytes is the token. At most 100.
-    /// Changes take effect within some seconds after the kubelet has updated the mounted files.
+    /// Secret with the tokens: each key names a token, and its value of 16 to 4,096 bytes is the token. At most 100
+    /// tokens. Changes take effect a few seconds after the kubelet has updated the mounted files.
     pub tokens_ref: SecretName,
 }
 

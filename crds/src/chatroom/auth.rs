@@ -13,7 +13,7 @@ pub struct Auth {
     /// have no credential cannot be served.
     #[serde(default = "anonymous")]
     pub anonymous: bool,
-    /// Identities from outside: JSON Web Tokens of a login that you have. Native takes them. Default: none are taken.
+    /// Identities from outside: JSON Web Tokens of your login. The native protocol takes them. Default: none are taken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jwt: Option<Jwt>,
 }
@@ -28,15 +28,15 @@ impl Default for Auth {
     }
 }
 
-/// JSON Web Tokens of a login that you have. A token must have `sub` and `exp`.
+/// JSON Web Tokens of your login. A token must have `sub` and `exp`.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Jwt {
-    /// `iss` of every token. Default: not checked.
+    /// Required `iss` of every token. Default: not checked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1000))]
     pub issuer: Option<String>,
-    /// `aud` of every token has one of these. Default: not checked.
+    /// Every token must have one of these in `aud`. Default: not checked.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), inner(length(min = 1, max = 1000)), extend("x-kubernetes-list-type" = "set"))]
     pub audience: Vec<String>,

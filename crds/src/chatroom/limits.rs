@@ -55,8 +55,8 @@ pub struct Limits {
     #[serde(default = "rooms")]
     #[schemars(range(min = 1, max = 10_000_000))]
     pub rooms: u32,
-    /// New rooms per minute that one connection may open: rooms in which nobody is and nothing was said. A gateway as a whole
-    /// opens 100 times as many.
+    /// New rooms per minute that one connection may open. A room is new while it has neither members nor messages. A gateway
+    /// as a whole opens 100 times as many.
     #[serde(default = "new_rooms_per_minute", skip_serializing_if = "is_usual_new_rooms")]
     #[schemars(range(min = 1, max = 1_000_000))]
     pub new_rooms_per_minute: u32,
@@ -65,7 +65,8 @@ pub struct Limits {
     #[schemars(range(min = 1, max = 10_000))]
     pub rooms_per_connection: u32,
     /// Connections of one client address to one gateway; above it upgrades get 429. An IPv6 network of 64 bits counts as
-    /// one address. Absent: 100 for public addresses. Private and loopback ones then have no limit, because proxies have those.
+    /// one address. Absent: 100 for public addresses, and no limit for private and loopback addresses, because proxies use
+    /// those.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1_000_000))]
     pub connections_per_address: Option<u32>,
@@ -75,7 +76,8 @@ pub struct Limits {
     #[schemars(range(min = 0, max = 8))]
     pub trusted_proxies: u8,
     /// Networks of load balancers, as `10.0.0.0/8`, that begin every connection with a PROXY protocol header of version 2.
-    /// The client's address is the one in it. A connection from there without one is dropped; from anywhere else none is read.
+    /// The client's address is the one in it. A connection from these networks without a header is dropped. From
+    /// other addresses no header is read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "strings::networks")]
     pub proxy_protocol_from: Vec<String>,
@@ -160,7 +162,7 @@ pub struct Drain {
     #[x_kube(validation = Rule::new("duration(self) >= duration('1s') && duration(self) <= duration('1h')")
         .message("spec.drain.deadline must be 1s to 1h"))]
     pub deadline: Period,
-    /// Maximum share of the gateways that drain at the same time, in percent. One always may.
+    /// Maximum share of the gateways that drain at the same time, in percent. One gateway may always drain.
     #[serde(default = "drain_at_once", skip_serializing_if = "is_usual_share")]
     #[schemars(range(min = 1, max = 100))]
     pub at_once: u32,

@@ -40,20 +40,20 @@ pub struct WordList {
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Webhook {
-    /// Where it is. Plain HTTP is for this machine, and for Services of the cluster (`NAME.NAMESPACE.svc`).
+    /// Address of the service. Plain HTTP is accepted on loopback and for Services of the cluster (`NAME.NAMESPACE.svc`).
     #[schemars(length(max = 1000), regex(pattern = "^https?://[^/?#\\s@]+(/[^\\s#]*)?$"))]
     #[x_kube(validation = Rule::new(
         "self.startsWith('https://') || self.matches('^http://(localhost|127[.][0-9.]+|\\\\[::1\\\\]|[-a-z0-9]+[.][-a-z0-9]+[.]svc([.]cluster[.]local)?)(:[0-9]+)?(/|$)')")
         .message("spec.moderation.webhook.url must be https, except on loopback and for Services of the cluster"))]
     pub url: String,
-    /// The key of the signatures by which it knows that a gateway asks.
+    /// Key with which gateways sign their requests, so that the service can check who asks.
     pub secret_ref: SecretKey,
-    /// How long it may take over a message, 10ms to 10s.
+    /// How long the service may take for one message, 10ms to 10s.
     #[serde(default = "timeout")]
     #[x_kube(validation = Rule::new("duration(self) >= duration('10ms') && duration(self) <= duration('10s')")
         .message("spec.moderation.webhook.timeout must be 10ms to 10s"))]
     pub timeout: Millis,
-    /// What becomes of a message when it does not answer in time, or with an error.
+    /// What happens to a message when the service does not answer in time, or answers with an error.
     #[serde(default)]
     pub on_failure: OnFailure,
 }
@@ -62,7 +62,7 @@ fn timeout() -> Millis {
     Millis::from_millis(300)
 }
 
-/// What becomes of a message when the web service fails.
+/// What happens to a message when the web service fails.
 #[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum OnFailure {
     /// It is posted as it is.

@@ -36,8 +36,8 @@ pub struct Page {
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct OpenId {
-    /// As in the provider's discovery document, below which it lies. The page may talk to this origin besides its own, and
-    /// the provider's token endpoint must be there.
+    /// Issuer, as the provider's discovery document names it. The document is found below this address. The page may talk to
+    /// this origin besides its own, and the provider's token endpoint must be there.
     #[schemars(
         length(max = 500),
         regex(pattern = "^(https://[^/?#\\s]+|http://(localhost|127\\.0\\.0\\.1)(:[0-9]{1,5})?)(/[^?#\\s]*)?$")
@@ -47,7 +47,7 @@ pub struct OpenId {
     /// `https://chat.example.com/`.
     #[schemars(length(min = 1, max = 250))]
     pub client_id: String,
-    /// What is asked of the provider besides `openid`. With `offline_access` it may renew tokens without the person.
+    /// Scopes to ask for besides `openid`. With `offline_access` the page renews tokens without asking the person again.
     #[serde(default = "profile")]
     #[schemars(length(max = 16), inner(length(min = 1, max = 100), regex(pattern = "^[!#-\\[\\]-~]+$")))]
     pub scopes: Vec<String>,

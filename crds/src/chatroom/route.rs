@@ -102,10 +102,10 @@ pub struct Service {
 )]
 #[serde(rename_all = "camelCase")]
 pub struct SharedService {
-    /// Its type.
+    /// Type of this Service.
     #[serde(default, rename = "type")]
     pub type_: ServiceType,
-    /// Its annotations.
+    /// Annotations of this Service.
     #[serde(default, skip_serializing_if = "StringMap::is_empty")]
     #[schemars(extend("maxProperties" = 64))]
     pub annotations: StringMap,

@@ -96,7 +96,7 @@ impl Collector for Sources {
         let shards = self.bus.shards();
         let numbered =
             || shards.iter().enumerate().map(|(number, shard)| (ByShard { shard: number.to_string() }, shard));
-        let help = "Time for which reading has not shown what a shard's primary held";
+        let help = "Time by which reading lags behind a shard's primary";
         let behind = numbered().map(|(label, shard)| (label, shard.behind.as_secs_f64()));
         page.timed_by("bus_behind", help, behind)?;
         let writable = numbered().map(|(label, shard)| (label, u64::from(shard.refusal.is_none())));
@@ -136,7 +136,7 @@ impl Collector for Sources {
         page.counter("bus_failures", "Calls of the bus that failed", hub.unavailable)?;
         let (asked, failed) = self.moderation.questions().unwrap_or_default();
         page.counter("webhook_questions", "Messages that the moderation webhook was asked about", asked)?;
-        let help = "Messages about which the moderation webhook gave no answer in time, or none that can be read";
+        let help = "Messages for which the moderation webhook gave no valid answer in time";
         page.counter("webhook_failures", help, failed)?;
         let slow = [("disconnected", totals.slow_disconnected), ("skipped", totals.slow_skipped)];
         let slow = slow.map(|(action, n)| (ByAction { action }, n));
