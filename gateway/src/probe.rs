@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_is_told_with_its_reason() {
+    fn a_refusal_is_answered_with_its_reason() {
         let refuse = |_: &Value| vec![json!({"op": "error", "id": 1, "code": "room_limit", "message": "full"})];
         let error = probe(&serve(refuse), PATIENCE).expect_err("the server refuses");
         assert!(error.to_string().contains("room_limit"), "{error}");

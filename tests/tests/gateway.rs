@@ -31,7 +31,7 @@ redis: {managed: {}}
 ";
 
 #[test]
-fn a_gateway_that_is_told_to_end_while_it_starts_ends() {
+fn a_gateway_that_is_asked_to_end_while_it_starts_ends() {
     let manifest = std::env::temp_dir().join(format!("parlor-manifest-{}", std::process::id()));
     assert!(Command::new("mkfifo").arg(&manifest).status().unwrap().success());
     let mut gateway = Command::new(binary().unwrap());
@@ -350,7 +350,7 @@ async fn text_that_is_no_utf8_closes_with_1007() {
 }
 
 #[tokio::test]
-async fn who_posts_too_fast_is_told_when_to_try_again() {
+async fn a_person_who_posts_too_fast_learns_when_to_try_again() {
     let gateway = Gateway::start(&Setup::spec("limits: {messagesPerSecond: 1}")).await.unwrap();
     let mut ada = Native::connect(&gateway.url("/chat")).await.unwrap();
     ada.join("fast", "ada").await.unwrap();

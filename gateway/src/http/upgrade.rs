@@ -367,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_handshake_is_told_what_is_wrong() {
+    fn a_bad_handshake_is_refused_with_the_reason() {
         let upgrade = ("connection", "Upgrade");
         let cases: [(&[_], StatusCode); 11] = [
             (&[VERSION, KEY], StatusCode::BAD_REQUEST),

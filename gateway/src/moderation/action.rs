@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_out_of_bounds_is_told_by_its_field() {
+    fn a_value_out_of_bounds_is_refused_by_the_name_of_its_field() {
         let long: Arc<str> = "x".repeat(513).into();
         let table = [
             (Action::Kick { person: "".into() }, "person"),

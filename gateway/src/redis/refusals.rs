@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_stands_until_a_request_succeeds_and_the_oldest_is_shown() {
+    fn a_refusal_is_kept_until_a_request_succeeds_and_the_oldest_is_shown() {
         let refusals = Refusals::default();
         refusals.noted(Partition::nth(1), &denied("OOM command not allowed"));
         let first = refusals.oldest().unwrap();

@@ -290,7 +290,7 @@ impl Schedule {
 }
 
 #[test]
-fn readers_see_the_branch_or_are_told_what_they_miss() {
+fn readers_see_the_branch_or_receive_a_gap() {
     for seed in 0..20_000 {
         let mut schedule = Schedule::new(seed);
         let ran = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {

@@ -102,7 +102,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_key_that_goes_on_never_passes_more_than_its_rate(
+        fn a_key_that_keeps_asking_never_passes_more_than_its_rate(
             steps in proptest::collection::vec((0_u64..200_000, 0_u8..30), 1..500),
         ) {
             let mut rates = Rates::new(Rate::per_second(10), 30);

@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_allowed_once_a_second() {
+    fn a_key_is_allowed_once_per_second() {
         let mut typing = Conflated::new(8);
         assert_eq!([0, 999, 1000].map(|now| typing.allow("ada", now)), [true, false, true]);
         assert!(typing.allow("bob", 1000));

@@ -100,7 +100,7 @@ mod tests {
     const SENT: Sent = Sent { lane: 7, count: 27, due: 123_456 };
 
     #[test]
-    fn a_text_is_found_wherever_it_stands() {
+    fn a_text_is_found_anywhere_in_a_name() {
         let text = SENT.text(100);
         assert_eq!(text.len(), 100);
         let (scan, mut read) = (Scan::new(), Vec::new());

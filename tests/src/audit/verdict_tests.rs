@@ -179,7 +179,7 @@ fn without_seqs_the_order_is_that_of_the_room() {
 }
 
 #[test]
-fn what_passes_between_two_connections_without_a_position_is_not_owed() {
+fn without_a_position_messages_between_two_connections_are_not_delivered() {
     let again = Event::Connected { after: None };
     let verdict = judged(Promise::WhileConnected, &[again, unnumbered(1), again, unnumbered(4), unnumbered(5)]);
     assert_eq!(kinds(&verdict), []);

@@ -206,7 +206,7 @@ fn unused_room() -> RoomName {
     room("nobody was ever here")
 }
 
-async fn a_reader_that_fell_out_of_the_stream_is_told(a: &Gateway, b: &Gateway) -> Result<()> {
+async fn a_reader_that_fell_out_of_the_stream_receives_a_gap(a: &Gateway, b: &Gateway) -> Result<()> {
     let room = room("trimmed");
     let partition = Partition::of(&room);
     let start = b.end(partition).await?;
@@ -308,7 +308,7 @@ async fn behaves_as_a_bus(a: Gateway, b: Gateway) -> Result<()> {
     an_inbox_is_read_like_any_room(a, b).await.context("inbox")?;
     a_waiting_reader_wakes_at_once(a, b).await.context("wakes")?;
     history_pages_backwards_to_its_bound(a, b).await.context("history")?;
-    a_reader_that_fell_out_of_the_stream_is_told(a, b).await.context("trimmed")?;
+    a_reader_that_fell_out_of_the_stream_receives_a_gap(a, b).await.context("trimmed")?;
     signals_reach_every_gateway_that_watches(a, b).await.context("signals")?;
     members_are_counted(a, b).await.context("members")?;
     a_room_that_is_not_known_takes_its_past_back_from_the_first(a, b).await.context("given back")?;

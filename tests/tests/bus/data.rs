@@ -231,7 +231,7 @@ async fn a_room_of_one_message_takes_less_than_a_kilobyte_of_redis() -> Result<(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_long_history_goes_on_in_further_keys_and_the_oldest_are_dropped() -> Result<()> {
+async fn a_long_history_continues_in_further_keys_and_the_oldest_are_dropped() -> Result<()> {
     let redis = RedisNode::start()?;
     let history = History { messages: 20, age: Duration::from_secs(3600) };
     let bus = open(settings(vec![redis.address()]), history, "a").await?;

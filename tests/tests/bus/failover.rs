@@ -246,7 +246,7 @@ async fn a_planned_failover_loses_and_refuses_nothing() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_shard_without_its_replica_goes_on_and_says_so() -> Result<()> {
+async fn a_shard_without_its_replica_continues_and_reports_it() -> Result<()> {
     let mut cluster = RedisCluster::start(3, 1)?;
     let (a, b) = (connect(cluster.seeds(), "a").await?, connect(cluster.seeds(), "b").await?);
     let witnesses = witnesses(&a, &b).await?;
@@ -268,7 +268,7 @@ async fn a_shard_without_its_replica_goes_on_and_says_so() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn readers_are_told_when_all_copies_are_gone() -> Result<()> {
+async fn readers_receive_a_gap_when_all_copies_are_gone() -> Result<()> {
     let mut cluster = RedisCluster::start(3, 1)?;
     let bus = connect(cluster.seeds(), "a").await?;
     let room = hit_room(0);

@@ -22,7 +22,7 @@ async fn the_chart_is_installed_and_its_operator_runs() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_lobby_as_it_stands_becomes_ready_and_then_nothing_is_written_for_a_minute() {
+async fn the_unchanged_lobby_becomes_ready_and_then_nothing_is_written_for_a_minute() {
     let turn = Turn::take().await;
     let here = Namespace::fresh("still-test").await.unwrap();
     let applied = Instant::now();

@@ -14,7 +14,7 @@ redis: {managed: {}}
 ";
 
 #[tokio::test]
-async fn a_protocol_that_no_list_was_told_of_is_served_and_counted() {
+async fn a_protocol_that_no_list_names_is_served_and_counted() {
     let gateway = Gateway::start(&Setup::spec(SPEC).with_echo().await.unwrap()).await.unwrap();
     let mut socket = Socket::dial(&gateway.url("/echo")).await.unwrap();
     socket.text("back").await.unwrap();
@@ -31,7 +31,7 @@ async fn a_protocol_that_no_list_was_told_of_is_served_and_counted() {
 }
 
 #[tokio::test]
-async fn entries_of_a_protocol_that_no_list_was_told_of_are_read_back_from_redis() {
+async fn entries_of_a_protocol_that_no_list_names_are_read_back_from_redis() {
     let redis = tokio::task::spawn_blocking(|| RedisCluster::start(3, 1)).await.unwrap().unwrap();
     let setup = Setup::spec(SPEC).redis(&redis.seeds()).with_echo().await.unwrap();
     let (first, second) = (Gateway::start(&setup).await.unwrap(), Gateway::start(&setup).await.unwrap());

@@ -191,7 +191,7 @@ async fn multiperson_is_spoken_to_the_letter() {
 }
 
 #[tokio::test]
-async fn multiperson_welcomes_people_when_it_is_told_to() {
+async fn multiperson_welcomes_people_when_configured() {
     let world = World::memory("protocols: {multiperson: {welcome: true}}").await;
     world.play("welcome", WELCOMED, "", |_| "/multiperson").await.unwrap();
 }

@@ -169,7 +169,7 @@ async fn onlyone_is_spoken_to_the_letter() {
 }
 
 #[tokio::test]
-async fn onlyone_checks_origin_and_token_when_it_is_told_to() {
+async fn onlyone_checks_origin_and_token_when_configured() {
     let spec =
         "protocols: {onlyone: {token: {secretRef: {name: onlyone, key: token}}, allowedOrigins: ['http://a.test']}}";
     let gateway = Gateway::start(&Setup::spec(spec).secret("onlyone/token", "sixteen byte key")).await.unwrap();

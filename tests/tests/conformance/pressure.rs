@@ -21,7 +21,7 @@ const ANNOUNCED: usize = 50;
 const CROWD: usize = 300;
 
 #[tokio::test]
-async fn of_a_crowd_of_onlyone_joins_each_is_told_its_own_and_others_fifty_a_second() {
+async fn of_a_crowd_of_onlyone_joins_each_sees_its_own_and_others_fifty_per_second() {
     let gateway = Gateway::start(&Setup::spec("protocols: {onlyone: {}}")).await.unwrap();
     let url = gateway.url("/onlyone");
     let mut witness = OnlyOne::connect(&url).await.unwrap();

@@ -235,7 +235,7 @@ async fn relay_is_spoken_to_the_letter() {
 }
 
 #[tokio::test]
-async fn relay_keeps_strangers_out_of_a_room_and_tokens_to_itself_when_told_to() {
+async fn relay_keeps_strangers_out_of_a_room_and_tokens_to_itself_when_configured() {
     let spec = "
 protocols: {relay: {requireMembership: true, issueTokens: false, tokenKey: {secretRef: {name: relay, key: token}}}}";
     World::memory(spec).await.play("relay", &with_tokens(MEMBERSHIP), "", |_| "/room").await.unwrap();

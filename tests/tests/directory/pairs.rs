@@ -29,10 +29,10 @@ pub(crate) const BEHAVIOURS: [Behaviour; 11] = behaviours![
     only_the_holder_acts_for_an_account,
     a_reconnect_within_the_grace_keeps_sessions_and_takes_the_account_over,
     the_last_sign_of_life_is_remembered,
-    a_sign_of_life_counts_from_when_it_came_however_late_it_is_told,
-    when_the_grace_ends_so_do_sessions_and_every_partner_is_told_until_someone_did,
+    a_sign_of_life_counts_from_when_it_came_however_late_it_is_reported,
+    when_the_grace_ends_so_do_sessions_and_every_partner_is_notified_until_one_gateway_did_it,
     an_account_that_never_entered_goes_with_its_grace,
-    a_session_that_was_ended_is_over_without_anyone_being_told,
+    a_session_that_was_ended_is_over_without_a_notice,
 ];
 
 async fn ask(gateway: &Gateway, query: Query) -> Result<Reply> {
@@ -200,7 +200,7 @@ async fn the_last_sign_of_life_is_remembered(a: Gateway, b: Gateway) -> Result<(
     leave(&a, &[(one, ada)]).await
 }
 
-async fn a_sign_of_life_counts_from_when_it_came_however_late_it_is_told(a: Gateway, _: Gateway) -> Result<()> {
+async fn a_sign_of_life_counts_from_when_it_came_however_late_it_is_reported(a: Gateway, _: Gateway) -> Result<()> {
     let ada = origin(1, 1);
     let one = account(&a, ada, LONG).await?;
     let seen =
@@ -221,7 +221,7 @@ async fn a_sign_of_life_counts_from_when_it_came_however_late_it_is_told(a: Gate
     leave(&a, &[(one, ada)]).await
 }
 
-async fn when_the_grace_ends_so_do_sessions_and_every_partner_is_told_until_someone_did(
+async fn when_the_grace_ends_so_do_sessions_and_every_partner_is_notified_until_one_gateway_did_it(
     a: Gateway,
     b: Gateway,
 ) -> Result<()> {
@@ -255,7 +255,7 @@ async fn an_account_that_never_entered_goes_with_its_grace(a: Gateway, _: Gatewa
     Ok(())
 }
 
-async fn a_session_that_was_ended_is_over_without_anyone_being_told(a: Gateway, _: Gateway) -> Result<()> {
+async fn a_session_that_was_ended_is_over_without_a_notice(a: Gateway, _: Gateway) -> Result<()> {
     let holder = origin(1, 1);
     let (one, two) = (account(&a, holder, NONE).await?, account(&a, holder, LONG).await?);
     let (session, _) = matched(&a, one, holder).await?;

@@ -77,7 +77,7 @@ async fn a_reader_wakes_at_once_and_waits_a_second_at_most() {
 }
 
 #[tokio::test]
-async fn a_reader_that_fell_out_of_the_stream_is_told() {
+async fn a_reader_that_fell_out_of_the_stream_receives_a_gap() {
     let (bus, room) = (MemoryBus::new(HISTORY), room("lobby"));
     let partition = Partition::of(&room);
     let start = bus.end(partition).await.unwrap();

@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_opened_here_is_told_once_to_the_others() {
+    async fn an_epoch_opened_here_is_published_to_the_others_once() {
         let opened = EpochHints::default();
         let partition = Partition::nth(1);
         opened.here(partition, 8, &server(1));

@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_primary_without_data_is_told_once_and_again_when_it_is_found_again() {
+    fn a_primary_without_data_is_reported_once_and_again_when_it_is_found_again() {
         let begin = Instant::now();
         let mut lag = Lag::new(begin);
         lag.seen(None, begin);

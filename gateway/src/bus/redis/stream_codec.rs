@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hole_is_told_before_what_comes_behind_it() {
+    fn a_hole_is_reported_before_what_follows_it() {
         assert_eq!(kinds(&read((7, 3), vec![said("7-6", "13 5 0")])), ["trimmed", "13"]);
         // The boundary between two epochs was trimmed away.
         assert_eq!(kinds(&read((7, 3), vec![said("8-4", "13 5 0")])), ["trimmed", "13"]);
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_entry_is_a_hole_and_reading_goes_on() {
+    fn a_damaged_entry_is_a_hole_and_reading_continues() {
         // Numbers that no script writes among them.
         let marks = ["x 5", "0 5 0", "9007199254740992 5 0", "1 9007199254741 0"];
         let numbers = marks.map(|mark| said("7-4", mark));

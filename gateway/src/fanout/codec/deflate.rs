@@ -90,7 +90,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_compressed_comes_back(text in "[a-e]{64,4000}") {
+        fn compressed_text_inflates_to_itself(text in "[a-e]{64,4000}") {
             let small = deflate(text.as_bytes()).expect("a few letters shrink");
             prop_assert!(small.len() < text.len());
             prop_assert_eq!(inflate(&small, text.len()).unwrap(), text.as_bytes());

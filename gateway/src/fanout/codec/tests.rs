@@ -112,7 +112,7 @@ fn each_violation_has_its_code_however_the_bytes_come() {
 }
 
 #[test]
-fn valid_close_codes_are_told() {
+fn valid_close_codes_are_reported() {
     for code in [1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 3000, 3999, 4000, 4999_u16] {
         let frame = client(CLOSE, &[&code.to_be_bytes()[..], "bye ü".as_bytes()].concat());
         assert_eq!(decode(128, &frame, &[]), (vec![Owned::Close(Some(code))], None));

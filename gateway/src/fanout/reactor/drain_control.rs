@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn so_many_are_given_away_at_the_rate_and_no_more_and_a_drain_takes_the_rest() {
+    fn the_given_number_is_asked_to_move_at_the_rate_and_a_drain_takes_the_rest() {
         let control = control();
         control.give_away_at(30, 100, Micros(0));
         assert_eq!(claimed(&control, 1000, 200), 20);

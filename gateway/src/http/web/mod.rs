@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_provider_that_signs_people_in_is_told_and_is_the_only_other_origin_to_talk_to() {
+    async fn a_provider_that_signs_people_in_is_in_the_settings_and_the_only_other_origin() {
         let scopes = vec!["profile".into()];
         let openid =
             OpenId { issuer: "https://login.example.com/realms/chat".into(), client_id: "parlor".into(), scopes };

@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_are_told_in_megabytes_and_times_in_milliseconds_with_two_decimals() {
+    fn sizes_are_shown_in_megabytes_and_times_in_milliseconds_with_two_decimals() {
         let process_stats = ProcessStats::new(2);
         process_stats.set(Usage {
             sessions: 5,

@@ -209,7 +209,7 @@ fn a_replica_in_the_middle_of_its_first_copy_is_waited_for() {
 }
 
 #[test]
-fn a_replica_that_looks_for_its_primary_at_a_former_address_is_told_again() {
+fn a_replica_that_looks_for_its_primary_at_a_former_address_is_ordered_again() {
     let mut sketch = Sketch::formed();
     sketch.replication(1, |link| (link.in_sync, link.primary_ip) = (false, Some("10.0.7.4".into())));
     assert_eq!(sketch.commands(), [told(1, &format!("REPLICATE {}", id(4)))]);
@@ -218,7 +218,7 @@ fn a_replica_that_looks_for_its_primary_at_a_former_address_is_told_again() {
 }
 
 #[test]
-fn a_replica_whose_link_stays_down_while_its_primary_answers_is_told_again() {
+fn a_replica_whose_link_stays_down_while_its_primary_answers_is_ordered_again() {
     let mut sketch = Sketch::formed();
     let down = |seconds| {
         move |link: &mut crate::redis::info::Replication| {

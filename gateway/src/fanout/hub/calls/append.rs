@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_group_whose_data_was_lost_goes_on_after_the_restore_or_fails_at_its_deadline() {
+    async fn a_group_whose_data_was_lost_continues_after_the_restore_or_fails_at_its_deadline() {
         let mut appender = appender(1);
         let group = appender.next_group().unwrap();
         let lost = GroupDone { group, answers: Err(AppendError::Lost) };

@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_second_join_from_an_unknown_branch_is_told_so_like_the_first() {
+    async fn a_second_join_from_an_unknown_branch_receives_a_gap_like_the_first() {
         let (log, gap) = (log(), Some(Gap { from: 5, to: None }));
         for readers in [readers(None), readers(Some(0))] {
             assert_eq!(waiter(1, 4).judge(&log, &readers), Verdict::Admit(Admission { gap, ..Admission::default() }));

@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_change_is_told_soon_a_crowd_when_all_are_there_and_both_within_a_second() {
+    fn a_change_is_announced_soon_a_crowd_when_all_are_there_and_both_within_one_second() {
         let (start, millis) = (Instant::now(), Duration::from_millis);
         let mut presence = PresenceNews::default();
         assert_eq!(presence.due(start), start);
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_number_is_told_again_only_to_somebody_who_was_given_another() {
+    fn the_same_number_is_sent_again_only_to_somebody_who_was_given_another() {
         let (start, second) = (Instant::now(), Duration::from_secs(1));
         let told = |presence: &mut PresenceNews, members, at| {
             presence.ripen(at).unwrap();

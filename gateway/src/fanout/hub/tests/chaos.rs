@@ -246,7 +246,7 @@ impl Schedule {
 }
 
 #[test]
-fn readers_see_every_entry_once_in_order_or_are_told_what_they_miss() {
+fn readers_see_every_entry_once_in_order_or_receive_a_gap() {
     for seed in 0..60 {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         let ran = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {

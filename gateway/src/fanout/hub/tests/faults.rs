@@ -114,7 +114,7 @@ async fn a_hole_is_filled_from_the_history() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_hole_that_the_history_lacks_is_told_as_a_gap() {
+async fn a_hole_in_the_history_is_reported_as_a_gap() {
     let bus = Fake::new();
     let mut gateway = lobby(&bus).await;
     say(&mut gateway, "a").await;
@@ -127,7 +127,7 @@ async fn a_hole_that_the_history_lacks_is_told_as_a_gap() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn readers_are_told_what_a_failover_has_lost_and_go_on_with_the_new_branch() {
+async fn readers_receive_a_gap_for_what_a_failover_lost_and_continue_on_the_new_branch() {
     let bus = Fake::new();
     let mut gateway = lobby(&bus).await;
     for key in ["a", "b", "c"] {

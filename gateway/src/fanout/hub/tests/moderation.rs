@@ -27,7 +27,7 @@ async fn told(gateway: &mut Gateway, name: &str, person: Option<&str>) -> Vec<Co
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_person_is_told_on_each_of_their_connections_in_the_room_and_nobody_else_is() {
+async fn a_person_is_notified_on_each_of_their_connections_in_the_room_and_nobody_else_is() {
     let mut gateway = Gateway::start(memory());
     for (slot, name) in [(1, "lobby"), (2, "lobby"), (1, "attic")] {
         gateway.join(at(0, slot), name).send();

@@ -349,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_that_falls_out_is_told_all_that_it_misses() {
+    fn a_reader_that_falls_out_receives_a_gap_for_all_that_it_misses() {
         let mut feed = feed();
         feed.join(Slot(1), false);
         feed.join(Slot(2), false);

@@ -161,7 +161,7 @@ impl World {
 
 proptest! {
     #[test]
-    fn every_reader_gets_what_it_is_owed_once_and_in_order(acts in proptest::collection::vec(act(), 1..120)) {
+    fn every_reader_receives_each_entry_once_and_in_order(acts in proptest::collection::vec(act(), 1..120)) {
         let mut world = World::new();
         acts.into_iter().for_each(|act| world.act(act));
         for slot in 0..SLOTS {

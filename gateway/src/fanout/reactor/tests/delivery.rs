@@ -197,7 +197,7 @@ fn is_cut(settings: ReactorSettings) {
 }
 
 #[test]
-fn a_reader_that_falls_out_of_the_ring_may_skip_to_the_latest_and_is_told_what_it_missed() {
+fn a_reader_that_falls_out_of_the_ring_may_skip_to_the_latest_with_a_gap() {
     let mut rig = Rig::start(narrow(SlowConsumer::SkipToLatest));
     let mut slow = rig.connect(policy());
     rig.join(&mut slow, "lobby", 1, vec![]);
@@ -223,7 +223,7 @@ fn a_reader_that_falls_out_of_the_ring_may_skip_to_the_latest_and_is_told_what_i
 }
 
 #[test]
-fn a_gap_is_told_after_what_came_before_it() {
+fn a_gap_is_reported_after_what_came_before_it() {
     let mut rig = Rig::start(settings());
     let mut client = rig.connect(policy());
     rig.join(&mut client, "lobby", 1, vec![]);

@@ -181,7 +181,7 @@ fn soak(seed: u64) {
 }
 
 #[test]
-fn readers_that_come_go_and_stall_are_owed_nothing_in_the_end() {
+fn readers_that_come_go_and_stall_miss_nothing_in_the_end() {
     for seed in 0..2 {
         soak(seed);
     }

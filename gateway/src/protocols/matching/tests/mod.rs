@@ -96,7 +96,7 @@ fn an_account_that_cannot_be_made_is_code_2() {
 }
 
 #[test]
-fn a_match_is_told_to_both_and_first_to_the_one_who_asked() {
+fn a_match_is_announced_to_both_and_first_to_the_one_who_asked() {
     let mut peer = ada();
     assert_eq!(
         peer.text(r#"{"cmd":"MATCH_REQ","accountId":10}"#),
@@ -116,7 +116,7 @@ fn a_match_is_told_to_both_and_first_to_the_one_who_asked() {
 }
 
 #[test]
-fn a_partner_who_could_not_be_told_is_gone_for_the_one_who_asked() {
+fn a_partner_who_could_not_be_notified_is_gone_for_the_one_who_asked() {
     let mut peer = ada();
     peer.text(r#"{"cmd":"MATCH_REQ","accountId":10}"#);
     reply(&mut peer, Reply::Matched { session: 20, partner: 11, nick: "".into() });
@@ -195,7 +195,7 @@ fn what_concerns_an_unknown_session_or_a_foreign_account_is_code_2_and_goes_nowh
 }
 
 #[test]
-fn viewed_messages_are_told_to_the_partner() {
+fn viewed_messages_are_reported_to_the_partner() {
     let mut peer = ada();
     let viewed = r#"{"cmd":"VIEWED_ACK_REQ","sessionId":20,"accountId":10,"msgId":12}"#;
     assert_eq!(

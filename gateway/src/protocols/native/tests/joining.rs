@@ -9,7 +9,7 @@ use crate::{
 };
 
 #[test]
-fn joining_tells_where_the_room_stands_and_who_one_is() {
+fn joining_answers_with_the_position_of_the_room_and_the_identity() {
     let mut peer = peer();
     assert_eq!(
         peer.text(r#"{"op":"join","id":1,"room":"lobby","name":"ada","more":{"x":[]}}"#),

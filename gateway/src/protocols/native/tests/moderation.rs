@@ -35,7 +35,7 @@ fn an_action_is_read_with_its_fields() {
 }
 
 #[test]
-fn what_is_wrong_with_an_action_is_told_by_its_field() {
+fn a_wrong_action_is_refused_by_the_name_of_its_field() {
     let table = [
         ("{}", "action is missing"),
         (r#"{"action":7}"#, "action is text"),
@@ -145,7 +145,7 @@ fn a_post_that_is_not_wanted_is_refused_with_the_reason() {
 }
 
 #[test]
-fn a_banned_person_is_told_so_at_the_join() {
+fn a_banned_person_learns_it_at_the_join() {
     let mut peer = ada();
     peer.text(r#"{"op":"join","id":2,"room":"attic"}"#);
     assert_eq!(peer.input(Input::Answer(Answer::Banned)), error(r#""id":2,"#, "banned", "banned from this room"));

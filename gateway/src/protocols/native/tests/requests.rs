@@ -246,7 +246,7 @@ fn binary_frames_and_floods_are_answered_and_the_connection_stays() {
 }
 
 #[test]
-fn gaps_and_moves_are_told() {
+fn gaps_and_moves_are_reported() {
     let mut peer = ada();
     let gap = Input::Gap { room: name("lobby"), epoch: Epoch(724), from: 119, to: Some(125) };
     assert_eq!(peer.input(gap), [r#"{"op":"gap","room":"lobby","epoch":"k4","from":119,"to":125}"#]);
