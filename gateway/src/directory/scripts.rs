@@ -38,7 +38,7 @@ const fn among_people(text: &'static str) -> Decision {
         limits: &[
             people::PEOPLE as u64,
             people::QUEUE as u64,
-            people::RECENT.as_millis() as u64,
+            RECENT_MILLIS,
             people::HOST,
             social::EVERYONE,
             social::CONTACTS as u64,
@@ -54,6 +54,9 @@ const fn among_people(text: &'static str) -> Decision {
         names: &[people::HOST_NAME, social::EVERYONE_NAME],
     }
 }
+
+/// [`people::RECENT`] as the scripts take it.
+const RECENT_MILLIS: u64 = people::RECENT.as_millis() as u64;
 
 /// Names that one call of a search looks at: well under a millisecond of Redis.
 const LOOKED_AT: u64 = 500;

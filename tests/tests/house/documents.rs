@@ -42,6 +42,25 @@ fn headings(text: &str) -> BTreeSet<String> {
     titles.map(slug).collect()
 }
 
+/// `document: command` for each `cargo run` of a package with several binaries that names none of them. Cargo runs it only
+/// if the package says which is meant.
+pub(crate) fn ambiguous_commands() -> Vec<String> {
+    static RUN: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new(r"cargo run [^\n`|]*-p parlor-([a-z]+)[^\n`|]*").unwrap());
+    let mut found = Vec::new();
+    for document in files(&root(), &["md"]) {
+        let text = fs::read_to_string(&document).unwrap();
+        for run in RUN.captures_iter(&text).filter(|run| !run[0].contains("--bin ")) {
+            let manifest = fs::read_to_string(root().join(&run[1]).join("Cargo.toml")).unwrap();
+            let binaries = manifest.lines().filter(|line| *line == "[[bin]]").count();
+            if binaries > 1 && !manifest.contains("\ndefault-run = ") {
+                found.push(format!("{}: {}", relative(&document), &run[0]));
+            }
+        }
+    }
+    found
+}
+
 /// Tests that SECURITY.md names and nobody wrote.
 pub(crate) fn missing_tests() -> Vec<String> {
     static NAME: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"`([a-z0-9]+(?:_[a-z0-9]+){3,})`").unwrap());

@@ -72,6 +72,11 @@ fn links_in_documents_lead_somewhere() {
 }
 
 #[test]
+fn commands_in_documents_say_which_program_they_run() {
+    assert_eq!(documents::ambiguous_commands(), NONE);
+}
+
+#[test]
 fn every_test_that_the_threat_model_names_exists() {
     assert_eq!(documents::missing_tests(), NONE);
 }
