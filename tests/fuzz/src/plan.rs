@@ -9,7 +9,7 @@ use parlor_operator::redis::{
     health::Health,
     journal::Journal,
     plan::{Command, Member, Order, Shape, Step, next_step},
-    roles::Place,
+    roles::Location,
     spread,
     upgrade::{self, Outdated, Upgrade},
     view::View,
