@@ -5,9 +5,9 @@ use std::time::Duration;
 use serde_json::value::RawValue;
 
 use super::{
+    bounds::Problem,
     fate::RETRY,
     reply::{Code, Milliseconds, Reply},
-    request::Problem,
 };
 use crate::fanout::session::{Effect, Effects};
 

@@ -7,9 +7,9 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use super::{
     NativeSettings,
+    bounds::{self, Problem},
     identity::{self, Known},
     reply::Code,
-    request::{self, Problem},
 };
 use crate::{
     protocols::Refusal,
@@ -85,7 +85,7 @@ pub(super) fn read(settings: &NativeSettings, token: &str, unix: u64) -> Result<
 }
 
 fn own(settings: &NativeSettings, Known { id, name, expires }: Known) -> Result<Shown, Problem> {
-    request::check_name(&name)?;
+    bounds::check_name(&name)?;
     let person = Author { id: id.into(), name: name.into(), extra: None };
     let identity = Identity::of(person);
     if settings.anonymous {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{reply::Code, request::Problem};
+use super::{bounds::Problem, reply::Code};
 use crate::{bus::AppendError, rooms::amendments::Refused};
 
 /// When to try again where nobody knows better.

@@ -4,6 +4,7 @@
 //! Never does I/O; the reactors drive its sessions, the hub its encoding. The server API has the same rules and shapes.
 
 mod answer;
+mod bounds;
 mod credential;
 mod encoding;
 mod fate;
@@ -20,12 +21,13 @@ mod sign_in;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use bounds::{Problem, check_body, check_id, check_key, check_name, check_room};
 pub(crate) use identity::issue;
 pub(crate) use item::{Item, Person, people};
 pub(crate) use moderate::code_of;
 pub(crate) use page::fitting;
 pub(crate) use reply::{Code, epoch};
-pub(crate) use request::{Problem, action, check_body, check_id, check_key, check_name, check_room};
+pub(crate) use request::action;
 pub use settings::{ENCODING, NativeSettings};
 
 use std::sync::Arc;

@@ -6,22 +6,17 @@ use std::{borrow::Cow, sync::Arc};
 use serde_json::value::RawValue;
 
 use super::{
-    identity::is_id,
+    bounds::{Problem, bounded_key, check_body, check_name, check_room},
     reply::{Code, read_epoch},
 };
 use crate::{
     moderation::Action,
     protocols::json,
-    rooms::{
-        Change, Position, RoomName, RoomNameError, emoji,
-        text::{self, MAX_NAME_CHARS, NameFault},
-    },
+    rooms::{Change, Position, RoomName, emoji, text},
 };
 
 /// Longest id of a request, in bytes as written.
 const MAX_ID_BYTES: usize = 128;
-/// Longest key of a post, in bytes.
-const MAX_KEY_BYTES: usize = 128;
 /// Items of a history page when the client does not say, and at most.
 const PAGE: (u32, u32) = (50, 100);
 
@@ -81,13 +76,6 @@ pub(super) enum Op<'a> {
     Ping,
 }
 
-/// Why a request is refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Problem {
-    pub(crate) code: Code,
-    pub(crate) message: &'static str,
-}
-
 impl Op<'_> {
     /// Whether somebody whose token has ended may do it still.
     pub(super) fn outlives_token(&self) -> bool {
@@ -101,16 +89,6 @@ impl Op<'_> {
             | Self::Moderate { .. }
             | Self::Actions { .. } => false,
         }
-    }
-}
-
-impl Problem {
-    pub(super) fn new(code: Code, message: &'static str) -> Self {
-        Self { code, message }
-    }
-
-    fn bad(message: &'static str) -> Self {
-        Self::new(Code::BadRequest, message)
     }
 }
 
@@ -330,60 +308,6 @@ fn key(raw: Option<&RawValue>, fault: &'static str, empty: &'static str) -> Resu
 
 fn normalized(name: Cow<'_, str>) -> Cow<'_, str> {
     if text::is_normalized(&name) { name } else { text::normalized(&name).into_owned().into() }
-}
-
-/// The room of that name.
-pub(crate) fn check_room(name: &str) -> Result<RoomName, Problem> {
-    RoomName::new(name).map_err(|fault| match fault {
-        RoomNameError::Length(0) => Problem::bad("room is empty"),
-        RoomNameError::Length(_) => Problem::new(Code::TooLarge, "a room name has at most 128 bytes"),
-        RoomNameError::Control => Problem::bad("a room name has no control characters"),
-        RoomNameError::Form => Problem::bad("a room name is in Unicode normalization form C"),
-        RoomNameError::Invisible => {
-            Problem::bad("a room name has no invisible characters, and at least one that can be seen")
-        }
-    })
-}
-
-/// Whether a person may have that id.
-pub(crate) fn check_id(id: &str) -> Result<(), Problem> {
-    if is_id(id) { Ok(()) } else { Err(Problem::bad("an id has 1 to 128 bytes and no control characters")) }
-}
-
-/// Whether a post may have that key.
-pub(crate) fn check_key(key: &str) -> Result<(), Problem> {
-    bounded_key(key, "key is empty")
-}
-
-fn bounded_key(key: &str, empty: &'static str) -> Result<(), Problem> {
-    match key.len() {
-        0 => Err(Problem::bad(empty)),
-        1..=MAX_KEY_BYTES => Ok(()),
-        _ => Err(Problem::new(Code::TooLarge, "a key has at most 128 bytes")),
-    }
-}
-
-/// Whether every reader can take a body.
-pub(crate) fn check_body(body: &RawValue) -> Result<(), Problem> {
-    if !body.get().starts_with('{') {
-        return Err(Problem::bad("body is a JSON object"));
-    }
-    if !json::portable(body) {
-        return Err(Problem::bad("body is JSON that every reader can take: Unicode, finite numbers, 124 levels"));
-    }
-    Ok(())
-}
-
-/// Names are shown by every protocol: bounded, and one line with something to see.
-pub(crate) fn check_name(name: &str) -> Result<(), Problem> {
-    if name.chars().nth(MAX_NAME_CHARS).is_some() {
-        return Err(Problem::new(Code::TooLarge, "a name has at most 64 characters"));
-    }
-    text::check_name(name).map_err(|fault| match fault {
-        NameFault::Control => Problem::bad("a name has no control characters"),
-        NameFault::Invisible => Problem::bad("a name has no invisible characters"),
-        NameFault::Blank => Problem::bad("name is empty"),
-    })
 }
 
 fn string<'a>(raw: Option<&'a RawValue>, fault: &'static str) -> Result<Option<Cow<'a, str>>, Problem> {

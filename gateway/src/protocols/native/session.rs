@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 use super::{
     ENCODING, NativeSettings,
     answer::{answer_fault, refuse, say},
+    bounds::Problem,
     credential::Shown,
     fate::{RETRY, refused},
     item::people as named,
@@ -14,7 +15,7 @@ use super::{
     order::{self, PostOrder, Turn},
     page,
     reply::{Code, Limits, Reply, You},
-    request::{self, Id, Op, Problem},
+    request::{self, Id, Op},
     sign_in::{EXPIRY, LOOK, Person, Rooms},
 };
 use crate::{

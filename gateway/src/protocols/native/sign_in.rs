@@ -11,10 +11,11 @@ use smallvec::SmallVec;
 use super::{
     NativeSettings,
     answer::{answer_fault, say},
+    bounds::{self, Problem},
     credential::{self, Credential, NotShown, Shown},
     identity,
     reply::{Code, Reply},
-    request::{self, Id, Op, Problem},
+    request::{Id, Op},
 };
 use crate::{
     fanout::session::{Context, Effect, Effects, TimerId},
@@ -213,7 +214,7 @@ impl Person {
     /// A new person under a name of their choice.
     fn anonymous(&mut self, name: Option<&str>, cx: &Context) -> Result<(), Problem> {
         let name = name.ok_or(Problem::new(Code::BadRequest, "name is missing"))?;
-        request::check_name(name)?;
+        bounds::check_name(name)?;
         let id = identity::new_id(&self.settings.key, cx.origin);
         self.credential = Credential::Anonymous;
         self.who = Some(Identity::of(Author { id: id.into(), name: name.into(), extra: None }));
