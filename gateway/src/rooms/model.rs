@@ -307,7 +307,7 @@ fn readers_see_the_branch_or_receive_a_gap() {
 fn what_lay_before_a_loss_is_given_back_after_the_next_one_too() {
     let read = |entries: Vec<_>, head, epoch, complete| {
         let head = Position { epoch: Epoch(epoch), seq: head };
-        Reading { head, entries, complete }
+        ReadHistory { head, entries, complete }
     };
     let seqs = |log: &Log| log.to_restore(WINDOW).iter().map(|entry| entry.seq).collect::<Vec<_>>();
     let before = || (1..=4).map(|seq| entry(seq, 1)).collect::<Vec<_>>();
