@@ -25,7 +25,7 @@ struct Mistake {
     becomes: &'static str,
 }
 
-const MISTAKES: [Mistake; 12] = [
+const MISTAKES: [Mistake; 17] = [
     Mistake {
         name: "drop one entry",
         file: "protocols/native/encoding.rs",
@@ -105,6 +105,42 @@ const MISTAKES: [Mistake; 12] = [
         find: "let (dedupe, barrier) = (DEDUPE.as_millis() as u64, BARRIER.as_millis() as u64);",
         becomes: "let (dedupe, barrier) =
             (DEDUPE.as_millis() as u64, if MUTANT { 0 } else { BARRIER.as_millis() as u64 });",
+    },
+    Mistake {
+        name: "do not look for missing keys",
+        file: "bus/redis/scripts.rs",
+        find: "static APPEND: Script = Script::new(concat!(include_str!(\"amendments.lua\"), include_str!(\"append.lua\")));",
+        becomes: "static APPEND: std::sync::LazyLock<Script> = std::sync::LazyLock::new(|| {
+            let text = concat!(include_str!(\"amendments.lua\"), include_str!(\"append.lua\"));
+            let looks = \"if redis.call('EXISTS', KEYS[3], KEYS[4], KEYS[5]) < 3 then return {'BROKEN', meta[4]} end\";
+            Script::new(if MUTANT { Box::leak(text.replace(looks, \"\").into_boxed_str()) } else { text })
+        });",
+    },
+    Mistake {
+        name: "restore only rooms that are not known",
+        file: "bus/redis/scripts.rs",
+        find: "Some(seq) if seq < *head && ",
+        becomes: "Some(seq) if !MUTANT && seq < *head && ",
+    },
+    Mistake {
+        name: "read the password once",
+        file: "redis/access.rs",
+        find: "Ok(text.strip_suffix('\\n').unwrap_or(&text).to_owned())",
+        becomes: "static FIRST: std::sync::OnceLock<String> = std::sync::OnceLock::new();
+                let password = text.strip_suffix('\\n').unwrap_or(&text).to_owned();
+                Ok(if MUTANT { FIRST.get_or_init(|| password).clone() } else { password })",
+    },
+    Mistake {
+        name: "believe every clock",
+        file: "bus/redis/append.rs",
+        find: "time: appending.servers.health.time(),",
+        becomes: "time: if MUTANT { None } else { appending.servers.health.time() },",
+    },
+    Mistake {
+        name: "wait for a replica that hears nothing",
+        file: "redis/followers.rs",
+        find: "now.saturating_duration_since(progress.at) < STILL",
+        becomes: "(MUTANT || now.saturating_duration_since(progress.at) < STILL)",
     },
     Mistake {
         name: "adopt without a new epoch",

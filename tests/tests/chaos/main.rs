@@ -9,6 +9,7 @@ mod gateways;
 mod losses;
 mod lost;
 mod mutants;
+mod promises;
 mod servers;
 mod timeline;
 mod under_fire;

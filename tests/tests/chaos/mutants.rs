@@ -10,12 +10,10 @@ use parlor_gateway::rooms::RoomName;
 use parlor_gateway::{redis::slot, rooms::Partition};
 use parlor_tests::audit::verdict::Kind;
 use parlor_tests::audit::{self, Plan, Report};
-use parlor_tests::client::native::Native;
 use parlor_tests::gateway::{Gateway, Setup};
 use parlor_tests::link::{Link, State};
 use parlor_tests::mutants::mutate;
 use parlor_tests::redis::RedisNode;
-use serde_json::json;
 use tokio::task::block_in_place;
 use tokio::time::sleep;
 
@@ -198,35 +196,4 @@ async fn a_missing_generation_is_caught() -> Result<()> {
     let mistake = "adopt without a new epoch";
     let (report, ..) = lose_both_copies(Some(mistake)).await?;
     caught(mistake, &report, &[Kind::Lost, Kind::Misplaced, Kind::Clash, Kind::OutOfOrder])
-}
-
-/// A room that people sit in at one gateway is lost, and somebody who comes to the other posts into it at once; answers how
-/// many messages its history has then, of 21.
-async fn newcomer_posts_after_a_loss(mistake: &str) -> Result<usize> {
-    let redis = RedisNode::start()?;
-    let setup = Setup::spec("protocols: {native: {}}\nreplicas: 2\nredis: {managed: {}}").redis(&[redis.address()]);
-    let setup = block_in_place(|| mutate(setup, mistake))?;
-    let (holder, other) = (Gateway::start(&setup).await?, Gateway::start(&setup).await?);
-    let (mut ada, mut bob) =
-        (Native::connect(&holder.url("/chat")).await?, Native::connect(&other.url("/chat")).await?);
-    ada.join("loss", "ada").await?;
-    for n in 1..=20 {
-        ada.post("loss", &format!("key {n}"), "before").await?;
-    }
-    ada.messages(20).await?;
-    redis.call(&["FLUSHALL"])?;
-    bob.join("loss", "bob").await?;
-    bob.post("loss", "key", "after").await?;
-    let page = bob.ask_for(json!({"op": "history", "room": "loss", "limit": 100}), "history").await?;
-    Ok(page["items"].as_array().context("a page without items")?.len())
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_holds_nothing_of_a_lost_room_waits_for_who_does_and_a_gateway_that_does_not_is_caught() -> Result<()> {
-    let _alone = ALONE.lock().await;
-    let (kept, mistaken) =
-        (newcomer_posts_after_a_loss("").await?, newcomer_posts_after_a_loss("wait for nobody after a loss").await?);
-    ensure!(kept == 21, "{kept} of 21 messages came back");
-    ensure!(mistaken < 21, "the mistake went unnoticed");
-    Ok(())
 }
