@@ -64,22 +64,30 @@ local function with_body(stored, at, body)
     .. digits .. string.char(length) .. body .. rest
 end
 
--- A message as it is now: from the room's set, or from the newest segment of its history that has it. False: there is none.
+-- A message in a segment of the history. False: what is there is no message; nil: nothing is there.
+local function in_segment(room, segment, id)
+  local key = room.segments .. segment .. ':' .. room.name
+  local found = redis.call('XRANGE', key, id, id, 'COUNT', 1)[1]
+  if not found then return nil end
+  local stored = found[2][4]
+  local message = string.byte(stored, 1) == 1 and layout(stored)
+  return message and {key = key, id = found[1], time = found[2][2], epoch = string.match(found[1], '%d+$'), stored = stored}
+end
+
+-- A message as it is now: from the newest segment of its history that has it, or from the room's set. False: there is none.
+-- The newest segment comes first, as it has nearly all that are changed.
 local function find_message(room, seq)
+  local id = exact(seq)
+  local newest = in_segment(room, room.segment, id)
+  if newest ~= nil then return newest end
   local form = first_member(room, place(seq) .. 'f')
   if form then
     local _, last, kind, time, epoch = string.find(form, '^f(%a) %d+ %d+ (%d+) (%d+) ', 17)
     return last and kind ~= 'd' and {form = form, time = time, epoch = epoch, stored = string.sub(form, last + 1)}
   end
-  local id = exact(seq)
-  for segment = room.segment, math.max(0, room.segment - 64), -1 do
-    local key = room.segments .. segment .. ':' .. room.name
-    local found = redis.call('XRANGE', key, id, id, 'COUNT', 1)[1]
-    if found then
-      local stored = found[2][4]
-      local message = string.byte(stored, 1) == 1 and layout(stored)
-      return message and {key = key, id = found[1], time = found[2][2], epoch = string.match(found[1], '%d+$'), stored = stored}
-    end
+  for segment = room.segment - 1, math.max(0, room.segment - 64), -1 do
+    local older = in_segment(room, segment, id)
+    if older ~= nil then return older end
   end
   return false
 end
@@ -126,7 +134,7 @@ local function look_up(room, change)
   end
   local who = change.emoji .. change.person
   if target.since[who] == nil then
-    local member = first_member(room, change.start .. change.person)
+    local member = target.people[change.emoji] > 0 and first_member(room, change.start .. change.person)
     target.since[who] = member and string.sub(member, #change.start + 17) or false
   end
   if not target.emoji and change.kind == 'r' and target.people[change.emoji] == 0 then
@@ -150,21 +158,32 @@ local function why_not(change, stored)
   if people >= MOST_PEOPLE or people == 0 and (target.emoji or 0) >= MOST_EMOJI then return FULL end
 end
 
+-- Writes the reactions that were added, all together: one call of its own for each would cost as much as a message.
+local function write_reactions(room)
+  local added = room.added or {}
+  for from = 1, #added, 1000 do redis.call('ZADD', room.amended, unpack(added, from, math.min(from + 999, #added))) end
+  room.added = nil
+end
+
 -- Makes a change whose entry in the log is `seq`, written at `time` as `stored`.
 local function make_change(room, change, seq, time, stored)
   local target, at = change.target, place(change.seq)
   if change.emoji then
     local who, member = change.emoji .. change.person, change.start .. change.person
     if change.kind == 'r' then
-      redis.call('ZADD', room.amended, 0, member .. seq)
-      if target.people[change.emoji] == 0 then target.emoji = (target.emoji or 0) + 1 end
+      room.added = room.added or {}
+      room.added[#room.added + 1], room.added[#room.added + 2] = 0, member .. seq
+      if target.people[change.emoji] == 0 then target.emoji, room.begins = (target.emoji or 0) + 1, true end
       target.people[change.emoji], target.since[who] = target.people[change.emoji] + 1, seq
     else
+      write_reactions(room)
       redis.call('ZREM', room.amended, member .. target.since[who])
       target.people[change.emoji], target.since[who] = target.people[change.emoji] - 1, false
       if target.people[change.emoji] == 0 and target.emoji then target.emoji = target.emoji - 1 end
     end
   else
+    write_reactions(room)
+    room.begins = true
     local message, body = target.message, '{}'
     if change.kind == 'e' then
       local said = layout(stored)

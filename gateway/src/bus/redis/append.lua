@@ -190,8 +190,12 @@ for index = 1, rooms do
       room.expiry = time + math.floor(age * 5 / 4)
       if messages > 0 then redis.call('PEXPIREAT', room.key, text(room.expiry)) end
     end
-    if room.changes then room.changed = ' 1' end
-    if room.changes or extended and room.changed ~= '' then redis.pcall('PEXPIREAT', room.amended, text(room.expiry)) end
+    if room.changes then
+      write_reactions(room)
+      room.changed = ' 1'
+    end
+    -- The set may be new, or new again; where others have reacted with the same emoji before, it is not.
+    if room.begins or extended and room.changed ~= '' then redis.pcall('PEXPIREAT', room.amended, text(room.expiry)) end
     if messages > 0 and math.floor(room.seq / 128) > math.floor(room.from / 128) then
       local before = redis.call('XLEN', room.key)
       -- By number, not by seq: where data was lost and given back, seqs have a hole.

@@ -62,6 +62,7 @@ if messages > 0 and #ARGV > 12 then
       end
     end
   end
+  write_reactions(room)
   redis.call('PEXPIREAT', history, text(expiry))
   redis.pcall('PEXPIREAT', room.amended, text(expiry))
 end
