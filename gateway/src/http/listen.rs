@@ -1,7 +1,7 @@
 //! Accept loops: one per listener, HTTP/1 with a bounded number of peers, each of which has a bounded time.
 //!
-//! Decides how many peers may be talking HTTP at once, how long one may take for all it does, and what happens when
-//! descriptors run out. What is served is the caller's [`Site`], which may take a peer over before HTTP begins.
+//! Decides how many peers may be talking HTTP at once, how long one may take for all it does, how much memory their answers may
+//! take, and what happens when descriptors run out. What is served is the caller's [`Site`], which may take a peer over before HTTP begins.
 
 use std::{
     convert::Infallible,
@@ -33,6 +33,7 @@ use crate::{
         client::Ends,
         peer::Peer,
         peers::Peers,
+        pinned::{Counted, Pinned, Uploaded},
         proxies::{self, Proxies},
         refusals::Refusals,
     },
@@ -49,13 +50,15 @@ struct Grant {
     life: Duration,
     /// Requests of one connection; the last one's answer says that it closes.
     requests: u32,
+    /// Bytes of answers that peers have not taken and of bodies that they have begun to send, all together.
+    pinned: usize,
 }
 
-const PUBLIC: Grant = Grant { peers: 4096, life: Duration::from_secs(30), requests: 200 };
+const PUBLIC: Grant = Grant { peers: 4096, life: Duration::from_secs(30), requests: 200, pinned: 64 << 20 };
 /// The admin port has an acceptor of its own, so that probes never depend on what the internet does.
 const ADMIN: Grant = Grant { peers: 256, ..PUBLIC };
 /// Other servers keep their connections, and send many messages in one request.
-const API: Grant = Grant { peers: 1024, life: Duration::from_secs(600), requests: 1_000_000 };
+const API: Grant = Grant { peers: 1024, life: Duration::from_secs(600), requests: 1_000_000, pinned: 256 << 20 };
 
 /// A peer that has not sent its request's head by then is dropped.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -91,11 +94,24 @@ pub struct Talk {
     last: u32,
     /// When its burst of requests is full again, in microseconds since it began.
     full: Mutex<u64>,
+    share: Share,
+}
+
+/// A peer's share of the memory that all may pin, and what ends the peer when that is too much.
+#[derive(Debug)]
+struct Share {
+    pinned: Pinned,
+    ended: CancellationToken,
 }
 
 impl Talk {
-    fn new(ends: Ends, last: u32) -> Self {
-        Self { ends, began: Instant::now(), requests: AtomicU32::new(0), last, full: Mutex::new(0) }
+    fn new(ends: Ends, last: u32, share: Share) -> Self {
+        Self { ends, began: Instant::now(), requests: AtomicU32::new(0), last, full: Mutex::new(0), share }
+    }
+
+    /// The body of a request, which counts among what peers pin until the second is dropped.
+    pub(super) fn upload(&self, body: Incoming) -> (Counted, Arc<Uploaded>) {
+        self.share.pinned.upload(body, &self.share.ended)
     }
 
     /// Waits until the connection may make one more request. Pipelined requests wait in the kernel meanwhile.
@@ -147,6 +163,7 @@ impl Listener {
 pub struct Acceptor {
     grant: Grant,
     peers: Peers,
+    pinned: Pinned,
     tasks: TaskTracker,
     stop: CancellationToken,
     pauses: Arc<AtomicU64>,
@@ -158,27 +175,27 @@ impl Acceptor {
     /// For the listeners that the internet reaches, some of it through `proxies`. Stops accepting, and drops what is still
     /// in HTTP, when `stop` is cancelled.
     pub fn public(stop: CancellationToken, proxies: Proxies) -> Self {
-        Self { proxies, ..Self::new(stop, PUBLIC) }
+        Self { proxies, ..Self::new(stop, PUBLIC, Refusals::default()) }
     }
 
     /// For the admin port.
     pub fn admin(stop: CancellationToken) -> Self {
-        Self::new(stop, ADMIN)
+        Self::new(stop, ADMIN, Refusals::default())
     }
 
     /// For the server API, whose peers have places of their own. What it refuses counts with the rest.
     pub fn for_api(&self) -> Self {
-        Self { refusals: self.refusals.clone(), pauses: Arc::clone(&self.pauses), ..Self::new(self.stop.clone(), API) }
+        Self { pauses: Arc::clone(&self.pauses), ..Self::new(self.stop.clone(), API, self.refusals.clone()) }
     }
 
-    fn new(stop: CancellationToken, grant: Grant) -> Self {
-        let (pauses, refusals) = (Arc::default(), Refusals::default());
+    fn new(stop: CancellationToken, grant: Grant, refusals: Refusals) -> Self {
         Self {
             grant,
             peers: Peers::new(grant.peers),
+            pinned: Pinned::new(grant.pinned, refusals.clone()),
             tasks: TaskTracker::new(),
             stop,
-            pauses,
+            pauses: Arc::default(),
             refusals,
             proxies: Proxies::default(),
         }
@@ -263,8 +280,9 @@ impl Acceptor {
             self.refusals.count(None, "gave_way");
         }
         let (site, grant, refusals) = (Arc::clone(site), self.grant, self.refusals.clone());
+        let share = Share { pinned: self.pinned.clone(), ended: place.ended.clone() };
         self.tasks.spawn(async move {
-            place.ended.run_until_cancelled(serve_peer(peer, site, grant, &refusals)).await;
+            place.ended.run_until_cancelled(serve_peer(peer, site, grant, &refusals, share)).await;
         });
     }
 }
@@ -282,9 +300,9 @@ async fn introduction(peer: Peer) -> Option<Peer> {
     }
 }
 
-async fn serve_peer<S: Site>(peer: Peer, site: Arc<S>, grant: Grant, refusals: &Refusals) {
+async fn serve_peer<S: Site>(peer: Peer, site: Arc<S>, grant: Grant, refusals: &Refusals, share: Share) {
     let address = AddressClass::of(peer.ends.remote);
-    let talk = Arc::new(Talk::new(peer.ends, grant.requests));
+    let talk = Arc::new(Talk::new(peer.ends, grant.requests, share));
     let peer = match peer.watched() {
         Ok(peer) => peer,
         Err(error) => return tracing::warn!(%address, %error, "failed to watch a peer"),
@@ -292,7 +310,8 @@ async fn serve_peer<S: Site>(peer: Peer, site: Arc<S>, grant: Grant, refusals: &
     let service = service_fn(move |request| {
         let (site, talk) = (Arc::clone(&site), Arc::clone(&talk));
         async move {
-            let mut answer = site.call(&talk, request).await;
+            let answer = site.call(&talk, request).await;
+            let mut answer = talk.share.pinned.hold(answer, &talk.share.ended).await;
             if talk.is_last() {
                 answer.headers_mut().entry(header::CONNECTION).or_insert(HeaderValue::from_static("close"));
             }

@@ -15,6 +15,7 @@ pub mod metrics;
 pub mod origins;
 pub mod peer;
 mod peers;
+mod pinned;
 pub mod proxies;
 pub mod refusals;
 pub mod routes;

@@ -67,6 +67,9 @@ impl Site for Public {
             refusals.count(None, "rate");
             return too_many(wait);
         }
+        let (head, body) = request.into_parts();
+        let (body, _uploaded) = talk.upload(body);
+        let request = Request::from_parts(head, Body::new(body));
         match timeout(ANSWERED_WITHIN, answer(&self.router, request)).await {
             Ok(answer) => answer,
             Err(_) => {
@@ -111,13 +114,13 @@ impl Admin {
 
 impl Site for Admin {
     async fn call(&self, _: &Talk, request: Request<Incoming>) -> Response<Body> {
-        let answer = answer(self.started.get().unwrap_or(&self.starting), request);
+        let answer = answer(self.started.get().unwrap_or(&self.starting), request.map(Body::new));
         timeout(ADMIN_ANSWERED_WITHIN, answer).await.unwrap_or_else(|_| gave_up())
     }
 }
 
-async fn answer(router: &Router, request: Request<Incoming>) -> Response<Body> {
-    match router.clone().oneshot(request.map(Body::new)).await {
+async fn answer(router: &Router, request: Request<Body>) -> Response<Body> {
+    match router.clone().oneshot(request).await {
         Ok(response) => response,
         Err(never) => match never {},
     }

@@ -2,12 +2,17 @@
 
 use std::io::Write;
 
-use axum::response::{IntoResponse, Response};
+use axum::{
+    Extension,
+    response::{IntoResponse, Response},
+};
 use bytes::Bytes;
 use flate2::{Compression, write::GzEncoder};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use parlor_crds::contract::hex;
 use sha2::{Digest, Sha256};
+
+use crate::http::pinned::Shared;
 
 /// Compressing less than this saves nothing.
 const SMALL: usize = 512;
@@ -65,9 +70,9 @@ impl Asset {
         match &self.compressed {
             Some(compressed) if takes_gzip(request) => {
                 headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-                (headers, compressed.clone()).into_response()
+                (headers, Extension(Shared), compressed.clone()).into_response()
             }
-            _ => (headers, self.content.clone()).into_response(),
+            _ => (headers, Extension(Shared), self.content.clone()).into_response(),
         }
     }
 
