@@ -5,6 +5,7 @@
 //! core does changes latency, not cost. A full run writes RESULTS.md.
 
 mod generator;
+mod hostile;
 mod machine;
 mod results;
 mod rows;
@@ -46,14 +47,18 @@ enum Role {
     /// The bare sender, which the benchmark starts by itself
     #[command(hide = true)]
     Bare,
+    /// The hostile peers, which the benchmark starts by itself
+    #[command(hide = true)]
+    Hostile { address: std::net::SocketAddr, room: String },
 }
 
 fn main() -> Result<ExitCode> {
     let Args { short, only, rounds, role } = Args::parse();
     machine::raise_descriptors()?;
-    if let Some(Role::Bare) = role {
-        server::bare::serve()?;
-        return Ok(ExitCode::SUCCESS);
+    match role {
+        Some(Role::Bare) => return server::bare::serve().map(|()| ExitCode::SUCCESS),
+        Some(Role::Hostile { address, room }) => return hostile::run(address, &room).map(|()| ExitCode::SUCCESS),
+        None => {}
     }
     machine::two_cores()?;
     let scale = Scale::new(short, rounds.map(usize::from));

@@ -4,6 +4,7 @@ mod deflate;
 mod encodings;
 mod fleet;
 mod handshakes;
+mod hostile;
 mod idle;
 mod latency;
 mod many_rooms;
@@ -54,7 +55,7 @@ impl Row {
     }
 }
 
-pub(crate) const ROWS: [Row; 16] = [
+pub(crate) const ROWS: [Row; 17] = [
     Row { name: "throughput", numbers: &["1"], measure: throughput::measure },
     Row { name: "pace", numbers: &["2"], measure: pace::measure },
     Row { name: "rivals", numbers: &["3", "4"], measure: rivals::measure },
@@ -71,6 +72,7 @@ pub(crate) const ROWS: [Row; 16] = [
     Row { name: "moderation", numbers: &["15"], measure: moderation::measure },
     Row { name: "standing-rooms", numbers: &["16"], measure: standing_rooms::measure },
     Row { name: "fleet", numbers: &["17"], measure: fleet::measure },
+    Row { name: "hostile", numbers: &["18"], measure: hostile::measure },
 ];
 
 /// What all rows share.
