@@ -34,7 +34,7 @@ use crate::{
         script::Script,
         server_time::ServerTime,
     },
-    rooms::{Origin, Partition, RoomName, Unavailable},
+    rooms::{Origin, Partition, Position, RoomName, Unavailable},
 };
 
 /// Notes in one call, so that no script blocks Redis for long; the rest goes with the next.
@@ -49,6 +49,7 @@ const LATER: usize = 10_000;
 #[derive(Clone, Copy, Debug, Default)]
 struct Note {
     seen: Option<Instant>,
+    read: Option<Position>,
     gone: bool,
 }
 
@@ -71,6 +72,8 @@ pub struct RedisDirectory {
     lane: Lane,
     notes: Mutex<Notes>,
     hurry: Notify,
+    /// Held while notes are on their way, so that who comes back finds what their connection before has left.
+    writing: tokio::sync::Mutex<()>,
     /// This gateway as holders name it; 0 until it holds something.
     gateway: AtomicU64,
     /// Since when ticks have succeeded without a pause.
@@ -87,6 +90,7 @@ impl RedisDirectory {
             partition,
             notes: Mutex::default(),
             hurry: Notify::new(),
+            writing: tokio::sync::Mutex::default(),
             gateway: AtomicU64::new(0),
             steady: Mutex::default(),
         }
@@ -112,8 +116,21 @@ impl RedisDirectory {
         if let pairs::Query::Create { holder, .. } | pairs::Query::Reconnect { holder, .. } = &query {
             self.gateway.store(holder.gateway, Relaxed);
         }
+        if let pairs::Query::Reconnect { account, .. } = &query {
+            self.write_notes_of(*account).await;
+        }
         let values = self.run(&PAIRS, &pairs::redis::words(query)).await?;
         pairs::redis::reply(&values).ok_or_else(|| Fault::Refused(format!("the directory answered {values:?}").into()))
+    }
+
+    /// Somebody comes back, perhaps before it is written that they have gone.
+    async fn write_notes_of(&self, account: u64) {
+        // What is on its way arrives first.
+        drop(self.writing.lock().await);
+        let noted = self.notes().accounts.keys().any(|(of, _)| *of == account);
+        if noted && let Err(fault) = self.tick().await {
+            tracing::debug!(%fault, "failed to write what is known of an account that comes back");
+        }
     }
 
     /// The time by which signs of life in `notes` are dated. Asked for before the script: the time in there is later by
@@ -127,6 +144,7 @@ impl RedisDirectory {
     }
 
     async fn tick(&self) -> Result<Vec<Exit>, Fault> {
+        let _writing = self.writing.lock().await;
         let notes: Vec<_> = {
             let all = &mut self.notes().accounts;
             let some: Vec<_> = all.keys().take(NOTES).copied().collect();
@@ -145,7 +163,9 @@ impl RedisDirectory {
             vec!["tick".into(), gateway, ACCOUNT_LEASE.as_millis().to_string(), u8::from(self.steady()).to_string()];
         for ((account, origin), note) in &notes {
             let seen = time.zip(note.seen).map(|(time, seen)| time.at(seen).to_string()).unwrap_or_default();
-            words.extend([account.to_string(), pairs::redis::holder(*origin), seen, u8::from(note.gone).to_string()]);
+            let read = note.read.map(pairs::redis::position).unwrap_or_default();
+            let gone = u8::from(note.gone).to_string();
+            words.extend([account.to_string(), pairs::redis::holder(*origin), seen, read, gone]);
         }
         match self.run(&PAIRS, &words).await {
             Ok(values) => {
@@ -160,6 +180,7 @@ impl RedisDirectory {
                 for (key, note) in notes {
                     let newer = all.entry(key).or_default();
                     newer.seen = newer.seen.or(note.seen);
+                    newer.read = newer.read.or(note.read);
                     newer.gone |= note.gone;
                 }
                 Err(fault)
@@ -277,6 +298,9 @@ impl Directory for RedisDirectory {
         match query {
             Query::Pairs(pairs::Query::Seen { account, holder }) => {
                 self.notes().accounts.entry((account, holder)).or_default().seen = Some(at);
+            }
+            Query::Pairs(pairs::Query::Read { account, holder, read }) => {
+                self.notes().accounts.entry((account, holder)).or_default().read = Some(read);
             }
             Query::Pairs(pairs::Query::Release { account, holder }) => {
                 self.notes().accounts.entry((account, holder)).or_default().gone = true;

@@ -1,7 +1,7 @@
 //! The directory's scripts: their text, the keys that they name, and the limits that they keep.
 
 use super::{
-    pairs::{ACCOUNTS, FIRST_ID, KEPT, SESSIONS_PER_ACCOUNT},
+    pairs::{ACCOUNTS, FIRST_ID, KEPT, SESSIONS, SESSIONS_PER_ACCOUNT},
     people::{self, message_id, social},
 };
 use crate::redis::script::Script;
@@ -16,8 +16,10 @@ pub(super) struct Decision {
 
 pub(super) static PAIRS: Decision = Decision {
     source: Script::new(include_str!("pairs/pairs.lua")),
-    keys: &["ids", "accounts", "sessions", "pool", "graces", "ended", "exits", "own", "holders", "leases"],
-    limits: &[FIRST_ID, ACCOUNTS as u64, SESSIONS_PER_ACCOUNT as u64, KEPT.as_millis() as u64],
+    keys: &[
+        "ids", "accounts", "sessions", "pool", "graces", "ended", "exits", "own", "holders", "leases", "over", "reads",
+    ],
+    limits: &[FIRST_ID, ACCOUNTS as u64, SESSIONS_PER_ACCOUNT as u64, KEPT.as_millis() as u64, SESSIONS as u64],
     names: &[],
 };
 
@@ -33,7 +35,7 @@ const fn among_people(text: &'static str) -> Decision {
         source: Script::new(text),
         keys: &[
             "users", "names", "blocks", "members", "queued", "frames", "rank", "recent", "order", "leases", "contacts",
-            "groups", "spoken", "talks", "talked", "early", "readers", "read",
+            "groups", "spoken", "talks", "talked", "early", "readers", "read", "used", "alive", "also",
         ],
         limits: &[
             people::PEOPLE as u64,
@@ -50,6 +52,7 @@ const fn among_people(text: &'static str) -> Decision {
             message_id::LANES,
             people::LATE as u64,
             KEPT_FOR,
+            people::ONLY_MADE,
         ],
         names: &[people::HOST_NAME, social::EVERYONE_NAME],
     }

@@ -78,7 +78,9 @@ pub enum Input<'a> {
     /// `after`: milliseconds until the client should reconnect, already jittered.
     Moved { after: u64 },
     /// The socket is gone or about to be; comes once, last. Replies go nowhere; posts and announcements still do.
-    Closed,
+    /// `read`: up to where the peer has got its rooms; empty where that is not known. It is known of a peer that says
+    /// goodbye, and of one that moves: what was queued for it is written before the close frame.
+    Closed { read: &'a [(RoomName, Position)] },
 }
 
 /// Chosen by the session, unique within it.

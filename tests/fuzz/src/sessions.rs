@@ -207,7 +207,7 @@ impl World {
         if std::mem::take(&mut peer.open) {
             peer.timers.clear();
             peer.pending = None;
-            self.input(at, Input::Closed, EFFECTS);
+            self.input(at, Input::Closed { read: &[] }, EFFECTS);
         }
     }
 

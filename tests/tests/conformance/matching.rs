@@ -90,15 +90,19 @@ b > {"cmd":"MATCH_REQ","accountId":"$bob"}
 b < {"cmd":"MATCH_RESP","code":0,"partnerId":"$ada","sessionId":"$s"}
 a < {"cmd":"PUSH_SIGNAL_REQ","signalType":"NewSession"}
 
-# gone for less than the grace: the partner sees nothing, and a returning client receives what was said, on any gateway
-b >x
+# gone for less than the grace: the partner sees nothing, and a returning client receives what was said, on any gateway, but
+# nothing that came before its goodbye
+a > {"cmd":"DIALOGUE_REQ","requestId":"r0","senderId":"$ada","sessionId":"$s","content":"read before"}
+a < {"cmd":"DIALOGUE_RESP","code":0,"requestId":"r0"}
+b < {"cmd":"PUSH_DIALOGUE_REQ","content":"read before"}
+b >x 1000
 a > {"cmd":"DIALOGUE_REQ","requestId":"r1","senderId":"$ada","sessionId":"$s","content":"are you there"}
 a < {"cmd":"DIALOGUE_RESP","code":0,"requestId":"r1","msgId":"$m1"}
 c > {"cmd":"RECONNECT_REQ","accountId":"$bob","token":"of someone else"}
 c = {"cmd":"RECONNECT_RESP","code":4}
 c > {"cmd":"RECONNECT_REQ","accountId":"$bob","token":"$bobs"}
 c = {"cmd":"RECONNECT_RESP","code":0}
-c < {"cmd":"PUSH_DIALOGUE_REQ","msgId":"$m1","senderId":"$ada","sessionId":"$s","content":"are you there"}
+c = {"cmd":"PUSH_DIALOGUE_REQ","msgId":${m1},"senderId":${ada},"sessionId":${s},"content":"are you there"}
 c > {"cmd":"DIALOGUE_REQ","requestId":"r2","senderId":"$bob","sessionId":"$s","content":"again"}
 c < {"cmd":"DIALOGUE_RESP","code":0,"requestId":"r2","msgId":"$m2>m1"}
 a < {"cmd":"PUSH_DIALOGUE_REQ","msgId":"$m2","senderId":"$bob","sessionId":"$s","content":"again"}

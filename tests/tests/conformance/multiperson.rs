@@ -158,12 +158,16 @@ d < {"type":"MESSAGE","message_id":"$m5","message":"one","temp_id":"t5"}
 d < {"type":"MESSAGE","message_id":"$m6","message":"two","temp_id":"t6"}
 d > {"type":"CONFIRM","from_user_id":"${ada}","message_id":"${m5}"}
 d .
-# entering elsewhere takes the account over; only what was not confirmed comes again
+# entering elsewhere takes the account over; only what was not confirmed comes again. The one before may still send, as two
+# tabs of one person do; one that never had the account may not
 c > {"type":"INIT","from_user_id":"${bob}","message":"init"}
 c < {"type":"PONG"}
 c < {"type":"MESSAGE","message_id":"$m6","message":"two"}
 d > {"type":"MESSAGE","from_user_id":"${bob}","message":"from the old one","chat_type":"PTP","to_user_id":"${ada}","temp_id":"t7"}
-d .
+d < {"type":"CONFIRM","temp_id":"t7"}
+a < {"type":"MESSAGE","message":"from the old one"}
+e > {"type":"MESSAGE","from_user_id":"${bob}","message":"from another","chat_type":"PTP","to_user_id":"${ada}","temp_id":"t9"}
+e . 200
 c > {"type":"MESSAGE","from_user_id":"${bob}","message":"from the new one","chat_type":"PTP","to_user_id":"${ada}","temp_id":"t8"}
 c < {"type":"CONFIRM","temp_id":"t8"}
 a < {"type":"MESSAGE","message":"from the new one"}

@@ -1,5 +1,6 @@
 //! The directory over memory, a single Redis and a Redis Cluster: the same behaviours of all three.
 
+mod full;
 mod pairs;
 mod people;
 mod social;

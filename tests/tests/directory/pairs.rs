@@ -9,7 +9,7 @@ use parlor_gateway::{
         pairs::{Exit, Query, Reply},
     },
     redis::slot,
-    rooms::{Origin, Partition, RoomName},
+    rooms::{Epoch, Origin, Partition, Position, RoomName},
 };
 use parlor_tests::redis::{self, RedisCluster, RedisNode};
 use tokio::time::{Instant, sleep};
@@ -17,11 +17,11 @@ use tokio::time::{Instant, sleep};
 use crate::{Behaviour, Gateway, behaviours, open, origin};
 
 /// A grace that no test waits out, and one that is over at once.
-const LONG: Duration = Duration::from_secs(60);
-const NONE: Duration = Duration::ZERO;
+pub(crate) const LONG: Duration = Duration::from_secs(60);
+pub(crate) const NONE: Duration = Duration::ZERO;
 
 /// What holds over every bus.
-pub(crate) const BEHAVIOURS: [Behaviour; 11] = behaviours![
+pub(crate) const BEHAVIOURS: [Behaviour; 12] = behaviours![
     two_people_on_two_gateways_find_each_other_and_nobody_finds_themselves,
     an_account_is_matched_only_between_entering_and_release,
     partners_are_drawn_evenly,
@@ -29,13 +29,14 @@ pub(crate) const BEHAVIOURS: [Behaviour; 11] = behaviours![
     only_the_holder_acts_for_an_account,
     a_reconnect_within_the_grace_keeps_sessions_and_takes_the_account_over,
     the_last_sign_of_life_is_remembered,
+    up_to_where_an_inbox_was_read_is_remembered_for_one_return,
     a_sign_of_life_counts_from_when_it_came_however_late_it_is_reported,
     when_the_grace_ends_so_do_sessions_and_every_partner_is_notified_until_one_gateway_did_it,
     an_account_that_never_entered_goes_with_its_grace,
     a_session_that_was_ended_is_over_without_a_notice,
 ];
 
-async fn ask(gateway: &Gateway, query: Query) -> Result<Reply> {
+pub(crate) async fn ask(gateway: &Gateway, query: Query) -> Result<Reply> {
     match gateway.ask(directory::Query::Pairs(query)).await? {
         directory::Reply::Pairs(reply) => Ok(reply),
         other => bail!("an answer of another family: {other:?}"),
@@ -47,7 +48,7 @@ fn tell(gateway: &Gateway, query: Query) {
 }
 
 /// An account that nobody is matched with yet.
-async fn create(gateway: &Gateway, holder: Origin, grace: Duration) -> Result<u64> {
+pub(crate) async fn create(gateway: &Gateway, holder: Origin, grace: Duration) -> Result<u64> {
     let (nick, token) = ("ada".into(), "token".into());
     match ask(gateway, Query::Create { nick, token, holder, grace }).await? {
         Reply::Created { account } => Ok(account),
@@ -56,7 +57,7 @@ async fn create(gateway: &Gateway, holder: Origin, grace: Duration) -> Result<u6
 }
 
 /// An account that may be matched.
-async fn account(gateway: &Gateway, holder: Origin, grace: Duration) -> Result<u64> {
+pub(crate) async fn account(gateway: &Gateway, holder: Origin, grace: Duration) -> Result<u64> {
     let account = create(gateway, holder, grace).await?;
     ensure!(ask(gateway, Query::Enter { account, holder }).await? == Reply::Done);
     Ok(account)
@@ -73,12 +74,12 @@ async fn partner(gateway: &Gateway, account: u64, holder: Origin, session: u64) 
     ask(gateway, Query::Partner { account, holder, session, message: false }).await
 }
 
-async fn tick(gateway: &Gateway) -> Result<Vec<Exit>> {
+pub(crate) async fn tick(gateway: &Gateway) -> Result<Vec<Exit>> {
     Ok(gateway.tick().await?)
 }
 
 /// Everyone leaves, so that the next behaviour finds an empty pool.
-async fn leave(gateway: &Gateway, held: &[(u64, Origin)]) -> Result<()> {
+pub(crate) async fn leave(gateway: &Gateway, held: &[(u64, Origin)]) -> Result<()> {
     for (account, holder) in held {
         ask(gateway, Query::Release { account: *account, holder: *holder }).await?;
     }
@@ -167,7 +168,7 @@ async fn a_reconnect_within_the_grace_keeps_sessions_and_takes_the_account_over(
     let wrong = Query::Reconnect { account: one, token: "x".into(), holder: again, grace: LONG };
     ensure!(ask(&b, wrong).await? == Reply::NotFound);
     let back = Query::Reconnect { account: one, token: "token".into(), holder: again, grace: LONG };
-    ensure!(matches!(ask(&b, back).await?, Reply::Back { nick, seen } if *nick == *"ada" && seen > 0));
+    ensure!(matches!(ask(&b, back).await?, Reply::Back { nick, seen, .. } if *nick == *"ada" && seen > 0));
     ensure!(ask(&a, Query::Match { account: two, holder: bob }).await? == Reply::NotFound, "matched before it entered");
     ensure!(ask(&b, Query::Enter { account: one, holder: again }).await? == Reply::Done);
     ensure!(partner(&a, one, ada, session).await? == Reply::NotHeld);
@@ -176,6 +177,33 @@ async fn a_reconnect_within_the_grace_keeps_sessions_and_takes_the_account_over(
     tick(&a).await?;
     ensure!(partner(&b, one, again, session).await? == Reply::Partner { partner: two, message: 0, live: true });
     leave(&a, &[(one, again), (two, bob)]).await
+}
+
+async fn up_to_where_an_inbox_was_read_is_remembered_for_one_return(a: Gateway, b: Gateway) -> Result<()> {
+    let read = Position { epoch: Epoch(3), seq: 17 };
+    let (ada, again) = (origin(1, 1), origin(1, 2));
+    let one = account(&a, ada, LONG).await?;
+    let back = async |gateway: &Gateway, holder| {
+        let back = Query::Reconnect { account: one, token: "token".into(), holder, grace: LONG };
+        match ask(gateway, back).await? {
+            Reply::Back { read, .. } => Ok(read),
+            other => bail!("not back but {other:?}"),
+        }
+    };
+    ensure!(back(&a, ada).await?.is_none(), "nobody told");
+    // Without a tick: who returns to the same gateway finds what is on its way.
+    tell(&a, Query::Read { account: one, holder: ada, read });
+    tell(&a, Query::Release { account: one, holder: ada });
+    ensure!(back(&a, again).await? == Some(read));
+    ensure!(back(&b, ada).await?.is_none(), "it is over with the return");
+    tell(&a, Query::Read { account: one, holder: again, read });
+    tick(&a).await?;
+    ensure!(back(&b, ada).await?.is_none(), "a late word of the one before");
+    tell(&b, Query::Read { account: one, holder: ada, read });
+    tell(&b, Query::Release { account: one, holder: ada });
+    tick(&b).await?;
+    ensure!(back(&a, again).await? == Some(read));
+    leave(&a, &[(one, again)]).await
 }
 
 async fn the_last_sign_of_life_is_remembered(a: Gateway, b: Gateway) -> Result<()> {

@@ -16,7 +16,7 @@ use crate::{Behaviour, Gateway, behaviours, origin};
 const SINCE: u64 = 1_000_000;
 
 /// What holds over every bus.
-pub(crate) const BEHAVIOURS: [Behaviour; 9] = behaviours![
+pub(crate) const BEHAVIOURS: [Behaviour; 10] = behaviours![
     a_name_has_one_number_everywhere_and_everyone_is_in_the_first_block,
     a_message_is_kept_for_everyone_it_goes_to_until_they_confirm_it,
     what_is_kept_is_told_oldest_first_but_what_comes_by_itself,
@@ -25,6 +25,7 @@ pub(crate) const BEHAVIOURS: [Behaviour; 9] = behaviours![
     nobody_speaks_for_someone_who_is_here_on_another_connection,
     only_the_connection_that_has_the_account_reads_its_blocks,
     only_those_who_are_not_here_are_kept_what_mentions_them,
+    a_message_to_a_number_that_nobody_has_used_is_kept_for_who_comes_with_it,
     a_message_is_kept_once_for_each_of_many_readers_however_often_it_is_sent,
 ];
 
@@ -246,13 +247,27 @@ async fn nobody_speaks_for_someone_who_is_here_on_another_connection(a: Gateway,
     ask(&a, init(here)).await?;
     ensure!(ask(&b, check(there)).await? == Reply::Foreign);
     ask(&b, init(there)).await?;
-    ensure!(ask(&a, check(here)).await? == Reply::Foreign, "taken over");
+    ensure!(matches!(ask(&a, check(here)).await?, Reply::Fresh { .. }), "two tabs of one person both speak");
+    ensure!(ask(&a, check(origin(3, 4))).await? == Reply::Foreign, "one that never had the account");
     told(&a, Query::Release { user, holder: here });
     a.tick().await?;
     ensure!(ask(&a, check(here)).await? == Reply::Foreign, "a late word of the old one");
     told(&b, Query::Release { user, holder: there });
     b.tick().await?;
     ensure!(matches!(ask(&a, check(here)).await?, Reply::Fresh { .. }));
+    Ok(())
+}
+
+async fn a_message_to_a_number_that_nobody_has_used_is_kept_for_who_comes_with_it(
+    a: Gateway,
+    b: Gateway,
+) -> Result<()> {
+    let (from, to) = (login(&a, "early bird").await?, 77_001);
+    let check = Query::Check { from, holder: origin(1, 9), temp: None, to: To::Person(to) };
+    let Reply::Fresh { id: Some(id) } = ask(&a, check).await? else { bail!("not fresh") };
+    ensure!(ask(&a, Query::Keep { from, temp: None, id, to, frame: "p".into() }).await? == Reply::Done);
+    ensure!(matches!(ask(&b, Query::Init { user: to, name: None, holder: origin(2, 9) }).await?, Reply::User { .. }));
+    ensure!(texts(&queue(&b, to, false).await?) == ["p"]);
     Ok(())
 }
 

@@ -31,7 +31,7 @@ pub(crate) const BEHAVIOURS: [Behaviour; 7] = behaviours![
     a_search_finds_parts_of_names_in_any_case,
 ];
 
-async fn ask(gateway: &Gateway, query: Query) -> Result<Reply> {
+pub(crate) async fn ask(gateway: &Gateway, query: Query) -> Result<Reply> {
     match gateway.ask(directory::Query::Social(query)).await? {
         directory::Reply::Social(reply) => Ok(reply),
         other => bail!("an answer of another family: {other:?}"),
@@ -47,7 +47,7 @@ async fn ids(gateway: &Gateway, query: Query) -> Result<Vec<u64>> {
     }
 }
 
-async fn create(gateway: &Gateway, owner: u64, name: &str) -> Result<u64> {
+pub(crate) async fn create(gateway: &Gateway, owner: u64, name: &str) -> Result<u64> {
     match ask(gateway, Query::Create { owner, name: name.into() }).await? {
         Reply::Created(Block { id, name: found, owner: by }) if *found == *name && by == owner => Ok(id),
         other => bail!("no block but {other:?}"),
@@ -148,20 +148,23 @@ async fn nobody_is_in_more_blocks_than_the_limit(a: Gateway, b: Gateway) -> Resu
 
 async fn conversations_show_the_newest_first_to_both_sides(a: Gateway, b: Gateway) -> Result<()> {
     let (one, two, three) = (login(&a, "t one").await?, login(&a, "t two").await?, login(&a, "t three").await?);
-    ensure!(conversations(&b, one).await? == [To::Block(EVERYONE)], "a login brings the first block");
+    ensure!(conversations(&b, one).await? == [To::Block(EVERYONE), To::Person(HOST)], "what a newcomer has");
     sleep(Duration::from_millis(2)).await;
     say(&a, one, To::Person(two)).await?;
     say(&b, three, To::Person(one)).await?;
-    ensure!(conversations(&b, one).await? == [To::Person(three), To::Person(two), To::Block(EVERYONE)]);
-    ensure!(conversations(&b, two).await? == [To::Person(one), To::Block(EVERYONE)]);
+    let first = [To::Block(EVERYONE), To::Person(HOST)];
+    ensure!(conversations(&b, one).await? == [&[To::Person(three), To::Person(two)], &first[..]].concat());
+    ensure!(conversations(&b, two).await? == [&[To::Person(one)], &first[..]].concat());
     say(&a, two, To::Block(EVERYONE)).await?;
     for user in [one, two] {
         ensure!(conversations(&b, user).await?[0] == To::Block(EVERYONE));
     }
     say(&a, one, To::Person(two)).await?;
-    ensure!(conversations(&b, one).await? == [To::Person(two), To::Block(EVERYONE), To::Person(three)]);
-    say(&a, one, To::Person(NOBODY)).await?;
-    ensure!(conversations(&b, one).await?.len() == 3, "nobody is there");
+    let talks = [To::Person(two), To::Block(EVERYONE), To::Person(three), To::Person(HOST)];
+    ensure!(conversations(&b, one).await? == talks);
+    let unused = NOBODY + 1;
+    say(&a, one, To::Person(unused)).await?;
+    ensure!(conversations(&b, one).await?[0] == To::Person(unused), "who comes with that number finds it");
     ensure!(conversations(&b, NOBODY).await?.is_empty());
     Ok(())
 }

@@ -66,7 +66,7 @@ b GET /ws/profile/contacter?user_id=2
 b GET /ws/profile/block?user_id=2
 200 {"code":200,"message":"","data":[{"block_id":1,"block_name":"Everyone","owner_id":1,"block_img":"","user_id":2}]}
 b GET /ws/conversation?user_id=2
-200 {"code":200,"message":"","data":[{"block_id":"1"}]}
+200 {"code":200,"message":"","data":[{"block_id":"1"},{"contacter_id":"1"}]}
 
 # contacts
 a GET /ws/contacter/add?user_id=2&contacter_id=3

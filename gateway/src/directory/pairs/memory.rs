@@ -7,8 +7,8 @@ use std::{
 };
 
 use crate::{
-    directory::pairs::{ACCOUNTS, Exit, FIRST_ID, KEPT, Query, Reply, SESSIONS_PER_ACCOUNT},
-    rooms::Origin,
+    directory::pairs::{ACCOUNTS, Exit, FIRST_ID, KEPT, Query, Reply, SESSIONS, SESSIONS_PER_ACCOUNT},
+    rooms::{Origin, Position},
 };
 
 /// Exits that one tick answers; the rest come with the next.
@@ -28,8 +28,10 @@ pub(in crate::directory) struct Pairs {
     pool: Vec<u64>,
     /// (when, account): graces that run.
     graces: BTreeSet<(u64, u64)>,
-    /// (when, id): accounts out of use and sessions that ended, to be forgotten.
+    /// (when, account): out of use, to be forgotten.
     ended: BTreeSet<(u64, u64)>,
+    /// (when, session): the same.
+    over: BTreeSet<(u64, u64)>,
     exits: BTreeSet<(u64, u64, u64)>,
 }
 
@@ -39,6 +41,8 @@ struct Account {
     token: Arc<str>,
     holder: Option<Origin>,
     seen: u64,
+    /// Up to where the connection before got the inbox, if it could tell.
+    read: Option<Position>,
     /// Sessions in use.
     sessions: Vec<u64>,
     /// Place in the pool.
@@ -76,6 +80,7 @@ impl Default for Pairs {
             pool: Vec::new(),
             graces: BTreeSet::new(),
             ended: BTreeSet::new(),
+            over: BTreeSet::new(),
             exits: BTreeSet::new(),
         }
     }
@@ -97,6 +102,12 @@ impl Pairs {
             Query::Seen { account, holder } => self.held(account, holder, |pairs| {
                 if let Some(account) = pairs.accounts.get_mut(&account) {
                     account.seen = now;
+                }
+                Reply::Done
+            }),
+            Query::Read { account, holder, read } => self.held(account, holder, |pairs| {
+                if let Some(account) = pairs.accounts.get_mut(&account) {
+                    account.read = Some(read);
                 }
                 Reply::Done
             }),
@@ -128,12 +139,13 @@ impl Pairs {
     }
 
     fn create(&mut self, nick: Arc<str>, token: Arc<str>, holder: Origin, grace: Duration, now: u64) -> Reply {
-        if self.accounts.len() >= ACCOUNTS {
+        if self.accounts.len() >= ACCOUNTS && !self.forget_account() {
             return Reply::NotFound;
         }
         let account = self.id();
-        let (sessions, place, absent, forget) = Default::default();
-        let record = Account { nick, token, holder: Some(holder), grace, seen: now, sessions, place, absent, forget };
+        let (read, sessions, place, absent, forget) = Default::default();
+        let record =
+            Account { nick, token, holder: Some(holder), grace, seen: now, read, sessions, place, absent, forget };
         self.accounts.insert(account, record);
         self.start_grace(account, now);
         Reply::Created { account }
@@ -146,13 +158,14 @@ impl Pairs {
         let seen = std::mem::replace(&mut account.seen, now);
         account.holder = Some(holder);
         account.grace = grace;
+        let read = account.read.take();
         if let Some(at) = account.forget.take() {
             self.ended.remove(&(at, id));
         }
         let nick = account.nick.clone();
         self.leave_pool(id);
         self.start_grace(id, now);
-        Reply::Back { nick, seen }
+        Reply::Back { nick, seen, read }
     }
 
     /// Runs until the account enters: a connection that vanishes before it does leaves nothing behind.
@@ -203,6 +216,10 @@ impl Pairs {
         if other.sessions.len() >= SESSIONS_PER_ACCOUNT {
             return Reply::NotFound;
         }
+        if self.sessions.len() >= SESSIONS && !self.forget_session() {
+            return Reply::NotFound;
+        }
+        let Some(other) = self.accounts.get_mut(&partner) else { return Reply::NotFound };
         other.sessions.push(session);
         let nick = other.nick.clone();
         if let Some(own) = self.accounts.get_mut(&id) {
@@ -235,7 +252,7 @@ impl Pairs {
                 account.sessions.retain(|own| *own != session);
             }
         }
-        self.ended.insert((after(now, KEPT), session));
+        self.over.insert((after(now, KEPT), session));
     }
 
     pub(in crate::directory) fn tick(&mut self, now: u64) -> Vec<Exit> {
@@ -243,13 +260,24 @@ impl Pairs {
             self.graces.remove(&(at, id));
             self.log_out(id, now);
         }
-        while let Some(&(at, id)) = self.ended.first().filter(|(at, _)| *at <= now) {
-            self.ended.remove(&(at, id));
-            self.accounts.remove(&id);
-            self.sessions.remove(&id);
+        while self.ended.first().is_some_and(|(at, _)| *at <= now) {
+            self.forget_account();
+        }
+        while self.over.first().is_some_and(|(at, _)| *at <= now) {
+            self.forget_session();
         }
         let exit = |&(session, account, partner): &_| Exit { session, account, partner };
         self.exits.iter().take(EXITS_A_TICK).map(exit).collect()
+    }
+
+    /// Forgets the account that has been out of use for longest; false when all are in use.
+    fn forget_account(&mut self) -> bool {
+        self.ended.pop_first().is_some_and(|(_, id)| self.accounts.remove(&id).is_some())
+    }
+
+    /// Forgets the session that ended first; false when all are in use.
+    fn forget_session(&mut self) -> bool {
+        self.over.pop_first().is_some_and(|(_, id)| self.sessions.remove(&id).is_some())
     }
 
     /// The grace is over: sessions end, and their other ends are to be notified.

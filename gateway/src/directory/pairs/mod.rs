@@ -5,14 +5,16 @@ pub mod redis;
 
 use std::{sync::Arc, time::Duration};
 
-use crate::rooms::{Origin, RoomName};
+use crate::rooms::{Origin, Position, RoomName};
 
 /// First id of an account, a session or a message; they count on together, so each is unique in the ChatRoom.
 pub const FIRST_ID: u64 = 10;
 /// Sessions that one account may have in use at once; a further match finds nobody.
 pub const SESSIONS_PER_ACCOUNT: usize = 1000;
-/// Accounts that are kept at once, in use or not; beyond it none is made.
+/// Accounts that are kept at once. Beyond it the one goes that has been out of use for longest; none is made while all are in use.
 pub const ACCOUNTS: usize = 100_000;
+/// Sessions that are kept at once. Beyond it the one goes that ended first; nobody is matched while all are in use.
+pub const SESSIONS: usize = 1_000_000;
 /// How long what has ended is known: an account for its return, a session for a late word in it.
 pub const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -32,6 +34,8 @@ pub enum Query {
     Reconnect { account: u64, token: Arc<str>, holder: Origin, grace: Duration },
     /// The person is there; noted, not awaited.
     Seen { account: u64, holder: Origin },
+    /// Up to where the person has got their inbox, as their connection ends; noted, not awaited. Comes before the release.
+    Read { account: u64, holder: Origin, read: Position },
     /// The connection is gone: the grace begins.
     Release { account: u64, holder: Origin },
     /// Ends a session of which the other end never heard.
@@ -55,10 +59,12 @@ pub enum Reply {
         message: u64,
         live: bool,
     },
-    /// `seen`: the last sign of life of the connection before, in milliseconds of the directory's clock.
+    /// `seen`: the last sign of life of the connection before, in milliseconds of the directory's clock. `read`: up to where
+    /// it got the inbox, if it could tell.
     Back {
         nick: Arc<str>,
         seen: u64,
+        read: Option<Position>,
     },
     /// No such account or session, nobody to match with, or too many.
     NotFound,

@@ -1,10 +1,13 @@
 -- One decision about accounts that are matched in pairs. All checks come before the first write.
--- KEYS: ids, accounts, sessions, pool, graces, ended, exits, own, holders, leases. The two sorted sets own
---       ('account:session') and holders ('gateway:account') are read by prefix.
--- ARGV: first id, accounts at most, sessions of an account at most, ms that what has ended is kept, operation, its own.
+-- KEYS: ids, accounts, sessions, pool, graces, ended ('a' and an account that is out of use), exits, own, holders, leases,
+--       over (sessions that ended), reads (account to 'epoch:seq', up to where its inbox was read). The two sorted sets own
+--       ('account:session') and holders ('gateway:account') are read by prefix. Earlier versions put 's' and a session into ended.
+-- ARGV: first id, accounts at most, sessions of an account at most, ms that what has ended is kept, sessions at most, operation,
+--       its own.
 -- Answers a list whose first item is a word.
-local ids, accounts, sessions, pool, graces, ended, exits, own, holders, leases = unpack(KEYS)
+local ids, accounts, sessions, pool, graces, ended, exits, own, holders, leases, over, reads = unpack(KEYS)
 local first, most_accounts, most_sessions, kept = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+local most_in_all = tonumber(ARGV[5])
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local FIELDS = {':nick', ':token', ':holder', ':seen', ':grace'}
@@ -58,7 +61,33 @@ local function end_session(session)
   if live ~= '1' then return end
   redis.call('HSET', sessions, session, a .. ':' .. b .. ':0')
   redis.call('ZREM', own, a .. ':' .. session, b .. ':' .. session)
-  redis.call('ZADD', ended, text(now + kept), 's' .. session)
+  redis.call('ZADD', over, text(now + kept), session)
+end
+
+-- A row that ended: an account, or a session of an earlier version.
+local function forget(member)
+  redis.call('ZREM', ended, member)
+  local kind, id = string.match(member, '^(%a)(%d+)$')
+  if kind == 's' then
+    redis.call('HDEL', sessions, id)
+  else
+    for _, field in ipairs(FIELDS) do redis.call('HDEL', accounts, id .. field) end
+    redis.call('HDEL', reads, id)
+  end
+end
+
+local function forget_session(session)
+  redis.call('ZREM', over, session)
+  redis.call('HDEL', sessions, session)
+end
+
+-- Whether there is room for one more account, perhaps because those go that have been out of use for longest.
+local function has_room()
+  for _, member in ipairs(redis.call('ZRANGE', ended, 0, 99)) do
+    if redis.call('HLEN', accounts) < most_accounts * #FIELDS then return true end
+    forget(member)
+  end
+  return redis.call('HLEN', accounts) < most_accounts * #FIELDS
 end
 
 local function log_out(account)
@@ -86,11 +115,11 @@ local function draw(account)
   end
 end
 
-local operation = ARGV[5]
+local operation = ARGV[6]
 
 if operation == 'create' then
-  local nick, token, holder, grace = ARGV[6], ARGV[7], ARGV[8], ARGV[9]
-  if redis.call('HLEN', accounts) >= most_accounts * #FIELDS then return {'NOT_FOUND'} end
+  local nick, token, holder, grace = ARGV[7], ARGV[8], ARGV[9], ARGV[10]
+  if not has_room() then return {'NOT_FOUND'} end
   local id = next_id()
   redis.call('HSET', accounts, id .. ':nick', nick, id .. ':token', token, id .. ':holder', '',
     id .. ':seen', text(now), id .. ':grace', grace)
@@ -100,36 +129,38 @@ if operation == 'create' then
 end
 
 if operation == 'reconnect' then
-  local account, token, holder, grace = ARGV[6], ARGV[7], ARGV[8], ARGV[9]
+  local account, token, holder, grace = ARGV[7], ARGV[8], ARGV[9], ARGV[10]
   if get(account, ':token') ~= token then return {'NOT_FOUND'} end
-  local seen = get(account, ':seen')
+  local seen, read = get(account, ':seen'), redis.call('HGET', reads, account)
   hold(account, holder)
+  redis.call('HDEL', reads, account)
   redis.call('HSET', accounts, account .. ':seen', text(now), account .. ':grace', grace)
   redis.call('ZREM', ended, 'a' .. account)
   redis.call('SREM', pool, account)
   absent(account)
-  return {'BACK', get(account, ':nick'), seen}
+  return {'BACK', get(account, ':nick'), seen, read or nil}
 end
 
 if operation == 'announced' then
-  for at = 6, #ARGV do redis.call('ZREM', exits, ARGV[at]) end
+  for at = 7, #ARGV do redis.call('ZREM', exits, ARGV[at]) end
   return {'DONE'}
 end
 
 -- Arguments: gateway or '', its lease in ms, whether to look for lost gateways, then for each note
--- (account, holder, when it was seen in this server's ms or '', gone).
+-- (account, holder, when it was seen in this server's ms or '', up to where it has read or '', gone).
 if operation == 'tick' then
   local most = 100
-  if ARGV[6] ~= '' then redis.call('ZADD', leases, text(now + tonumber(ARGV[7])), ARGV[6]) end
-  for at = 9, #ARGV, 4 do
-    local account, holder, seen, gone = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
+  if ARGV[7] ~= '' then redis.call('ZADD', leases, text(now + tonumber(ARGV[8])), ARGV[7]) end
+  for at = 10, #ARGV, 5 do
+    local account, holder, seen, read, gone = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4]
     if get(account, ':holder') == holder then
       if seen ~= '' then redis.call('HSET', accounts, account .. ':seen', seen) end
+      if read ~= '' then redis.call('HSET', reads, account, read) end
       if gone == '1' then release(account) end
     end
   end
   local most_lost = 10
-  if ARGV[8] ~= '1' then most_lost = 0 end
+  if ARGV[9] ~= '1' then most_lost = 0 end
   for _, lost in ipairs(redis.call('ZRANGEBYSCORE', leases, '-inf', text(now), 'LIMIT', 0, most_lost)) do
     local held = redis.call('ZRANGEBYLEX', holders, '[' .. lost .. ':', '(' .. lost .. ';', 'LIMIT', 0, most)
     for _, member in ipairs(held) do release(string.match(member, ':(%d+)$')) end
@@ -139,19 +170,16 @@ if operation == 'tick' then
     log_out(account)
   end
   for _, member in ipairs(redis.call('ZRANGEBYSCORE', ended, '-inf', text(now), 'LIMIT', 0, most)) do
-    redis.call('ZREM', ended, member)
-    local kind, id = string.match(member, '^(%a)(%d+)$')
-    if kind == 's' then
-      redis.call('HDEL', sessions, id)
-    else
-      for _, field in ipairs(FIELDS) do redis.call('HDEL', accounts, id .. field) end
-    end
+    forget(member)
+  end
+  for _, session in ipairs(redis.call('ZRANGEBYSCORE', over, '-inf', text(now), 'LIMIT', 0, most)) do
+    forget_session(session)
   end
   return {'EXITS', unpack(redis.call('ZRANGE', exits, 0, most - 1))}
 end
 
 -- What is left is done by the holder alone.
-local account, holder = ARGV[6], ARGV[7]
+local account, holder = ARGV[7], ARGV[8]
 if get(account, ':holder') ~= holder then return {'NOT_HELD'} end
 
 if operation == 'enter' then
@@ -164,6 +192,11 @@ if operation == 'match' then
   if in_use(account) >= most_sessions then return {'NOT_FOUND'} end
   local partner = draw(account)
   if not partner or in_use(partner) >= most_sessions then return {'NOT_FOUND'} end
+  if redis.call('HLEN', sessions) >= most_in_all then
+    local oldest = redis.call('ZRANGE', over, 0, 0)[1]
+    if not oldest then return {'NOT_FOUND'} end
+    forget_session(oldest)
+  end
   local session = next_id()
   redis.call('HSET', sessions, session, account .. ':' .. partner .. ':1')
   redis.call('ZADD', own, 0, account .. ':' .. session, 0, partner .. ':' .. session)
@@ -171,15 +204,20 @@ if operation == 'match' then
 end
 
 if operation == 'partner' then
-  local partner, live = other(ARGV[8], account)
+  local partner, live = other(ARGV[9], account)
   if not partner then return {'NOT_FOUND'} end
   local message = '0'
-  if ARGV[9] == '1' then message = next_id() end
+  if ARGV[10] == '1' then message = next_id() end
   return {'PARTNER', partner, message, live}
 end
 
 if operation == 'seen' then
   redis.call('HSET', accounts, account .. ':seen', text(now))
+  return {'DONE'}
+end
+
+if operation == 'read' then
+  redis.call('HSET', reads, account, ARGV[9])
   return {'DONE'}
 end
 
@@ -189,7 +227,7 @@ if operation == 'release' then
 end
 
 if operation == 'end' then
-  if other(ARGV[8], account) then end_session(ARGV[8]) end
+  if other(ARGV[9], account) then end_session(ARGV[9]) end
   return {'DONE'}
 end
 

@@ -5,7 +5,7 @@ use fred::types::Value;
 use super::{Exit, Query, Reply};
 use crate::{
     redis::connection::{exact, number},
-    rooms::Origin,
+    rooms::{Epoch, Origin, Position},
 };
 
 /// A connection as the scripts name one; begins with its gateway.
@@ -15,7 +15,7 @@ pub(in crate::directory) fn holder(Origin { gateway, connection }: Origin) -> St
 
 /// The operation and its arguments.
 pub(in crate::directory) fn words(query: Query) -> Vec<String> {
-    use Query::{Create, End, Enter, Match, Partner, Reconnect, Release, Seen};
+    use Query::{Create, End, Enter, Match, Partner, Read, Reconnect, Release, Seen};
     let held = |operation: &str, account: u64, origin| vec![operation.to_owned(), account.to_string(), holder(origin)];
     let with = |mut words: Vec<String>, more: String| {
         words.push(more);
@@ -46,6 +46,7 @@ pub(in crate::directory) fn words(query: Query) -> Vec<String> {
             with(with(held("partner", account, holder), session.to_string()), u8::from(message).to_string())
         }
         Seen { account, holder } => held("seen", account, holder),
+        Read { account, holder, read } => with(held("read", account, holder), position(read)),
         Release { account, holder } => held("release", account, holder),
         End { account, holder, session } => with(held("end", account, holder), session.to_string()),
     }
@@ -62,11 +63,22 @@ pub fn reply(values: &[Value]) -> Option<Reply> {
         "DONE" => Done,
         "MATCHED" => Matched { session: id(1)?, partner: id(2)?, nick: text(3)? },
         "PARTNER" => Partner { partner: id(1)?, message: id(2)?, live: id(3)? == 1 },
-        "BACK" => Back { nick: text(1)?, seen: values.get(2).and_then(number)? },
+        "BACK" => Back { nick: text(1)?, seen: values.get(2).and_then(number)?, read: values.get(3).and_then(read) },
         "NOT_FOUND" => NotFound,
         "NOT_HELD" => NotHeld,
         _ => return None,
     })
+}
+
+/// How far an inbox was read, as it is stored.
+pub(in crate::directory) fn position(Position { epoch, seq }: Position) -> String {
+    format!("{}:{seq}", epoch.0)
+}
+
+fn read(value: &Value) -> Option<Position> {
+    let text = value.as_str()?;
+    let (epoch, seq) = text.split_once(':')?;
+    Some(Position { epoch: Epoch(epoch.parse().ok()?), seq: seq.parse().ok()? })
 }
 
 /// Reads one of the exits that a tick answers: `session:account:partner`.

@@ -5,9 +5,10 @@ use std::{
     sync::Arc,
 };
 
+use super::silent::Silent;
 use crate::{
     directory::people::{
-        HOST, HOST_NAME, LATE, PEOPLE, QUEUE, Query, RECENT, Reply, StoredAt, To, message_id,
+        HOST, HOST_NAME, LATE, PEOPLE, QUEUE, Query, RECENT, Reply, SHARED, StoredAt, To, message_id,
         social::{CONVERSATIONS, EVERYONE, EVERYONE_NAME},
     },
     rooms::{Epoch, Origin, Position},
@@ -32,12 +33,20 @@ pub(in crate::directory) struct People {
     recent: HashMap<(u64, Arc<str>), u64>,
     /// (when, from, temp): the order in which they are forgotten.
     order: VecDeque<(u64, u64, Arc<str>)>,
+    /// People by when they were last heard of.
+    used: Silent,
+    /// Blocks likewise.
+    pub(in crate::directory) alive: Silent,
+    /// The last number that a block got; none is given twice.
+    pub(in crate::directory) last_block: u64,
 }
 
 #[derive(Debug, Default)]
 pub(in crate::directory) struct User {
     pub(in crate::directory) name: Arc<str>,
     holder: Option<Origin>,
+    /// Connections that had the account before and did not give it back, the latest first, at most [`SHARED`].
+    also: Vec<Origin>,
     pub(in crate::directory) blocks: BTreeSet<u64>,
     queue: BTreeMap<u64, Kept>,
     /// Ids of what was confirmed before it was kept, at most [`QUEUE`].
@@ -84,13 +93,8 @@ impl People {
     pub(in crate::directory) fn ask(&mut self, query: Query, now: u64) -> Reply {
         match query {
             Query::Login { name } => self.login(name, now),
-            Query::Init { user, name, holder } => self.init(user, name, holder),
-            Query::Release { user, holder } => {
-                if let Some(user) = self.users.get_mut(&user).filter(|user| user.holder == Some(holder)) {
-                    user.holder = None;
-                }
-                Reply::Done
-            }
+            Query::Init { user, name, holder } => self.init(user, name, holder, now),
+            Query::Release { user, holder } => self.release(user, holder, now),
             Query::Blocks { user, holder } if self.is_foreign(user, holder) => Reply::Foreign,
             Query::Blocks { user, holder: _ } => Reply::Blocks(
                 self.users.get(&user).map(|user| user.blocks.iter().copied().collect()).unwrap_or_default(),
@@ -108,15 +112,18 @@ impl People {
 
     fn login(&mut self, name: Arc<str>, now: u64) -> Reply {
         let rank = self.next_rank(now);
-        let id = match self.names.get(&name) {
-            Some(&id) => id,
-            None if self.users.len() >= PEOPLE => return Reply::Full,
+        let id = match self.names.get(&name).copied() {
+            Some(id) => {
+                self.heard(id, now);
+                id
+            }
+            None if !self.has_room() => return Reply::Full,
             None => {
                 self.last = self.last.max(HOST) + 1;
                 while self.users.contains_key(&self.last) {
                     self.last += 1;
                 }
-                self.add(self.last, name.clone());
+                self.add(self.last, name.clone(), now);
                 self.last
             }
         };
@@ -131,7 +138,7 @@ impl People {
         self.users.get(&user).and_then(|user| user.holder).is_some_and(|other| other != holder)
     }
 
-    fn add(&mut self, id: u64, name: Arc<str>) {
+    fn add(&mut self, id: u64, name: Arc<str>, now: u64) {
         self.users.entry(HOST).or_insert_with(|| User { name: HOST_NAME.into(), ..User::default() });
         let everyone = || Block { name: EVERYONE_NAME.into(), owner: HOST, ..Block::default() };
         let everyone = self.blocks.entry(EVERYONE).or_insert_with(everyone);
@@ -140,21 +147,79 @@ impl People {
         }
         everyone.members.insert(id);
         let (blocks, contacts) = (BTreeSet::from([EVERYONE]), BTreeSet::from([HOST]));
-        self.users.insert(id, User { name: name.clone(), blocks, contacts, ..User::default() });
+        let talks = [To::Person(HOST), To::Block(EVERYONE)].map(|with| (with, self.next_rank(now))).into();
+        self.users.insert(id, User { name: name.clone(), blocks, contacts, talks, ..User::default() });
+        self.used.made(id, now);
         if !name.is_empty() {
             self.names.entry(name).or_insert(id);
         }
     }
 
-    fn init(&mut self, id: u64, name: Option<Arc<str>>, holder: Origin) -> Reply {
+    fn release(&mut self, id: u64, holder: Origin, now: u64) -> Reply {
+        let Some(user) = self.users.get_mut(&id) else { return Reply::Done };
+        if user.holder == Some(holder) {
+            user.holder = None;
+            self.heard(id, now);
+        } else {
+            user.also.retain(|other| *other != holder);
+        }
+        Reply::Done
+    }
+
+    /// The number was used. The host is not among those who go.
+    fn heard(&mut self, id: u64, now: u64) {
+        if id != HOST {
+            self.used.heard(id, now);
+        }
+    }
+
+    /// Whether there is room for one more, perhaps because who was not heard of for longest goes. People who are here stay.
+    fn has_room(&mut self) -> bool {
+        if self.users.len() < PEOPLE {
+            return true;
+        }
+        let is_away = |id: &u64| self.users.get(id).is_some_and(|user| user.holder.is_none());
+        let oldest = self.used.oldest_first().find(is_away);
+        oldest.inspect(|id| self.forget(*id)).is_some()
+    }
+
+    /// Nothing of a person is left but what they said.
+    fn forget(&mut self, id: u64) {
+        self.used.forget(id);
+        let Some(user) = self.users.remove(&id) else { return };
+        if self.names.get(&user.name) == Some(&id) {
+            self.names.remove(&user.name);
+        }
+        for block in user.blocks {
+            if let Some(block) = self.blocks.get_mut(&block) {
+                block.members.remove(&id);
+                block.read.remove(&id);
+            }
+        }
+        let talked =
+            user.talks.into_keys().filter_map(|with| if let To::Person(other) = with { Some(other) } else { None });
+        for other in user.contacts.into_iter().chain(talked) {
+            if let Some(other) = self.users.get_mut(&other) {
+                other.contacts.remove(&id);
+                other.talks.remove(&To::Person(id));
+            }
+        }
+    }
+
+    fn init(&mut self, id: u64, name: Option<Arc<str>>, holder: Origin, now: u64) -> Reply {
         if !self.users.contains_key(&id) {
-            if self.users.len() >= PEOPLE {
+            if !self.has_room() {
                 return Reply::Full;
             }
-            self.add(id, name.unwrap_or_default());
+            self.add(id, name.unwrap_or_default(), now);
         }
+        self.heard(id, now);
         let Some(user) = self.users.get_mut(&id) else { return Reply::Full };
-        let taken = user.holder.replace(holder).is_some_and(|before| before != holder);
+        let before = user.holder.replace(holder).filter(|before| *before != holder);
+        user.also.retain(|other| *other != holder && Some(*other) != before);
+        user.also.splice(0..0, before);
+        user.also.truncate(SHARED);
+        let taken = before.is_some();
         for block in &user.blocks {
             self.blocks.get_mut(block).and_then(|block| block.read.remove(&id));
         }
@@ -182,7 +247,8 @@ impl People {
     }
 
     fn check(&mut self, from: u64, holder: Origin, temp: Option<Arc<str>>, to: To, now: u64) -> Reply {
-        if self.is_foreign(from, holder) {
+        let shares = || self.users.get(&from).is_some_and(|user| user.also.contains(&holder));
+        if self.is_foreign(from, holder) && !shares() {
             return Reply::Foreign;
         }
         while self.order.front().is_some_and(|(at, ..)| now.saturating_sub(*at) >= RECENT.as_millis() as u64) {
@@ -198,6 +264,12 @@ impl People {
     }
 
     fn keep(&mut self, from: u64, temp: Option<Arc<str>>, id: u64, to: u64, frame: Arc<str>, now: u64) -> Reply {
+        if !self.users.contains_key(&to) {
+            if !self.has_room() {
+                return Reply::Full;
+            }
+            self.add(to, "".into(), now);
+        }
         self.remember(from, temp, id, now);
         self.met(from, to, now);
         self.enqueue(to, id, Kept { time: message_id::given(id), order: None, frame });
@@ -218,6 +290,9 @@ impl People {
         }
         self.remember(from, temp, id, now);
         let (rank, order) = (self.next_rank(now), order(position));
+        if block != EVERYONE && self.blocks.contains_key(&block) {
+            self.alive.heard(block, now);
+        }
         let Some(block) = self.blocks.get_mut(&block) else { return Reply::Kept { late: Vec::new() } };
         block.spoken = rank;
         let mut members: Vec<_> = block.members.iter().copied().filter(|member| *member != from).collect();

@@ -4,6 +4,7 @@
 pub(super) mod memory;
 pub mod message_id;
 pub mod redis;
+mod silent;
 pub mod social;
 
 use std::{sync::Arc, time::Duration};
@@ -30,8 +31,13 @@ pub const RECENT: Duration = Duration::from_millis(2 * DEDUPE.as_millis() as u64
 /// People who learn at once of a message that was kept after they had been given what was kept for them; others are
 /// given it when they next enter.
 pub const LATE: usize = 100;
-/// People who are known at once; beyond it nobody new is.
+/// People who are known at once. Beyond it who was not heard of for longest is forgotten; nobody new is known while all are here.
 pub const PEOPLE: usize = 100_000;
+/// By how much longer, in milliseconds, people and blocks count as silent that somebody only made: people who never came by a
+/// connection, and blocks in which nobody spoke and which nobody joined. A flood of them pushes out itself.
+pub const ONLY_MADE: u64 = 30 * 24 * 60 * 60 * 1000;
+/// Connections that share an account with the one that has it; beyond it the oldest loses it. Each is one person's tab.
+pub const SHARED: usize = 8;
 
 /// With whom one talks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -55,7 +61,8 @@ pub enum Query {
     /// The person of that name, made if there is none: in the first block, and a contact of [`HOST`]. Brings the first
     /// block to the top of their conversations.
     Login { name: Arc<str> },
-    /// The person is here, on this connection and no other; answered with their name, empty for one without.
+    /// The person is here. This connection alone reads what is theirs from now on; the one before may still send, as two tabs
+    /// of one person do. Answered with their name, empty for one without.
     Init { user: u64, name: Option<Arc<str>>, holder: Origin },
     /// The connection is gone; noted, not awaited.
     Release { user: u64, holder: Origin },
@@ -68,7 +75,7 @@ pub enum Query {
     /// higher than those before it, if it goes to a person.
     Check { from: u64, holder: Origin, temp: Option<Arc<str>>, to: To },
     /// Keeps a message to a person, and its sender's number for it, and brings the conversation to the top for both
-    /// sides. Comes before the message is shown.
+    /// sides. Comes before the message is shown. A number that nobody has used becomes a person without a name.
     Keep { from: u64, temp: Option<Arc<str>>, id: u64, to: u64, frame: Arc<str> },
     /// The same for a message to a block that is in its room already, where its id comes from: kept for everyone in the
     /// block but the sender and those who have confirmed it meanwhile. Not awaited when the sender is gone;
@@ -106,7 +113,7 @@ pub enum Reply {
     Kept {
         late: Vec<u64>,
     },
-    /// Another live connection has the account.
+    /// Another live connection has the account, and does not share it with this one.
     Foreign,
     /// Too many people.
     Full,

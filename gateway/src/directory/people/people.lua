@@ -12,8 +12,6 @@ local function foreign(user, by)
   return other and other ~= by
 end
 
-local function full() return redis.call('HLEN', users) >= most * 2 end
-
 local function add(id, name)
   redis.call('HSETNX', users, host .. ':name', host_name)
   redis.call('HSETNX', users, host .. ':holder', '')
@@ -25,12 +23,29 @@ local function add(id, name)
   redis.call('ZADD', blocks, 0, id .. ':' .. everyone)
   redis.call('ZADD', members, 0, everyone .. ':' .. id)
   redis.call('ZADD', contacts, 0, id .. ':' .. host)
+  talk(id, 'c' .. host, wide(next_rank()))
+  talk(id, 'b' .. everyone, wide(next_rank()))
+  made(used, id)
   if name ~= '' then redis.call('HSETNX', names, name, id) end
 end
 
 local function forget(member)
   redis.call('ZREM', queued, member)
   redis.call('HDEL', frames, member)
+end
+
+-- A connection had the account before, and has not given it back: two tabs of one person.
+local function shares(user, by)
+  return string.find(' ' .. (redis.call('HGET', also, user) or '') .. ' ', ' ' .. by .. ' ', 1, true)
+end
+
+-- Notes which connections share the account: 'by' does not, 'before' does; the latest eight.
+local function note_sharer(user, by, before)
+  local sharing = {before}
+  for other in string.gmatch(redis.call('HGET', also, user) or '', '%S+') do
+    if other ~= by and other ~= before and #sharing < 8 then sharing[#sharing + 1] = other end
+  end
+  if #sharing == 0 then redis.call('HDEL', also, user) else redis.call('HSET', also, user, table.concat(sharing, ' ')) end
 end
 
 local function enqueue(user, id, stored)
@@ -67,11 +82,47 @@ local function unread(user, block)
   end
 end
 
+-- Nothing of a person is left but what they said.
+local function forget_person(id)
+  for _, member in ipairs(under(queued, id)) do forget(member) end
+  for _, member in ipairs(under(blocks, id)) do
+    unread(id, tail(member))
+    redis.call('ZREM', members, tail(member) .. ':' .. id)
+  end
+  for _, member in ipairs(under(contacts, id)) do redis.call('ZREM', contacts, tail(member) .. ':' .. id) end
+  for _, member in ipairs(under(talks, id)) do
+    local with = string.match(member, ':(%w+)$')
+    untalk(id, with)
+    if string.sub(with, 1, 1) == 'c' then untalk(string.sub(with, 2), 'c' .. id) end
+  end
+  for _, key in ipairs({blocks, contacts, early}) do
+    redis.call('ZREMRANGEBYLEX', key, '[' .. id .. ':', '(' .. id .. ';')
+  end
+  local name = redis.call('HGET', users, id .. ':name')
+  if name and redis.call('HGET', names, name) == id then redis.call('HDEL', names, name) end
+  redis.call('HDEL', users, id .. ':name', id .. ':holder')
+  redis.call('HDEL', also, id)
+  redis.call('ZREM', used, id)
+end
+
+-- Whether there is room for one more, perhaps because who was not heard of for longest goes. People who are here stay.
+local function has_room()
+  for _ = 1, 100 do
+    if redis.call('HLEN', users) < most * 2 then return true end
+    local oldest = unnoted('users', users, used, host) or redis.call('ZRANGE', used, 0, 0)[1]
+    if not oldest then return false end
+    if holder(oldest) then heard(used, oldest) else forget_person(oldest) end
+  end
+  return redis.call('HLEN', users) < most * 2
+end
+
 if operation == 'login' then
   local name = arg[1]
   local id = redis.call('HGET', names, name)
-  if not id then
-    if full() then return {'FULL'} end
+  if id then
+    heard(used, id)
+  else
+    if not has_room() then return {'FULL'} end
     redis.call('HSETNX', users, 'last', host)
     repeat id = text(redis.call('HINCRBY', users, 'last', 1)) until not known(id)
     add(id, name)
@@ -85,9 +136,11 @@ if operation == 'init' then
   local user, name, by, lease = arg[1], arg[2], arg[3], tonumber(arg[4])
   local taken = foreign(user, by)
   if not known(user) then
-    if full() then return {'FULL'} end
+    if not has_room() then return {'FULL'} end
     add(user, name)
   end
+  heard(used, user)
+  note_sharer(user, by, taken and holder(user) or nil)
   redis.call('HSET', users, user .. ':holder', by)
   redis.call('ZADD', leases, 'GT', text(now + lease), string.match(by, '^%x+'))
   for _, member in ipairs(under(blocks, user)) do unread(user, tail(member)) end
@@ -97,6 +150,9 @@ end
 if operation == 'release' then
   if redis.call('HGET', users, arg[1] .. ':holder') == arg[2] then
     redis.call('HSET', users, arg[1] .. ':holder', '')
+    heard(used, arg[1])
+  else
+    note_sharer(arg[1], arg[2], nil)
   end
   return {'DONE'}
 end
@@ -105,7 +161,9 @@ end
 if operation == 'blocks' then
   if foreign(arg[1], arg[2]) then return {'FOREIGN'} end
   local answer = {'BLOCKS'}
-  for _, member in ipairs(under(blocks, arg[1])) do answer[#answer + 1] = tail(member) end
+  for _, member in ipairs(under(blocks, arg[1])) do
+    if redis.call('HEXISTS', groups, tail(member) .. ':name') == 1 then answer[#answer + 1] = tail(member) end
+  end
   return answer
 end
 
@@ -139,7 +197,7 @@ end
 -- Arguments: sender, its holder, its number or '', 'person' or 'block'.
 if operation == 'check' then
   local from, by, temp, kind = arg[1], arg[2], arg[3], arg[4]
-  if foreign(from, by) then return {'FOREIGN'} end
+  if foreign(from, by) and not shares(from, by) then return {'FOREIGN'} end
   for _, old in ipairs(redis.call('ZRANGEBYSCORE', order, '-inf', text(now - kept), 'LIMIT', 0, 100)) do
     redis.call('ZREM', order, old)
     redis.call('HDEL', recent, old)
@@ -153,6 +211,10 @@ end
 -- Arguments: sender, its number or '', id, to whom, the frame.
 if operation == 'keep' then
   local from, temp, id, to, frame = arg[1], arg[2], wide(arg[3]), arg[4], arg[5]
+  if not known(to) then
+    if not has_room() then return {'FULL'} end
+    add(to, '')
+  end
   enqueue(to, id, personal(start + math.floor(tonumber(id) / lanes), frame))
   if known(from) and known(to) then
     local at = wide(next_rank())
@@ -194,6 +256,7 @@ if operation == 'keep_posted' then
       redis.call('ZREM', order, mark)
     end
     redis.call('HSET', spoken, block, wide(next_rank()))
+    heard(alive, block)
   end
   remember(from, temp, id)
   return {'KEPT', unpack(late)}

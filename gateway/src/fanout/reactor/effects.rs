@@ -29,6 +29,8 @@ use crate::{
 
 /// How long a session waits whose post did not fit into the hub's queue.
 const RETRY: Duration = Duration::from_millis(500);
+/// The close code of a connection that moves to another gateway.
+pub(super) const MOVED: u16 = 1012;
 
 /// What effects may touch.
 pub(super) struct Stage<'a> {
@@ -91,9 +93,14 @@ impl Stage<'_> {
         if !self.sockets.begin_closing(slot) {
             return;
         }
+        // A peer that has said goodbye reads nothing of what is queued now; one that moves reads it all.
+        let mut read = if self.sockets.left_in_peace(slot) { self.readers.read_by(slot) } else { Vec::new() };
         write::settle_all(slot, self.sockets.table(), self.readers, self.counters);
+        if code == Some(MOVED) {
+            read = self.readers.read_by(slot);
+        }
         self.sockets.queue_close(slot, code, reason, self.now.micros);
-        self.todo.push_back(Next::End(slot));
+        self.todo.push_back(Next::End { slot, read });
     }
 
     fn reply(&mut self, slot: Slot, first: u8, payload: &[u8]) {

@@ -20,7 +20,7 @@ use crate::{
         session::{Answer, Input},
     },
     moderation::{Moderation, News},
-    rooms::{Epoch, RoomName},
+    rooms::{Epoch, Position, RoomName},
 };
 
 /// What messages of the hub may touch.
@@ -127,11 +127,12 @@ impl Arrival<'_> {
 
     fn joined(&mut self, slot: Slot, room: RoomId, encoding: EncodingId, answer: Answer, backlog: Vec<Chunk>) {
         let Some(Pending::Join { room: name, presence }) = self.sockets.end_asking(slot) else { return };
-        let epoch = if let Answer::Joined(joined) = &answer { joined.head.epoch } else { Epoch::default() };
+        let unknown = Position { epoch: Epoch::default(), seq: 0 };
+        let head = if let Answer::Joined(joined) = &answer { joined.head } else { unknown };
         // One that joins again is first written what it had not got yet.
         write::settle_room(slot, &name, self.sockets.table(), self.readers, self.counters);
         self.readers.leave(slot, &name);
-        let feed = self.readers.join(slot, room, &name, encoding, epoch, presence);
+        let feed = self.readers.join(slot, room, &name, encoding, head, presence);
         self.todo.push_back(Next::Tell(slot, Input::Answer(answer)));
         self.todo.push_back(Next::Joined { slot, feed, backlog });
     }

@@ -3,7 +3,10 @@
 use std::collections::VecDeque;
 
 use super::ids::{FeedId, Slot};
-use crate::fanout::{encoding::Chunk, session::Input};
+use crate::{
+    fanout::{encoding::Chunk, session::Input},
+    rooms::{Position, RoomName},
+};
 
 /// One thing to be done for one connection. A connection that has ended meanwhile is left alone.
 #[derive(Debug)]
@@ -18,8 +21,8 @@ pub(super) enum Next {
     ReadOn(Slot),
     /// Close the connection for the reactor's own reasons.
     Close { slot: Slot, code: u16, reason: &'static str },
-    /// Tell the session that it is over, and take the connection out of its rooms.
-    End(Slot),
+    /// Tell the session that it is over and up to where its peer has got its rooms, and take the connection out of them.
+    End { slot: Slot, read: Vec<(RoomName, Position)> },
 }
 
 /// What is still to be done, in order.

@@ -9,7 +9,7 @@ use super::{
     clock::{Clock, Now},
     counters::Counters,
     drain_control::DrainControl,
-    effects::Stage,
+    effects::{MOVED, Stage},
     flush::flush,
     from_hub::{Arrival, queue_backlog},
     hub_port::HubPort,
@@ -28,6 +28,7 @@ use crate::{
         session::{Accepted, Effects, Input},
     },
     moderation::Moderation,
+    rooms::{Position, RoomName},
 };
 
 /// Connections read in a turn, before others are written to.
@@ -241,7 +242,7 @@ impl Reactor {
             self.move_on();
         }
         while let Some(slot) = self.sockets.next_dropped() {
-            self.end(slot);
+            self.end(slot, &[]);
             self.carry_on();
             if self.sockets.free(slot) {
                 self.mailbox.ended();
@@ -254,7 +255,7 @@ impl Reactor {
             Key::Session(id) => self.tell(slot, Input::Timer(id)),
             Key::Resume => self.sockets.resume(slot, Stop::Rate, self.now),
             Key::Linger => self.sockets.drop(slot),
-            Key::Cut => self.stage().close(slot, Some(1012), "moved"),
+            Key::Cut => self.stage().close(slot, Some(MOVED), "moved"),
         }
         self.carry_on();
     }
@@ -276,7 +277,7 @@ impl Reactor {
     /// Closes everything with 1012, as far as the sockets take it.
     fn end_all(&mut self) {
         for slot in self.sockets.slots().filter(|slot| self.sockets.is_used(*slot)).collect::<Vec<_>>() {
-            self.stage().close(slot, Some(1012), "going_away");
+            self.stage().close(slot, Some(MOVED), "going_away");
             self.carry_on();
             write_on(slot, self.sockets.table(), &mut self.readers, &self.counters);
             self.sockets.drop(slot);
@@ -308,7 +309,7 @@ impl Reactor {
                 }
                 Next::ReadOn(slot) => self.sockets.read_on(slot, self.now),
                 Next::Close { slot, code, reason } => self.stage().close(slot, Some(code), reason),
-                Next::End(slot) => self.end(slot),
+                Next::End { slot, read } => self.end(slot, &read),
             }
         }
     }
@@ -329,9 +330,9 @@ impl Reactor {
     }
 
     /// Tells the session that it is over, once, carries out its last wishes, and takes it out of its rooms.
-    fn end(&mut self, slot: Slot) {
+    fn end(&mut self, slot: Slot, read: &[(RoomName, Position)]) {
         let Some((mut session, pending)) = self.sockets.end_session(slot) else { return };
-        session.handle(Input::Closed, &self.sockets.context(slot, self.now), &mut self.effects);
+        session.handle(Input::Closed { read }, &self.sockets.context(slot, self.now), &mut self.effects);
         drop(session);
         self.carry_out(slot);
         if let Some(Pending::Join { room, .. }) = pending {

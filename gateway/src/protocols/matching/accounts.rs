@@ -39,7 +39,23 @@ impl MatchSession {
     pub(super) fn seen(&mut self, account: u64, cx: &Context, out: &mut Effects) {
         if let Some(held) = self.held.iter_mut().find(|held| held.id == account) {
             held.seen = cx.now;
+            held.unproven = false;
             tell(Query::Seen { account, holder: cx.origin }, out);
+        }
+    }
+
+    /// The client sent something, so what it was written before is there: a reconnect does not show it again.
+    pub(super) fn heard(&mut self, cx: &Context, out: &mut Effects) {
+        for held in self.held.iter_mut().filter(|held| held.unproven) {
+            held.unproven = false;
+            tell(Query::Seen { account: held.id, holder: cx.origin }, out);
+        }
+    }
+
+    /// Something came into an inbox.
+    pub(super) fn written(&mut self, room: &RoomName) {
+        if let Some(held) = self.held.iter_mut().find(|held| inbox(held.id) == *room) {
+            held.unproven = true;
         }
     }
 
@@ -81,8 +97,13 @@ impl MatchSession {
         }
     }
 
-    pub(super) fn release_all(&mut self, cx: &Context, out: &mut Effects) {
+    /// `read`: up to where the client has got its inboxes, as far as that is known.
+    pub(super) fn release_all(&mut self, read: &[(RoomName, Position)], cx: &Context, out: &mut Effects) {
         for held in self.held.drain(..) {
+            let room = inbox(held.id);
+            if let Some((_, read)) = read.iter().find(|(of, _)| *of == room) {
+                tell(Query::Read { account: held.id, holder: cx.origin, read: *read }, out);
+            }
             tell(Query::Release { account: held.id, holder: cx.origin }, out);
         }
     }
@@ -101,11 +122,11 @@ impl MatchSession {
         // Presence tells the connection before this one that it is not alone.
         let join = Join { room: inbox(account), who, encoding: ENCODING, after, presence: true, announce: true };
         out.push(Effect::Join(join));
-        self.pending = Some(Step::Open { account, nick, token });
+        self.pending = Some(Step::Open { account, nick, token, after });
     }
 
     pub(super) fn opened(&mut self, step: Step, cx: &Context, out: &mut Effects) {
-        let Step::Open { account, nick, token } = step else { return };
+        let Step::Open { account, nick, token, after: _ } = step else { return };
         match &token {
             Some(token) => {
                 let (nick_name, token) = (nick.as_ref(), token.as_ref());
@@ -115,13 +136,22 @@ impl MatchSession {
         }
         if !self.holds(account) {
             let who = author(account, cx.origin);
-            self.held.push(Held { id: account, nick, who, entered: false, seen: cx.now });
+            self.held.push(Held { id: account, nick, who, entered: false, seen: cx.now, unproven: false });
         }
         self.ask(Query::Enter { account, holder: cx.origin }, Step::Enter { account }, out);
     }
 
-    /// The account is ours; what its inbox got since `seen` is read next.
-    pub(super) fn back(&mut self, account: u64, nick: Arc<str>, seen: u64, cx: &Context, out: &mut Effects) {
+    /// The account is ours. Its inbox is read from `read` on, where the client has got it; else it is looked up what came
+    /// since `seen`.
+    pub(super) fn back(
+        &mut self,
+        account: u64,
+        nick: Arc<str>,
+        seen: u64,
+        read: Option<Position>,
+        cx: &Context,
+        out: &mut Effects,
+    ) {
         if self.holds(account) {
             say(&Frame::ReconnectResp { code: Code::Success }, out);
             self.ask(Query::Enter { account, holder: cx.origin }, Step::Enter { account }, out);
@@ -131,6 +161,9 @@ impl MatchSession {
             tell(Query::Release { account, holder: cx.origin }, out);
             say(&Frame::ReconnectResp { code: Code::Internal }, out);
             return;
+        }
+        if read.is_some() {
+            return self.open(account, nick, None, read, cx, out);
         }
         out.push(Effect::Ask(Ask::History { room: inbox(account), before: None, limit: REPLAY }));
         self.pending = Some(Step::Replay { account, nick, seen });

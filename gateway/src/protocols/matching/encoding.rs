@@ -17,6 +17,8 @@ impl Encoding for InboxEncoding {
             // Nothing else is ever posted; a store that was tampered with must not cost its readers their connections.
             if let Some(frame) = entry.content.verbatim.as_deref().filter(|frame| json::is_json(frame)) {
                 out.text(frame);
+                // The session notes what its client was written.
+                out.notice();
             }
         }
     }

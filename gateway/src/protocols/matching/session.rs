@@ -12,7 +12,7 @@ use crate::{
         pairs::{Query, Reply, inbox},
     },
     fanout::session::{Answer, Ask, Context, Effect, Effects, Input, NewPost, PostError, Posted, Session, TimerId},
-    rooms::Author,
+    rooms::{Author, Position},
 };
 
 /// Pause between the server's `PING_REQ`s.
@@ -45,6 +45,8 @@ pub(super) struct Held {
     pub(super) entered: bool,
     /// When the client last answered a ping, on the monotonic clock.
     pub(super) seen: u64,
+    /// Something was written from its inbox, and nothing that the client sent has shown since that it is there.
+    pub(super) unproven: bool,
 }
 
 /// What waits for [`Input::Answer`].
@@ -53,11 +55,12 @@ pub(super) enum Step {
         nick: Arc<str>,
         token: Arc<str>,
     },
-    /// Joining the inbox; `token` None: after a reconnect.
+    /// Joining the inbox; `token` None: after a reconnect, to read it from `after` on.
     Open {
         account: u64,
         nick: Arc<str>,
         token: Option<Arc<str>>,
+        after: Option<Position>,
     },
     Enter {
         account: u64,
@@ -108,12 +111,22 @@ impl Session for MatchSession {
                 out.push(Effect::Timer(WS_PING, WS_PING_EVERY));
                 out.push(Effect::Timer(WS_DEADLINE, WS_SILENCE));
             }
-            Input::Text(text) => match wire::read(text) {
-                Some(command) => self.command(command, cx, out),
-                None => out.push(Effect::Refused("malformed")),
-            },
-            Input::Binary(_) => out.push(Effect::Refused("binary")),
-            Input::Pong => out.push(Effect::Timer(WS_DEADLINE, WS_SILENCE)),
+            Input::Text(text) => {
+                self.heard(cx, out);
+                match wire::read(text) {
+                    Some(command) => self.command(command, cx, out),
+                    None => out.push(Effect::Refused("malformed")),
+                }
+            }
+            Input::Binary(_) => {
+                self.heard(cx, out);
+                out.push(Effect::Refused("binary"));
+            }
+            Input::Pong => {
+                self.heard(cx, out);
+                out.push(Effect::Timer(WS_DEADLINE, WS_SILENCE));
+            }
+            Input::Notice { room } => self.written(&room),
             Input::Timer(PING) => self.ping(cx, out),
             Input::Timer(WS_PING) => {
                 out.push(Effect::Ping);
@@ -124,12 +137,8 @@ impl Session for MatchSession {
             Input::Posted { tag, result } => self.posted(tag, result, cx, out),
             Input::Presence { room, presence } => self.doubt(&room, &presence.joined, cx, out),
             Input::Moved { .. } => out.push(Effect::Close { code: 1012, reason: "moved" }),
-            Input::Closed => self.release_all(cx, out),
-            Input::Timer(_)
-            | Input::Limited { .. }
-            | Input::Gap { .. }
-            | Input::Notice { .. }
-            | Input::Moderated(_) => {}
+            Input::Closed { read } => self.release_all(read, cx, out),
+            Input::Timer(_) | Input::Limited { .. } | Input::Gap { .. } | Input::Moderated(_) => {}
         }
     }
 }
@@ -233,7 +242,9 @@ impl MatchSession {
                     say(&Frame::ViewedAckResp { code: Code::Success }, out);
                 }
             }
-            (Step::Reconnect { account }, Reply::Back { nick, seen }) => self.back(account, nick, seen, cx, out),
+            (Step::Reconnect { account }, Reply::Back { nick, seen, read }) => {
+                self.back(account, nick, seen, read, cx, out);
+            }
             (Step::Reconnect { .. }, _) => {
                 out.push(Effect::Refused("token"));
                 say(&Frame::ReconnectResp { code: Code::NoData }, out);
@@ -321,7 +332,11 @@ impl MatchSession {
         out.extend(reason.filter(|_| told).map(Effect::Refused));
         match step {
             Step::Create { nick, .. } => not_created(&nick, out),
-            Step::Open { account, nick, token } => {
+            Step::Open { account, nick, token, after } => {
+                if let Some(read) = after {
+                    // The next reconnect begins where this one would have.
+                    tell(Query::Read { account, holder: cx.origin, read }, out);
+                }
                 tell(Query::Release { account, holder: cx.origin }, out);
                 match token {
                     Some(_) => not_created(&nick, out),

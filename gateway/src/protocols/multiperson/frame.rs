@@ -130,7 +130,8 @@ impl<'a> Frame<'a> {
     }
 
     pub(super) fn to(&self) -> Option<To> {
-        let person = || self.to_user_id.and_then(loose_id).map(To::Person);
+        // 0 is the system, to which nobody writes.
+        let person = || self.to_user_id.and_then(loose_id).filter(|id| *id > 0).map(To::Person);
         let block = || self.block_id.and_then(loose_id).map(To::Block);
         match self.chat_type.and_then(json::string).as_deref() {
             Some("PTP") => person(),

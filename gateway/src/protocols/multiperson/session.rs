@@ -75,7 +75,7 @@ impl Session for MultiPersonSession {
             },
             Input::Timer(HEARTBEAT) => out.push(Effect::Terminate),
             Input::Moved { .. } => out.push(Effect::Close { code: 1012, reason: "moved" }),
-            Input::Closed => self.closed(cx, out),
+            Input::Closed { .. } => self.closed(cx, out),
             Input::Answer(answer) => match &mut self.speaks {
                 Speaks::Broadcast(dialect) => dialect.answer(answer, &self.settings, out),
                 Speaks::Blocks(dialect) => dialect.answer(answer, self.settings.welcome, cx, out),

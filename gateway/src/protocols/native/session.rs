@@ -16,7 +16,7 @@ use super::{
     page,
     reply::{Code, Limits, Reply, You},
     request::{self, Id, Op},
-    sign_in::{EXPIRY, LOOK, Person, Rooms},
+    sign_in::{EXPIRY, LOOK, Person, Rooms, SIGN_IN},
 };
 use crate::{
     fanout::session::{
@@ -94,9 +94,10 @@ impl Session for NativeSession {
             Input::Pong => self.unanswered = 0,
             Input::Timer(PING) => self.ping(out),
             Input::Timer(EXPIRY) => self.person.expiry(cx, out),
+            Input::Timer(SIGN_IN) => self.person.overdue(out),
             Input::Timer(LOOK) => self.signing(|person, rooms| person.look_again(rooms, cx, out)),
             // The encoding tells who is in a room.
-            Input::Timer(_) | Input::Presence { .. } | Input::Notice { .. } | Input::Closed => {}
+            Input::Timer(_) | Input::Presence { .. } | Input::Notice { .. } | Input::Closed { .. } => {}
             Input::Answer(answer) => self.answer(answer, cx, out),
             Input::Posted { tag, result } => self.posted(tag, result, out),
             Input::Gap { room, epoch, from, to } => {

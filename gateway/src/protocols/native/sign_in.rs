@@ -31,6 +31,9 @@ const FURTHEST: Duration = Duration::from_secs(24 * 60 * 60);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 const LOOK_FOR: Duration = Duration::from_secs(8);
 pub(super) const LOOK: TimerId = TimerId(2);
+/// How long a connection may last of which nobody says who it is, where a token is asked for.
+const SIGNED_IN: Duration = Duration::from_secs(10);
+pub(super) const SIGN_IN: TimerId = TimerId(3);
 
 /// The rooms of a connection. Most people are in one.
 pub(super) type Rooms = SmallVec<[RoomName; 1]>;
@@ -89,8 +92,20 @@ impl Person {
 
     /// The connection is open.
     pub(super) fn open(&self, cx: &Context, out: &mut Effects) {
-        if let Some(who) = self.who.as_ref().filter(|who| who.expires.is_some()) {
-            watch_expiry(who, cx, out);
+        match &self.who {
+            Some(who) if who.expires.is_some() => watch_expiry(who, cx, out),
+            None if !self.settings.anonymous => out.push(Effect::Timer(SIGN_IN, SIGNED_IN)),
+            _ => {}
+        }
+    }
+
+    /// Somebody should have signed in by now. A token whose key is being fetched has the time that this takes.
+    pub(super) fn overdue(&self, out: &mut Effects) {
+        if self.waiting.is_some() {
+            out.push(Effect::Timer(SIGN_IN, LOOK_FOR));
+        } else if self.who.is_none() {
+            out.push(Effect::Refused("not_signed_in"));
+            out.push(Effect::Close { code: 1008, reason: Code::Unauthorized.label() });
         }
     }
 

@@ -106,7 +106,7 @@ impl Session for OnlyOneSession {
             | Input::Presence { .. }
             | Input::Notice { .. }
             | Input::Moderated(_)
-            | Input::Closed => {}
+            | Input::Closed { .. } => {}
         }
     }
 }

@@ -76,7 +76,7 @@ impl Session for RelaySession {
             | Input::Presence { .. }
             | Input::Notice { .. }
             | Input::Moderated(_)
-            | Input::Closed => {}
+            | Input::Closed { .. } => {}
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{self as social, BLOCKS, CONTACTS, FOUND, MEMBERSHIPS, Person, Query, Reply, newest_first};
+use super::{self as social, BLOCKS, CONTACTS, EVERYONE, FOUND, MEMBERSHIPS, Person, Query, Reply, newest_first};
 use crate::directory::people::{
     To,
     memory::{Block, People},
@@ -84,19 +84,39 @@ impl People {
         user.blocks.insert(to);
         user.talk(To::Block(to), rank);
         block.members.insert(id);
+        if to != EVERYONE && block.owner != id {
+            self.alive.heard(to, now);
+        }
         Reply::Done
+    }
+
+    /// Whether there is room for one more, perhaps because the one goes that was silent for longest.
+    fn has_room_for_a_block(&mut self) -> bool {
+        if self.blocks.len() < BLOCKS {
+            return true;
+        }
+        let Some(oldest) = self.alive.oldest_first().next() else { return false };
+        self.alive.forget(oldest);
+        for member in self.blocks.remove(&oldest).into_iter().flat_map(|block| block.members) {
+            if let Some(user) = self.users.get_mut(&member) {
+                user.blocks.remove(&oldest);
+                user.talks.remove(&To::Block(oldest));
+            }
+        }
+        true
     }
 
     fn create(&mut self, owner: u64, name: Arc<str>, now: u64) -> Reply {
         let Some(user) = self.users.get(&owner) else { return Reply::Unknown };
-        if user.blocks.len() >= MEMBERSHIPS || self.blocks.len() >= BLOCKS {
+        if user.blocks.len() >= MEMBERSHIPS || !self.has_room_for_a_block() {
             return Reply::Full;
         }
-        // Blocks never go, so the last has the highest number.
-        let id = self.blocks.last_key_value().map_or(0, |(last, _)| *last) + 1;
+        let id = self.last_block.max(EVERYONE) + 1;
+        self.last_block = id;
         let block = Block { name, owner, ..Block::default() };
         let created = row(id, &block);
         self.blocks.insert(id, block);
+        self.alive.made(id, now);
         self.join(owner, id, now);
         Reply::Created(created)
     }

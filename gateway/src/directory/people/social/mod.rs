@@ -17,7 +17,7 @@ pub const CONTACTS: usize = 1000;
 /// Blocks that one person is in: fewer than `limits.roomsPerConnection` as it is by default, so that a connection reads
 /// them all.
 pub const MEMBERSHIPS: usize = 64;
-/// Blocks that are known at once; beyond it none is made.
+/// Blocks that are known at once. Beyond it the one is forgotten that was silent for longest.
 pub const BLOCKS: usize = 10_000;
 /// Conversations of one person that are remembered and shown; the longest silent go first.
 pub const CONVERSATIONS: usize = 200;

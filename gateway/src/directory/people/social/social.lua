@@ -21,6 +21,34 @@ local function add_blocks(answer, ids)
   return answer
 end
 
+-- Members of a block that is gone forget it as they join others.
+local function forget_block(id)
+  redis.call('HDEL', groups, id .. ':name', id .. ':owner')
+  redis.call('HDEL', spoken, id)
+  redis.call('ZREM', alive, id)
+end
+
+-- Whether there is room for one more block, perhaps because the one goes that was silent for longest.
+local function has_room()
+  if redis.call('HLEN', groups) < most_blocks * 2 then return true end
+  local oldest = unnoted('groups', groups, alive, everyone) or redis.call('ZRANGE', alive, 0, 0)[1]
+  if oldest then forget_block(oldest) end
+  return oldest
+end
+
+-- In how many blocks a person is; those that are gone are forgotten where that matters.
+local function joined(user)
+  if count(blocks, user) < most_joined then return count(blocks, user) end
+  for _, member in ipairs(under(blocks, user)) do
+    local block = tail(member)
+    if redis.call('HEXISTS', groups, block .. ':name') == 0 then
+      redis.call('ZREM', blocks, member)
+      redis.call('ZREM', members, block .. ':' .. user)
+    end
+  end
+  return count(blocks, user)
+end
+
 local function tails(all)
   for at, member in ipairs(all) do all[at] = tail(member) end
   return all
@@ -84,17 +112,19 @@ if operation == 'join' then
   local user, block = arg[1], arg[2]
   if not known(user) or redis.call('HEXISTS', groups, block .. ':name') == 0 then return {'UNKNOWN'} end
   if has(blocks, user .. ':' .. block) then return {'DONE'} end
-  if count(blocks, user) >= most_joined then return {'FULL'} end
+  if joined(user) >= most_joined then return {'FULL'} end
   enter(user, block)
+  if redis.call('HGET', groups, block .. ':owner') ~= user then heard(alive, block) end
   return {'DONE'}
 end
 
 if operation == 'create' then
   local owner, name = arg[1], arg[2]
   if not known(owner) then return {'UNKNOWN'} end
-  if count(blocks, owner) >= most_joined or redis.call('HLEN', groups) >= most_blocks * 2 then return {'FULL'} end
+  if joined(owner) >= most_joined or not has_room() then return {'FULL'} end
   local id = text(redis.call('HINCRBY', groups, 'last', 1))
   redis.call('HSET', groups, id .. ':name', name, id .. ':owner', owner)
+  made(alive, id)
   enter(owner, id)
   return {'CREATED', id, name, owner}
 end

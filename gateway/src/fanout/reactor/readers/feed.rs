@@ -12,7 +12,7 @@ use crate::{
         messages::RoomId,
         reactor::ids::{ReaderIndex, Slot},
     },
-    rooms::{Epoch, Origin, RoomName},
+    rooms::{Epoch, Origin, Position, RoomName},
 };
 
 /// A reader. 16 bytes, so that a flush walks four per cache line.
@@ -32,6 +32,8 @@ pub(super) struct Feed {
     pub(super) encoding: EncodingId,
     /// What readers of the newest chunk know.
     pub(super) epoch: Epoch,
+    /// The newest entry that came; None where it is not known in this epoch.
+    head: Option<u64>,
     readers: Vec<Reader>,
     ring: VecDeque<Chunk>,
     /// The number of the ring's first chunk.
@@ -76,6 +78,7 @@ impl Feed {
             name,
             encoding,
             epoch,
+            head: None,
             readers: Vec::new(),
             ring: VecDeque::new(),
             start: 0,
@@ -141,8 +144,11 @@ impl Feed {
         authors
     }
 
-    /// Adds a reader at the end; returns its place.
-    pub(super) fn join(&mut self, slot: Slot, presence: bool) -> ReaderIndex {
+    /// Adds a reader at the end, which it knows to be `head`; returns its place.
+    pub(super) fn join(&mut self, slot: Slot, head: Position, presence: bool) -> ReaderIndex {
+        if head.epoch == self.epoch {
+            self.head = self.head.max(Some(head.seq));
+        }
         self.readers.push(Reader { cursor: self.end(), slot, presence });
         ReaderIndex((self.readers.len() - 1) as u32)
     }
@@ -168,8 +174,20 @@ impl Feed {
     /// Appends the next chunk.
     pub(super) fn push(&mut self, chunk: Chunk, epoch: Epoch) {
         self.epoch = epoch;
+        self.head = chunk.seqs.map_or(self.head, |(_, last)| Some(last));
         self.bytes += chunk.bytes.len();
         self.ring.push_back(chunk);
+    }
+
+    /// The readers know another epoch from now on, in which nothing has come yet.
+    pub(super) fn begin_epoch(&mut self, epoch: Epoch) {
+        (self.epoch, self.head) = (epoch, None);
+    }
+
+    /// Up to where the reader at `place` has got the room, if that is known.
+    pub(super) fn read_by(&self, place: ReaderIndex) -> Option<Position> {
+        let next = self.from(self.cursor(place)).find_map(|chunk| chunk.seqs).map(|(first, _)| first - 1);
+        Some(Position { epoch: self.epoch, seq: next.or(self.head)? })
     }
 
     /// Notes that the feed waits for a flush; false if it does already.
@@ -265,6 +283,8 @@ mod tests {
     use super::*;
     use crate::fanout::encoding::ChunkWriter;
 
+    const HEAD: Position = Position { epoch: Epoch(1), seq: 0 };
+
     fn feed() -> Feed {
         Feed::new(RoomId(0), RoomName::new("lobby").unwrap(), EncodingId(8), Epoch(1))
     }
@@ -286,8 +306,8 @@ mod tests {
     #[test]
     fn a_reader_that_is_behind_keeps_chunks_and_one_that_catches_up_lets_them_go() {
         let mut feed = feed();
-        feed.join(Slot(1), false);
-        feed.join(Slot(2), false);
+        feed.join(Slot(1), HEAD, false);
+        feed.join(Slot(2), HEAD, false);
         feed.push(chunk(Some((1, 1))), Epoch(1));
         flush(&mut feed, Slot(2));
         assert!(!feed.is_at_rest());
@@ -299,7 +319,7 @@ mod tests {
     fn a_chunk_that_comes_during_a_flush_reaches_the_readers_not_visited_yet_and_the_others_in_the_next_flush() {
         let mut feed = feed();
         for slot in 1..=3 {
-            feed.join(Slot(slot), false);
+            feed.join(Slot(slot), HEAD, false);
         }
         feed.push(chunk(Some((1, 1))), Epoch(1));
         feed.mark_dirty();
@@ -323,7 +343,7 @@ mod tests {
     fn a_reader_that_leaves_during_a_flush_makes_it_miss_nobody_and_visit_nobody_twice() {
         for (left, next) in (0..5).flat_map(|left| (0..=5).map(move |next| (left, next))) {
             let mut feed = feed();
-            let mut places: Vec<ReaderIndex> = (0..5).map(|slot| feed.join(Slot(slot), false)).collect();
+            let mut places: Vec<ReaderIndex> = (0..5).map(|slot| feed.join(Slot(slot), HEAD, false)).collect();
             feed.push(chunk(Some((1, 1))), Epoch(1));
             feed.begin_flush();
             let mut visited: Vec<u32> = Vec::new();
@@ -351,8 +371,8 @@ mod tests {
     #[test]
     fn a_reader_that_falls_out_receives_a_gap_for_all_that_it_misses() {
         let mut feed = feed();
-        feed.join(Slot(1), false);
-        feed.join(Slot(2), false);
+        feed.join(Slot(1), HEAD, false);
+        feed.join(Slot(2), HEAD, false);
         feed.push(chunk(None), Epoch(1));
         for seq in 1..=9 {
             feed.push(chunk(Some((seq * 2 - 1, seq * 2))), Epoch(1));
@@ -366,7 +386,7 @@ mod tests {
     #[test]
     fn a_reader_that_was_not_offered_a_chunk_yet_never_falls_out() {
         let mut feed = feed();
-        feed.join(Slot(1), false);
+        feed.join(Slot(1), HEAD, false);
         for seq in 1..=100 {
             feed.push(chunk(Some((seq, seq))), Epoch(1));
             assert!(feed.bound(1000, 10).is_empty());

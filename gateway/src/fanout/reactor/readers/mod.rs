@@ -33,7 +33,7 @@ use crate::{
         encoding::{Chunk, EncodingId},
         messages::RoomId,
     },
-    rooms::{Epoch, Origin, RoomName},
+    rooms::{Epoch, Origin, Position, RoomName},
 };
 
 /// A room that a connection reads.
@@ -91,22 +91,22 @@ impl Readers {
         rooms.len() < self.settings.rooms_per_connection || self.reading_of(slot, room).is_some()
     }
 
-    /// Makes the connection a reader, from the room's end on.
+    /// Makes the connection a reader, from the room's end on, which it knows to be `head`.
     pub(super) fn join(
         &mut self,
         slot: Slot,
         room: RoomId,
         name: &RoomName,
         encoding: EncodingId,
-        epoch: Epoch,
+        head: Position,
         presence: bool,
     ) -> FeedId {
         let feed = self.feed_of(room, encoding).unwrap_or_else(|| {
-            let feed = FeedId(self.feeds.insert(Feed::new(room, name.clone(), encoding, epoch)) as u32);
+            let feed = FeedId(self.feeds.insert(Feed::new(room, name.clone(), encoding, head.epoch)) as u32);
             self.rooms.entry(room).or_default().push((encoding, feed));
             feed
         });
-        let place = self.feeds[feed.index()].join(slot, presence);
+        let place = self.feeds[feed.index()].join(slot, head, presence);
         if self.reading.len() <= slot.index() {
             self.reading.resize_with(slot.index() + 1, SmallVec::new);
         }
@@ -155,6 +155,15 @@ impl Readers {
         self.rooms_of(slot).iter().any(|reading| reading.feed == feed)
     }
 
+    /// Up to where the connection has got each of its rooms, as far as that is known.
+    pub(super) fn read_by(&self, slot: Slot) -> Vec<(RoomName, Position)> {
+        let read = |reading: &FeedReader| {
+            let feed = &self.feeds[reading.feed.index()];
+            Some((feed.name.clone(), feed.read_by(reading.place)?))
+        };
+        self.rooms_of(slot).iter().filter_map(read).collect()
+    }
+
     /// The room's name and readers here in one encoding.
     pub(super) fn readers_of(&self, room: RoomId, encoding: EncodingId) -> Option<(RoomName, Vec<Slot>)> {
         let feed = &self.feeds[self.feed_of(room, encoding)?.index()];
@@ -172,7 +181,7 @@ impl Readers {
         let ids = self.rooms.get(&room).into_iter().flatten().map(|(_, id)| *id);
         ids.map(|id| {
             let feed = &mut self.feeds[id.index()];
-            feed.epoch = epoch;
+            feed.begin_epoch(epoch);
             (id, feed.name.clone(), feed.readers().collect())
         })
         .collect()

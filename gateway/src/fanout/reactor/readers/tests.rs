@@ -100,7 +100,14 @@ impl World {
                 self.wires.got.remove(&slot);
                 self.wires.unblock(slot);
                 self.wires.got.remove(&slot);
-                self.readers.join(slot, RoomId(room), &name(room), ENCODING, Epoch(1), false);
+                self.readers.join(
+                    slot,
+                    RoomId(room),
+                    &name(room),
+                    ENCODING,
+                    Position { epoch: Epoch(1), seq: 0 },
+                    false,
+                );
                 self.owed.insert((slot, room), Vec::new());
             }
             Act::Join(..) => {}

@@ -330,6 +330,13 @@ impl Sockets {
         self.table.state_mut(slot).peer_closed();
     }
 
+    /// Whether the peer has said goodbye, after it was written all that was queued for it.
+    pub(super) fn left_in_peace(&self, slot: Slot) -> bool {
+        let slab = self.table.slab();
+        slab.state(slot).has_peer_closed()
+            && slab.connection(slot).is_some_and(|connection| connection.outbox.is_empty())
+    }
+
     /// Takes the session out, once, to learn that it is over; and what it was waiting for.
     pub(super) fn end_session(&mut self, slot: Slot) -> Option<(Box<dyn Session>, Option<Pending>)> {
         let (hot, connection) = self.table.both(slot)?;

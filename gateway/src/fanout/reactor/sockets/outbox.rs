@@ -72,6 +72,11 @@ impl Outbox {
         self.queue.push_back(Outgoing::Shared(bytes));
     }
 
+    /// Whether nothing waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
     /// Bytes of replies that wait.
     pub(super) fn replies(&self) -> usize {
         self.replies

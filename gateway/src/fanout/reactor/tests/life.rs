@@ -232,3 +232,50 @@ fn leaves_are_not_lost_while_the_hub_is_full() {
     eventually("nothing waits", || rig.reactors.totals().held_back == 0);
     rig.reactors.shutdown();
 }
+
+/// A member of a room in which two entries came, which it was written.
+fn reader(rig: &mut Rig, first: u64) -> Client {
+    let mut client = rig.connect(policy());
+    rig.join(&mut client, "lobby", 1, vec![]);
+    for seq in first..first + 2 {
+        rig.publish(1, &entry(seq, "x"));
+        assert_eq!(client.hear(), "x");
+    }
+    client
+}
+
+/// What its session was told at the end; the hub hears that it has left.
+fn ended(rig: &mut Rig, client: &Client) -> String {
+    let told = client.events.recv_timeout(PATIENCE).unwrap();
+    assert!(matches!(rig.next(), ToHub::Leave { .. }));
+    told
+}
+
+#[test]
+fn a_session_learns_up_to_where_a_client_that_says_goodbye_or_moves_has_got_its_rooms() {
+    let mut rig = Rig::start(settings());
+    let mut client = reader(&mut rig, 6);
+    client.socket.close(None).unwrap();
+    assert_eq!(ended(&mut rig, &client), "closed lobby 2:7");
+    let mut client = rig.connect(policy());
+    rig.join(&mut client, "lobby", 1, vec![entry(4, "four")]);
+    assert_eq!(client.hear(), "four");
+    client.socket.close(None).unwrap();
+    assert_eq!(ended(&mut rig, &client), "closed lobby 1:5", "what its join told it");
+    let client = reader(&mut rig, 8);
+    rig.reactors.drain(1000);
+    assert_eq!(ended(&mut rig, &client), "closed lobby 2:9");
+    rig.reactors.shutdown();
+}
+
+#[test]
+fn nothing_is_known_of_what_a_client_has_got_that_vanishes_or_is_shown_the_door() {
+    let mut rig = Rig::start(settings());
+    let client = reader(&mut rig, 6);
+    client.socket.get_ref().shutdown(Shutdown::Both).unwrap();
+    assert_eq!(ended(&mut rig, &client), "closed");
+    let mut client = reader(&mut rig, 8);
+    client.say("close");
+    assert_eq!(ended(&mut rig, &client), "closed");
+    rig.reactors.shutdown();
+}

@@ -113,8 +113,9 @@ impl Session for Script {
             Input::Notice { room } => format!("notice {room}"),
             Input::Moderated(news) => format!("{} {:?}", news.code.name(), news.until),
             Input::Moved { .. } => "moved".to_owned(),
-            Input::Closed => {
-                let _ = self.events.try_send("closed".to_owned());
+            Input::Closed { read } => {
+                let read = read.iter().map(|(room, Position { epoch, seq })| format!(" {room} {}:{seq}", epoch.0));
+                let _ = self.events.try_send(format!("closed{}", read.collect::<String>()));
                 out.push(Effect::Text("nobody hears this".to_owned()));
                 return;
             }

@@ -228,7 +228,7 @@ fn accounts_are_pinged_every_three_seconds_and_released_after_twenty_of_silence(
     let release = format!("tell Pairs(Release {{ account: 10, {HOLDER} }})");
     assert_eq!(peer.pass(3_000), ["refused silent", &format!("leave {INBOX}"), &release]);
     assert_eq!(peer.pass(9_000), [""; 0], "the socket stays, the account is gone");
-    assert_eq!(peer.input(Input::Closed), [""; 0]);
+    assert_eq!(peer.input(Input::Closed { read: &[] }), [""; 0]);
 }
 
 #[test]
@@ -243,7 +243,7 @@ fn a_socket_that_answers_no_ws_ping_for_sixty_seconds_is_cut() {
 #[test]
 fn a_closed_connection_releases_what_it_holds() {
     let mut peer = ada();
-    assert_eq!(peer.input(Input::Closed), [format!("tell Pairs(Release {{ account: 10, {HOLDER} }})")]);
+    assert_eq!(peer.input(Input::Closed { read: &[] }), [format!("tell Pairs(Release {{ account: 10, {HOLDER} }})")]);
     assert_eq!(ada().input(Input::Moved { after: 1 }), ["close 1012 moved"]);
 }
 

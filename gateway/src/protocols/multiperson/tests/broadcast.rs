@@ -71,7 +71,7 @@ fn people_who_are_mentioned_are_told_to_the_directory_once_the_message_is_kept()
     assert_eq!(peer.input(Input::Posted { tag: 2, result: refused }), ["refused muted"], "it reaches nobody");
     peer.text(user);
     // It may be kept, and nobody is left to hear of it.
-    let lines = peer.input(Input::Closed);
+    let lines = peer.input(Input::Closed { read: &[] });
     assert!(lines[0].starts_with(mention), "{lines:?}");
 }
 
@@ -84,7 +84,7 @@ fn the_broadcast_dialect_goes_on_without_a_directory() {
     peer.joined("0", 0);
     assert!(peer.input(away())[0].starts_with("post 0 0 by alice "));
     assert_eq!(
-        peer.input(Input::Closed),
+        peer.input(Input::Closed { read: &[] }),
         [format!("tell People(Release {{ user: 7, {HOLDER} }})"), "leave 0".to_owned()]
     );
 }

@@ -35,7 +35,7 @@ fn the_blocks_dialect_reads_its_inbox_and_blocks_and_then_gets_what_was_kept() {
         "leave 1".to_owned(),
         "leave 5".to_owned(),
     ];
-    assert_eq!(peer.input(Input::Closed), gone);
+    assert_eq!(peer.input(Input::Closed { read: &[] }), gone);
 }
 
 #[test]
@@ -63,7 +63,7 @@ fn blocks_beyond_the_limit_of_rooms_keep_nobody_out() {
     assert_eq!(limited, ["refused room_limit".to_owned(), asks_for_kept(&[(5, 0)])]);
     let of_six = r#"{"chat_type":"BLOCK","block_id":"6"}"#;
     assert_eq!(reply(&mut peer, Reply::Queued(vec![of_six.into()])), [""; 0]);
-    assert_eq!(peer.input(Input::Closed).last().unwrap(), "leave 5");
+    assert_eq!(peer.input(Input::Closed { read: &[] }).last().unwrap(), "leave 5");
 }
 
 #[test]
@@ -91,7 +91,7 @@ fn a_connection_that_loses_the_account_reads_and_confirms_nothing_of_it_any_long
     );
     let confirm = r#"{"type":"CONFIRM","from_user_id":"3","message_id":"0000000000000042","message":"hi"}"#;
     assert_eq!(old.text(confirm), ["refused malformed"]);
-    assert_eq!(old.input(Input::Closed), [""; 0], "there is nothing to give back");
+    assert_eq!(old.input(Input::Closed { read: &[] }), [""; 0], "there is nothing to give back");
 }
 
 #[test]

@@ -89,7 +89,8 @@ fn messages_to_blocks_that_were_posted_are_kept_though_their_sender_has_gone() {
     }
     assert!(peer.posted(0, 1)[0].starts_with("ask People(KeepPosted"));
     peer.posted(1, 2);
-    let told: Vec<_> = peer.input(Input::Closed).into_iter().filter(|line| line.contains("KeepPosted")).collect();
+    let told: Vec<_> =
+        peer.input(Input::Closed { read: &[] }).into_iter().filter(|line| line.contains("KeepPosted")).collect();
     assert!(told.len() == 1 && told[0].starts_with("tell ") && told[0].contains("two"), "{told:?}");
 }
 

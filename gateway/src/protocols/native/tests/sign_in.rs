@@ -271,3 +271,25 @@ fn a_token_of_this_chatrooms_own_key_signs_in_as_well() {
         )]
     );
 }
+
+#[test]
+fn where_a_token_is_asked_for_a_connection_that_nobody_signs_in_on_ends_after_ten_seconds() {
+    let silent = accepted(settings(false), None).unwrap();
+    let mut silent = opened(silent);
+    assert_eq!(silent.pass(9_000), [""; 0]);
+    assert_eq!(silent.pass(1_000), ["refused not_signed_in", "close 1008 unauthorized"]);
+    let mut wrong = opened(accepted(settings(false), None).unwrap());
+    wrong.text(&auth("x.y.z"));
+    assert_eq!(wrong.pass(10_000), ["refused not_signed_in", "close 1008 unauthorized"]);
+    let mut known = opened(accepted(settings(false), None).unwrap());
+    known.text(&auth(&token("42", 600, "")));
+    let mut open = opened(accepted(settings(true), None).unwrap());
+    for peer in [&mut known, &mut open] {
+        assert_eq!(peer.pass(20_000), [""; 0]);
+    }
+}
+
+fn opened(mut peer: Peer) -> Peer {
+    peer.input(crate::fanout::session::Input::Open);
+    peer
+}
