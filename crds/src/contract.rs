@@ -2,9 +2,10 @@
 //!
 //! Both crates use these names; neither imports the other.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use std::time::Duration;
 
 /// Port of a gateway pod that an ingress routes to.
 pub const SHARED_PORT: u16 = 8080;

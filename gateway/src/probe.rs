@@ -3,9 +3,11 @@
 //! Decides only whether the message came back in time. Called by `parlor-gateway probe`, which `helm test` runs in a
 //! pod; blocking, as one connection needs no runtime.
 
-use std::io;
-use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
-use std::time::{Duration, Instant};
+use std::{
+    io,
+    net::{SocketAddr, TcpStream, ToSocketAddrs},
+    time::{Duration, Instant},
+};
 
 use http::Uri;
 use serde_json::{Value, json};
@@ -128,8 +130,7 @@ fn carries(said: &Value, text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::net::TcpListener;
-    use std::thread;
+    use std::{net::TcpListener, thread};
 
     use super::*;
 

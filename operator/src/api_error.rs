@@ -48,8 +48,9 @@ impl std::error::Error for ApiError {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use kube::core::Status;
+
+    use super::*;
 
     #[test]
     fn a_refusal_is_shown_as_the_api_server_words_it() {

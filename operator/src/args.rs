@@ -1,10 +1,10 @@
 //! The command line.
 
-use crate::chat_room_name::ChatRoomName;
-use crate::reconcile::build::Defaults;
+use std::{net::SocketAddr, path::PathBuf};
+
 use clap::{Parser, Subcommand, ValueEnum};
-use std::net::SocketAddr;
-use std::path::PathBuf;
+
+use crate::{chat_room_name::ChatRoomName, reconcile::build::Defaults};
 
 /// Turns ChatRooms into gateways, a Redis Cluster and a way in.
 #[derive(Clone, Debug, Parser)]
@@ -84,8 +84,9 @@ impl OperatorSettings {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use clap::CommandFactory;
+
+    use super::*;
 
     #[test]
     fn the_command_line_is_consistent() {

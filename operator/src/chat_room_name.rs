@@ -1,8 +1,8 @@
 //! Namespace and name of a ChatRoom: the key of everything that the operator keeps for one.
 
+use std::{fmt, str::FromStr};
+
 use kube::{Resource, ResourceExt};
-use std::fmt;
-use std::str::FromStr;
 
 /// Namespace and name of a ChatRoom.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, PartialOrd, Ord)]

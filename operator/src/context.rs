@@ -1,14 +1,17 @@
 //! What every pass shares: clients, stores, caches, settings.
 
-use crate::events::Events;
-use crate::gateways::Gateways;
-use crate::metrics::Metrics;
-use crate::nodes::Nodes;
-use crate::reconcile::build::Defaults;
-use crate::reconcile::pass_cache::PassCaches;
-use crate::stores::Stores;
-use kube::Client;
 use std::sync::Arc;
+
+use kube::Client;
+
+use crate::{
+    events::Events,
+    gateways::Gateways,
+    metrics::Metrics,
+    nodes::Nodes,
+    reconcile::{build::Defaults, pass_cache::PassCaches},
+    stores::Stores,
+};
 
 /// Shared by all passes of one scope, which is a namespace or the cluster.
 #[derive(Clone)]

@@ -2,26 +2,38 @@
 //!
 //! Decides when passes happen and what follows a failed one; never what a pass does.
 
-use crate::chat_room_name::ChatRoomName;
-use crate::context::Context;
-use crate::deadlines::PASS;
-use crate::metrics::{Outcome, Watched};
-use crate::probes::Health;
-use crate::reconcile::pass_cache::backoff;
-use crate::reconcile::{self, PassError, Passed};
-use crate::stores::{Changes, Guarded};
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
 use futures::StreamExt;
-use kube::Api;
-use kube::runtime::controller::{self, Action, Config};
-use kube::runtime::reflector::Store;
-use kube::runtime::{Controller, watcher};
+use kube::{
+    Api,
+    runtime::{
+        Controller,
+        controller::{self, Action, Config},
+        reflector::Store,
+        watcher,
+    },
+};
 use rand::Rng;
-use std::collections::BTreeSet;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
+
+use crate::{
+    chat_room_name::ChatRoomName,
+    context::Context,
+    deadlines::PASS,
+    metrics::{Outcome, Watched},
+    probes::Health,
+    reconcile::{self, PassError, Passed, pass_cache::backoff},
+    stores::{Changes, Guarded},
+};
 
 /// ChatRooms worked on at the same time: a pass mostly waits for others, and a stuck one must not hold up the rest.
 const CONCURRENCY: u16 = 16;

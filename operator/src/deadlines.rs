@@ -2,8 +2,9 @@
 //!
 //! A duration that nothing else depends on stays beside the code that uses it.
 
-use parlor_crds::contract;
 use std::time::Duration;
+
+use parlor_crds::contract;
 
 /// One exchange with a gateway's admin port. A healthy gateway answers within milliseconds.
 pub const GATEWAY_EXCHANGE: Duration = Duration::from_secs(2);

@@ -3,12 +3,12 @@
 //! Events are written one by one and never merged: an Event that says how many gateways were asked for must say it each time.
 //! They are written for changes only, so at rest there are none. Called by `status`.
 
-use k8s_openapi::api::core::v1::ObjectReference;
-use k8s_openapi::api::events::v1::Event;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
-use k8s_openapi::jiff::Timestamp;
-use kube::api::PostParams;
-use kube::{Api, Client, Resource, ResourceExt};
+use k8s_openapi::{
+    api::{core::v1::ObjectReference, events::v1::Event},
+    apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta},
+    jiff::Timestamp,
+};
+use kube::{Api, Client, Resource, ResourceExt, api::PostParams};
 use parlor_crds::ChatRoom;
 
 /// Longest note that the API server takes, in bytes.

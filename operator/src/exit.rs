@@ -1,10 +1,8 @@
 //! How the process ends when it fails: one sentence on standard error, and a code from `sysexits.h`.
 
-use crate::explain::ExplainError;
-use crate::kubectl::KubectlError;
-use crate::run::RunError;
-use crate::simulate::SimulateError;
 use std::process::ExitCode;
+
+use crate::{explain::ExplainError, kubectl::KubectlError, run::RunError, simulate::SimulateError};
 
 /// The reason why a command failed.
 #[derive(Debug, thiserror::Error)]

@@ -2,26 +2,33 @@
 //!
 //! Sees what a pass would see, decides what it would decide, and says it; writes nothing.
 
-use crate::api_error::ApiError;
-use crate::chat_room_name::ChatRoomName;
-use crate::context::Context;
-use crate::events::Events;
-use crate::gateways::Gateways;
-use crate::metrics::Metrics;
-use crate::nodes::Nodes;
-use crate::reconcile::apply::Applied;
-use crate::reconcile::build::{self, BuildError, Defaults};
-use crate::reconcile::decide::{self, size};
-use crate::reconcile::observed::{self, Observed};
-use crate::reconcile::pass_cache::PassCaches;
-use crate::reconcile::validate::ValidRoom;
-use crate::reconcile::{conditions, observe, recall};
-use crate::stores::Stores;
+use std::{fmt::Write, sync::Arc};
+
 use futures::StreamExt;
 use kube::{Api, Client, ResourceExt};
 use parlor_crds::{ChatRoom, ManifestError};
-use std::fmt::Write;
-use std::sync::Arc;
+
+use crate::{
+    api_error::ApiError,
+    chat_room_name::ChatRoomName,
+    context::Context,
+    events::Events,
+    gateways::Gateways,
+    metrics::Metrics,
+    nodes::Nodes,
+    reconcile::{
+        apply::Applied,
+        build::{self, BuildError, Defaults},
+        conditions,
+        decide::{self, size},
+        observe,
+        observed::{self, Observed},
+        pass_cache::PassCaches,
+        recall,
+        validate::ValidRoom,
+    },
+    stores::Stores,
+};
 
 /// The reason why nothing can be said.
 #[derive(Debug, thiserror::Error)]

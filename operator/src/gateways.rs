@@ -2,13 +2,16 @@
 //!
 //! One attempt each, under a deadline; what fails is seen again at the next pass. Called by `observe` and `apply`.
 
-use crate::deadlines::GATEWAY_EXCHANGE;
 use http::{Method, Request, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
-use hyper_util::client::legacy::{Client, connect::HttpConnector};
-use hyper_util::rt::TokioExecutor;
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::TokioExecutor,
+};
 use parlor_crds::contract::{ADMIN_PORT, DrainRequest, GatewayStatus};
+
+use crate::deadlines::GATEWAY_EXCHANGE;
 
 /// Largest answer that is read; a status has some 300 bytes.
 const MAX_ANSWER: usize = 64 << 10;

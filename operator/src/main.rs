@@ -1,12 +1,14 @@
 //! `parlor-operator`: takes signals, reads the command line, starts what it names, and turns its end into an exit code.
 
+use std::{path::Path, process::ExitCode};
+
 use clap::Parser;
-use parlor_operator::args::{Args, Command};
-use parlor_operator::exit::CommandError;
-use parlor_operator::kubectl::{self, KubectlArgs};
-use parlor_operator::{run, signals, simulate};
-use std::path::Path;
-use std::process::ExitCode;
+use parlor_operator::{
+    args::{Args, Command},
+    exit::CommandError,
+    kubectl::{self, KubectlArgs},
+    run, signals, simulate,
+};
 
 fn main() -> ExitCode {
     match start() {

@@ -3,14 +3,21 @@
 //! One watch for the whole operator. An operator that has rights in some namespaces alone may not see nodes: then zones and
 //! drains are unknown, and Redis is spread over host names. Decides nothing.
 
-use crate::redis::roles::Location;
-use futures::future::BoxFuture;
-use futures::{FutureExt, StreamExt};
+use futures::{FutureExt, StreamExt, future::BoxFuture};
 use k8s_openapi::api::core::v1::{Node, NodeStatus};
-use kube::runtime::reflector::ObjectRef;
-use kube::runtime::reflector::store::{Store, Writer};
-use kube::runtime::{WatchStreamExt, watcher};
-use kube::{Api, Client, ResourceExt};
+use kube::{
+    Api, Client, ResourceExt,
+    runtime::{
+        WatchStreamExt,
+        reflector::{
+            ObjectRef,
+            store::{Store, Writer},
+        },
+        watcher,
+    },
+};
+
+use crate::redis::roles::Location;
 
 /// The label that names a node's zone.
 const ZONE: &str = "topology.kubernetes.io/zone";

@@ -3,18 +3,23 @@
 //! Alive means: the runtime turns and, while the process leads, passes come to an end. Ready means: the API server was
 //! reached, and the process leads or waits to.
 
-use crate::deadlines::STALLED;
-use crate::metrics::Metrics;
-use axum::Router;
-use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use axum::{
+    Router,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::get,
+};
 use parking_lot::Mutex;
-use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::Arc;
-use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
+
+use crate::{deadlines::STALLED, metrics::Metrics};
 
 /// What the probes answer; clones share it.
 #[derive(Clone, Debug, Default)]

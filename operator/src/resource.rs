@@ -2,13 +2,14 @@
 //!
 //! Asked once at start, so that a missing or older definition is one clear sentence instead of a silent watch.
 
-use crate::api_error::ApiError;
+use std::time::Duration;
+
 use http::Request;
-use kube::api::ListParams;
-use kube::{Api, Client};
+use kube::{Api, Client, api::ListParams};
 use parlor_crds::ChatRoom;
 use serde_json::Value;
-use std::time::Duration;
+
+use crate::api_error::ApiError;
 
 /// Between two attempts to reach the API server.
 const RETRY: Duration = Duration::from_secs(2);
@@ -88,8 +89,9 @@ fn lacks(own: &Value, served: &Value, path: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use serde_json::json;
+
+    use super::*;
 
     #[test]
     fn an_older_definition_is_refused_by_the_field_that_it_lacks() {

@@ -3,29 +3,31 @@
 //! Everything that runs is joined here: whatever ends unexpectedly ends the process, and its successor begins with what the
 //! API server holds.
 
-use crate::api_error::ApiError;
-use crate::args::{LogFormat, OperatorSettings};
-use crate::chat_room_name::ChatRoomName;
-use crate::context::Context;
-use crate::controller;
-use crate::events::Events;
-use crate::explain::{self, ExplainError};
-use crate::gateways::Gateways;
-use crate::leader::{self, LeaderError};
-use crate::metrics::Metrics;
-use crate::nodes::{self, Nodes};
-use crate::probes::{self, Health};
-use crate::reconcile::build::Defaults;
-use crate::reconcile::pass_cache::PassCaches;
-use crate::resource::{self, ResourceError};
-use crate::signals::Signals;
-use crate::stores::Stores;
+use std::{io::IsTerminal, sync::Arc};
+
 use futures::future::{self, BoxFuture, FutureExt};
 use kube::Client;
-use std::io::IsTerminal;
-use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
+
+use crate::{
+    api_error::ApiError,
+    args::{LogFormat, OperatorSettings},
+    chat_room_name::ChatRoomName,
+    context::Context,
+    controller,
+    events::Events,
+    explain::{self, ExplainError},
+    gateways::Gateways,
+    leader::{self, LeaderError},
+    metrics::Metrics,
+    nodes::{self, Nodes},
+    probes::{self, Health},
+    reconcile::{build::Defaults, pass_cache::PassCaches},
+    resource::{self, ResourceError},
+    signals::Signals,
+    stores::Stores,
+};
 
 /// The reason why the operator ended.
 #[derive(Debug, thiserror::Error)]

@@ -2,11 +2,14 @@
 //!
 //! Reads the load and the ChatRoom, runs the simulation, and writes one line per change of size. Decides nothing itself.
 
-use crate::reconcile::decide::simulation::Simulation;
-use crate::reconcile::decide::size;
+use std::{
+    fmt::Write,
+    path::{Path, PathBuf},
+};
+
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
-use std::fmt::Write;
-use std::path::{Path, PathBuf};
+
+use crate::reconcile::decide::{simulation::Simulation, size};
 
 /// The reason why nothing was simulated.
 #[derive(Debug, thiserror::Error)]

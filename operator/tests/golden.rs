@@ -7,14 +7,18 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests, which clippy does not take for tests")]
 
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
 use parlor_crds::ChatRoom;
-use parlor_operator::reconcile::build::secret::Fresh;
-use parlor_operator::reconcile::build::{self, Defaults, Objects};
-use parlor_operator::reconcile::decide;
-use parlor_operator::reconcile::observed::Observed;
-use parlor_operator::reconcile::validate::ValidRoom;
-use std::fs;
-use std::path::{Path, PathBuf};
+use parlor_operator::reconcile::{
+    build::{self, Defaults, Objects, secret::Fresh},
+    decide,
+    observed::Observed,
+    validate::ValidRoom,
+};
 
 #[test]
 fn objects_are_built_as_written() {

@@ -13,17 +13,18 @@ mod sample;
 mod scale;
 mod server;
 
-use std::process::ExitCode;
-use std::time::Instant;
+use std::{process::ExitCode, time::Instant};
 
 use anyhow::{Context, Result, ensure};
 use clap::{Parser, Subcommand};
 use parlor_tests::redis::RedisCluster;
 
-use crate::machine::{CoreTime, LOAD_CORE};
-use crate::results::Results;
-use crate::rows::{Bench, ROWS};
-use crate::scale::Scale;
+use crate::{
+    machine::{CoreTime, LOAD_CORE},
+    results::Results,
+    rows::{Bench, ROWS},
+    scale::Scale,
+};
 
 /// Measures delivery, latency, CPU and memory.
 #[derive(Debug, Parser)]

@@ -5,8 +5,7 @@ use std::fmt;
 use anyhow::{Context, Result};
 use parlor_tests::programs::repository;
 
-use crate::generator::Faults;
-use crate::machine::describe;
+use crate::{generator::Faults, machine::describe};
 
 /// What a row of the benchmark measured.
 #[derive(Debug, Default)]

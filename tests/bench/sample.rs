@@ -5,9 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use hdrhistogram::Histogram;
 
-use crate::generator::Load;
-use crate::machine::CoreTime;
-use crate::server::Server;
+use crate::{generator::Load, machine::CoreTime, server::Server};
 
 /// Above this share of its core the load generator measures itself: latency does not count.
 const GENERATOR_BUSY: f64 = 0.9;

@@ -3,15 +3,14 @@
 //! People who are asked to move come to all gateways alike. What else gateways answer is set by the test. Called by the played
 //! kubelet, whose own port answers how much CPU they use.
 
-use std::collections::BTreeMap;
-use std::fmt::Write;
-use std::sync::Arc;
-use std::time::Instant;
+use std::{collections::BTreeMap, fmt::Write, sync::Arc, time::Instant};
 
 use parking_lot::Mutex;
 use parlor_crds::contract::{BusStatus, DrainRequest, DrainStatus, GatewayStatus};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
 
 /// What runs, and what tests change.
 #[derive(Default)]

@@ -3,10 +3,12 @@
 //! Decides only what programs of the cluster find in their environment. What is brought up here stays up, for the next
 //! run; `tests/run` takes it down.
 
-use std::ffi::OsString;
-use std::io::{BufRead, BufReader};
-use std::process::{Command, Stdio};
-use std::sync::LazyLock;
+use std::{
+    ffi::OsString,
+    io::{BufRead, BufReader},
+    process::{Command, Stdio},
+    sync::LazyLock,
+};
 
 use anyhow::{Context, Result, anyhow, ensure};
 

@@ -1,25 +1,25 @@
 //! A node for very many gateways, all in one process: gives each pod an address of loopback and an admin port, and makes it
 //! ready. Cheap enough for thousands of pods, unlike the played kubelet, and able to do nothing else.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::time::Duration;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
 use futures::StreamExt;
-use k8s_openapi::api::core::v1::Pod;
-use k8s_openapi::jiff::Timestamp;
-use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
-use kube::runtime::{WatchStreamExt, watcher};
-use kube::{Api, Client, ResourceExt};
+use k8s_openapi::{api::core::v1::Pod, jiff::Timestamp};
+use kube::{
+    Api, Client, ResourceExt,
+    api::{DeleteParams, Patch, PatchParams, PostParams},
+    runtime::{WatchStreamExt, watcher},
+};
 use parking_lot::Mutex;
 use parlor_crds::contract::ADMIN_PORT;
 use serde_json::json;
-use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
+use tokio::{net::TcpListener, task::JoinHandle};
 
-use crate::admin_port::{Gateway, World, serve};
-use crate::node;
+use crate::{
+    admin_port::{Gateway, World, serve},
+    node,
+};
 
 /// Pods that are started or ended at the same time.
 const AT_ONCE: usize = 32;

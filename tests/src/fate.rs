@@ -4,12 +4,13 @@
 //! Decides what becomes of each request. Heartbeats (Leases) and the log (Events) are no writes. Called by the operator's
 //! proofs, which give it to an operator as its only way to the API server.
 
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use http::{Method, Request, Response, StatusCode};
-use kube::Client;
-use kube::client::Body;
+use kube::{Client, client::Body};
 use parking_lot::Mutex;
 use rand::Rng;
 use serde_json::json;

@@ -1,18 +1,19 @@
 //! A namespace of a real cluster, spoken to as people do: through kubectl. This machine is the cluster's node, so the
 //! pods' own addresses can be reached too.
 
-use std::collections::BTreeMap;
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeMap,
+    io::{Read, Write},
+    net::{SocketAddr, TcpStream},
+    process::Stdio,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result, bail, ensure};
 use parlor_crds::contract::{ADMIN_PORT, GatewayStatus};
 use serde_json::Value;
 
-use crate::cluster::command;
-use crate::gateway::http;
+use crate::{cluster::command, gateway::http};
 
 /// No command may take longer, in seconds: the longest of them wait for two minutes.
 const LONGEST: u32 = 180;

@@ -3,29 +3,32 @@
 //! A gateway's pod gets an admin port that answers like a gateway's; a Redis pod gets a real `redis-server` at its address.
 //! What the gateways answer is set by the test. Called by the operator's tests.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
-use std::process::Stdio;
-use std::sync::Arc;
-use std::time::Duration;
+use std::{collections::BTreeMap, path::PathBuf, process::Stdio, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
-use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret, SecretProjection};
-use k8s_openapi::jiff::Timestamp;
-use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
-use kube::{Api, Client, ResourceExt};
+use k8s_openapi::{
+    api::core::v1::{ConfigMap, Pod, Secret, SecretProjection},
+    jiff::Timestamp,
+};
+use kube::{
+    Api, Client, ResourceExt,
+    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
+};
 use parking_lot::Mutex;
 use parlor_crds::contract::{ADMIN_PORT, fingerprint};
-use parlor_operator::reconcile::build::secret::REDIS_PASSWORD;
-use parlor_operator::redis::settings;
+use parlor_operator::{reconcile::build::secret::REDIS_PASSWORD, redis::settings};
 use serde_json::json;
-use tokio::net::TcpListener;
-use tokio::process::{Child, Command};
-use tokio::task::JoinHandle;
+use tokio::{
+    net::TcpListener,
+    process::{Child, Command},
+    task::JoinHandle,
+};
 
 pub use crate::admin_port::Gateway;
-use crate::admin_port::{World, serve, serve_resources};
-use crate::node;
+use crate::{
+    admin_port::{World, serve, serve_resources},
+    node,
+};
 
 /// Where every kubelet says what its containers use.
 pub(crate) const RESOURCES_PORT: u16 = 10_250;

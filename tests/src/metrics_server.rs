@@ -3,22 +3,20 @@
 //! It reads that from the played kubelet. Decides only where it listens and how the API server finds it. Called by the tests of
 //! autoscalers.
 
-use std::net::TcpListener;
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::{
+    net::TcpListener,
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result, bail, ensure};
-use k8s_openapi::api::core::v1::Service;
-use k8s_openapi::kube_aggregator::pkg::apis::apiregistration::v1::APIService;
-use kube::Api;
-use kube::api::PostParams;
+use k8s_openapi::{api::core::v1::Service, kube_aggregator::pkg::apis::apiregistration::v1::APIService};
+use kube::{Api, api::PostParams};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::control_plane::ControlPlane;
-use crate::kubelet::RESOURCES_PORT;
-use crate::programs;
+use crate::{control_plane::ControlPlane, kubelet::RESOURCES_PORT, programs};
 
 const NAME: &str = "metrics-server";
 const METRICS: &str = "v1beta1.metrics.k8s.io";

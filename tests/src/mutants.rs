@@ -3,15 +3,16 @@
 //! Works on a copy of the sources, so that the product holds no switch that turns its safety off. A mistake that no
 //! longer fits the sources fails the build with its name: rewrite it.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::LazyLock;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::LazyLock,
+};
 
 use anyhow::{Context, Result, ensure};
 
-use crate::gateway::Setup;
-use crate::programs::repository;
+use crate::{gateway::Setup, programs::repository};
 
 /// Chooses the mistake; absent: none is made.
 const CHOICE: &str = "PARLOR_MUTANT";

@@ -1,11 +1,14 @@
 //! A node that controllers take for healthy, though nothing runs on it. Called by those who play a kubelet.
 
 use anyhow::{Context, Result};
-use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::Node;
-use k8s_openapi::jiff::Timestamp;
-use kube::api::{Patch, PatchParams, PostParams};
-use kube::{Api, Client};
+use k8s_openapi::{
+    api::{coordination::v1::Lease, core::v1::Node},
+    jiff::Timestamp,
+};
+use kube::{
+    Api, Client,
+    api::{Patch, PatchParams, PostParams},
+};
 use serde_json::json;
 
 const MANAGER: &str = "tests-kubelet";

@@ -1,9 +1,11 @@
 //! The programs that tests start: those that `tests/cluster/up` builds, such as kubectl and helm, and our own. Decides only
 //! where they are.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::OnceLock;
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+    sync::OnceLock,
+};
 
 use anyhow::{Context, Result, ensure};
 

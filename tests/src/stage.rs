@@ -1,26 +1,33 @@
 //! A namespace of a real API server with an operator and a node of its own, and a ChatRoom `lobby` in it.
 
-use std::collections::BTreeMap;
-use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result};
-use k8s_openapi::api::apps::v1::{ReplicaSet, StatefulSet};
-use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret, Service, ServiceAccount};
-use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy};
-use k8s_openapi::api::policy::v1::PodDisruptionBudget;
-use kube::api::{ListParams, Patch, PatchParams, PostParams};
-use kube::{Api, Client, ResourceExt};
+use k8s_openapi::api::{
+    apps::v1::{ReplicaSet, StatefulSet},
+    core::v1::{ConfigMap, Pod, Secret, Service, ServiceAccount},
+    networking::v1::{Ingress, NetworkPolicy},
+    policy::v1::PodDisruptionBudget,
+};
+use kube::{
+    Api, Client, ResourceExt,
+    api::{ListParams, Patch, PatchParams, PostParams},
+};
 use parlor_crds::ChatRoom;
-use parlor_operator::args::OperatorSettings;
-use parlor_operator::reconcile::observed::is_ready;
-use parlor_operator::run::{self, RunError};
+use parlor_operator::{
+    args::OperatorSettings,
+    reconcile::observed::is_ready,
+    run::{self, RunError},
+};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::control_plane::ControlPlane;
-use crate::kubelet::Kubelet;
+use crate::{control_plane::ControlPlane, kubelet::Kubelet};
 
 /// How long anything may take that the operator is to bring about.
 pub const PATIENCE: Duration = Duration::from_secs(60);

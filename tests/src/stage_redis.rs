@@ -1,16 +1,16 @@
 //! What tests ask of the managed Redis on a stage.
 
 use anyhow::{Context, Result};
-use k8s_openapi::api::core::v1::{Pod, Secret};
-use k8s_openapi::jiff::Timestamp;
-use kube::ResourceExt;
-use kube::api::{DeleteParams, Patch, PatchParams};
+use k8s_openapi::{
+    api::core::v1::{Pod, Secret},
+    jiff::Timestamp,
+};
+use kube::{
+    ResourceExt,
+    api::{DeleteParams, Patch, PatchParams},
+};
 use parlor_crds::ChatRoom;
-use parlor_operator::redis::access::Access;
-use parlor_operator::redis::client;
-use parlor_operator::redis::passwords::Passwords;
-use parlor_operator::redis::tls::Tls;
-use parlor_operator::redis::view::View;
+use parlor_operator::redis::{access::Access, client, passwords::Passwords, tls::Tls, view::View};
 use serde_json::json;
 
 use crate::stage::{Stage, message, missing};

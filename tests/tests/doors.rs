@@ -3,14 +3,16 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::time::{Duration, Instant};
+use std::{
+    io::{Read, Write},
+    net::{SocketAddr, TcpStream},
+    time::{Duration, Instant},
+};
 
-use parlor_tests::client::native::Native;
-use parlor_tests::client::onlyone::OnlyOne;
-use parlor_tests::client::{Refused, Socket};
-use parlor_tests::gateway::{Gateway, Setup, http};
+use parlor_tests::{
+    client::{Refused, Socket, native::Native, onlyone::OnlyOne},
+    gateway::{Gateway, Setup, http},
+};
 use socket2::{Domain, Socket as RawSocket, Type};
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;

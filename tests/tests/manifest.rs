@@ -5,12 +5,12 @@
 
 use std::fs;
 
-use kube::api::{DynamicObject, Patch, PatchParams, PostParams};
-use kube::{Api, Client, ResourceExt};
+use kube::{
+    Api, Client, ResourceExt,
+    api::{DynamicObject, Patch, PatchParams, PostParams},
+};
 use parlor_crds::ChatRoom;
-use parlor_tests::control_plane::ControlPlane;
-use parlor_tests::mistakes::MISTAKES;
-use parlor_tests::programs::repository;
+use parlor_tests::{control_plane::ControlPlane, mistakes::MISTAKES, programs::repository};
 
 async fn rooms(prefix: &str) -> (Api<ChatRoom>, Api<DynamicObject>) {
     let plane = ControlPlane::shared().await.unwrap();

@@ -3,23 +3,32 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use k8s_openapi::api::apps::v1::ReplicaSet;
-use k8s_openapi::api::core::v1::{Pod, Secret, Service};
-use k8s_openapi::api::networking::v1::Ingress;
-use k8s_openapi::api::policy::v1::PodDisruptionBudget;
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use k8s_openapi::jiff::Timestamp;
-use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
-use kube::core::DynamicObject;
-use kube::runtime::wait::{await_condition, conditions};
-use kube::{Api, Client, ResourceExt};
+use k8s_openapi::{
+    api::{
+        apps::v1::ReplicaSet,
+        core::v1::{Pod, Secret, Service},
+        networking::v1::Ingress,
+        policy::v1::PodDisruptionBudget,
+    },
+    apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
+    jiff::Timestamp,
+};
+use kube::{
+    Api, Client, ResourceExt,
+    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
+    core::DynamicObject,
+    runtime::wait::{await_condition, conditions},
+};
 use parlor_crds::ChatRoom;
-use parlor_operator::chat_room_name::ChatRoomName;
-use parlor_operator::explain::explain;
-use parlor_operator::reconcile::build::Defaults;
-use parlor_operator::reconcile::observed::is_ready;
-use parlor_tests::control_plane::ControlPlane;
-use parlor_tests::stage::{Operator, PATIENCE, Stage, external, message, missing};
+use parlor_operator::{
+    chat_room_name::ChatRoomName,
+    explain::explain,
+    reconcile::{build::Defaults, observed::is_ready},
+};
+use parlor_tests::{
+    control_plane::ControlPlane,
+    stage::{Operator, PATIENCE, Stage, external, message, missing},
+};
 use serde_json::json;
 
 /// Several passes at rest.

@@ -4,11 +4,15 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::core::v1::{Event, Pod, ResourceQuota, Secret, Service};
-use kube::ResourceExt;
-use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
+use kube::{
+    ResourceExt,
+    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
+};
 use parlor_crds::ChatRoom;
-use parlor_tests::control_plane::ControlPlane;
-use parlor_tests::stage::{Operator, Stage, external, message, missing};
+use parlor_tests::{
+    control_plane::ControlPlane,
+    stage::{Operator, Stage, external, message, missing},
+};
 use serde_json::{Value, json};
 
 /// Several passes at rest.

@@ -1,8 +1,6 @@
 //! Addresses of Redis servers, as people write them and as servers announce them.
 
-use std::fmt;
-use std::str::FromStr;
-use std::sync::Arc;
+use std::{fmt, str::FromStr, sync::Arc};
 
 /// Where a Redis server listens: a host name or an IP address, and a port.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -56,8 +54,9 @@ impl fmt::Display for Address {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use proptest::prelude::*;
+
+    use super::*;
 
     #[test]
     fn names_and_both_kinds_of_ip_addresses_are_read() {

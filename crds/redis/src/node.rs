@@ -2,12 +2,13 @@
 //!
 //! Reads what every version from Redis 7.0 and Valkey 7.2 writes; fields behind the ones it knows are ignored.
 
-use crate::address::{Address, Prefer};
-use crate::slot::{Slot, SlotRange};
-use crate::slot_set::SlotSet;
-use std::borrow::Borrow;
-use std::fmt;
-use std::sync::Arc;
+use std::{borrow::Borrow, fmt, sync::Arc};
+
+use crate::{
+    address::{Address, Prefer},
+    slot::{Slot, SlotRange},
+    slot_set::SlotSet,
+};
 
 /// Names a node for life: 40 hexadecimal digits where the server is Redis or Valkey.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

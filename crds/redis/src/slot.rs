@@ -1,7 +1,6 @@
 //! Hash slots: which one a key lives in, and ranges of them.
 
-use std::fmt;
-use std::str::FromStr;
+use std::{fmt, str::FromStr};
 
 /// A hash slot of a Redis Cluster, below [`Slot::COUNT`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -2,8 +2,9 @@
 //!
 //! Pure arithmetic; used by the node table and the operator's planner.
 
-use crate::slot::{Slot, SlotRange};
 use std::fmt;
+
+use crate::slot::{Slot, SlotRange};
 
 const WORDS: usize = Slot::COUNT as usize / 64;
 
@@ -107,8 +108,9 @@ impl fmt::Debug for SlotSet {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use proptest::prelude::*;
+
+    use super::*;
 
     fn any_range() -> impl Strategy<Value = SlotRange> {
         let slot = || (0..Slot::COUNT).prop_map(|number| Slot::new(number).unwrap());

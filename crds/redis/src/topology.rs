@@ -1,9 +1,11 @@
 //! The whole answer of `CLUSTER NODES`: who serves which slots, and who copies whom, as one server sees it.
 
-use crate::address::Address;
-use crate::node::{Flags, Node, NodeId, TableError};
-use crate::slot::Slot;
-use crate::slot_set::SlotSet;
+use crate::{
+    address::Address,
+    node::{Flags, Node, NodeId, TableError},
+    slot::Slot,
+    slot_set::SlotSet,
+};
 
 /// A cluster as one of its servers sees it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

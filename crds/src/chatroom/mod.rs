@@ -23,6 +23,7 @@ mod view;
 pub use api::{Api, SecretName};
 pub use auth::{Auth, Jwt, JwtClaims, JwtKeys};
 pub use fleet::{Scaling, Size, Template};
+use kube::{CustomResource, KubeSchema};
 pub use limits::{Drain, History, Limits, SlowConsumer};
 pub use moderation::{Moderation, OnFailure, Webhook, WordList};
 pub use page::{OpenId, Page};
@@ -31,11 +32,9 @@ pub use protocols::{Endpoint, Match, Multiperson, Native, OnlyOne, Protocols, Re
 pub use redis::{ExternalRedis, ManagedRedis, ManagedTls, MemoryRedis, Redis, RedisMode, RedisTls, Storage};
 pub use redis_template::RedisTemplate;
 pub use route::{GatewayRef, Route, Service, ServiceType, SharedService, TrafficPolicy};
+use serde::{Deserialize, Serialize};
 pub use status::{ChatRoomStatus, ScalingGrounds, ScalingStatus};
 pub use strings::{ConfigMapKey, SecretKey, SecretSource, StringMap};
-
-use kube::{CustomResource, KubeSchema};
-use serde::{Deserialize, Serialize};
 
 /// A chat service: its protocols, limits, fleet of gateways and Redis.
 #[derive(CustomResource, KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -4,8 +4,10 @@ use k8s_openapi::api::core::v1::ResourceRequirements;
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
-use super::redis_template::RedisTemplate;
-use super::strings::{self, SecretKey, SecretSource};
+use super::{
+    redis_template::RedisTemplate,
+    strings::{self, SecretKey, SecretSource},
+};
 
 /// Exactly one of the three.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -59,9 +59,10 @@ fn reason(answer: &Response<Body>) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use axum::routing::get;
     use tower::ServiceExt;
+
+    use super::*;
 
     #[tokio::test]
     async fn what_an_endpoint_refuses_is_counted_by_its_own_reason_or_by_its_status() {

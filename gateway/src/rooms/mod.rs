@@ -24,14 +24,16 @@ use std::{borrow::Borrow, fmt, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-pub use self::access::{Access, Denied, Door, Visitor, Want};
-pub use self::cause::Cause;
-pub use self::entry::{Content, Entry, Origin, Post};
-pub use self::identity::{Identity, Role, RoomsAllowed};
-pub use self::partition::{PARTITIONS, Partition, Unavailable};
-pub use self::present::{Amendment, Change};
-pub use self::protocol::{PerProtocol, ProtocolId};
 use self::text::NameFault;
+pub use self::{
+    access::{Access, Denied, Door, Visitor, Want},
+    cause::Cause,
+    entry::{Content, Entry, Origin, Post},
+    identity::{Identity, Role, RoomsAllowed},
+    partition::{PARTITIONS, Partition, Unavailable},
+    present::{Amendment, Change},
+    protocol::{PerProtocol, ProtocolId},
+};
 
 /// Name of a room: 1 to 128 bytes of UTF-8 in normalization form C, by the rule of [`text::check_name`]. Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

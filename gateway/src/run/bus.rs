@@ -7,7 +7,6 @@ use parlor_crds::{
     chatroom::{ExternalRedis, RedisMode},
     contract,
 };
-
 use parlor_redis::Prefer;
 
 use crate::{

@@ -5,23 +5,33 @@
 mod args;
 mod report;
 
-pub use args::{KubectlArgs, KubectlCommand};
+use std::{
+    fmt::{Debug, Write},
+    path::Path,
+};
 
-use crate::api_error::ApiError;
-use crate::chat_room_name::ChatRoomName;
-use crate::explain::{self, ExplainError};
-use crate::reconcile::build::Defaults;
-use crate::reconcile::build::meta::{DRAIN, INSTANCE, PAUSED, RESTARTED_AT, ROTATE_PASSWORD};
-use k8s_openapi::api::apps::v1::ReplicaSet;
-use k8s_openapi::api::core::v1::Pod;
-use k8s_openapi::jiff::Timestamp;
-use kube::api::{ListParams, Patch, PatchParams};
-use kube::{Api, Client, Resource, ResourceExt};
+pub use args::{KubectlArgs, KubectlCommand};
+use k8s_openapi::{
+    api::{apps::v1::ReplicaSet, core::v1::Pod},
+    jiff::Timestamp,
+};
+use kube::{
+    Api, Client, Resource, ResourceExt,
+    api::{ListParams, Patch, PatchParams},
+};
 use parlor_crds::ChatRoom;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use std::fmt::{Debug, Write};
-use std::path::Path;
+
+use crate::{
+    api_error::ApiError,
+    chat_room_name::ChatRoomName,
+    explain::{self, ExplainError},
+    reconcile::build::{
+        Defaults,
+        meta::{DRAIN, INSTANCE, PAUSED, RESTARTED_AT, ROTATE_PASSWORD},
+    },
+};
 
 /// The reason why nothing was done.
 #[derive(Debug, thiserror::Error)]

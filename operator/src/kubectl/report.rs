@@ -2,17 +2,18 @@
 //!
 //! Secrets are never read. Values of environment variables and annotations that `kubectl apply` leaves are left out.
 
-use crate::chat_room_name::ChatRoomName;
-use crate::reconcile::build::meta::INSTANCE;
-use k8s_openapi::api::apps::v1::{ReplicaSet, StatefulSet};
-use k8s_openapi::api::core::v1::{Event, Pod, Service};
-use kube::api::ListParams;
-use kube::{Api, Client, Resource, ResourceExt};
-use parlor_crds::ChatRoom;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
 use std::fmt::Debug;
+
+use k8s_openapi::api::{
+    apps::v1::{ReplicaSet, StatefulSet},
+    core::v1::{Event, Pod, Service},
+};
+use kube::{Api, Client, Resource, ResourceExt, api::ListParams};
+use parlor_crds::ChatRoom;
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Value, json};
+
+use crate::{chat_room_name::ChatRoomName, reconcile::build::meta::INSTANCE};
 
 /// Events that are listed; the newest of a busy namespace.
 const MOST_EVENTS: usize = 200;

@@ -4,14 +4,13 @@
 //! what the other makes. Whether a lease is alive is decided by the elapsed time of this process alone, as for the own lease.
 //! Called by `leader`.
 
-use super::record::Record;
-use super::{LOOK_EVERY, NAME};
-use crate::api_error::ApiError;
+use std::{collections::BTreeMap, time::Instant};
+
 use k8s_openapi::api::coordination::v1::Lease;
-use kube::api::ListParams;
-use kube::{Api, Client, ResourceExt};
-use std::collections::BTreeMap;
-use std::time::Instant;
+use kube::{Api, Client, ResourceExt, api::ListParams};
+
+use super::{LOOK_EVERY, NAME, record::Record};
+use crate::api_error::ApiError;
 
 /// The leases of operators for all namespaces, but for the one in the own namespace.
 pub struct Elsewhere {
@@ -68,9 +67,11 @@ impl Elsewhere {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use k8s_openapi::api::coordination::v1::LeaseSpec;
     use std::time::Duration;
+
+    use k8s_openapi::api::coordination::v1::LeaseSpec;
+
+    use super::*;
 
     fn lease(namespace: &str, holder: &str) -> Lease {
         let mut lease = Lease::default();

@@ -8,21 +8,25 @@
 mod elsewhere;
 mod record;
 
-pub use elsewhere::Elsewhere;
+use std::time::{Duration, Instant};
 
-use crate::api_error::ApiError;
-use crate::deadlines::{LEASE, LEASE_RENEWAL, LEASE_RENEWED_WITHIN};
-use crate::probes::Health;
-use k8s_openapi::api::coordination::v1::{Lease as LeaseObject, LeaseSpec};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
-use k8s_openapi::jiff::Timestamp;
-use kube::api::PostParams;
-use kube::{Api, Client};
+pub use elsewhere::Elsewhere;
+use k8s_openapi::{
+    api::coordination::v1::{Lease as LeaseObject, LeaseSpec},
+    apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta},
+    jiff::Timestamp,
+};
+use kube::{Api, Client, api::PostParams};
 use parlor_crds::contract::hex;
 use rand::Rng;
 use record::Record;
 use sha2::{Digest, Sha256};
-use std::time::{Duration, Instant};
+
+use crate::{
+    api_error::ApiError,
+    deadlines::{LEASE, LEASE_RENEWAL, LEASE_RENEWED_WITHIN},
+    probes::Health,
+};
 
 const NAME: &str = "parlor-operator";
 /// Between two looks at a lease that somebody else holds.

@@ -3,8 +3,9 @@
 //! A lease counts as abandoned when this process has watched it unchanged for its whole duration. Times that other machines
 //! wrote into it are not compared with any clock. Pure; called by `leader`.
 
-use k8s_openapi::api::coordination::v1::LeaseSpec;
 use std::time::{Duration, Instant};
+
+use k8s_openapi::api::coordination::v1::LeaseSpec;
 
 /// What is seen of a lease, and since when it has been unchanged.
 #[derive(Debug, Default)]
@@ -35,9 +36,9 @@ fn duration(lease: &LeaseSpec) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use k8s_openapi::{apimachinery::pkg::apis::meta::v1::MicroTime, jiff::Timestamp};
+
     use super::*;
-    use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
-    use k8s_openapi::jiff::Timestamp;
 
     fn held(by: &str, renewed: i64) -> LeaseSpec {
         LeaseSpec {

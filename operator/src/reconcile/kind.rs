@@ -2,14 +2,16 @@
 //!
 //! Decides how a kind is called and where its API is. Everything that goes over kinds goes over [`Kind::ALL`].
 
-use k8s_openapi::api::apps::v1::{ReplicaSet, StatefulSet};
-use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service, ServiceAccount};
-use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy};
-use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use std::{fmt, str::FromStr};
+
+use k8s_openapi::api::{
+    apps::v1::{ReplicaSet, StatefulSet},
+    core::v1::{ConfigMap, Secret, Service, ServiceAccount},
+    networking::v1::{Ingress, NetworkPolicy},
+    policy::v1::PodDisruptionBudget,
+};
 use kube::core::{ApiResource, GroupVersionKind};
 use serde::Deserialize;
-use std::fmt;
-use std::str::FromStr;
 
 /// A kind of object that the operator makes.
 #[derive(Clone, Copy, Debug, Hash, PartialEq, Eq, PartialOrd, Ord)]

@@ -21,18 +21,20 @@ mod secrets;
 pub mod status;
 pub mod validate;
 
-use crate::api_error::ApiError;
-use crate::chat_room_name::ChatRoomName;
-use crate::context::Context;
-use crate::deadlines::{AT_REST, UNDER_WAY};
-use crate::redis::plan::Step;
-use crate::redis::upgrade::Upgrade;
+use std::time::Duration;
+
 use apply::{Applied, Prepared};
-use decide::redis::RedisPlan;
-use decide::rotation::Rotation;
+use decide::{redis::RedisPlan, rotation::Rotation};
 use kube::ResourceExt;
 use parlor_crds::ChatRoom;
-use std::time::Duration;
+
+use crate::{
+    api_error::ApiError,
+    chat_room_name::ChatRoomName,
+    context::Context,
+    deadlines::{AT_REST, UNDER_WAY},
+    redis::{plan::Step, upgrade::Upgrade},
+};
 
 /// The reason why a pass ended early.
 #[derive(Debug, thiserror::Error)]

@@ -3,38 +3,54 @@
 //! Reads the stores, asks every gateway and every Redis server, and reads the generated Secret. Decides nothing, writes
 //! nothing. What does not answer is simply absent from what it returns.
 
-use super::build::meta::{self, Component};
-use super::build::secret::Fresh;
-use super::build::{certificates, stateful_set};
-use super::kind::{Kind, ObjectId};
-use super::observed::{self, Observed};
-use super::redis_access;
-use super::secrets;
-use super::validate::ValidRoom;
-use crate::api_error::ApiError;
-use crate::chat_room_name::ChatRoomName;
-use crate::context::Context;
-use crate::deadlines::GATEWAY_EXCHANGE;
-use crate::gateways::Gateways;
-use crate::redis::access::Access;
-use crate::redis::client;
-use crate::redis::plan::{Member, Shape};
-use crate::stores::index::Entry;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
 use futures::stream::{self, StreamExt};
-use k8s_openapi::api::apps::v1::StatefulSet;
-use k8s_openapi::api::core::v1::{Event, Pod, Secret};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use k8s_openapi::jiff::{SignedDuration, Timestamp};
-use kube::api::ListParams;
-use kube::core::DynamicObject;
-use kube::{Api, ResourceExt};
-use parlor_crds::ChatRoom;
-use parlor_crds::chatroom::RedisMode;
-use parlor_crds::contract::{GatewayStatus, hex};
+use k8s_openapi::{
+    api::{
+        apps::v1::StatefulSet,
+        core::v1::{Event, Pod, Secret},
+    },
+    apimachinery::pkg::apis::meta::v1::Time,
+    jiff::{SignedDuration, Timestamp},
+};
+use kube::{Api, ResourceExt, api::ListParams, core::DynamicObject};
+use parlor_crds::{
+    ChatRoom,
+    chatroom::RedisMode,
+    contract::{GatewayStatus, hex},
+};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+
+use super::{
+    build::{
+        certificates,
+        meta::{self, Component},
+        secret::Fresh,
+        stateful_set,
+    },
+    kind::{Kind, ObjectId},
+    observed::{self, Observed},
+    redis_access, secrets,
+    validate::ValidRoom,
+};
+use crate::{
+    api_error::ApiError,
+    chat_room_name::ChatRoomName,
+    context::Context,
+    deadlines::GATEWAY_EXCHANGE,
+    gateways::Gateways,
+    redis::{
+        access::Access,
+        client,
+        plan::{Member, Shape},
+    },
+    stores::index::Entry,
+};
 
 /// Pods asked at the same time: enough for a large fleet within a second, few enough for one process's sockets.
 const ASKED_AT_ONCE: usize = 32;
@@ -254,8 +270,9 @@ fn random_key() -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use serde_json::json;
+
+    use super::*;
 
     #[test]
     fn what_a_gateway_said_of_an_earlier_route_does_not_count() {

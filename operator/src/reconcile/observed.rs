@@ -2,20 +2,26 @@
 //!
 //! Filled by `observe`; read by `decide`, `build` and `status`. In tests it is read from YAML.
 
-use super::build::{keys, meta, secret};
-use super::decide::moves::Moves;
-use super::kind::ObjectId;
-use crate::redis::access::Access;
-use crate::redis::journal::Journal;
-use crate::redis::plan::Member;
-use k8s_openapi::api::apps::v1::{ReplicaSet, StatefulSet};
-use k8s_openapi::api::core::v1::{ContainerStatus, Pod, Secret};
-use k8s_openapi::api::networking::v1::IngressStatus;
-use k8s_openapi::jiff::Timestamp;
+use std::collections::{BTreeMap, BTreeSet};
+
+use k8s_openapi::{
+    api::{
+        apps::v1::{ReplicaSet, StatefulSet},
+        core::v1::{ContainerStatus, Pod, Secret},
+        networking::v1::IngressStatus,
+    },
+    jiff::Timestamp,
+};
 use kube::ResourceExt;
 use parlor_crds::contract::GatewayStatus;
 use serde::Deserialize;
-use std::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    build::{keys, meta, secret},
+    decide::moves::Moves,
+    kind::ObjectId,
+};
+use crate::redis::{access::Access, journal::Journal, plan::Member};
 
 /// Everything that one pass knows.
 #[derive(Clone, Debug, Default, Deserialize)]

@@ -3,20 +3,20 @@
 //! Only what makes passes cheaper or calmer: losing all of it in a restart delays a scale-down and repeats some writes that
 //! change nothing. Bounded by the ChatRooms that exist; entries of deleted ones are dropped.
 
-use super::build::certificates::Certificates;
-use super::build::keys;
-use super::decide::moves::Moves;
-use super::decide::window::Window;
-use super::kind::ObjectId;
-use crate::chat_room_name::ChatRoomName;
-use crate::deadlines;
-use crate::redis::journal::Journal;
-use crate::stores::index::Current;
-use k8s_openapi::api::core::v1::Secret;
-use k8s_openapi::jiff::Timestamp;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use k8s_openapi::{api::core::v1::Secret, jiff::Timestamp};
 use parking_lot::Mutex;
-use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+
+use super::{
+    build::{certificates::Certificates, keys},
+    decide::{moves::Moves, window::Window},
+    kind::ObjectId,
+};
+use crate::{chat_room_name::ChatRoomName, deadlines, redis::journal::Journal, stores::index::Current};
 
 /// What is kept for one ChatRoom.
 #[derive(Debug, Default)]

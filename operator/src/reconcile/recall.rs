@@ -4,17 +4,24 @@
 //! since when a gateway cannot reach Redis, since when Redis has had another password, what moves of connections have
 //! achieved, and the orders to Redis servers. Decides nothing.
 
-use super::build::secret;
-use super::observed::{self, Observed};
-use super::pass_cache::PassCaches;
-use crate::chat_room_name::ChatRoomName;
-use crate::redis::passwords::Second;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Instant,
+};
+
 use kube::ResourceExt;
-use parlor_crds::ChatRoomSpec;
-use parlor_crds::chatroom::Size;
-use parlor_crds::contract::{BusStatus, GatewayStatus};
-use std::collections::{BTreeMap, BTreeSet};
-use std::time::Instant;
+use parlor_crds::{
+    ChatRoomSpec,
+    chatroom::Size,
+    contract::{BusStatus, GatewayStatus},
+};
+
+use super::{
+    build::secret,
+    observed::{self, Observed},
+    pass_cache::PassCaches,
+};
+use crate::{chat_room_name::ChatRoomName, redis::passwords::Second};
 
 /// Completes `observed` from the ChatRoom's cache, and the cache from it.
 pub fn recall(caches: &PassCaches, name: &ChatRoomName, spec: &ChatRoomSpec, observed: &mut Observed) {

@@ -3,13 +3,14 @@
 //! Decides what a connection presents and whom it trusts, from the generated Secret and the certificates that the ChatRoom
 //! names, and says what is wrong with those. Called by `observe`.
 
-use super::build::certificates::Certificates;
-use super::build::secret;
-use crate::redis::access::Access;
-use crate::redis::tls::{Tls, TlsError};
-use k8s_openapi::api::core::v1::Secret;
-use k8s_openapi::jiff::Timestamp;
+use k8s_openapi::{api::core::v1::Secret, jiff::Timestamp};
 use parlor_crds::ChatRoom;
+
+use super::build::{certificates::Certificates, secret};
+use crate::redis::{
+    access::Access,
+    tls::{Tls, TlsError},
+};
 
 /// The way in.
 #[derive(Debug, Default)]
@@ -51,11 +52,12 @@ pub(super) fn entry(
 
 #[cfg(test)]
 mod tests {
-    use super::super::build::certificates;
-    use super::*;
+    use std::collections::BTreeMap;
+
     use k8s_openapi::ByteString;
     use parlor_crds::chatroom::{ManagedRedis, ManagedTls};
-    use std::collections::BTreeMap;
+
+    use super::{super::build::certificates, *};
 
     fn room(name: &str, secret_name: Option<&str>) -> ChatRoom {
         let mut room = ChatRoom::new(name, Default::default());

@@ -3,17 +3,21 @@
 //! Each is taken as read for a while, because a pass comes every few seconds and Secrets are not watched: to watch them is to
 //! be given everyone's. Decides nothing, writes nothing. Called by `observe`.
 
-use super::build::certificates::Certificates;
-use super::build::keys::{self, Digests};
-use super::build::{meta, secret};
-use crate::api_error::ApiError;
-use crate::chat_room_name::ChatRoomName;
-use crate::context::Context;
-use k8s_openapi::api::core::v1::Secret;
-use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use std::collections::BTreeMap;
+
+use k8s_openapi::{
+    api::core::v1::Secret,
+    jiff::{SignedDuration, Timestamp},
+};
 use kube::{Api, ResourceExt};
 use parlor_crds::ChatRoom;
-use std::collections::BTreeMap;
+
+use super::build::{
+    certificates::Certificates,
+    keys::{self, Digests},
+    meta, secret,
+};
+use crate::{api_error::ApiError, chat_room_name::ChatRoomName, context::Context};
 
 /// How long Secrets are taken as read.
 pub(super) const FRESH: SignedDuration = SignedDuration::from_secs(60);

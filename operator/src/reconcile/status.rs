@@ -2,24 +2,35 @@
 //!
 //! Made from what was applied and from nothing else. Written only when it differs, so that at constant load nothing moves.
 
-use super::apply::Applied;
-use super::build::meta;
-use super::conditions::{self, Claim};
-use super::decide::size::{self, Decision};
-use crate::api_error::ApiError;
-use crate::chat_room_name::ChatRoomName;
-use crate::context::Context;
-use crate::events::{self, Happening};
-use crate::metrics::{self, Metrics, Room};
-use crate::redis::plan::Member;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use k8s_openapi::jiff::{SignedDuration, Timestamp};
-use kube::api::{Patch, PatchParams};
-use kube::{Api, Resource};
-use parlor_crds::chatroom::{ScalingGrounds, ScalingStatus};
-use parlor_crds::{ChatRoom, ChatRoomStatus};
+use k8s_openapi::{
+    apimachinery::pkg::apis::meta::v1::Condition,
+    jiff::{SignedDuration, Timestamp},
+};
+use kube::{
+    Api, Resource,
+    api::{Patch, PatchParams},
+};
+use parlor_crds::{
+    ChatRoom, ChatRoomStatus,
+    chatroom::{ScalingGrounds, ScalingStatus},
+};
 use prometheus_client::metrics::{family::Family, gauge::Gauge};
 use serde_json::json;
+
+use super::{
+    apply::Applied,
+    build::meta,
+    conditions::{self, Claim},
+    decide::size::{self, Decision},
+};
+use crate::{
+    api_error::ApiError,
+    chat_room_name::ChatRoomName,
+    context::Context,
+    events::{self, Happening},
+    metrics::{self, Metrics, Room},
+    redis::plan::Member,
+};
 
 /// Field manager of the status.
 const STATUS: &str = "parlor-operator-status";

@@ -4,10 +4,12 @@
 //! follow take a [`ValidRoom`], which only this module makes. A generation that was found valid is not checked again:
 //! compiling the rules costs more than the rest of a pass.
 
+use std::ops::Deref;
+
+use parlor_crds::{ChatRoom, ManifestError};
+
 use super::pass_cache::PassCaches;
 use crate::chat_room_name::ChatRoomName;
-use parlor_crds::{ChatRoom, ManifestError};
-use std::ops::Deref;
 
 /// A ChatRoom that keeps its own rules.
 #[derive(Clone, Copy, Debug)]

@@ -1,7 +1,6 @@
 //! How the servers of a managed Redis are spoken to.
 
-use super::passwords::Passwords;
-use super::tls::Tls;
+use super::{passwords::Passwords, tls::Tls};
 
 /// What a connection presents, and whom it trusts.
 #[derive(Clone, Debug, Default)]

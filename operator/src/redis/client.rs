@@ -3,14 +3,17 @@
 //! A connection per server and pass, one command after another, one attempt, everything under one deadline: what fails is
 //! simply seen again at the next pass. It decides nothing. Called by `observe` and `apply`.
 
-use super::access::Access;
-use super::handing;
-use super::passwords::Doors;
-use super::plan::{Command, Order};
-pub use super::server::{ClientError, PORT};
-use super::server::{Entered, Server};
-use super::view::View;
 use std::time::Duration;
+
+pub use super::server::{ClientError, PORT};
+use super::{
+    access::Access,
+    handing,
+    passwords::Doors,
+    plan::{Command, Order},
+    server::{Entered, Server},
+    view::View,
+};
 
 /// Longest conversation with one server; a healthy one answers within milliseconds.
 const DEADLINE: Duration = Duration::from_secs(2);

@@ -3,9 +3,13 @@
 //! Decides which answers count and how much of one is read; redis-protocol knows the wire. Knows no address and no deadline;
 //! called by `client` and `handing`.
 
-use redis_protocol::error::RedisProtocolError;
-use redis_protocol::resp2::types::{OwnedFrame, Resp2Frame};
-use redis_protocol::resp2::{decode, encode};
+use redis_protocol::{
+    error::RedisProtocolError,
+    resp2::{
+        decode, encode,
+        types::{OwnedFrame, Resp2Frame},
+    },
+};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 /// Longest answer that is read: `CLUSTER NODES` writes under 200 bytes for each server and slot range.
@@ -171,8 +175,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use tokio::io::{join, sink};
+
+    use super::*;
 
     fn server(answers: &'static [u8]) -> Connection<impl AsyncRead + AsyncWrite + Unpin> {
         Connection::new(join(answers, sink()))

@@ -4,10 +4,13 @@
 //! order. At every moment exactly one server writes a key: the source refers clients to the target for each key that it does
 //! not hold, and the slot itself changes hands when no key is left. Called by `client`; the planner chooses the slots.
 
-use super::access::Access;
-use super::plan::Hand;
-use super::server::{ClientError, PORT, Server};
 use parlor_redis::{NodeId, Slot};
+
+use super::{
+    access::Access,
+    plan::Hand,
+    server::{ClientError, PORT, Server},
+};
 
 /// Keys that travel together. Both servers do nothing else meanwhile: 64 rooms with full histories take some 100 ms, far less
 /// than the time after which a server is held for dead.

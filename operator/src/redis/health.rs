@@ -2,9 +2,12 @@
 //!
 //! Decides nothing about what to do; called by `conditions`.
 
-use super::plan::{Member, Shape, Step};
-use super::upgrade::Upgrade;
 use parlor_redis::{NodeId, Slot, SlotSet};
+
+use super::{
+    plan::{Member, Shape, Step},
+    upgrade::Upgrade,
+};
 
 /// From this share of `maxmemory` on a server is as good as full: a burst of a second may fill the rest.
 const FULL_PERCENT: u64 = 95;
@@ -113,8 +116,10 @@ impl Health {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::redis::info::Memory;
-    use crate::redis::plan::sketch::{SHAPE, Sketch};
+    use crate::redis::{
+        info::Memory,
+        plan::sketch::{SHAPE, Sketch},
+    };
 
     fn verdict(sketch: &mut Sketch) -> (bool, &'static str, String) {
         let step = sketch.step();

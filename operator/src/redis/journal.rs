@@ -3,11 +3,17 @@
 //! In memory alone. An operator that restarts is patient again, and may repeat one order; it forgets nothing that matters,
 //! because every decision is made from the live topology. The time is passed in.
 
-use super::plan::{Command, Member, Order};
-use super::view::View;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::{Duration, Instant},
+};
+
 use parlor_redis::NodeId;
-use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant};
+
+use super::{
+    plan::{Command, Member, Order},
+    view::View,
+};
 
 /// Orders older than this belong to a former incident.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(60);

@@ -7,9 +7,10 @@
 //! Decides which passwords a server is to let in, and reads which it does. Never shows one: what the planner sees are yeses and
 //! noes. Where a rotation is, is kept in the generated Secret and in the servers themselves, never in the operator.
 
+use std::fmt;
+
 use parlor_crds::contract::hex;
 use sha2::{Digest, Sha256};
-use std::fmt;
 
 /// What the second password is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,8 +2,9 @@
 //!
 //! Pure choices among members that the planner found without a place.
 
-use parlor_redis::NodeId;
 use std::collections::BTreeMap;
+
+use parlor_redis::NodeId;
 
 /// Where a pod runs; empty while unknown.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -2,13 +2,19 @@
 //!
 //! Decides nothing and has no deadline; called by `client` and `handing`.
 
-use super::access::Access;
-use super::connection::{AskError, Connection};
-use super::passwords::{Doors, Passwords, Which};
-use super::view::ViewError;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+};
+
+use super::{
+    access::Access,
+    connection::{AskError, Connection},
+    passwords::{Doors, Passwords, Which},
+    view::ViewError,
+};
 
 /// Port of every managed Redis server; its cluster bus is 10,000 above.
 pub const PORT: u16 = 6379;

@@ -3,11 +3,13 @@
 //! Failovers leave primaries wherever their replicas were, and pods come back on other hosts. Asked only while the cluster is
 //! settled and no server is to be restarted; every step makes the spread strictly better, so it comes to an end.
 
-use super::journal::{Journal, Kind};
-use super::plan::{Command, HAND_OVER_TIME, Member, Step};
-use super::plan::{Live, Picture};
-use super::roles::{Nearness, Strain};
 use std::time::Duration;
+
+use super::{
+    journal::{Journal, Kind},
+    plan::{Command, HAND_OVER_TIME, Live, Member, Picture, Step},
+    roles::{Nearness, Strain},
+};
 
 /// How long a server that was given another primary may take for its copy before the next exchange is thought of.
 const COPY_TIME: Duration = Duration::from_secs(60);

@@ -3,18 +3,16 @@
 //! Decides whom to trust: the authority of the ChatRoom alone. Every server has the same certificate, so all go by one name,
 //! whatever their addresses. Called by `server`; built by `reconcile::redis_access`.
 
+use std::{fmt, sync::Arc, time::Duration};
+
 use k8s_openapi::jiff::Timestamp;
-use rustls::client::WebPkiServerVerifier;
-use rustls::client::danger::ServerCertVerifier;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, InvalidDnsNameError, ServerName, UnixTime};
-use rustls::{ClientConfig, RootCertStore};
-use std::fmt;
-use std::sync::Arc;
-use std::time::Duration;
+use rustls::{
+    ClientConfig, RootCertStore,
+    client::{WebPkiServerVerifier, danger::ServerCertVerifier},
+    pki_types::{CertificateDer, InvalidDnsNameError, ServerName, UnixTime, pem::PemObject},
+};
 use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
+use tokio_rustls::{TlsConnector, client::TlsStream};
 
 /// Why certificates cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -3,11 +3,15 @@
 //! A pure choice. An orderly restart is asked for only while the cluster is settled, so that never more than one copy of a
 //! shard is missing. It never restarts a server that would take the only copy of a shard along.
 
-use super::journal::{Journal, Kind};
-use super::plan::{Command, HAND_OVER_TIME, Member, Order};
-use super::view::View;
-use parlor_redis::NodeId;
 use std::collections::BTreeSet;
+
+use parlor_redis::NodeId;
+
+use super::{
+    journal::{Journal, Kind},
+    plan::{Command, HAND_OVER_TIME, Member, Order},
+    view::View,
+};
 
 /// The next thing to do for an upgrade.
 #[derive(Clone, Debug, PartialEq, Eq)]

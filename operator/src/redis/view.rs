@@ -1,8 +1,8 @@
 //! What one Redis server says about its cluster and itself.
 
-use super::info::Info;
-use super::passwords::Doors;
 use parlor_redis::{Node, NodeId, SlotSet, TableError, Topology};
+
+use super::{info::Info, passwords::Doors};
 
 /// The two answers of one server.
 #[derive(Clone, Debug, PartialEq, Eq)]

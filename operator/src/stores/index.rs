@@ -2,18 +2,19 @@
 //!
 //! A pass reads the few objects of its own ChatRoom and never goes over those of the whole cluster. Decides nothing.
 
-use crate::chat_room_name::ChatRoomName;
-use crate::reconcile::build::meta::INSTANCE;
-use kube::runtime::watcher::Event;
-use kube::{Resource, ResourceExt};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, hash_map::DefaultHasher},
+    hash::{Hash, Hasher},
+    sync::Arc,
+};
+
+use kube::{Resource, ResourceExt, runtime::watcher::Event};
 use parking_lot::RwLock;
 use serde::Serialize;
 use serde_json::Value;
-use std::collections::hash_map::DefaultHasher;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::hash::{Hash, Hasher};
-use std::sync::Arc;
 use tokio::sync::watch;
+
+use crate::{chat_room_name::ChatRoomName, reconcile::build::meta::INSTANCE};
 
 /// An object with what is compared about it.
 #[derive(Debug)]
@@ -196,8 +197,9 @@ fn fingerprint<K: Serialize>(object: &K) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use k8s_openapi::api::core::v1::ConfigMap;
+
+    use super::*;
 
     fn object(name: &str, room: &str) -> ConfigMap {
         let mut object = ConfigMap::default();

@@ -5,25 +5,31 @@
 
 pub mod index;
 
-use crate::chat_room_name::ChatRoomName;
-use crate::metrics::{Metrics, Watched};
-use crate::reconcile::build::meta::{MANAGED_BY, OPERATOR};
-use crate::reconcile::kind::{Kind, ObjectId};
+use std::{collections::BTreeMap, fmt::Debug, sync::Arc};
+
 use futures::stream::{self, BoxStream, SelectAll, StreamExt};
 use index::{Current, Entry, Index, Writer};
-use k8s_openapi::api::apps::v1::{ReplicaSet, StatefulSet};
-use k8s_openapi::api::core::v1::Pod;
-use kube::core::{ApiResource, DeserializeGuard, DynamicObject};
-use kube::runtime::reflector::ObjectRef;
-use kube::runtime::{WatchStreamExt, watcher};
-use kube::{Api, Client, Resource, ResourceExt};
+use k8s_openapi::api::{
+    apps::v1::{ReplicaSet, StatefulSet},
+    core::v1::Pod,
+};
+use kube::{
+    Api, Client, Resource, ResourceExt,
+    core::{ApiResource, DeserializeGuard, DynamicObject},
+    runtime::{WatchStreamExt, reflector::ObjectRef, watcher},
+};
 use parlor_crds::ChatRoom;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-use std::collections::BTreeMap;
-use std::fmt::Debug;
-use std::sync::Arc;
+use serde::{Serialize, de::DeserializeOwned};
 use tokio::sync::watch::error::RecvError;
+
+use crate::{
+    chat_room_name::ChatRoomName,
+    metrics::{Metrics, Watched},
+    reconcile::{
+        build::meta::{MANAGED_BY, OPERATOR},
+        kind::{Kind, ObjectId},
+    },
+};
 
 /// Changes of anything that belongs to a ChatRoom, as references to it.
 pub type Changes = BoxStream<'static, ObjectRef<Guarded>>;

@@ -1,16 +1,26 @@
 //! Clients that write all the while, and know what was acknowledged to them.
 
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use parlor_operator::redis::{
+    client::PORT,
+    connection::{AskError, Connection},
+    tls::Tls,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    task::JoinHandle,
+};
+
 use crate::pods::Pods;
-use parlor_operator::redis::client::PORT;
-use parlor_operator::redis::connection::{AskError, Connection};
-use parlor_operator::redis::tls::Tls;
-use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
-use tokio::task::JoinHandle;
 
 /// Keys that are counted up in turn, each in a slot of its own.
 const KEYS: usize = 64;

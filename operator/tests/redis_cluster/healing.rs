@@ -1,13 +1,19 @@
 //! Clusters form, and heal from what pods and volumes do.
 
-use crate::clients::Counting;
-use crate::pods::{PATIENCE, Pods, SHAPE};
-use parlor_operator::redis::access::Access;
-use parlor_operator::redis::client;
-use parlor_operator::redis::journal::Journal;
-use parlor_operator::redis::passwords::Passwords;
-use parlor_operator::redis::plan::{self, Member, Order, Step, next_step};
 use std::time::{Duration, Instant};
+
+use parlor_operator::redis::{
+    access::Access,
+    client,
+    journal::Journal,
+    passwords::Passwords,
+    plan::{self, Member, Order, Step, next_step},
+};
+
+use crate::{
+    clients::Counting,
+    pods::{PATIENCE, Pods, SHAPE},
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cluster_forms_and_stays_as_it_is() {

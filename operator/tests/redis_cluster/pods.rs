@@ -1,16 +1,21 @@
 //! Servers that play the pods of a managed Redis, and a loop that plays the operator.
 
-use parlor_operator::redis::access::Access;
-use parlor_operator::redis::client;
-use parlor_operator::redis::journal::Journal;
-use parlor_operator::redis::passwords::Passwords;
-use parlor_operator::redis::plan::{Member, Shape, Step, next_step};
-use parlor_operator::redis::roles::Location;
-use parlor_operator::redis::settings;
-use parlor_operator::redis::tls::Tls;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::{
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use parlor_operator::redis::{
+    access::Access,
+    client,
+    journal::Journal,
+    passwords::Passwords,
+    plan::{Member, Shape, Step, next_step},
+    roles::Location,
+    settings,
+    tls::Tls,
+};
 
 pub(crate) const SHAPE: Shape = Shape { shards: 3, replicas: 1 };
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);

@@ -1,10 +1,16 @@
 //! Shards are added and taken away while clients write, whatever happens in between.
 
-use crate::clients::Counting;
-use crate::pods::{PATIENCE, Pods, SHAPE};
-use parlor_operator::redis::passwords::Passwords;
-use parlor_operator::redis::plan::{self, Member, Shape, Step};
 use std::time::Instant;
+
+use parlor_operator::redis::{
+    passwords::Passwords,
+    plan::{self, Member, Shape, Step},
+};
+
+use crate::{
+    clients::Counting,
+    pods::{PATIENCE, Pods, SHAPE},
+};
 
 const LARGER: Shape = Shape { shards: 4, replicas: 1 };
 

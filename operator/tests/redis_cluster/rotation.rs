@@ -1,12 +1,18 @@
 //! The password changes while servers restart, also with an old file, and clients write.
 
-use crate::clients::Counting;
-use crate::pods::{PATIENCE, Pods, SHAPE};
-use parlor_operator::redis::access::Access;
-use parlor_operator::redis::client;
-use parlor_operator::redis::passwords::{Passwords, Second};
-use parlor_operator::redis::plan::Member;
 use std::time::Instant;
+
+use parlor_operator::redis::{
+    access::Access,
+    client,
+    passwords::{Passwords, Second},
+    plan::Member,
+};
+
+use crate::{
+    clients::Counting,
+    pods::{PATIENCE, Pods, SHAPE},
+};
 
 fn passwords(current: &str, second: Option<(Second, &str)>) -> Passwords {
     Passwords { second: second.map(|(kind, password)| (kind, password.to_owned())), ..Passwords::settled(current) }

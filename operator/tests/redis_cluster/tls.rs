@@ -1,20 +1,25 @@
 //! Servers that speak TLS form a cluster, move slots and load a renewed certificate while clients write.
 
-use crate::clients::Counting;
-use crate::pods::Pods;
-use k8s_openapi::ByteString;
-use k8s_openapi::api::core::v1::Secret;
-use k8s_openapi::jiff::Timestamp;
-use parlor_crds::ChatRoom;
-use parlor_crds::chatroom::{ManagedRedis, ManagedTls};
-use parlor_operator::reconcile::build::certificates;
-use parlor_operator::redis::access::Access;
-use parlor_operator::redis::client;
-use parlor_operator::redis::passwords::Passwords;
-use parlor_operator::redis::plan::{Member, Shape};
-use parlor_operator::redis::settings;
-use parlor_operator::redis::tls::Tls;
 use std::path::Path;
+
+use k8s_openapi::{ByteString, api::core::v1::Secret, jiff::Timestamp};
+use parlor_crds::{
+    ChatRoom,
+    chatroom::{ManagedRedis, ManagedTls},
+};
+use parlor_operator::{
+    reconcile::build::certificates,
+    redis::{
+        access::Access,
+        client,
+        passwords::Passwords,
+        plan::{Member, Shape},
+        settings,
+        tls::Tls,
+    },
+};
+
+use crate::{clients::Counting, pods::Pods};
 
 fn room() -> ChatRoom {
     let mut room = ChatRoom::new("lobby", Default::default());

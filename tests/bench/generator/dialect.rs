@@ -1,8 +1,10 @@
 //! How each server is spoken to: what a member says first, how it posts, what an answer means.
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
+use std::{
+    io::{Read, Write},
+    net::{SocketAddr, TcpStream},
+    time::Duration,
+};
 
 use anyhow::{Context, Result};
 

@@ -1,15 +1,19 @@
 //! What passes between a load's members and the server: posts when they are due, frames as they come.
 
-use std::io::{ErrorKind, Read, Write};
-use std::time::{Duration, Instant};
+use std::{
+    io::{ErrorKind, Read, Write},
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result, ensure};
 
-use super::alarm::ALARM;
-use super::dialect::{Position, Said};
-use super::text::Sent;
-use super::wire::{self, CLOSE, PING, PONG};
-use super::{Load, PATIENCE};
+use super::{
+    Load, PATIENCE,
+    alarm::ALARM,
+    dialect::{Position, Said},
+    text::Sent,
+    wire::{self, CLOSE, PING, PONG},
+};
 
 /// Bytes read at a time, more than any frame has.
 pub(super) const READ: usize = 256 << 10;

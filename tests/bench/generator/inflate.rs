@@ -42,8 +42,9 @@ fn inflate(payload: &[u8]) -> Result<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use flate2::{Compress, Compression, FlushCompress};
+
+    use super::*;
 
     #[test]
     fn a_message_is_inflated_the_first_time_and_found_from_then_on() {

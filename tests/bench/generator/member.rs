@@ -1,18 +1,22 @@
 //! One connection of the load generator: what it is in, what it was shown, and what is wrong with that.
 
-use std::io::Write;
-use std::net::{Ipv4Addr, SocketAddr};
-use std::rc::Rc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::{
+    io::Write,
+    net::{Ipv4Addr, SocketAddr},
+    rc::Rc,
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
 
 use anyhow::{Context, Result};
 use mio::net::TcpStream;
 use socket2::{Domain, Socket, Type};
 
-use super::dialect::{Endpoint, Position};
-use super::text::Sent;
-use super::wire;
+use super::{
+    dialect::{Endpoint, Position},
+    text::Sent,
+    wire,
+};
 
 /// Connections from one address of 127.0.0.0/8: few enough for its ports, with those that still wait to be closed.
 const PER_SOURCE: usize = 4000;

@@ -15,22 +15,28 @@ mod seen;
 mod text;
 pub(crate) mod wire;
 
-use std::ops::Range;
-use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::{
+    ops::Range,
+    rc::Rc,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result, ensure};
 use mio::{Events, Interest, Poll, Token};
 
-use self::alarm::Alarm;
-use self::alike::Alike;
-use self::arrivals::Arrivals;
-pub(crate) use self::dialect::{Dialect, Endpoint};
-use self::inflate::Inflater;
-use self::member::{Checked, Member, dial};
-pub(crate) use self::seen::Faults;
-use self::seen::Seen;
-use self::text::Scan;
+use self::{
+    alarm::Alarm,
+    alike::Alike,
+    arrivals::Arrivals,
+    inflate::Inflater,
+    member::{Checked, Member, dial},
+    seen::Seen,
+    text::Scan,
+};
+pub(crate) use self::{
+    dialect::{Dialect, Endpoint},
+    seen::Faults,
+};
 
 /// Members, of those who are added together, whose every message is checked; of the others messages are counted. They are
 /// spread evenly: a server that writes to one after the other reaches the first of them early.

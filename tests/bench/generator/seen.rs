@@ -3,8 +3,10 @@
 use anyhow::{Context, Result};
 use hdrhistogram::Histogram;
 
-use super::member::{Checked, Order};
-use super::text::Scan;
+use super::{
+    member::{Checked, Order},
+    text::Scan,
+};
 
 /// Counts over all members of a load.
 pub(crate) struct Seen {

@@ -1,10 +1,8 @@
 //! What each kind of hostile peer sends.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use base64::{Engine, engine::general_purpose::STANDARD};
 
 /// What a kind of peer does.
 #[derive(Clone)]

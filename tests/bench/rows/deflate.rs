@@ -5,10 +5,12 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::{BYTES, Bench, SPEC, megabytes, new_room, percent};
-use crate::generator::{Faults, Load};
-use crate::results::{Section, short};
-use crate::sample::{Sample, latencies, median, typical};
-use crate::server::Server;
+use crate::{
+    generator::{Faults, Load},
+    results::{Section, short},
+    sample::{Sample, latencies, median, typical},
+    server::Server,
+};
 
 /// Messages per second.
 const RATES: [f64; 2] = [50.0, 1000.0];

@@ -1,15 +1,16 @@
 //! Four protocols in one room, against each by itself.
 
-use std::rc::Rc;
-use std::time::Duration;
+use std::{rc::Rc, time::Duration};
 
 use anyhow::Result;
 
 use super::{BYTES, Bench, idle, megabytes, new_room, percent};
-use crate::generator::{Dialect, Endpoint, Faults, Load, SENDERS};
-use crate::results::{Section, Target};
-use crate::sample::{Sample, latencies, median, typical};
-use crate::server::Server;
+use crate::{
+    generator::{Dialect, Endpoint, Faults, Load, SENDERS},
+    results::{Section, Target},
+    sample::{Sample, latencies, median, typical},
+    server::Server,
+};
 
 const SPOKEN: [(&str, Dialect); 4] = [
     ("native", Dialect::Native),

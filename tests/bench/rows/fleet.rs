@@ -1,23 +1,31 @@
 //! What gateways that have no member in a room add to the cost of its messages and joins: the same load on one gateway
 //! while more and more others have members in rooms of their own.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result};
-use parlor_gateway::bus::Bus;
-use parlor_gateway::redis::RedisSettings;
-use parlor_gateway::rooms::{Partition, RoomName};
-use parlor_tests::bus::{HISTORY, open, settings};
-use parlor_tests::redis::RedisCluster;
+use parlor_gateway::{
+    bus::Bus,
+    redis::RedisSettings,
+    rooms::{Partition, RoomName},
+};
+use parlor_tests::{
+    bus::{HISTORY, open, settings},
+    redis::RedisCluster,
+};
 use tokio::runtime::Runtime;
 
 use super::{BYTES, Bench, SPEC};
-use crate::generator::{Faults, Load};
-use crate::results::{Section, Target, short};
-use crate::sample::Sample;
-use crate::server::Server;
+use crate::{
+    generator::{Faults, Load},
+    results::{Section, Target, short},
+    sample::Sample,
+    server::Server,
+};
 
 /// Keys of the ChatRoom that measured gateways serve.
 const PREFIX: &str = "default/test";

@@ -5,9 +5,11 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::{BYTES, Bench, SPEC, megabytes};
-use crate::generator::Load;
-use crate::results::{Section, Target, short};
-use crate::sample::median;
+use crate::{
+    generator::Load,
+    results::{Section, Target, short},
+    sample::median,
+};
 
 pub(super) fn measure(bench: &Bench) -> Result<Section> {
     let (scale, parlor) = (bench.scale, bench.parlor(SPEC)?);

@@ -5,10 +5,12 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::{BYTES, Bench, megabytes, new_room, percent};
-use crate::generator::{Faults, Load};
-use crate::hostile::{Hostile, PEERS};
-use crate::results::{Section, Target};
-use crate::sample::{Sample, latencies, typical};
+use crate::{
+    generator::{Faults, Load},
+    hostile::{Hostile, PEERS},
+    results::{Section, Target},
+    sample::{Sample, latencies, typical},
+};
 
 /// Every protocol, with the limits that a ChatRoom has when it names none.
 const SPEC: &str = "

@@ -5,9 +5,11 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::{BYTES, Bench, SPEC, megabytes, new_room};
-use crate::generator::Load;
-use crate::results::{Section, Target};
-use crate::sample::{Sample, median};
+use crate::{
+    generator::Load,
+    results::{Section, Target},
+    sample::{Sample, median},
+};
 
 /// Connected before memory is first read: what a gateway takes for itself is in it.
 const BASE: usize = 100;

@@ -8,10 +8,12 @@ use hdrhistogram::Histogram;
 use parlor_tests::redis::{RedisCluster, RedisNode, Reply};
 
 use super::{BYTES, Bench, FRAME_BYTES, SPEC, megabytes, new_room, percent};
-use crate::generator::{Faults, Load};
-use crate::results::{Section, Target};
-use crate::sample::{Sample, latencies, median, typical};
-use crate::server::Server;
+use crate::{
+    generator::{Faults, Load},
+    results::{Section, Target},
+    sample::{Sample, latencies, median, typical},
+    server::Server,
+};
 
 const MEMBERS: usize = 100;
 /// 50,000 deliveries per second.

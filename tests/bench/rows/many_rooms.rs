@@ -5,10 +5,12 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::{BYTES, Bench, FRAME_BYTES, SPEC, megabytes, new_room, percent, send_cost};
-use crate::generator::{Faults, Load};
-use crate::results::{Section, Target, short};
-use crate::sample::{Sample, latencies, typical};
-use crate::server::Server;
+use crate::{
+    generator::{Faults, Load},
+    results::{Section, Target, short},
+    sample::{Sample, latencies, typical},
+    server::Server,
+};
 
 /// Members of each room.
 const SUBSCRIPTIONS: usize = 10;

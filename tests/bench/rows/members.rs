@@ -5,10 +5,12 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::{BYTES, Bench, FRAME_BYTES, SPEC, idle, megabytes, new_room, percent, send_cost};
-use crate::generator::{Faults, Load};
-use crate::results::{Section, Target};
-use crate::sample::{Sample, latencies, median, typical};
-use crate::server::Server;
+use crate::{
+    generator::{Faults, Load},
+    results::{Section, Target},
+    sample::{Sample, latencies, median, typical},
+    server::Server,
+};
 
 /// Members of the smallest room.
 const FEW: usize = 10;

@@ -18,17 +18,15 @@ mod sign_in;
 mod standing_rooms;
 mod throughput;
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
 
 use anyhow::Result;
 use parlor_tests::redis::RedisCluster;
 
-use crate::generator::Load;
-use crate::results::Section;
-use crate::sample::Sample;
-use crate::scale::Scale;
-use crate::server::Server;
+use crate::{generator::Load, results::Section, sample::Sample, scale::Scale, server::Server};
 
 /// What a message says, in bytes.
 const BYTES: usize = 100;

@@ -1,20 +1,25 @@
 //! What moderation, the rate limit and the word filter cost a message that passes them.
 
-use std::hint::black_box;
-use std::time::{Duration, Instant};
+use std::{
+    hint::black_box,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Result, ensure};
-use parlor_gateway::clock::Clock;
-use parlor_gateway::moderation::{Action, Moderation, Moderator, Who, Words, keeper};
-use parlor_gateway::rooms::rates::Rate;
-use parlor_gateway::rooms::{Author, Role, RoomName};
+use parlor_gateway::{
+    clock::Clock,
+    moderation::{Action, Moderation, Moderator, Who, Words, keeper},
+    rooms::{Author, Role, RoomName, rates::Rate},
+};
 use serde_json::value::RawValue;
 use tokio::time::sleep;
 
 use super::Bench;
-use crate::generator::Faults;
-use crate::results::{Section, Target};
-use crate::sample::median;
+use crate::{
+    generator::Faults,
+    results::{Section, Target},
+    sample::median,
+};
 
 /// People who are muted in the room, and words in the list.
 const MUTED: usize = 1000;

@@ -1,15 +1,19 @@
 //! What another server's message costs over the API, in bulk: one request that never ends, read while it is sent.
 
-use std::io::{BufRead, BufReader, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::time::{Duration, Instant};
+use std::{
+    io::{BufRead, BufReader, Write},
+    net::{SocketAddr, TcpStream},
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result, ensure};
 
 use super::{BYTES, Bench, SPEC};
-use crate::results::{Section, Target, short};
-use crate::sample::median;
-use crate::server::{API_TOKEN, Server};
+use crate::{
+    results::{Section, Target, short},
+    sample::median,
+    server::{API_TOKEN, Server},
+};
 
 /// Lines in a chunk of the request: what a client gathers while it waits for answers.
 const CHUNK: usize = 1000;

@@ -5,10 +5,12 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 
 use super::{BYTES, Bench, SPEC, megabytes, new_room};
-use crate::generator::{Faults, Load, SENDERS};
-use crate::results::{Section, Target};
-use crate::sample::median;
-use crate::server::Server;
+use crate::{
+    generator::{Faults, Load, SENDERS},
+    results::{Section, Target},
+    sample::median,
+    server::Server,
+};
 
 /// Messages per second, before the cut and while everyone is away; each is some 19,000 writes, a fraction of a core.
 const RATE: f64 = 2.0;

@@ -5,10 +5,12 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use super::{BYTES, Bench, SPEC, megabytes, new_room, percent};
-use crate::generator::{Faults, Load};
-use crate::results::{Section, Target, short};
-use crate::sample::{Sample, latencies, typical};
-use crate::server::{Peer, Server};
+use crate::{
+    generator::{Faults, Load},
+    results::{Section, Target, short},
+    sample::{Sample, latencies, typical},
+    server::{Peer, Server},
+};
 
 /// A rate is carried when p99 is within this many milliseconds, and everything arrives.
 const P99: f64 = 100.0;

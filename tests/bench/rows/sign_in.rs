@@ -3,16 +3,20 @@
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::Result;
-use parlor_tests::gateway::Setup;
-use parlor_tests::signer::{Signer, jwks};
+use parlor_tests::{
+    gateway::Setup,
+    signer::{Signer, jwks},
+};
 use serde_json::json;
 
 use super::{BYTES, Bench, SPEC};
-use crate::generator::Load;
-use crate::results::{Section, Target, short};
-use crate::sample::median;
-use crate::scale::Scale;
-use crate::server::Server;
+use crate::{
+    generator::Load,
+    results::{Section, Target, short},
+    sample::median,
+    scale::Scale,
+    server::Server,
+};
 
 const SECRET: &str = "the shared secret of the benchmark";
 

@@ -5,10 +5,11 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use parlor_tests::redis::{RedisCluster, RedisNode, Reply};
 
-use super::publishing::publish;
-use super::{BYTES, Bench, SPEC, megabytes};
-use crate::results::{Section, Target, short};
-use crate::server::Server;
+use super::{BYTES, Bench, SPEC, megabytes, publishing::publish};
+use crate::{
+    results::{Section, Target, short},
+    server::Server,
+};
 
 /// Bytes that a primary uses for more than the streams that readers follow and the keys of the last ten minutes, which are
 /// bounded whatever the number of rooms.

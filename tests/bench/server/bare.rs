@@ -1,18 +1,26 @@
 //! The floor: a process that does what no server can do without. It reads a message and writes it to each of its
 //! sockets, one send() each.
 
-use std::io::{BufRead, ErrorKind, Read, Write};
-use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::{
+    io::{BufRead, ErrorKind, Read, Write},
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use anyhow::{Context, Result};
-use mio::net::{TcpListener, TcpStream};
-use mio::{Events, Interest, Poll, Token};
+use mio::{
+    Events, Interest, Poll, Token,
+    net::{TcpListener, TcpStream},
+};
 
-use crate::generator::wire::{self, CLOSE, TEXT, parse, unmasked};
-use crate::machine::thread_cpu;
+use crate::{
+    generator::wire::{self, CLOSE, TEXT, parse, unmasked},
+    machine::thread_cpu,
+};
 
 const LISTENER: Token = Token(usize::MAX);
 

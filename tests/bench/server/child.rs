@@ -1,18 +1,22 @@
 //! A server process that says `listening PORT` on its first line.
 
-use std::fs::File;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{ChildStdin, Command, Stdio};
-use std::sync::mpsc::{Receiver, sync_channel};
-use std::time::{Duration, Instant};
+use std::{
+    fs::File,
+    io::{BufRead, BufReader, Read, Write},
+    net::{SocketAddr, TcpStream},
+    path::{Path, PathBuf},
+    process::{ChildStdin, Command, Stdio},
+    sync::mpsc::{Receiver, sync_channel},
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::generator::wire;
-use crate::machine::{SERVER_CORE, children};
+use crate::{
+    generator::wire,
+    machine::{SERVER_CORE, children},
+};
 
 /// A server listens within this time, and answers or ends within it when asked to.
 const PATIENCE: Duration = Duration::from_secs(20);

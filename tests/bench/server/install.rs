@@ -1,8 +1,10 @@
 //! Puts other people's servers where they run, into `target/bench`: from npm and as Go modules, in the versions that
 //! package-lock.json and go.sum name.
 
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::{
+    path::PathBuf,
+    process::{Command, Stdio},
+};
 
 use anyhow::{Context, Result, ensure};
 use parlor_tests::programs::repository;

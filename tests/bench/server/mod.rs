@@ -6,19 +6,20 @@ mod child;
 mod install;
 mod peers;
 
-use std::net::SocketAddr;
-use std::rc::Rc;
-use std::time::Duration;
+use std::{net::SocketAddr, rc::Rc, time::Duration};
 
 use anyhow::Result;
-use parlor_tests::gateway::{Gateway, Setup};
-use parlor_tests::redis::{RedisCluster, RedisNode};
+use parlor_tests::{
+    gateway::{Gateway, Setup},
+    redis::{RedisCluster, RedisNode},
+};
 
 use self::child::Child;
-pub(crate) use self::install::install;
-pub(crate) use self::peers::Peer;
-use crate::generator::{Dialect, Endpoint};
-use crate::machine::{SERVER_CORE, cpu, resident};
+pub(crate) use self::{install::install, peers::Peer};
+use crate::{
+    generator::{Dialect, Endpoint},
+    machine::{SERVER_CORE, cpu, resident},
+};
 
 /// A running server; it ends with this value.
 pub(crate) struct Server {

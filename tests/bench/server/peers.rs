@@ -5,8 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use parlor_tests::redis::{RedisNode, free_port};
 
-use super::child::Child;
-use super::{Server, install};
+use super::{Server, child::Child, install};
 use crate::generator::Dialect;
 
 const NCHAN: &str = "/usr/lib/nginx/modules/ngx_nchan_module.so";

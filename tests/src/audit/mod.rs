@@ -14,8 +14,7 @@ pub mod verdict;
 #[cfg(test)]
 mod verdict_tests;
 
-use std::net::SocketAddr;
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 pub use report::Report;
 pub use run::run;

@@ -1,17 +1,20 @@
 //! A native member: resumes from its position on any gateway, posts again by key what was not acknowledged, follows
 //! `moved`, and notices a connection that is dead.
 
-use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::{sync::atomic::Ordering, time::Duration};
 
 use rand::Rng;
 use serde_json::{Value, json};
-use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep, sleep_until, timeout},
+};
 
-use super::run::{Member, Outcome, Phase};
-use super::tag::Tag;
-use super::trace::{Event, MemberTrace, Promise};
+use super::{
+    run::{Member, Outcome, Phase},
+    tag::Tag,
+    trace::{Event, MemberTrace, Promise},
+};
 use crate::client::{Frame, Socket};
 
 /// Silence after which a ping is sent, and after which the connection counts as dead.

@@ -1,18 +1,24 @@
 //! An OnlyOne member: its protocol has no acknowledgement and no position, so it counts on its own echo, posts nothing
 //! twice, and must receive only what passes while it is connected.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::{
+    collections::{HashMap, HashSet},
+    sync::atomic::Ordering,
+    time::Duration,
+};
 
 use rand::Rng;
 use serde_json::{Value, json};
-use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep, sleep_until, timeout},
+};
 
-use super::run::{Member, Outcome, Phase};
-use super::tag::Tag;
-use super::trace::{Event, Key, MemberTrace, Promise, RoomTrace};
+use super::{
+    run::{Member, Outcome, Phase},
+    tag::Tag,
+    trace::{Event, Key, MemberTrace, Promise, RoomTrace},
+};
 use crate::client::{Frame, Socket};
 
 /// An echo that takes longer is given up: the message is unconfirmed.

@@ -1,8 +1,10 @@
 //! What an audit found, for people and for tests.
 
-use std::collections::BTreeMap;
-use std::fmt;
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    time::{Duration, Instant},
+};
 
 use hdrhistogram::Histogram;
 

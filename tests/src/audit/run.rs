@@ -1,21 +1,28 @@
 //! One run: starts the members, ends it in order, gathers what they saw.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    net::{Ipv4Addr, SocketAddr},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result, ensure};
 use hdrhistogram::Histogram;
 use parking_lot::Mutex;
-use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::{sync::watch, task::JoinSet};
 
-use super::clock::{Clock, Timetable};
-use super::tag::Tag;
-use super::trace::{Key, MemberTrace, RoomTrace, Trace};
-use super::{Plan, Report, native, onlyone, verdict};
+use super::{
+    Plan, Report,
+    clock::{Clock, Timetable},
+    native, onlyone,
+    tag::Tag,
+    trace::{Key, MemberTrace, RoomTrace, Trace},
+    verdict,
+};
 use crate::client::Socket;
 
 /// Connecting is spread over this long for each thousand members, so that the storm is no part of the measurement.

@@ -1,7 +1,6 @@
 //! What every audited message says of itself, in its text: so that any reader of any protocol can tell it.
 
-use std::fmt;
-use std::str::FromStr;
+use std::{fmt, str::FromStr};
 
 /// The `n`-th message of one sender, and when it was meant to be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -2,8 +2,10 @@
 //!
 //! Pure: reads a [`Trace`], holds no socket and no clock.
 
-use std::collections::{HashMap, HashSet};
-use std::fmt;
+use std::{
+    collections::{HashMap, HashSet},
+    fmt,
+};
 
 use super::trace::{Event, Key, MemberTrace, Promise, RoomTrace, Trace};
 

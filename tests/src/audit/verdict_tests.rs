@@ -2,8 +2,10 @@
 
 use std::collections::HashMap;
 
-use super::trace::{Event, MemberTrace, Promise, RoomTrace, Trace};
-use super::verdict::{Kind, Verdict, judge};
+use super::{
+    trace::{Event, MemberTrace, Promise, RoomTrace, Trace},
+    verdict::{Kind, Verdict, judge},
+};
 
 fn shown(seq: u64) -> Event {
     Event::Shown { seq: Some(seq), key: (1, seq as u32) }

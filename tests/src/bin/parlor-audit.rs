@@ -1,9 +1,7 @@
 //! Audits a ChatRoom from outside: posts numbered messages through many connections, and reports per room and member
 //! what was lost, doubled or out of order. Exit code 1 if anything was.
 
-use std::net::SocketAddr;
-use std::process::ExitCode;
-use std::time::Duration;
+use std::{net::SocketAddr, process::ExitCode, time::Duration};
 
 use anyhow::Result;
 use clap::Parser;

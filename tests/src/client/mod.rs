@@ -9,19 +9,24 @@ pub mod native;
 pub mod onlyone;
 pub mod relay;
 
-use std::net::SocketAddr;
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use futures::{SinkExt, StreamExt};
-use tokio::io::AsyncWriteExt;
-use tokio::net::{TcpSocket, TcpStream, lookup_host};
-use tokio::time::timeout;
-use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::client::IntoClientRequest;
-use tokio_tungstenite::tungstenite::handshake::client::Request;
-use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message, WebSocketConfig, frame::coding::CloseCode};
-use tokio_tungstenite::tungstenite::{self, Error};
+use tokio::{
+    io::AsyncWriteExt,
+    net::{TcpSocket, TcpStream, lookup_host},
+    time::timeout,
+};
+use tokio_tungstenite::{
+    WebSocketStream,
+    tungstenite::{
+        self, Error,
+        client::IntoClientRequest,
+        handshake::client::Request,
+        protocol::{CloseFrame, Message, WebSocketConfig, frame::coding::CloseCode},
+    },
+};
 
 /// How long anything may take that should happen at once; generous, because test machines are busy.
 pub const PATIENCE: Duration = Duration::from_secs(10);

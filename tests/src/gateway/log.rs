@@ -1,9 +1,11 @@
 //! What a gateway wrote: its last lines, and where it says it listens.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::io::{BufRead, BufReader, Read};
-use std::net::SocketAddr;
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, VecDeque},
+    io::{BufRead, BufReader, Read},
+    net::SocketAddr,
+    sync::Arc,
+};
 
 use parking_lot::{Mutex, MutexGuard};
 

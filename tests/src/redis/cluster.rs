@@ -2,7 +2,6 @@
 
 use anyhow::{Context, Result};
 use parlor_redis::{Slot, SlotSet, Topology};
-
 use tokio::task::block_in_place;
 
 use super::{RedisNode, Reply, eventually, node::Kind};

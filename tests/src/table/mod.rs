@@ -32,14 +32,18 @@
 mod notation;
 mod pattern;
 
-use std::collections::{HashMap, VecDeque};
-use std::net::SocketAddr;
-use std::time::Duration;
+use std::{
+    collections::{HashMap, VecDeque},
+    net::SocketAddr,
+    time::Duration,
+};
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
-use tokio::net::lookup_host;
-use tokio::time::{Instant, sleep};
+use tokio::{
+    net::lookup_host,
+    time::{Instant, sleep},
+};
 
 use self::notation::{Line, Payload, Sign};
 pub use self::pattern::Variables;

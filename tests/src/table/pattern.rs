@@ -73,8 +73,9 @@ pub(super) fn same(wanted: &str, text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use serde_json::json;
+
+    use super::*;
 
     fn fits(wanted: &Value, found: &Value) -> bool {
         Variables::default().matches(wanted, found)

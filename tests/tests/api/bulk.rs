@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use parlor_tests::client::native::Native;
-use parlor_tests::redis::RedisCluster;
+use parlor_tests::{client::native::Native, redis::RedisCluster};
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::timeout,
+};
 
 use crate::{Api, TOKEN, memory, post, setup};
 

@@ -2,8 +2,7 @@
 
 use std::{fs, path::Path, process::Command};
 
-use parlor_tests::client::http::Request;
-use parlor_tests::table::Variables;
+use parlor_tests::{client::http::Request, table::Variables};
 use serde_json::Value;
 
 use crate::{TOKEN, get, memory, post};

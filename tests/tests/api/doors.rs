@@ -2,8 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use parlor_tests::client::http::Request;
-use parlor_tests::gateway::{Gateway, Setup, refusal};
+use parlor_tests::{
+    client::http::Request,
+    gateway::{Gateway, Setup, refusal},
+};
 
 use crate::{Api, MEMORY, TOKEN, get, memory, post};
 

@@ -10,8 +10,10 @@ mod publishing;
 
 use std::net::SocketAddr;
 
-use parlor_tests::client::http::{Answer, Request};
-use parlor_tests::gateway::{Gateway, Setup};
+use parlor_tests::{
+    client::http::{Answer, Request},
+    gateway::{Gateway, Setup},
+};
 use serde_json::Value;
 
 const TOKEN: &str = "0123456789abcdef0123456789abcdef";

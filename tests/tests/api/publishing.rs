@@ -1,10 +1,11 @@
 //! Messages, history and identities, on one gateway with memory and on two of a Redis Cluster.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
-use parlor_tests::client::native::Native;
-use parlor_tests::redis::RedisCluster;
+use parlor_tests::{client::native::Native, redis::RedisCluster};
 use serde_json::json;
 
 use crate::{Api, MEMORY, get, memory, post, setup};

@@ -7,13 +7,10 @@ use std::time::Duration;
 use anyhow::Result;
 use parlor_gateway::{redis::slot, rooms::Partition};
 use parlor_tests::link::State;
-use rand::Rng;
-use rand::rngs::StdRng;
-use rand::seq::IndexedRandom;
+use rand::{Rng, rngs::StdRng, seq::IndexedRandom};
 use tokio::time::sleep;
 
-use super::timeline::Timeline;
-use super::world::World;
+use super::{timeline::Timeline, world::World};
 
 /// One thing that goes wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,8 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 use parlor_tests::link::State;
 use rand::Rng;
-use tokio::task::block_in_place;
-use tokio::time::sleep;
+use tokio::{task::block_in_place, time::sleep};
 
 use super::fault::Saboteur;
 

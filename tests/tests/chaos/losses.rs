@@ -7,10 +7,11 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use parlor_gateway::{redis::slot, rooms::Partition};
 use parlor_tests::redis::{RedisNode, Reply};
-use rand::seq::IndexedRandom;
-use rand::{Rng, seq::SliceRandom};
-use tokio::task::block_in_place;
-use tokio::time::sleep;
+use rand::{
+    Rng,
+    seq::{IndexedRandom, SliceRandom},
+};
+use tokio::{task::block_in_place, time::sleep};
 
 use super::fault::Saboteur;
 

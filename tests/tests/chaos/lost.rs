@@ -5,21 +5,16 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use parlor_gateway::bus::RESTORE_SKIP;
-use parlor_tests::audit::{self, Report};
-use parlor_tests::client::native::Native;
-use parlor_tests::redis::RedisNode;
-use rand::SeedableRng;
-use rand::rngs::StdRng;
-use rand::seq::SliceRandom;
+use parlor_tests::{
+    audit::{self, Report},
+    client::native::Native,
+    redis::RedisNode,
+};
+use rand::{SeedableRng, rngs::StdRng, seq::SliceRandom};
 use serde_json::json;
-use tokio::task::block_in_place;
-use tokio::time::sleep;
+use tokio::{task::block_in_place, time::sleep};
 
-use super::fault::Saboteur;
-use super::losses::Loss;
-use super::timeline::Timeline;
-use super::world::World;
-use super::{ALONE, seconds, seed};
+use super::{ALONE, fault::Saboteur, losses::Loss, seconds, seed, timeline::Timeline, world::World};
 
 /// Destroys both copies of a shard; answers the report, the number of messages in all histories, and all that is known
 /// about the run.

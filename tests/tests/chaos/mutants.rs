@@ -1,25 +1,27 @@
 //! The auditor is worth something only if it catches broken code: the gateway is broken on purpose, in one way at a
 //! time, under faults that the same gateway survives unbroken.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
-use std::time::{Duration, Instant};
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result, ensure};
-use parlor_gateway::rooms::RoomName;
-use parlor_gateway::{redis::slot, rooms::Partition};
-use parlor_tests::audit::verdict::Kind;
-use parlor_tests::audit::{self, Plan, Report};
-use parlor_tests::gateway::{Gateway, Setup};
-use parlor_tests::link::{Link, State};
-use parlor_tests::mutants::mutate;
-use parlor_tests::redis::RedisNode;
-use tokio::task::block_in_place;
-use tokio::time::sleep;
+use parlor_gateway::{
+    redis::slot,
+    rooms::{Partition, RoomName},
+};
+use parlor_tests::{
+    audit::{self, Plan, Report, verdict::Kind},
+    gateway::{Gateway, Setup},
+    link::{Link, State},
+    mutants::mutate,
+    redis::RedisNode,
+};
+use tokio::{task::block_in_place, time::sleep};
 
-use super::ALONE;
-use super::lost::lose_both_copies;
-use super::world::World;
+use super::{ALONE, lost::lose_both_copies, world::World};
 
 /// Fast enough that something is always on its way, below the limit of a member.
 fn plan(native: Vec<String>, rooms: Vec<String>, seconds: u64) -> Plan {

@@ -7,17 +7,17 @@ use anyhow::{Context, Result, ensure};
 use futures::future::{BoxFuture, FutureExt, join_all};
 use parlor_crds::contract::REDIS_PASSWORD;
 use parlor_gateway::{redis::slot, rooms::Partition};
-use parlor_tests::client::native::Native;
-use parlor_tests::gateway::{Gateway, Setup};
-use parlor_tests::link::State;
-use parlor_tests::mutants::mutate;
-use parlor_tests::redis::{RedisNode, Reply};
+use parlor_tests::{
+    client::native::Native,
+    gateway::{Gateway, Setup},
+    link::State,
+    mutants::mutate,
+    redis::{RedisNode, Reply},
+};
 use serde_json::{Value, json};
-use tokio::task::block_in_place;
-use tokio::time::sleep;
+use tokio::{task::block_in_place, time::sleep};
 
-use super::ALONE;
-use super::world::World;
+use super::{ALONE, world::World};
 
 const ROOM: &str = "promise";
 

@@ -3,11 +3,9 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use parlor_tests::link::State;
-use parlor_tests::redis::eventually;
+use parlor_tests::{link::State, redis::eventually};
 use rand::Rng;
-use tokio::task::block_in_place;
-use tokio::time::sleep;
+use tokio::{task::block_in_place, time::sleep};
 
 use super::fault::Saboteur;
 

@@ -1,7 +1,9 @@
 //! What was done when, and where in it the first violation lies: enough to repeat a run that failed.
 
-use std::fmt::{self, Write as _};
-use std::time::{Duration, Instant};
+use std::{
+    fmt::{self, Write as _},
+    time::{Duration, Instant},
+};
 
 use parlor_tests::audit::{Plan, Report};
 

@@ -4,15 +4,16 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use parlor_tests::audit;
-use rand::SeedableRng;
-use rand::rngs::StdRng;
-use rand::seq::SliceRandom;
+use rand::{SeedableRng, rngs::StdRng, seq::SliceRandom};
 use tokio::time::sleep;
 
-use super::fault::{Fault, Saboteur};
-use super::timeline::Timeline;
-use super::world::World;
-use super::{ALONE, seconds, seed};
+use super::{
+    ALONE,
+    fault::{Fault, Saboteur},
+    seconds, seed,
+    timeline::Timeline,
+    world::World,
+};
 
 /// Between two faults: long enough for posts to flow as if nothing had been.
 const BREATH: Duration = Duration::from_secs(1);

@@ -4,13 +4,17 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use parlor_crds::contract::BusStatus;
-use parlor_gateway::rooms::RoomName;
-use parlor_gateway::{redis::slot, rooms::Partition};
-use parlor_tests::audit::Plan;
-use parlor_tests::gateway::{Gateway, Setup};
-use parlor_tests::link::Link;
-use parlor_tests::mutants::mutate;
-use parlor_tests::redis::{RedisCluster, USER, free_port};
+use parlor_gateway::{
+    redis::slot,
+    rooms::{Partition, RoomName},
+};
+use parlor_tests::{
+    audit::Plan,
+    gateway::{Gateway, Setup},
+    link::Link,
+    mutants::mutate,
+    redis::{RedisCluster, USER, free_port},
+};
 use tokio::task::block_in_place;
 
 const SHARDS: usize = 3;

@@ -1,11 +1,9 @@
 //! What tools of GitOps make of a ChatRoom's status: Argo CD by the Lua file in `docs/gitops`, Flux by the rules of kstatus.
 
-use std::fs;
-use std::process::Command;
+use std::{fs, process::Command};
 
 use anyhow::{Context, Result, ensure};
-use parlor_tests::kstatus::kstatus;
-use parlor_tests::programs::repository;
+use parlor_tests::{kstatus::kstatus, programs::repository};
 use serde_json::{Value, json};
 
 /// A ChatRoom as it was seen by the operator, with these conditions: type, status, reason.

@@ -3,10 +3,12 @@
 //! The builder is played: where the Rust image would be pulled from is an image with a shell and a `cargo` that looks at its
 //! context and compiles nothing. So this sees what reaches a build and what comes of it, and not whether the sources compile.
 
-use std::fs::{self, Permissions};
-use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::{
+    fs::{self, Permissions},
+    os::unix::fs::{PermissionsExt, symlink},
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use anyhow::{Context, Result, ensure};
 use parlor_tests::programs::repository;

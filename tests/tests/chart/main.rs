@@ -7,16 +7,20 @@ mod release;
 mod upgrade;
 mod values;
 
-use std::collections::BTreeSet;
-use std::fs;
-use std::path::PathBuf;
-use std::process::{Command, Output};
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::PathBuf,
+    process::{Command, Output},
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result, ensure};
 use parlor_crds::contract::SHARED_PORT;
-use parlor_tests::control_plane::ControlPlane;
-use parlor_tests::programs::{self, repository};
+use parlor_tests::{
+    control_plane::ControlPlane,
+    programs::{self, repository},
+};
 use serde::Deserialize;
 use serde_json::Value;
 

@@ -1,8 +1,6 @@
 //! Alerts and dashboard: Prometheus reads every expression, and every metric in them exists.
 
-use std::collections::BTreeSet;
-use std::fs;
-use std::process::Command;
+use std::{collections::BTreeSet, fs, process::Command};
 
 use anyhow::{Context, Result, ensure};
 use parlor_tests::programs::{self, repository};

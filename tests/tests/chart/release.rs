@@ -1,7 +1,6 @@
 //! What a release is made of: workflows that GitHub can read, and one version everywhere.
 
-use std::fs;
-use std::process::Command;
+use std::{fs, process::Command};
 
 use anyhow::{Context, Result, ensure};
 use parlor_tests::programs::{self, repository};

@@ -2,12 +2,10 @@
 //!
 //! `before.tgz` is the chart of an earlier commit, as `git archive COMMIT:charts parlor | gzip` makes it.
 
-use std::fs;
-use std::path::PathBuf;
+use std::{fs, path::PathBuf};
 
 use anyhow::{Context, Result, ensure};
-use parlor_tests::control_plane::ControlPlane;
-use parlor_tests::programs::repository;
+use parlor_tests::{control_plane::ControlPlane, programs::repository};
 use serde_json::Value;
 
 use crate::{chart, run};

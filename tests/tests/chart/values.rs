@@ -1,7 +1,6 @@
 //! `docs/chart.md` is what `values.schema.json` and `values.yaml` say.
 
-use std::fmt::Write;
-use std::fs;
+use std::{fmt::Write, fs};
 
 use anyhow::{Context, Result, ensure};
 use parlor_tests::programs::repository;

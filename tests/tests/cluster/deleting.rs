@@ -2,15 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use parlor_tests::audit::{self, Plan};
-use parlor_tests::client::Socket;
-use parlor_tests::client::native::Native;
-use parlor_tests::kubectl::{Namespace, eventually, kubectl, run};
-use parlor_tests::programs::repository;
+use parlor_tests::{
+    audit::{self, Plan},
+    client::{Socket, native::Native},
+    kubectl::{Namespace, eventually, kubectl, run},
+    programs::repository,
+};
 
-use crate::lobby::routed;
-use crate::turn::Turn;
-use crate::{MINUTE, READY_WITHIN, SECOND, example, ingress, url};
+use crate::{MINUTE, READY_WITHIN, SECOND, example, ingress, lobby::routed, turn::Turn, url};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn deleting_a_chatroom_removes_all_that_was_made_but_its_volumes_which_still_hold_the_messages() {

@@ -1,16 +1,12 @@
 //! Clients of the four systems, who know a host or a port and nothing else: each system has both.
 
-use std::net::SocketAddr;
-use std::time::Instant;
+use std::{net::SocketAddr, time::Instant};
 
-use parlor_tests::client::Socket;
-use parlor_tests::kubectl::Namespace;
-use parlor_tests::table::play_via;
+use parlor_tests::{client::Socket, kubectl::Namespace, table::play_via};
 use serde_json::Value;
 use tokio::time::sleep;
 
-use crate::turn::Turn;
-use crate::{MINUTE, READY_WITHIN, SECOND, ingress};
+use crate::{MINUTE, READY_WITHIN, SECOND, ingress, turn::Turn};
 
 const ROOM: &str = "
 apiVersion: parlor.chat/v1alpha1

@@ -1,15 +1,18 @@
 //! The lobby of the examples behind the ingress, as most tests find it: two gateways, a Redis Cluster of six, Ready.
 
-use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use anyhow::Result;
-use parlor_tests::audit::{self, Plan, Report};
-use parlor_tests::kubectl::{Namespace, condition, eventually, gateway_status, name, reason};
+use parlor_tests::{
+    audit::{self, Plan, Report},
+    kubectl::{Namespace, condition, eventually, gateway_status, name, reason},
+};
 use serde_json::Value;
 
-use crate::turn::Turn;
-use crate::{MINUTE, READY_WITHIN, example, ingress, url};
+use crate::{MINUTE, READY_WITHIN, example, ingress, turn::Turn, url};
 
 pub(crate) const HOST: &str = "lobby.test";
 pub(crate) const GATEWAYS: &str = "app.kubernetes.io/component=gateway,app.kubernetes.io/instance=lobby";

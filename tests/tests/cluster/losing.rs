@@ -2,12 +2,16 @@
 
 use std::time::Duration;
 
-use parlor_tests::audit::Report;
-use parlor_tests::kubectl::{Namespace, eventually, is_primary, name};
+use parlor_tests::{
+    audit::Report,
+    kubectl::{Namespace, eventually, is_primary, name},
+};
 use serde_json::Value;
 
-use crate::lobby::{GATEWAYS, Lobby, REDIS};
-use crate::{MINUTE, SECOND};
+use crate::{
+    MINUTE, SECOND,
+    lobby::{GATEWAYS, Lobby, REDIS},
+};
 
 const MEMBERS: u32 = 40;
 const TRAFFIC: Duration = Duration::from_secs(45);

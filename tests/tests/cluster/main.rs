@@ -16,12 +16,9 @@ mod ready;
 mod scaling;
 mod turn;
 
-use std::fs;
-use std::net::SocketAddr;
-use std::time::Duration;
+use std::{fs, net::SocketAddr, time::Duration};
 
-use parlor_tests::cluster::INGRESS;
-use parlor_tests::programs::repository;
+use parlor_tests::{cluster::INGRESS, programs::repository};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);

@@ -1,8 +1,10 @@
 //! Manifests with a mistake, refused alike by the API server and by a gateway on a laptop.
 
-use parlor_tests::gateway::{Setup, refusal};
-use parlor_tests::kubectl::{Failed, Namespace};
-use parlor_tests::mistakes::MISTAKES;
+use parlor_tests::{
+    gateway::{Setup, refusal},
+    kubectl::{Failed, Namespace},
+    mistakes::MISTAKES,
+};
 
 use crate::turn::Turn;
 

@@ -1,15 +1,17 @@
 //! `kubectl parlor`, as people have it: the operator's program under the name `kubectl-parlor`.
 
-use std::os::unix::fs::symlink;
-use std::path::PathBuf;
-use std::time::Duration;
+use std::{os::unix::fs::symlink, path::PathBuf, time::Duration};
 
-use parlor_tests::kubectl::{Namespace, condition, eventually, kubectl, name, run};
-use parlor_tests::programs;
+use parlor_tests::{
+    kubectl::{Namespace, condition, eventually, kubectl, name, run},
+    programs,
+};
 use serde_json::Value;
 
-use crate::lobby::{GATEWAYS, Lobby};
-use crate::{MINUTE, SECOND};
+use crate::{
+    MINUTE, SECOND,
+    lobby::{GATEWAYS, Lobby},
+};
 
 /// Under the plugin's name, in a directory of its own; gone when dropped.
 struct Plugin(PathBuf);

@@ -1,15 +1,14 @@
 //! From helm install and `kubectl apply` to a ChatRoom that is Ready, works, and is left alone.
 
-use std::collections::BTreeMap;
-use std::time::Instant;
+use std::{collections::BTreeMap, time::Instant};
 
-use parlor_tests::kubectl::{Namespace, condition, kubectl, reason, run};
-use parlor_tests::programs::repository;
+use parlor_tests::{
+    kubectl::{Namespace, condition, kubectl, reason, run},
+    programs::repository,
+};
 use serde_json::Value;
 
-use crate::lobby::Lobby;
-use crate::turn::Turn;
-use crate::{MINUTE, READY_WITHIN, SECOND, example};
+use crate::{MINUTE, READY_WITHIN, SECOND, example, lobby::Lobby, turn::Turn};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_chart_is_installed_and_its_operator_runs() {

@@ -2,13 +2,18 @@
 
 use std::time::{Duration, Instant};
 
-use parlor_tests::audit::Plan;
-use parlor_tests::client::Socket;
-use parlor_tests::kubectl::{Namespace, eventually, gateway_status, name};
+use parlor_tests::{
+    audit::Plan,
+    client::Socket,
+    kubectl::{Namespace, eventually, gateway_status, name},
+};
 
-use crate::lobby::{GATEWAYS, HOST, Lobby};
-use crate::turn::Turn;
-use crate::{MINUTE, READY_WITHIN, SECOND, ingress, url};
+use crate::{
+    MINUTE, READY_WITHIN, SECOND, ingress,
+    lobby::{GATEWAYS, HOST, Lobby},
+    turn::Turn,
+    url,
+};
 
 /// How soon load above the target is answered with a wish for more gateways.
 const ASKED_WITHIN: Duration = Duration::from_secs(15);

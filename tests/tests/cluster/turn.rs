@@ -1,8 +1,6 @@
 //! Whose turn it is, and what is being done: a run of several minutes must not be silent.
 
-use std::fmt::Display;
-use std::thread;
-use std::time::Instant;
+use std::{fmt::Display, thread, time::Instant};
 
 use tokio::sync::{Mutex, MutexGuard};
 

@@ -1,9 +1,10 @@
 //! A sixth protocol, compiled for these tests alone: what a protocol needs beside its own folder is nothing.
 
-use parlor_tests::client::native::Native;
-use parlor_tests::client::{Frame, PATIENCE, Socket};
-use parlor_tests::gateway::{Gateway, Setup, http};
-use parlor_tests::redis::RedisCluster;
+use parlor_tests::{
+    client::{Frame, PATIENCE, Socket, native::Native},
+    gateway::{Gateway, Setup, http},
+    redis::RedisCluster,
+};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 

@@ -17,9 +17,11 @@ mod timers;
 mod websocket;
 
 use anyhow::{Context, Result};
-use parlor_tests::gateway::{Gateway, Setup};
-use parlor_tests::redis::RedisCluster;
-use parlor_tests::table::play;
+use parlor_tests::{
+    gateway::{Gateway, Setup},
+    redis::RedisCluster,
+    table::play,
+};
 
 const SPEC: &str = "
 protocols:

@@ -1,8 +1,10 @@
 //! OnlyOne: requests, responses and pushes.
 
 use anyhow::Result;
-use parlor_tests::gateway::{Gateway, Setup};
-use parlor_tests::table::play;
+use parlor_tests::{
+    gateway::{Gateway, Setup},
+    table::play,
+};
 
 use crate::{SPEC, World};
 

@@ -4,16 +4,15 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use futures::future::{join_all, try_join_all};
-use parlor_tests::client::native::Native;
-use parlor_tests::client::onlyone::OnlyOne;
-use parlor_tests::client::{Frame, PATIENCE, Socket, relay};
-use parlor_tests::gateway::{Gateway, Setup};
-use parlor_tests::table::play;
+use parlor_tests::{
+    client::{Frame, PATIENCE, Socket, native::Native, onlyone::OnlyOne, relay},
+    gateway::{Gateway, Setup},
+    table::play,
+};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use crate::relay::with_tokens;
-use crate::{RELAY_KEY, SPEC};
+use crate::{RELAY_KEY, SPEC, relay::with_tokens};
 
 /// Joins of a room in a second that are announced to all who are in it.
 const ANNOUNCED: usize = 50;

@@ -4,12 +4,16 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use parlor_tests::client::{Frame, Socket};
-use parlor_tests::gateway::Gateway;
+use parlor_tests::{
+    client::{Frame, Socket},
+    gateway::Gateway,
+};
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio::time::{sleep, timeout};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::{sleep, timeout},
+};
 
 use crate::{SPEC, World};
 

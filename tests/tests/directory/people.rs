@@ -3,11 +3,13 @@
 use std::{sync::Arc, time::SystemTime};
 
 use anyhow::{Result, bail, ensure};
-use parlor_gateway::directory::{
-    self,
-    people::{HOST, Query, Reply, StoredAt, To, message_id},
+use parlor_gateway::{
+    directory::{
+        self,
+        people::{HOST, Query, Reply, StoredAt, To, message_id},
+    },
+    rooms::{Epoch, Position},
 };
-use parlor_gateway::rooms::{Epoch, Position};
 use tokio::time::Instant;
 
 use crate::{Behaviour, Gateway, behaviours, origin};

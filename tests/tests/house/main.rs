@@ -11,6 +11,7 @@ mod imports;
 mod order;
 mod sizes;
 mod source;
+mod uses;
 mod words;
 
 use source::Crate;
@@ -59,6 +60,11 @@ fn every_declared_dependency_is_named_in_the_code() {
 #[test]
 fn sentences_keep_clear_of_the_idioms_that_readers_stumble_over() {
     assert_eq!(words::findings(), NONE);
+}
+
+#[test]
+fn files_begin_alike() {
+    assert_eq!(uses::findings(), NONE);
 }
 
 #[test]

@@ -6,11 +6,12 @@ use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Patch, PatchParams};
 use parlor_crds::contract::{REDIS_AUTHORITY, REDIS_PASSWORD};
-use parlor_operator::redis::client;
-use parlor_operator::redis::connection::Connection;
-use parlor_tests::audit::{self, Plan};
-use parlor_tests::gateway::{Gateway, Setup};
-use parlor_tests::stage::{Operator, Stage};
+use parlor_operator::redis::{client, connection::Connection};
+use parlor_tests::{
+    audit::{self, Plan},
+    gateway::{Gateway, Setup},
+    stage::{Operator, Stage},
+};
 use serde_json::json;
 use tokio::net::TcpStream;
 

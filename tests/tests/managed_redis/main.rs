@@ -5,8 +5,7 @@ mod audited;
 mod life;
 mod measured;
 
-use std::collections::BTreeMap;
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::Result;
 use k8s_openapi::api::core::v1::Pod;

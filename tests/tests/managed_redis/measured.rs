@@ -6,21 +6,18 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use parlor_crds::contract::REDIS_PASSWORD;
-use parlor_operator::redis::access::Access;
-use parlor_operator::redis::client;
-use parlor_operator::redis::connection::Connection;
-use parlor_operator::redis::passwords::Passwords;
+use parlor_operator::redis::{access::Access, client, connection::Connection, passwords::Passwords};
 use parlor_redis::{Slot, SlotSet};
-use parlor_tests::audit::verdict::Kind;
-use parlor_tests::audit::{self, Plan, Report};
-use parlor_tests::gateway::Gateway;
-use parlor_tests::stage::Stage;
+use parlor_tests::{
+    audit::{self, Plan, Report, verdict::Kind},
+    gateway::Gateway,
+    stage::Stage,
+};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 use tokio::net::TcpStream;
 
-use crate::audited::gateway;
-use crate::{MANY_STEPS, reshard};
+use crate::{MANY_STEPS, audited::gateway, reshard};
 
 const SECOND: Duration = Duration::from_secs(1);
 /// Connections of people; half of them on each gateway.

@@ -1,6 +1,6 @@
 //! What messages may say: the list of words and the webhook, over real gateways and their protocols.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use parking_lot::Mutex;
@@ -10,7 +10,6 @@ use parlor_tests::{
     gateway::{Gateway, Setup},
 };
 use serde_json::{Value, json};
-use std::sync::Arc;
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::{TcpListener, TcpStream},

@@ -6,13 +6,17 @@
 mod order;
 mod person;
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
+use std::{
+    io::{Read, Write},
+    net::{SocketAddr, TcpStream},
+    time::Duration,
+};
 
-use parlor_tests::client::Socket;
-use parlor_tests::gateway::{Gateway, Setup};
-use parlor_tests::redis::{RedisCluster, free_port};
+use parlor_tests::{
+    client::Socket,
+    gateway::{Gateway, Setup},
+    redis::{RedisCluster, free_port},
+};
 use serde_json::{Value, json};
 
 use self::person::{Person, block};

@@ -2,15 +2,18 @@
 
 use std::collections::HashMap;
 
-use parlor_tests::client::PATIENCE;
-use parlor_tests::client::native::Native;
-use parlor_tests::gateway::{Gateway, Setup};
-use parlor_tests::redis::RedisCluster;
+use parlor_tests::{
+    client::{PATIENCE, native::Native},
+    gateway::{Gateway, Setup},
+    redis::RedisCluster,
+};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use super::ask;
-use super::person::{Person, block};
+use super::{
+    ask,
+    person::{Person, block},
+};
 
 const SPEC: &str = "
 protocols: {native: {}, multiperson: {}}

@@ -2,11 +2,15 @@
 
 use std::time::Duration;
 
-use parlor_tests::client::{Frame, PATIENCE, Socket};
-use parlor_tests::gateway::Gateway;
+use parlor_tests::{
+    client::{Frame, PATIENCE, Socket},
+    gateway::Gateway,
+};
 use serde_json::{Value, json};
-use tokio::sync::mpsc;
-use tokio::time::{interval, timeout};
+use tokio::{
+    sync::mpsc,
+    time::{interval, timeout},
+};
 
 /// A person of stage C who is here, and says so twice per second as long as this lives: a silent client is cut after 7 s.
 pub(crate) struct Person {

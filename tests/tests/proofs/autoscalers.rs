@@ -3,22 +3,26 @@
 //! The autoscaler and its metrics server are real; how much CPU gateways use is played. KEDA itself is not run: its operator
 //! links the clients of every cloud. Its example is held against KEDA's own definition and its table of triggers.
 
-use std::fs;
-use std::process::Command;
-use std::time::Duration;
+use std::{fs, process::Command, time::Duration};
 
 use anyhow::{Context, Result, ensure};
-use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::api::{Patch, PatchParams, PostParams, ValidationDirective};
-use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
-use kube::runtime::wait::{await_condition, conditions};
-use kube::{Api, ResourceExt};
+use k8s_openapi::{
+    api::autoscaling::v2::HorizontalPodAutoscaler,
+    apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
+};
+use kube::{
+    Api, ResourceExt,
+    api::{Patch, PatchParams, PostParams, ValidationDirective},
+    core::{ApiResource, DynamicObject, GroupVersionKind},
+    runtime::wait::{await_condition, conditions},
+};
 use parlor_operator::reconcile::observed::is_ready;
-use parlor_tests::control_plane::ControlPlane;
-use parlor_tests::metrics_server::MetricsServer;
-use parlor_tests::programs::{self, repository};
-use parlor_tests::stage::{Stage, external};
+use parlor_tests::{
+    control_plane::ControlPlane,
+    metrics_server::MetricsServer,
+    programs::{self, repository},
+    stage::{Stage, external},
+};
 use serde::Deserialize;
 use serde_json::{Value, json};
 

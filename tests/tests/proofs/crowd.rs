@@ -3,23 +3,25 @@
 //!
 //! 20 ChatRooms of 4 gateways; as many as `PROOFS_CHATROOMS` says in the long form. `PARLOR_OPERATOR` names a release build.
 
-use std::collections::BTreeMap;
-use std::net::TcpListener;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeMap,
+    net::TcpListener,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result, ensure};
-use futures::StreamExt;
-use futures::stream;
-use k8s_openapi::api::apps::v1::ReplicaSet;
-use k8s_openapi::api::core::v1::{ConfigMap, Pod, Service};
-use kube::api::{ListParams, PostParams};
-use kube::{Api, Client, Resource, ResourceExt};
+use futures::{StreamExt, stream};
+use k8s_openapi::api::{
+    apps::v1::ReplicaSet,
+    core::v1::{ConfigMap, Pod, Service},
+};
+use kube::{
+    Api, Client, Resource, ResourceExt,
+    api::{ListParams, PostParams},
+};
 use parlor_crds::ChatRoom;
-use parlor_tests::control_plane::ControlPlane;
-use parlor_tests::crowd::Crowd;
-use parlor_tests::programs;
-use parlor_tests::stage::missing;
+use parlor_tests::{control_plane::ControlPlane, crowd::Crowd, programs, stage::missing};
 use serde::de::DeserializeOwned;
 use serde_json::json;
 

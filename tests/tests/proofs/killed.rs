@@ -4,14 +4,17 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::Pod;
-use kube::ResourceExt;
-use kube::api::{DeleteParams, ListParams};
+use k8s_openapi::api::{coordination::v1::Lease, core::v1::Pod};
+use kube::{
+    ResourceExt,
+    api::{DeleteParams, ListParams},
+};
 use parlor_crds::ChatRoom;
 use parlor_operator::reconcile::observed::is_ready;
-use parlor_tests::fate::{Fate, Life};
-use parlor_tests::stage::{Operator, Stage, external, missing};
+use parlor_tests::{
+    fate::{Fate, Life},
+    stage::{Operator, Stage, external, missing},
+};
 use serde_json::{Value, json};
 
 /// For one scenario, however many operators it takes.

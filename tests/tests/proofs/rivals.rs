@@ -5,9 +5,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use parlor_operator::run::RunError;
-use parlor_tests::control_plane::ControlPlane;
-use parlor_tests::fate::{Fate, Life};
-use parlor_tests::stage::{Operator, Stage, external};
+use parlor_tests::{
+    control_plane::ControlPlane,
+    fate::{Fate, Life},
+    stage::{Operator, Stage, external},
+};
 use serde_json::json;
 
 #[tokio::test(flavor = "multi_thread")]

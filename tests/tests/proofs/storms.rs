@@ -1,14 +1,14 @@
 //! An API server that refuses, that is slow, and that is gone.
 
-use std::path::Path;
-use std::process::Command;
-use std::time::Duration;
+use std::{path::Path, process::Command, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use kube::ResourceExt;
-use parlor_tests::control_plane::ControlPlane;
-use parlor_tests::fate::{Fate, Life};
-use parlor_tests::stage::{Operator, Stage, external};
+use parlor_tests::{
+    control_plane::ControlPlane,
+    fate::{Fate, Life},
+    stage::{Operator, Stage, external},
+};
 use serde_json::json;
 
 /// How long the API server is gone; a minute with `PROOFS=long`.

@@ -1,9 +1,10 @@
 //! A room that one protocol guards, seen from the doors of the others.
 
-use parlor_tests::client::http::Request;
-use parlor_tests::client::native::Native;
-use parlor_tests::gateway::{Gateway, Setup};
-use parlor_tests::signer::Signer;
+use parlor_tests::{
+    client::{http::Request, native::Native},
+    gateway::{Gateway, Setup},
+    signer::Signer,
+};
 use serde_json::{Value, json};
 
 use super::{SECRET, auth, claims, now};

@@ -9,10 +9,11 @@ mod login;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Result;
-use parlor_tests::client::native::Native;
-use parlor_tests::client::{Refused, Socket};
-use parlor_tests::gateway::{Gateway, Setup, refusal};
-use parlor_tests::signer::{Signer, jwks};
+use parlor_tests::{
+    client::{Refused, Socket, native::Native},
+    gateway::{Gateway, Setup, refusal},
+    signer::{Signer, jwks},
+};
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 

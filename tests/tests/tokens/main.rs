@@ -4,8 +4,10 @@
 
 mod keys;
 
-use parlor_gateway::rooms::{Identity, Role, RoomName};
-use parlor_gateway::tokens::{Checks, ClaimNames, Keys, TokenFault, Verifier};
+use parlor_gateway::{
+    rooms::{Identity, Role, RoomName},
+    tokens::{Checks, ClaimNames, Keys, TokenFault, Verifier},
+};
 use parlor_tests::signer::Signer;
 use serde_json::{Value, json};
 

@@ -1,6 +1,7 @@
+use proptest::prelude::*;
+
 use super::*;
 use crate::{Prefer, SlotMove};
-use proptest::prelude::*;
 
 const TABLE: &str = "\
 07c37dfeb235213a872192d90877d0cd55635b91 127.0.0.1:30004@31004,host4.example slave e7d1eecce10fd6bb5eb35b9f99a514335d9ba9ca 0 1426238317239 4 connected

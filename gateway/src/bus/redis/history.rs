@@ -162,12 +162,13 @@ fn read(answer: Value) -> Result<Found, Fault> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use proptest::prelude::*;
     use serde_json::value::RawValue;
 
     use super::*;
     use crate::rooms::{Author, Content, Entry, Origin, ProtocolId};
-    use std::sync::Arc;
 
     fn entry(seq: u64, time: u64) -> Arc<Entry> {
         Arc::new(Entry {

@@ -96,10 +96,10 @@ fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
 
 #[cfg(test)]
 mod tests {
+    use axum::response::IntoResponse;
     use http::{HeaderValue, StatusCode};
 
     use super::*;
-    use axum::response::IntoResponse;
 
     const NOW: u64 = 1_000_000;
 

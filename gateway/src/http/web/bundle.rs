@@ -4,8 +4,7 @@
 //! front of a function, a class, a constant or a default object. Each module becomes a function of its own, so that names
 //! never clash. Called once at start; the tests run it over every module, and the browser tests run its result.
 
-use std::collections::BTreeMap;
-use std::fmt::Write;
+use std::{collections::BTreeMap, fmt::Write};
 
 /// Why modules cannot be joined.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]

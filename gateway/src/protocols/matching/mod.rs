@@ -13,11 +13,10 @@ mod settings;
 mod tests;
 mod wire;
 
-pub use settings::{ENCODING, MatchSettings};
-
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
+pub use settings::{ENCODING, MatchSettings};
 
 use crate::{
     directory::{

@@ -19,9 +19,9 @@ mod settings;
 #[cfg(test)]
 mod tests;
 
-pub use settings::{BLOCK, BROADCAST, MultiPersonSettings};
-
 use std::sync::Arc;
+
+pub use settings::{BLOCK, BROADCAST, MultiPersonSettings};
 
 use crate::{
     fanout::{

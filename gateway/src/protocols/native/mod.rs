@@ -21,6 +21,8 @@ mod sign_in;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 pub(crate) use bounds::{Problem, check_body, check_id, check_key, check_name, check_room};
 pub(crate) use identity::issue;
 pub(crate) use item::{Item, Person, people};
@@ -29,8 +31,6 @@ pub(crate) use page::fitting;
 pub(crate) use reply::{Code, epoch};
 pub(crate) use request::action;
 pub use settings::{ENCODING, NativeSettings};
-
-use std::sync::Arc;
 
 use crate::{
     fanout::{

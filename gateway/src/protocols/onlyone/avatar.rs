@@ -50,10 +50,11 @@ fn draw(file: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use axum::body::Body;
     use http_body_util::BodyExt;
     use tower::ServiceExt;
+
+    use super::*;
 
     async fn get_file(file: &str) -> (u16, String, String) {
         let request = http::Request::get(format!("/avatar/{file}")).body(Body::empty()).unwrap();

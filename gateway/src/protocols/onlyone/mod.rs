@@ -15,11 +15,10 @@ mod settings;
 mod tests;
 mod token;
 
-pub use settings::{ENCODING, OnlyOneSettings};
-
 use std::sync::Arc;
 
 pub use process_stats::{ProcessStats, Usage};
+pub use settings::{ENCODING, OnlyOneSettings};
 pub use token::{TokenKey, TokenKeyError};
 
 use crate::{

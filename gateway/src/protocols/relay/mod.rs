@@ -12,9 +12,9 @@ mod tests;
 mod token;
 mod wire;
 
-pub use settings::{ENCODING, RelaySettings};
-
 use std::sync::Arc;
+
+pub use settings::{ENCODING, RelaySettings};
 
 use crate::{
     fanout::{

@@ -1,17 +1,25 @@
 //! The fleet: sizes of ReplicaSets, and the orders to single gateways.
 
-use super::run::{ApplyError, Run};
-use crate::api_error::ApiError;
-use crate::reconcile::build::meta;
-use crate::reconcile::decide::balance;
-use crate::reconcile::decide::fleet::{self, Fleet, Order};
-use crate::reconcile::kind::{Kind, ObjectId};
-use crate::reconcile::observed::Observed;
-use k8s_openapi::api::apps::v1::ReplicaSet;
-use k8s_openapi::api::core::v1::Pod;
-use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
-use kube::{Api, ResourceExt};
+use k8s_openapi::api::{apps::v1::ReplicaSet, core::v1::Pod};
+use kube::{
+    Api, ResourceExt,
+    api::{DeleteParams, Patch, PatchParams, Preconditions},
+};
 use serde_json::{Value, json};
+
+use super::run::{ApplyError, Run};
+use crate::{
+    api_error::ApiError,
+    reconcile::{
+        build::meta,
+        decide::{
+            balance,
+            fleet::{self, Fleet, Order},
+        },
+        kind::{Kind, ObjectId},
+        observed::Observed,
+    },
+};
 
 /// Field manager of the sizes of ReplicaSets.
 const SIZES: &str = "parlor-operator-size";

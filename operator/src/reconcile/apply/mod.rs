@@ -11,11 +11,10 @@ mod redis;
 mod run;
 mod volumes;
 
+use run::Run;
 pub use run::{Applied, ApplyError, Change, Prepared};
 
-use crate::chat_room_name::ChatRoomName;
-use crate::context::Context;
-use run::Run;
+use crate::{chat_room_name::ChatRoomName, context::Context};
 
 /// Carries everything out.
 pub async fn apply(ctx: &Context, name: &ChatRoomName, uid: String, prepared: Prepared) -> Applied {

@@ -1,23 +1,34 @@
 //! Objects: applied when they differ, deleted when nobody asks for them, left alone when they belong to someone else.
 
-use super::covers::covers;
-use super::run::{ApplyError, Run};
-use crate::api_error::ApiError;
-use crate::reconcile::build::{Objects, RedisObjects, secret};
-use crate::reconcile::decide::fleet::Fleet;
-use crate::reconcile::kind::{Kind, ObjectId};
-use crate::reconcile::observed::Observed;
-use crate::reconcile::pass_cache::{Applied, PassCache, Refused};
-use crate::stores::index::Owner;
-use k8s_openapi::api::apps::v1::ReplicaSet;
-use k8s_openapi::api::core::v1::Secret;
-use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions, PropagationPolicy};
-use kube::core::DynamicObject;
-use kube::{Api, ResourceExt};
+use std::{
+    collections::hash_map::DefaultHasher,
+    hash::{Hash, Hasher},
+};
+
+use k8s_openapi::api::{apps::v1::ReplicaSet, core::v1::Secret};
+use kube::{
+    Api, ResourceExt,
+    api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions, PropagationPolicy},
+    core::DynamicObject,
+};
 use serde::Serialize;
 use serde_json::{Value, json};
-use std::collections::hash_map::DefaultHasher;
-use std::hash::{Hash, Hasher};
+
+use super::{
+    covers::covers,
+    run::{ApplyError, Run},
+};
+use crate::{
+    api_error::ApiError,
+    reconcile::{
+        build::{Objects, RedisObjects, secret},
+        decide::fleet::Fleet,
+        kind::{Kind, ObjectId},
+        observed::Observed,
+        pass_cache::{Applied, PassCache, Refused},
+    },
+    stores::index::Owner,
+};
 
 /// Field manager of objects.
 const OBJECTS: &str = "parlor-operator";

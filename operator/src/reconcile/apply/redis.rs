@@ -1,19 +1,27 @@
 //! The managed Redis Cluster: one step, one restart, and the readiness of its pods.
 
-use super::run::{ApplyError, Run};
-use crate::api_error::ApiError;
-use crate::reconcile::build::secret::Turn;
-use crate::reconcile::build::stateful_set;
-use crate::reconcile::decide::redis::{Gate, RedisPlan};
-use crate::reconcile::observed::Observed;
-use crate::redis::access::Access;
-use crate::redis::client;
-use crate::redis::plan::{Order, Step};
-use crate::redis::upgrade::Upgrade;
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
-use kube::{Api, ResourceExt};
+use kube::{
+    Api, ResourceExt,
+    api::{DeleteParams, Patch, PatchParams, Preconditions},
+};
 use serde_json::json;
+
+use super::run::{ApplyError, Run};
+use crate::{
+    api_error::ApiError,
+    reconcile::{
+        build::{secret::Turn, stateful_set},
+        decide::redis::{Gate, RedisPlan},
+        observed::Observed,
+    },
+    redis::{
+        access::Access,
+        client,
+        plan::{Order, Step},
+        upgrade::Upgrade,
+    },
+};
 
 impl Run<'_> {
     pub(super) async fn redis(&mut self, redis: &RedisPlan, observed: &Observed) {

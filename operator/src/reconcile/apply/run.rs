@@ -1,16 +1,17 @@
 //! What one run of `apply` collects: changes, failures, and what is to be tried again.
 
-use crate::api_error::ApiError;
-use crate::chat_room_name::ChatRoomName;
-use crate::context::Context;
-use crate::gateways::GatewayError;
-use crate::reconcile::build::Objects;
-use crate::reconcile::decide::Plan;
-use crate::reconcile::kind::ObjectId;
-use crate::reconcile::observed::Observed;
-use crate::redis::client::ClientError;
-use k8s_openapi::jiff::Timestamp;
 use std::collections::BTreeMap;
+
+use k8s_openapi::jiff::Timestamp;
+
+use crate::{
+    api_error::ApiError,
+    chat_room_name::ChatRoomName,
+    context::Context,
+    gateways::GatewayError,
+    reconcile::{build::Objects, decide::Plan, kind::ObjectId, observed::Observed},
+    redis::client::ClientError,
+};
 
 /// What is to be done, and what it was decided on.
 #[derive(Debug)]

@@ -3,17 +3,22 @@
 //! A StatefulSet cannot change its claims, so it is deleted and made again around its pods, which run on. It goes only once the
 //! API server has accepted the new size of every claim. Each part can be done twice. Called by `objects`.
 
-use super::run::{ApplyError, Run};
-use crate::api_error::ApiError;
-use crate::reconcile::build::resources::bytes;
-use crate::reconcile::build::stateful_set;
-use crate::reconcile::kind::{Kind, ObjectId};
-use crate::reconcile::observed::Observed;
-use k8s_openapi::api::apps::v1::StatefulSet;
-use k8s_openapi::api::core::v1::PersistentVolumeClaim;
-use kube::api::{DeleteParams, ListParams, Patch, PatchParams, Preconditions, PropagationPolicy};
-use kube::{Api, ResourceExt};
+use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::PersistentVolumeClaim};
+use kube::{
+    Api, ResourceExt,
+    api::{DeleteParams, ListParams, Patch, PatchParams, Preconditions, PropagationPolicy},
+};
 use serde_json::json;
+
+use super::run::{ApplyError, Run};
+use crate::{
+    api_error::ApiError,
+    reconcile::{
+        build::{resources::bytes, stateful_set},
+        kind::{Kind, ObjectId},
+        observed::Observed,
+    },
+};
 
 impl Run<'_> {
     /// Whether the StatefulSet can be applied: its claims are as wanted, and it is not about to go.

@@ -3,17 +3,19 @@
 //! Both are kept in the generated Secret. The authority is made once; the certificate is made again long before its end, so that
 //! an operator that was away for months finds servers that it can still trust. Reads the certificates that people bring, too.
 
-use crate::redis::settings;
-use k8s_openapi::api::core::v1::Secret;
-use k8s_openapi::jiff::civil::Date;
-use k8s_openapi::jiff::tz::TimeZone;
-use k8s_openapi::jiff::{Span, Timestamp};
+use std::collections::BTreeMap;
+
+use k8s_openapi::{
+    api::core::v1::Secret,
+    jiff::{Span, Timestamp, civil::Date, tz::TimeZone},
+};
 use parlor_crds::ChatRoom;
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose,
 };
-use std::collections::BTreeMap;
+
+use crate::redis::settings;
 
 /// The authority, which everybody who connects trusts.
 pub const AUTHORITY: &str = "redis-ca.crt";
@@ -142,8 +144,9 @@ fn later(date: Date, days: i64) -> Date {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use k8s_openapi::ByteString;
+
+    use super::*;
 
     fn kept(fresh: Fresh) -> Secret {
         let data = fresh.into_iter().map(|(key, value)| (key.to_owned(), ByteString(value.into_bytes())));

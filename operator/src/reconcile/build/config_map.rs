@@ -1,16 +1,18 @@
 //! ConfigMaps: the ChatRoom as gateways read it, and the configuration of Redis.
 
-use super::error::BuildError;
-use super::meta::{self, Component};
-use super::resources;
-use crate::redis::settings;
+use std::collections::BTreeMap;
+
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::ResourceExt;
-use parlor_crds::ChatRoom;
-use parlor_crds::chatroom::ManagedRedis;
-use parlor_crds::contract::hex;
+use parlor_crds::{ChatRoom, chatroom::ManagedRedis, contract::hex};
 use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
+
+use super::{
+    error::BuildError,
+    meta::{self, Component},
+    resources,
+};
+use crate::redis::settings;
 
 /// Key of the ChatRoom in its ConfigMap, the last part of the path that gateways read.
 pub const MANIFEST: &str = "chatroom.yaml";

@@ -1,10 +1,13 @@
 //! PodDisruptionBudgets: a node drain takes one pod of a component at a time.
 
-use super::meta::{self, Component};
-use k8s_openapi::api::policy::v1::{PodDisruptionBudget, PodDisruptionBudgetSpec};
-use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use k8s_openapi::{
+    api::policy::v1::{PodDisruptionBudget, PodDisruptionBudgetSpec},
+    apimachinery::pkg::util::intstr::IntOrString,
+};
 use kube::ResourceExt;
 use parlor_crds::ChatRoom;
+
+use super::meta::{self, Component};
 
 /// One gateway at a time; gateways that are not ready, such as draining ones, may always go.
 pub fn gateway(room: &ChatRoom) -> PodDisruptionBudget {

@@ -2,12 +2,12 @@
 //!
 //! A plain JSON object: the API is not part of Kubernetes, and a crate of its types would bring a second copy of those.
 
+use kube::ResourceExt;
+use parlor_crds::{ChatRoom, contract::SHARED_PORT};
+use serde_json::{Value, json};
+
 use super::meta;
 use crate::reconcile::kind::Kind;
-use kube::ResourceExt;
-use parlor_crds::ChatRoom;
-use parlor_crds::contract::SHARED_PORT;
-use serde_json::{Value, json};
 
 /// The HTTPRoute, if the ChatRoom asks for one. A WebSocket is one long request, so its timeout is off.
 pub fn http_route(room: &ChatRoom) -> Option<Value> {

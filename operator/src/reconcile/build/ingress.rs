@@ -1,13 +1,13 @@
 //! Ingress: one rule a host, everything to the shared port, and no vendor's annotations.
 
-use super::meta;
 use k8s_openapi::api::networking::v1::{
     HTTPIngressPath, HTTPIngressRuleValue, Ingress, IngressBackend, IngressRule, IngressServiceBackend, IngressSpec,
     IngressTLS, ServiceBackendPort,
 };
 use kube::ResourceExt;
-use parlor_crds::ChatRoom;
-use parlor_crds::contract::SHARED_PORT;
+use parlor_crds::{ChatRoom, contract::SHARED_PORT};
+
+use super::meta;
 
 /// The Ingress, if the ChatRoom asks for one.
 pub fn ingress(room: &ChatRoom) -> Option<Ingress> {

@@ -3,13 +3,17 @@
 //! Decides which Secrets a ChatRoom names and when gateways read each of them. Passwords and certificates of Redis and the
 //! token of `/drain` are read again whenever they are needed, so a change of those replaces nobody.
 
-use super::{config_map, secret};
-use k8s_openapi::api::core::v1::Secret;
-use parlor_crds::ChatRoom;
-use parlor_crds::chatroom::{Moderation, SecretKey};
-use parlor_crds::contract::hex;
-use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::Secret;
+use parlor_crds::{
+    ChatRoom,
+    chatroom::{Moderation, SecretKey},
+    contract::hex,
+};
+use sha2::{Digest, Sha256};
+
+use super::{config_map, secret};
 
 /// When gateways read a Secret that the ChatRoom names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,8 +76,9 @@ pub fn digest_of_all(generated: &Secret, named: &Digests) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use k8s_openapi::ByteString;
+
+    use super::*;
 
     fn generated(changes: &[(&str, &str)]) -> Secret {
         let mut data = BTreeMap::from(

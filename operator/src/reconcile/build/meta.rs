@@ -2,10 +2,11 @@
 //!
 //! Decides what selects what; the label values of a ChatRoom never change, so selectors may be built from them.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta, OwnerReference};
 use kube::{Resource, ResourceExt};
 use parlor_crds::ChatRoom;
-use std::collections::BTreeMap;
 
 /// Name of the ChatRoom that an object was made for.
 pub const INSTANCE: &str = "app.kubernetes.io/instance";

@@ -20,20 +20,26 @@ pub mod service;
 pub mod service_account;
 pub mod stateful_set;
 
+use std::collections::BTreeSet;
+
 pub use defaults::Defaults;
 pub use error::BuildError;
-
-use super::kind::{Kind, ObjectId};
-use super::validate::ValidRoom;
-use k8s_openapi::api::apps::v1::{ReplicaSet, StatefulSet};
-use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service, ServiceAccount};
-use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy};
-use k8s_openapi::api::policy::v1::PodDisruptionBudget;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use parlor_crds::ChatRoom;
-use parlor_crds::chatroom::RedisMode;
+use k8s_openapi::{
+    api::{
+        apps::v1::{ReplicaSet, StatefulSet},
+        core::v1::{ConfigMap, Secret, Service, ServiceAccount},
+        networking::v1::{Ingress, NetworkPolicy},
+        policy::v1::PodDisruptionBudget,
+    },
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+};
+use parlor_crds::{ChatRoom, chatroom::RedisMode};
 use serde_json::Value;
-use std::collections::BTreeSet;
+
+use super::{
+    kind::{Kind, ObjectId},
+    validate::ValidRoom,
+};
 
 /// Everything that is to exist for a ChatRoom.
 #[derive(Clone, Debug, PartialEq)]

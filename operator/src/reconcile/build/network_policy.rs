@@ -1,18 +1,22 @@
 //! NetworkPolicies: anyone reaches the chat ports and the server API, only the cluster the admin port, only the ChatRoom its Redis.
 //! Gateways that fetch something by a URL of the ChatRoom reach that, Redis and the name servers, and nothing else.
 
+use k8s_openapi::{
+    api::networking::v1::{
+        IPBlock, NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicyIngressRule, NetworkPolicyPeer,
+        NetworkPolicyPort, NetworkPolicySpec,
+    },
+    apimachinery::pkg::{apis::meta::v1::LabelSelector, util::intstr::IntOrString},
+};
+use kube::ResourceExt;
+use parlor_crds::{
+    ChatRoom,
+    chatroom::RedisMode,
+    contract::{ADMIN_PORT, SHARED_PORT},
+};
+
 use super::meta::{self, Component};
 use crate::redis::client;
-use k8s_openapi::api::networking::v1::{
-    IPBlock, NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicyIngressRule, NetworkPolicyPeer, NetworkPolicyPort,
-    NetworkPolicySpec,
-};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
-use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-use kube::ResourceExt;
-use parlor_crds::ChatRoom;
-use parlor_crds::chatroom::RedisMode;
-use parlor_crds::contract::{ADMIN_PORT, SHARED_PORT};
 
 /// Chat ports and the server API from anywhere, the admin port from pods of the cluster (the operator, and whatever collects metrics).
 pub fn gateway(room: &ChatRoom) -> NetworkPolicy {

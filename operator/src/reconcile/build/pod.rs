@@ -1,11 +1,12 @@
 //! What pods of gateways and of Redis have in common: restricted security and spreading over nodes.
 
-use super::meta::{self, Component};
 use k8s_openapi::api::core::v1::{
     Capabilities, EnvVar, EnvVarSource, ObjectFieldSelector, PodSecurityContext, SeccompProfile, SecurityContext,
     TopologySpreadConstraint,
 };
 use parlor_crds::ChatRoom;
+
+use super::meta::{self, Component};
 
 /// Security of a pod whose processes and files belong to `user`, or to whom the cluster chooses.
 pub fn pod_security(user: Option<i64>) -> PodSecurityContext {

@@ -2,22 +2,35 @@
 //!
 //! Decides what a gateway pod looks like. How many there are of each is `decide`'s business: the number is no part of this.
 
-use super::defaults::Defaults;
-use super::error::BuildError;
-use super::meta::{self, Component};
-use super::{certificates, config_map, keys, pod, resources, secret};
-use crate::redis::{client, settings};
-use k8s_openapi::api::apps::v1::{ReplicaSet, ReplicaSetSpec};
-use k8s_openapi::api::core::v1::{
-    ConfigMapProjection, Container, ContainerPort, HTTPGetAction, KeyToPath, PodSpec, PodTemplateSpec, Probe,
-    ProjectedVolumeSource, SecretProjection, SecretVolumeSource, Volume, VolumeMount, VolumeProjection,
+use k8s_openapi::{
+    api::{
+        apps::v1::{ReplicaSet, ReplicaSetSpec},
+        core::v1::{
+            ConfigMapProjection, Container, ContainerPort, HTTPGetAction, KeyToPath, PodSpec, PodTemplateSpec, Probe,
+            ProjectedVolumeSource, SecretProjection, SecretVolumeSource, Volume, VolumeMount, VolumeProjection,
+        },
+    },
+    apimachinery::pkg::{
+        apis::meta::v1::{LabelSelector, ObjectMeta},
+        util::intstr::IntOrString,
+    },
 };
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
-use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::ResourceExt;
-use parlor_crds::ChatRoom;
-use parlor_crds::chatroom::{Moderation, RedisMode, SecretKey};
-use parlor_crds::contract;
+use parlor_crds::{
+    ChatRoom,
+    chatroom::{Moderation, RedisMode, SecretKey},
+    contract,
+};
+
+use super::{
+    certificates, config_map,
+    defaults::Defaults,
+    error::BuildError,
+    keys,
+    meta::{self, Component},
+    pod, resources, secret,
+};
+use crate::redis::{client, settings};
 
 /// User and group of the gateway's image.
 const USER: i64 = 65_532;

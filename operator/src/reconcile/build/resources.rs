@@ -3,9 +3,9 @@
 //! A pod without requests is the first to be evicted and gets the least CPU. A Redis server without a memory limit could fill
 //! its node, and would have no bound to refuse messages at.
 
-use k8s_openapi::api::core::v1::ResourceRequirements;
-use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use std::collections::BTreeMap;
+
+use k8s_openapi::{api::core::v1::ResourceRequirements, apimachinery::pkg::api::resource::Quantity};
 
 /// Memory limit of a Redis server whose ChatRoom names neither a limit nor a request.
 const REDIS_MEMORY: &str = "1Gi";

@@ -3,16 +3,18 @@
 //! A key that is there is never made again: a new signing key would turn every known person into a stranger. Only the password
 //! of the managed Redis changes, in the turns of [`Turn`]; the keys below say where such a rotation is.
 
-use super::certificates;
-use super::meta::{self, Component};
-use crate::redis::passwords::{Passwords, Second};
-use k8s_openapi::ByteString;
-use k8s_openapi::api::core::v1::Secret;
-use kube::ResourceExt;
-use parlor_crds::ChatRoom;
-use parlor_crds::chatroom::RedisMode;
-use serde::Deserialize;
 use std::collections::BTreeMap;
+
+use k8s_openapi::{ByteString, api::core::v1::Secret};
+use kube::ResourceExt;
+use parlor_crds::{ChatRoom, chatroom::RedisMode};
+use serde::Deserialize;
+
+use super::{
+    certificates,
+    meta::{self, Component},
+};
+use crate::redis::passwords::{Passwords, Second};
 
 /// Key that signs identities.
 pub const SIGNING_KEY: &str = "signing-key";

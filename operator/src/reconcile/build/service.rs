@@ -1,13 +1,18 @@
 //! Services: the shared port, each protocol's own port, the server API, and the names of the Redis servers.
 
+use k8s_openapi::{
+    api::core::v1::{Service, ServicePort, ServiceSpec},
+    apimachinery::pkg::util::intstr::IntOrString,
+};
+use kube::ResourceExt;
+use parlor_crds::{
+    ChatRoom,
+    chatroom::{Endpoint, ServiceType, SharedService, StringMap, TrafficPolicy},
+    contract::SHARED_PORT,
+};
+
 use super::meta::{self, Component};
 use crate::redis::client;
-use k8s_openapi::api::core::v1::{Service, ServicePort, ServiceSpec};
-use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-use kube::ResourceExt;
-use parlor_crds::ChatRoom;
-use parlor_crds::chatroom::{Endpoint, ServiceType, SharedService, StringMap, TrafficPolicy};
-use parlor_crds::contract::SHARED_PORT;
 
 /// Tells proxies that the port speaks WebSocket without TLS.
 const WEBSOCKET: &str = "kubernetes.io/ws";

@@ -1,9 +1,10 @@
 //! ServiceAccounts: an identity for the pods, and no token for the API.
 
-use super::meta::{self, Component};
 use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::ResourceExt;
 use parlor_crds::ChatRoom;
+
+use super::meta::{self, Component};
 
 /// The account of gateways and Redis alike; neither speaks to the API server.
 pub fn service_account(room: &ChatRoom) -> ServiceAccount {

@@ -3,24 +3,34 @@
 //! Its pods change only when the operator says so, one at a time (update strategy OnDelete): a replica first, a primary after
 //! its replica has taken over.
 
-use super::meta::{self, Component};
-use super::{certificates, config_map, pod, resources, secret};
-use crate::redis::{client, settings};
-use k8s_openapi::api::apps::v1::{
-    StatefulSet, StatefulSetPersistentVolumeClaimRetentionPolicy, StatefulSetSpec, StatefulSetUpdateStrategy,
-};
-use k8s_openapi::api::core::v1::{
-    ConfigMapVolumeSource, Container, ContainerPort, EmptyDirVolumeSource, EnvVar, KeyToPath, Lifecycle,
-    LifecycleHandler, PersistentVolumeClaim, PersistentVolumeClaimSpec, PodReadinessGate, PodSpec, PodTemplateSpec,
-    Probe, SecretVolumeSource, SleepAction, TCPSocketAction, Volume, VolumeMount, VolumeResourceRequirements,
-};
-use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-use kube::ResourceExt;
-use parlor_crds::ChatRoom;
-use parlor_crds::chatroom::{ManagedRedis, ManagedTls, RedisTemplate, Storage};
 use std::collections::BTreeMap;
+
+use k8s_openapi::{
+    api::{
+        apps::v1::{
+            StatefulSet, StatefulSetPersistentVolumeClaimRetentionPolicy, StatefulSetSpec, StatefulSetUpdateStrategy,
+        },
+        core::v1::{
+            ConfigMapVolumeSource, Container, ContainerPort, EmptyDirVolumeSource, EnvVar, KeyToPath, Lifecycle,
+            LifecycleHandler, PersistentVolumeClaim, PersistentVolumeClaimSpec, PodReadinessGate, PodSpec,
+            PodTemplateSpec, Probe, SecretVolumeSource, SleepAction, TCPSocketAction, Volume, VolumeMount,
+            VolumeResourceRequirements,
+        },
+    },
+    apimachinery::pkg::{api::resource::Quantity, apis::meta::v1::ObjectMeta, util::intstr::IntOrString},
+};
+use kube::ResourceExt;
+use parlor_crds::{
+    ChatRoom,
+    chatroom::{ManagedRedis, ManagedTls, RedisTemplate, Storage},
+};
+
+use super::{
+    certificates, config_map,
+    meta::{self, Component},
+    pod, resources, secret,
+};
+use crate::redis::{client, settings};
 
 /// User and group of the official Redis image.
 const USER: i64 = 999;

@@ -1,7 +1,9 @@
 //! One condition before it is written.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
-use k8s_openapi::jiff::Timestamp;
+use k8s_openapi::{
+    apimachinery::pkg::apis::meta::v1::{Condition, Time},
+    jiff::Timestamp,
+};
 
 /// Longest message that is written; the API server refuses more than 32 KiB.
 const MAX_MESSAGE: usize = 1_000;

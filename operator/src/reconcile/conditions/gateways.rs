@@ -1,12 +1,14 @@
 //! `GatewaysAvailable`: at least one gateway serves, and why the others do not.
 
-use super::claim::{Claim, Truth};
-use crate::reconcile::apply::Applied;
-use crate::reconcile::observed::{self, Observed};
-use k8s_openapi::api::apps::v1::ReplicaSetCondition;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::{apps::v1::ReplicaSetCondition, core::v1::Pod};
 use kube::ResourceExt;
 use parlor_crds::chatroom::ScalingGrounds;
+
+use super::claim::{Claim, Truth};
+use crate::reconcile::{
+    apply::Applied,
+    observed::{self, Observed},
+};
 
 /// Serving gateways, and those of them that are ready.
 pub fn counts(observed: &Observed) -> (usize, usize) {

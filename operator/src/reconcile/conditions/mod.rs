@@ -14,13 +14,14 @@ mod route;
 pub use claim::{Claim, Truth};
 pub use gateways::counts;
 pub use kstatus::is_passing;
-
-use super::apply::{Applied, ApplyError};
-use super::build::meta;
-use super::decide::size;
 use kube::ResourceExt;
-use parlor_crds::chatroom::ScalingGrounds;
-use parlor_crds::{ChatRoom, ManifestError};
+use parlor_crds::{ChatRoom, ManifestError, chatroom::ScalingGrounds};
+
+use super::{
+    apply::{Applied, ApplyError},
+    build::meta,
+    decide::size,
+};
 
 /// Every claim about the ChatRoom, `Ready` first.
 pub fn claims(room: &ChatRoom, applied: &Applied) -> Vec<Claim> {

@@ -1,11 +1,16 @@
 //! `Progressing`: whether the operator still works towards what the ChatRoom asks for.
 
-use super::claim::{Claim, Truth};
-use super::gateways;
-use crate::reconcile::apply::Applied;
-use crate::reconcile::decide::rotation::Rotation;
-use crate::redis::plan::{Command, Step};
-use crate::redis::upgrade::Upgrade;
+use super::{
+    claim::{Claim, Truth},
+    gateways,
+};
+use crate::{
+    reconcile::{apply::Applied, decide::rotation::Rotation},
+    redis::{
+        plan::{Command, Step},
+        upgrade::Upgrade,
+    },
+};
 
 pub(super) fn claim(applied: &Applied) -> Claim {
     let (truth, reason, message) = verdict(applied);

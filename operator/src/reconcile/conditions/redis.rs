@@ -1,15 +1,21 @@
 //! `RedisReady`: what the servers say and what the gateways say of them.
 
-use super::claim::{Claim, Truth};
-use crate::reconcile::apply::Applied;
-use crate::reconcile::decide::abandoned;
-use crate::reconcile::decide::fleet::LAGS_AFTER;
-use crate::reconcile::observed::{self, Observed};
-use crate::redis::health::Health;
 use kube::ResourceExt;
-use parlor_crds::ChatRoom;
-use parlor_crds::chatroom::RedisMode;
-use parlor_crds::contract::{BusStatus, GatewayStatus, RefusalStatus};
+use parlor_crds::{
+    ChatRoom,
+    chatroom::RedisMode,
+    contract::{BusStatus, GatewayStatus, RefusalStatus},
+};
+
+use super::claim::{Claim, Truth};
+use crate::{
+    reconcile::{
+        apply::Applied,
+        decide::{abandoned, fleet::LAGS_AFTER},
+        observed::{self, Observed},
+    },
+    redis::health::Health,
+};
 
 pub(super) const KIND: &str = "RedisReady";
 /// All slots are served, but not everything has a second copy.
@@ -105,8 +111,9 @@ fn trouble(observed: &Observed) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use serde_json::{Value, json};
+
+    use super::*;
 
     /// What gateways with these shards make of Redis.
     fn found(shards: &[Value]) -> Option<(&'static str, String)> {

@@ -1,11 +1,10 @@
 //! `RouteReady`: whether the way in from outside was accepted, and by whom.
 
-use super::claim::{Claim, Truth};
-use crate::reconcile::kind::Kind;
-use crate::reconcile::observed::Observed;
-use parlor_crds::ChatRoom;
-use parlor_crds::chatroom::GatewayRef;
+use parlor_crds::{ChatRoom, chatroom::GatewayRef};
 use serde_json::Value;
+
+use super::claim::{Claim, Truth};
+use crate::reconcile::{kind::Kind, observed::Observed};
 
 pub(super) const KIND: &str = "RouteReady";
 

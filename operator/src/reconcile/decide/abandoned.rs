@@ -5,10 +5,10 @@
 //! still runs cut off serves nobody, because its shard elected another. A pod with a volume is not, because its server could
 //! still write to the volume: there a person says that the node is out of service.
 
-use crate::reconcile::observed::Observed;
-use k8s_openapi::api::core::v1::Pod;
-use k8s_openapi::jiff::SignedDuration;
+use k8s_openapi::{api::core::v1::Pod, jiff::SignedDuration};
 use kube::ResourceExt;
+
+use crate::reconcile::observed::Observed;
 
 /// How long after its grace period a pod of a silent node is given up.
 const OVERDUE: SignedDuration = SignedDuration::from_secs(60);
@@ -41,9 +41,9 @@ pub fn held(storage: bool, observed: &Observed) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
+
     use super::*;
-    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-    use k8s_openapi::jiff::Timestamp;
 
     fn observed(seconds: i64) -> Observed {
         let mut pod = Pod::default();

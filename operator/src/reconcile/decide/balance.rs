@@ -4,11 +4,13 @@
 //! drain, for a difference that chance explains, or when moving does not help, as behind a load balancer with preferences of
 //! its own. Called by `decide`.
 
-use super::fleet::{Fleet, Order};
-use crate::reconcile::observed::{self, Observed};
+use std::cmp::Reverse;
+
 use kube::ResourceExt;
 use parlor_crds::chatroom::Drain;
-use std::cmp::Reverse;
+
+use super::fleet::{Fleet, Order};
+use crate::reconcile::observed::{self, Observed};
 
 /// The fullest and the emptiest gateway may differ by so much of the mean.
 const TOLERANCE_PERCENT: u64 = 10;
@@ -87,12 +89,12 @@ fn serving(observed: &Observed) -> Vec<(String, String, u32)> {
 
 #[cfg(test)]
 mod tests {
+    use k8s_openapi::jiff::Timestamp;
+    use rand::{Rng, SeedableRng, rngs::StdRng};
+    use serde_json::json;
+
     use super::*;
     use crate::reconcile::decide::moves::{MOST_VAIN, Moves};
-    use k8s_openapi::jiff::Timestamp;
-    use rand::rngs::StdRng;
-    use rand::{Rng, SeedableRng};
-    use serde_json::json;
 
     /// Between two passes.
     const STEP: i64 = 5;

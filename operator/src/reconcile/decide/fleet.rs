@@ -5,17 +5,22 @@
 //! gateway goes only when it is empty, past its deadline, or holds nobody because it never ran; and a ReplicaSet is shrunk only
 //! when exactly the gateways meant can be those that it deletes.
 
-use crate::deadlines::{ACCEPTS_WHILE_DRAINING, SIGNAL_MISSED_AFTER};
-use crate::reconcile::build::meta;
-use crate::reconcile::observed::{self, Observed};
-use k8s_openapi::api::apps::v1::ReplicaSet;
-use k8s_openapi::api::core::v1::Pod;
-use k8s_openapi::jiff::Timestamp;
+use std::{cmp::Reverse, collections::BTreeSet, time::Duration};
+
+use k8s_openapi::{
+    api::{apps::v1::ReplicaSet, core::v1::Pod},
+    jiff::Timestamp,
+};
 use kube::ResourceExt;
 use parlor_crds::contract::GatewayStatus;
-use std::cmp::Reverse;
-use std::collections::BTreeSet;
-use std::time::Duration;
+
+use crate::{
+    deadlines::{ACCEPTS_WHILE_DRAINING, SIGNAL_MISSED_AFTER},
+    reconcile::{
+        build::meta,
+        observed::{self, Observed},
+    },
+};
 
 /// How long a gateway may be without its Redis while others have it: longer than a failover of a shard takes.
 const STRANDED_AFTER: Duration = Duration::from_secs(30);

@@ -12,19 +12,21 @@ pub mod simulation;
 pub mod size;
 pub mod window;
 
-use super::build::{Objects, config_map};
-use super::kind::{Kind, ObjectId};
-use super::observed::Observed;
-use super::validate::ValidRoom;
+use std::collections::BTreeSet;
+
 use fleet::Fleet;
 use k8s_openapi::api::apps::v1::ReplicaSet;
 use kube::ResourceExt;
-use parlor_crds::ChatRoom;
-use parlor_crds::chatroom::RedisMode;
-use parlor_crds::contract::GatewayStatus;
+use parlor_crds::{ChatRoom, chatroom::RedisMode, contract::GatewayStatus};
 use redis::RedisPlan;
 use size::{Decision, Load, Seen};
-use std::collections::BTreeSet;
+
+use super::{
+    build::{Objects, config_map},
+    kind::{Kind, ObjectId},
+    observed::Observed,
+    validate::ValidRoom,
+};
 
 /// A gateway with so much of its `connectionsPerGateway` in use counts as full.
 const FULL_PERCENT: u64 = 95;

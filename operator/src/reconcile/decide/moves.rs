@@ -2,8 +2,9 @@
 //!
 //! Decides when the next move may begin, and when moving is given up. Kept in the pass cache by `recall`; read by `balance`.
 
-use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeSet;
+
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 /// Moves in a row that may bring nothing before a fleet is left as it is.
 pub const MOST_VAIN: u8 = 4;

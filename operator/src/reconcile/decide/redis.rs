@@ -2,18 +2,28 @@
 //!
 //! A function of what the servers say and of the journal; the decisions themselves are those of `redis`.
 
-use super::abandoned;
-use super::rotation::{self, Rotation};
-use crate::reconcile::build::stateful_set;
-use crate::reconcile::observed::{self, Observed};
-use crate::redis::plan::{self, Member, Shape, Step};
-use crate::redis::spread;
-use crate::redis::upgrade::{self, Outdated, Upgrade};
-use crate::redis::view::View;
+use std::collections::BTreeSet;
+
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use parlor_crds::chatroom::ManagedRedis;
-use std::collections::BTreeSet;
+
+use super::{
+    abandoned,
+    rotation::{self, Rotation},
+};
+use crate::{
+    reconcile::{
+        build::stateful_set,
+        observed::{self, Observed},
+    },
+    redis::{
+        plan::{self, Member, Shape, Step},
+        spread,
+        upgrade::{self, Outdated, Upgrade},
+        view::View,
+    },
+};
 
 /// What to do with the managed Redis Cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,12 +3,17 @@
 //! A function of what servers and gateways say. Where the rotation is, is read from the generated Secret; nothing here
 //! remembers. Called by `decide::redis`.
 
-use crate::reconcile::build::secret::{self, Turn};
-use crate::reconcile::observed::{self, Observed};
-use crate::redis::passwords::{Doors, Passwords, Second};
 use k8s_openapi::jiff::SignedDuration;
 use kube::ResourceExt;
 use parlor_crds::contract;
+
+use crate::{
+    reconcile::{
+        build::secret::{self, Turn},
+        observed::{self, Observed},
+    },
+    redis::passwords::{Doors, Passwords, Second},
+};
 
 /// How long a gateway is waited for that does not say which password it reads: the kubelet writes a changed Secret into a pod
 /// within two minutes.
@@ -73,12 +78,15 @@ fn gateway_behind(passwords: &Passwords, observed: &Observed) -> Option<String> 
 
 #[cfg(test)]
 mod tests {
+    use k8s_openapi::{
+        ByteString,
+        api::core::v1::{Pod, Secret},
+        jiff::Timestamp,
+    };
+    use parlor_crds::contract::{BusStatus, GatewayStatus};
+
     use super::*;
     use crate::redis::plan::sketch::Sketch;
-    use k8s_openapi::ByteString;
-    use k8s_openapi::api::core::v1::{Pod, Secret};
-    use k8s_openapi::jiff::Timestamp;
-    use parlor_crds::contract::{BusStatus, GatewayStatus};
 
     /// A formed cluster with one gateway, whose Secret has these keys.
     fn observed(keys: [(&str, &str); 2]) -> Observed {

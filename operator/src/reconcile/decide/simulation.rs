@@ -3,11 +3,13 @@
 //! Runs the very functions of a pass, without a cluster. A gateway takes what it is offered up to its limit and refuses the
 //! rest; drains end at once. Called by the command `simulate` and by tests.
 
-use super::size::{self, Decision, Load, Seen};
-use super::window::Window;
 use k8s_openapi::jiff::Timestamp;
-use parlor_crds::ChatRoomSpec;
-use parlor_crds::chatroom::Size;
+use parlor_crds::{ChatRoomSpec, chatroom::Size};
+
+use super::{
+    size::{self, Decision, Load, Seen},
+    window::Window,
+};
 
 /// A ChatRoom's autoscaler with what it keeps from pass to pass.
 #[derive(Clone, Debug)]
@@ -51,10 +53,10 @@ impl<'a> Simulation<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use parlor_crds::chatroom::Scaling;
-    use rand::rngs::StdRng;
-    use rand::{Rng, SeedableRng};
+    use rand::{Rng, SeedableRng, rngs::StdRng};
+
+    use super::*;
 
     const DAY: i64 = 86_400;
     const STEP: i64 = 5;

@@ -3,8 +3,10 @@
 //! A pure function of the last decision and of numbers of connections. It never asks for fewer while a gateway is silent, or
 //! while anything in the last `scaleDownAfter` needed more; it moves in bounded steps, and never leaves min..max.
 
-use parlor_crds::ChatRoomSpec;
-use parlor_crds::chatroom::{ScalingGrounds, Size};
+use parlor_crds::{
+    ChatRoomSpec,
+    chatroom::{ScalingGrounds, Size},
+};
 
 /// Gateways that may be added at once, whatever the size; a larger fleet may double.
 const SMALLEST_RISE: u32 = 4;
@@ -142,9 +144,10 @@ pub fn explain(spec: &ChatRoomSpec, decision: &Decision) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use parlor_crds::chatroom::Scaling;
     use proptest::prelude::*;
+
+    use super::*;
 
     fn spec(min: u32, max: u32, target: u32) -> ChatRoomSpec {
         let scaling = Scaling { min, max, connections_per_gateway: Some(target), ..Scaling::default() };

@@ -2,9 +2,9 @@
 //!
 //! Remembers one maximum for each sixtieth of the stretch, so that 24 h cost no more than a minute. The clock is passed in.
 
+use std::{collections::VecDeque, time::Duration};
+
 use k8s_openapi::jiff::Timestamp;
-use std::collections::VecDeque;
-use std::time::Duration;
 
 /// Parts of the stretch that are remembered apart.
 const PARTS: i64 = 60;

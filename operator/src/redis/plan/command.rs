@@ -1,7 +1,8 @@
 //! The orders to a server, and the words for them.
 
-use crate::redis::passwords::{Passwords, Which};
 use parlor_redis::{NodeId, SlotSet};
+
+use crate::redis::passwords::{Passwords, Which};
 
 /// One command for one server.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,12 +3,17 @@
 //! Redis elects by itself where a majority of the primaries is left. Where that fails the operator orders it, remembers
 //! when, and orders something stronger only after what it ordered had its time.
 
-use super::command::Command;
-use super::picture::{Live, Picture, Stranger};
-use super::{MAX_ORDERS, Step, run_if_any};
-use crate::redis::journal::{Journal, Kind};
-use parlor_redis::NodeId;
 use std::time::Duration;
+
+use parlor_redis::NodeId;
+
+use super::{
+    MAX_ORDERS, Step,
+    command::Command,
+    picture::{Live, Picture, Stranger},
+    run_if_any,
+};
+use crate::redis::journal::{Journal, Kind};
 
 /// How long an election may take before it is ordered: it normally ends within the node timeout (3 s) plus 2 s, and a replica
 /// whose first attempt failed may hold its copy for too old to try again.

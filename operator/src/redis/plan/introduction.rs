@@ -1,12 +1,17 @@
 //! Servers receive the password, and those that do not know each other at their present addresses are introduced.
 
-use super::command::Command;
-use super::picture::{Live, Picture};
-use super::{Step, run_if_any, run_or_wait};
-use crate::redis::journal::{Journal, Kind};
-use crate::redis::passwords::{Doors, Which};
-use std::collections::BTreeSet;
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
+
+use super::{
+    Step,
+    command::Command,
+    picture::{Live, Picture},
+    run_if_any, run_or_wait,
+};
+use crate::redis::{
+    journal::{Journal, Kind},
+    passwords::{Doors, Which},
+};
 
 /// Pause between two orders to read a certificate again: a kubelet writes it within some 90 s.
 const RELOAD_AGAIN: Duration = Duration::from_secs(15);

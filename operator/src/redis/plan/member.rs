@@ -1,7 +1,6 @@
 //! What the planner sees: the cluster that is asked for, and the pods that exist or should.
 
-use crate::redis::roles::Location;
-use crate::redis::view::View;
+use crate::redis::{roles::Location, view::View};
 
 /// The cluster that the ChatRoom asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

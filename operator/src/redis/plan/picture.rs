@@ -1,11 +1,17 @@
 //! The cluster as all answers together show it: who lives, who is only remembered, and which slots are served.
 
-use super::command::{Command, Order};
-use super::{Member, Step};
-use crate::redis::roles::{Candidate, Location};
-use crate::redis::view::View;
-use parlor_redis::{Node, NodeId, SlotSet};
 use std::collections::{BTreeMap, BTreeSet};
+
+use parlor_redis::{Node, NodeId, SlotSet};
+
+use super::{
+    Member, Step,
+    command::{Command, Order},
+};
+use crate::redis::{
+    roles::{Candidate, Location},
+    view::View,
+};
 
 /// A member that answered.
 #[derive(Clone, Copy)]

@@ -1,10 +1,14 @@
 //! Places: who serves which slots, who copies whom, and who is forgotten.
 
-use super::command::{Command, Order};
-use super::picture::{Live, Picture};
-use super::{MAX_ORDERS, Shape, Step, run_if_any};
-use crate::redis::roles::{self, Candidate, Shard};
 use parlor_redis::{NodeId, SlotSet};
+
+use super::{
+    MAX_ORDERS, Shape, Step,
+    command::{Command, Order},
+    picture::{Live, Picture},
+    run_if_any,
+};
+use crate::redis::roles::{self, Candidate, Shard};
 
 impl<'a> Picture<'a> {
     /// A fallen primary that nobody copied took its data along; its slots become free. Only when everybody has answered: the

@@ -3,13 +3,20 @@
 //! Decided again for each small step from what the servers say. A move that was begun is finished before another begins, so
 //! that an operator that died in the middle leaves nothing between two servers for long.
 
-use super::command::{Command, Hand};
-use super::picture::{Live, Picture};
-use super::{Shape, Step, run_if_any};
-use crate::redis::journal::Journal;
-use crate::redis::roles::{self, Candidate};
-use parlor_redis::{NodeId, Slot, SlotMove, SlotSet};
 use std::collections::BTreeMap;
+
+use parlor_redis::{NodeId, Slot, SlotMove, SlotSet};
+
+use super::{
+    Shape, Step,
+    command::{Command, Hand},
+    picture::{Live, Picture},
+    run_if_any,
+};
+use crate::redis::{
+    journal::Journal,
+    roles::{self, Candidate},
+};
 
 /// Slots that change hands in one step. Nearly all are empty, and take some 100 ms together.
 const SLOTS_AT_ONCE: usize = 256;

@@ -1,7 +1,10 @@
-use super::sketch::{Sketch, id, node, told};
-use super::*;
 use parlor_redis::{Slot, SlotMove, SlotSet};
 use proptest::prelude::*;
+
+use super::{
+    sketch::{Sketch, id, node, told},
+    *,
+};
 
 const LARGER: Shape = Shape { shards: 4, replicas: 1 };
 

@@ -1,13 +1,17 @@
 //! Clusters drawn in a few words, for the tests of everything that decides.
 
-use super::{Command, Member, Shape, Step, next_step};
-use crate::redis::info::{Info, Replication};
-use crate::redis::journal::Journal;
-use crate::redis::passwords::Doors;
-use crate::redis::roles::Location;
-use crate::redis::view::View;
-use parlor_redis::{Address, Flags, Node, NodeId, SlotSet, Topology};
 use std::time::{Duration, Instant};
+
+use parlor_redis::{Address, Flags, Node, NodeId, SlotSet, Topology};
+
+use super::{Command, Member, Shape, Step, next_step};
+use crate::redis::{
+    info::{Info, Replication},
+    journal::Journal,
+    passwords::Doors,
+    roles::Location,
+    view::View,
+};
 
 pub(crate) const SHAPE: Shape = Shape { shards: 3, replicas: 1 };
 

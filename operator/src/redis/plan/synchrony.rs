@@ -1,11 +1,16 @@
 //! Everything is arranged: copies must get in sync, and news must reach everyone.
 
-use super::command::Command;
-use super::picture::{Live, Picture};
-use super::{Step, run_if_any};
-use crate::redis::journal::{Journal, Kind};
-use parlor_redis::SlotSet;
 use std::time::Duration;
+
+use parlor_redis::SlotSet;
+
+use super::{
+    Step,
+    command::Command,
+    picture::{Live, Picture},
+    run_if_any,
+};
+use crate::redis::journal::{Journal, Kind};
 
 /// How long a replica's link may be down while its primary answers. It connects again every second.
 const LINK_OVERDUE: Duration = Duration::from_secs(15);

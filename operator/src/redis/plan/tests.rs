@@ -1,9 +1,13 @@
-use super::sketch::{Sketch, commands, id, node, told};
-use super::*;
-use crate::redis::spread;
+use std::time::Duration;
+
 use parlor_redis::{NodeId, SlotSet};
 use proptest::prelude::*;
-use std::time::Duration;
+
+use super::{
+    sketch::{Sketch, commands, id, node, told},
+    *,
+};
+use crate::redis::spread;
 
 #[test]
 fn strangers_are_introduced_by_one_of_them() {

@@ -6,15 +6,17 @@ mod tables;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use parlor_tests::client::http::Request;
-use parlor_tests::client::native::Native;
-use parlor_tests::client::{Frame, Socket};
-use parlor_tests::gateway::{Gateway, Setup};
-use parlor_tests::table::play;
+use parlor_tests::{
+    client::{Frame, Socket, http::Request, native::Native},
+    gateway::{Gateway, Setup},
+    table::play,
+};
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio::time::{sleep, timeout};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::{sleep, timeout},
+};
 
 use self::tables::{FRAMES, MESSAGES, PATHS, REASONS, REQUESTS, frames, wrong};
 

@@ -1,8 +1,8 @@
 //! What is asked and said in a room, and what is refused.
 
-use proptest::prelude::*;
-
 use std::time::Duration;
+
+use proptest::prelude::*;
 
 use super::{ada, error, peer};
 use crate::{

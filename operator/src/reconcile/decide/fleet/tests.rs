@@ -1,10 +1,12 @@
 //! The fleet's promises under random schedules, with ReplicaSets that choose their victims as Kubernetes does.
 
-use super::*;
+use std::collections::BTreeMap;
+
 use k8s_openapi::jiff::SignedDuration;
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+
+use super::*;
 
 const DEADLINE: Duration = Duration::from_secs(60);
 /// Percent of the gateways that may drain at the same time.

@@ -1,54 +1,37 @@
-//! Real gateways over real sockets: two that are one ChatRoom, refusals, limits, drain, and a gateway that dies while the
-//! auditor watches.
+//! Real gateways over real sockets: how they start, two that are one ChatRoom, refusals, limits, drain, and a gateway that
+//! dies while the auditor watches.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::fs::OpenOptions;
-use std::io::Write;
-use std::process::{Command, Stdio};
+mod starting;
+
 use std::time::Duration;
 
-use parlor_tests::audit::{self, Plan};
-use parlor_tests::client::native::Native;
-use parlor_tests::client::onlyone::OnlyOne;
-use parlor_tests::client::{Refused, Socket};
-use parlor_tests::gateway::{Gateway, Setup, binary, http, refusal};
-use parlor_tests::mistakes::MISTAKES;
-use parlor_tests::redis::{RedisCluster, RedisNode, free_port};
-use rustix::process::{Pid, Signal, kill_process};
+use parlor_tests::{
+    audit::{self, Plan},
+    client::{Refused, Socket, native::Native, onlyone::OnlyOne},
+    gateway::{Gateway, Setup, http},
+    redis::{RedisCluster, RedisNode, free_port},
+};
 use serde_json::json;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio::time::timeout;
-use tokio_tungstenite::tungstenite::protocol::Message;
-use tokio_tungstenite::tungstenite::protocol::frame::Frame as RawFrame;
-use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::timeout,
+};
+use tokio_tungstenite::tungstenite::protocol::{
+    Message,
+    frame::{
+        Frame as RawFrame,
+        coding::{Data, OpCode},
+    },
+};
 
 const SPEC: &str = "
 protocols: {native: {}, onlyone: {}}
 replicas: 2
 redis: {managed: {}}
 ";
-
-#[test]
-fn a_gateway_that_is_asked_to_end_while_it_starts_ends() {
-    let manifest = std::env::temp_dir().join(format!("parlor-manifest-{}", std::process::id()));
-    assert!(Command::new("mkfifo").arg(&manifest).status().unwrap().success());
-    let mut gateway = Command::new(binary().unwrap());
-    let gateway = gateway.arg(&manifest).args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
-    let mut gateway = gateway.stderr(Stdio::null()).spawn().unwrap();
-    // Opens when the gateway reads its manifest, and keeps it there.
-    let mut pipe = OpenOptions::new().write(true).open(&manifest).unwrap();
-    // It is read once more for how to drain, and then taken for gone.
-    std::fs::remove_file(&manifest).unwrap();
-    let pid = i32::try_from(gateway.id()).ok().and_then(Pid::from_raw).unwrap();
-    kill_process(pid, Signal::TERM).unwrap();
-    pipe.write_all(b"apiVersion: parlor.chat/v1alpha1\nkind: ChatRoom\nmetadata: {name: test}\nspec: {}\n").unwrap();
-    drop(pipe);
-    let status = gateway.wait().unwrap();
-    // A first process of a container has no default for signals: it would have gone on.
-    assert_eq!(status.code(), Some(0), "{status}");
-}
 
 #[tokio::test]
 async fn two_gateways_on_a_redis_cluster_are_one_chatroom() {
@@ -193,37 +176,6 @@ async fn people_of_a_large_room_get_each_message_once_and_in_order() {
     let report = audit::run(&plan).await.unwrap();
     assert!(report.verdict.is_clean(), "{report}\n{}", gateway.log());
     assert_eq!(report.verdict.acknowledged, 240);
-}
-
-#[tokio::test]
-async fn a_wrong_manifest_ends_it_with_64_and_names_the_field() {
-    for mistake in MISTAKES {
-        let (code, said) = refusal(&Setup::manifest(&mistake.manifest())).await.unwrap();
-        assert_eq!(code, 64, "{}: {said}", mistake.what);
-        assert!(said.contains(mistake.says), "{}: {said}", mistake.what);
-    }
-}
-
-#[tokio::test]
-async fn a_file_that_cannot_be_read_ends_it_with_66() {
-    let gone = Setup::spec("{}").through(&["sh", "-c", r#"exec "$0" /nowhere/chatroom.yaml"#]);
-    let (code, said) = refusal(&gone).await.unwrap();
-    assert_eq!(code, 66, "{said}");
-    assert!(said.contains("/nowhere/chatroom.yaml"), "{said}");
-}
-
-#[tokio::test]
-async fn managed_redis_on_a_laptop_means_memory_and_a_warning() {
-    let gateway = Gateway::start(&Setup::spec(SPEC)).await.unwrap();
-    let log = gateway.log().to_lowercase();
-    assert!(log.contains("memory") && log.contains("redis"), "{log}");
-}
-
-#[tokio::test]
-async fn managed_redis_in_a_pod_is_an_error() {
-    let (code, said) = refusal(&Setup::spec(SPEC).env("PARLOR_POD", "lobby-0")).await.unwrap();
-    assert_ne!(code, 0);
-    assert!(said.contains("--redis"), "{said}");
 }
 
 #[tokio::test]
