@@ -105,13 +105,15 @@ impl Link {
 }
 
 async fn accept(listener: TcpListener, server: SocketAddr, host: Ipv4Addr, state: watch::Receiver<State>) {
-    let own: Arc<[u8]> = format!("{host}:").into_bytes().into();
+    // Servers reach each other under the names that they have. What passes there has no lines, and a snapshot may end with
+    // what begins a name: held back, it would keep its reader waiting.
+    let own: Option<Arc<[u8]>> = (host != Ipv4Addr::LOCALHOST).then(|| format!("{host}:").into_bytes().into());
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => {
                 let Ok((client, _)) = accepted else { continue };
-                connections.spawn(pass(client, server, Arc::clone(&own), state.clone()));
+                connections.spawn(pass(client, server, own.clone(), state.clone()));
             }
             Some(_) = connections.join_next() => {}
         }
@@ -130,7 +132,7 @@ async fn cut(mut state: watch::Receiver<State>) {
     state.wait_for(|state| *state == State::Cut).await.ok();
 }
 
-async fn pass(client: TcpStream, server: SocketAddr, own: Arc<[u8]>, mut state: watch::Receiver<State>) {
+async fn pass(client: TcpStream, server: SocketAddr, own: Option<Arc<[u8]>>, mut state: watch::Receiver<State>) {
     if !passes(&mut state, false).await {
         return;
     }
@@ -141,17 +143,29 @@ async fn pass(client: TcpStream, server: SocketAddr, own: Arc<[u8]>, mut state: 
     }
     let ((from_client, to_client), (from_server, to_server)) = (client.into_split(), server.into_split());
     tokio::select! {
-        () = copy(from_client, to_server, None, state.clone()) => {}
-        () = copy(from_server, to_client, Some(&own), state.clone()) => {}
+        () = copy(from_client, to_server, Says::Questions, state.clone()) => {}
+        () = copy(from_server, to_client, Says::Answers(own.as_deref()), state.clone()) => {}
         () = cut(state.clone()) => {}
     }
 }
 
-async fn copy(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, own: Option<&[u8]>, mut state: watch::Receiver<State>) {
+/// What passes one way.
+#[derive(Clone, Copy)]
+enum Says<'a> {
+    Questions,
+    /// With the name to write for [`REAL`], if any.
+    Answers(Option<&'a [u8]>),
+}
+
+async fn copy(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, says: Says<'_>, mut state: watch::Receiver<State>) {
+    let (answers, own) = match says {
+        Says::Questions => (false, None),
+        Says::Answers(own) => (true, own),
+    };
     let mut buffer = Vec::with_capacity(64 << 10);
     while let Ok(1..) = from.read_buf(&mut buffer).await {
         let ready = own.map_or(buffer.len(), |own| rename(&mut buffer, own));
-        if !passes(&mut state, own.is_some()).await || to.write_all(&buffer[..ready]).await.is_err() {
+        if !passes(&mut state, answers).await || to.write_all(&buffer[..ready]).await.is_err() {
             return;
         }
         buffer.drain(..ready);
@@ -184,6 +198,21 @@ mod tests {
             }
             assert_eq!(passed, b"$9\r\na 127.0.0.3:7@8 b 127.0.0.3:9\r\n+127\r\n", "split at {split}");
         }
+    }
+
+    #[tokio::test]
+    async fn what_servers_send_each_other_arrives_whole_whatever_it_ends_with() {
+        let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let announced = crate::redis::free_port().unwrap();
+        let link = Link::between(vec![(announced, server.local_addr().unwrap().port())]).await.unwrap();
+        let mut client = TcpStream::connect(&link.seeds()[0]).await.unwrap();
+        let (mut there, _) = server.accept().await.unwrap();
+        let snapshot = b"a snapshot that ends with 127.0.0.1";
+        there.write_all(snapshot).await.unwrap();
+        let mut arrived = vec![0; snapshot.len()];
+        let whole = tokio::time::timeout(std::time::Duration::from_secs(5), client.read_exact(&mut arrived)).await;
+        whole.expect("the end is held back").unwrap();
+        assert_eq!(arrived, snapshot);
     }
 
     #[tokio::test]
