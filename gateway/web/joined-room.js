@@ -218,7 +218,9 @@ export class JoinedRoom {
       this.#saw(person);
     }
     const cut = joined.length >= NAMED || left.length >= NAMED;
-    if (members <= NAMEABLE && (cut || left.length > 0)) this.#askPeopleSoon();
+    // Who came, spoke and left since the last of these is named in neither list.
+    const tooMany = others(this.people.others([])).length >= members;
+    if (members <= NAMEABLE && (cut || left.length > 0 || tooMany)) this.#askPeopleSoon();
     if (this.#noted) {
       const named = (/** @type {Person[]} */ people) => others(people).filter(({ id }) => !ignores(id)).map((person) => this.names.shown(person));
       if (others(joined).length + others(left).length > 0) this.log.note(named(joined), named(left), cut);

@@ -170,6 +170,9 @@ test("the Node bot answers, and after a restart it continues where it was", asyn
   let bot = start();
   // Whether the bot is there yet nobody knows: it is asked until it answers.
   await until(async () => (await people.say("ping"), bot.lines.some((line) => line.endsWith("pong"))), "an answer");
+  // What it has not noted yet when it is stopped, it reads again.
+  const noted = async () => JSON.parse(await readFile(join(folder, "parlor-bot.json"), "utf8")).position.after;
+  await until(async () => (await noted()) === Number(/^\d+/.exec(bot.lines.at(-1) ?? "")?.[0]), "it notes what it read");
   await bot.stop();
   const before = bot.lines;
   await people.say("while it was away");
