@@ -218,7 +218,7 @@ export class JoinedRoom {
       this.#saw(person);
     }
     const cut = joined.length >= NAMED || left.length >= NAMED;
-    // Who came, spoke and left since the last of these is named in neither list.
+    // A person who came, spoke and left since the last of these is named in neither list.
     const tooMany = others(this.people.others([])).length >= members;
     if (members <= NAMEABLE && (cut || left.length > 0 || tooMany)) this.#askPeopleSoon();
     if (this.#noted) {
