@@ -71,7 +71,7 @@ pub(super) fn measure(bench: &Bench) -> Result<Section> {
             megabytes(added),
             short(bytes),
         ]],
-        targets: vec![Target::most("16. bytes of Redis for a room of one message", 1024.0, bytes, "")],
+        targets: vec![Target::most("16. bytes of Redis for a room of one message", 500.0, bytes, "")],
         ..Section::default()
     })
 }
