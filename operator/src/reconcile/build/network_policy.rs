@@ -1,6 +1,7 @@
 //! NetworkPolicies: anyone reaches the chat ports and the server API, only the cluster the admin port, only the ChatRoom its Redis.
 //! Gateways that fetch something by a URL of the ChatRoom reach that, Redis and the name servers, and nothing else.
 
+use http::Uri;
 use k8s_openapi::{
     api::networking::v1::{
         IPBlock, NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicyIngressRule, NetworkPolicyPeer,
@@ -60,14 +61,11 @@ fn ways_out(room: &ChatRoom) -> Option<Vec<NetworkPolicyEgressRule>> {
 
 /// The port of a valid URL; None on loopback, which no policy concerns.
 fn port_of(url: &str) -> Option<u16> {
-    let (scheme, rest) = url.split_once("://")?;
-    let authority = rest.split('/').next()?;
-    let (host, port) = match authority.rsplit_once(':') {
-        Some((host, port)) if !port.contains(']') => (host, port.parse().ok()?),
-        _ => (authority, if scheme == "https" { 443 } else { 80 }),
-    };
+    let url: Uri = url.parse().ok()?;
+    let host = url.host()?;
     let loopback = host == "localhost" || host.starts_with("127.") || host == "[::1]";
-    (!loopback).then_some(port)
+    let usual = if url.scheme_str() == Some("https") { 443 } else { 80 };
+    (!loopback).then(|| url.port_u16().unwrap_or(usual))
 }
 
 /// Pods, and every address but the links of the nodes.
