@@ -22,7 +22,7 @@ for (const [text, name, wanted] of /** @type {[string, string, boolean][]} */ ([
   test(`"${text}" ${wanted ? "mentions" : "does not mention"} ${name || "nobody"}`, () => assert.equal(mentions(text, name), wanted));
 }
 
-test("a few emoji alone are told from text and numbers", () => {
+test("a few emoji alone differ from text and numbers", () => {
   for (const text of ["👍", "👩‍👩‍👧 🎉", "🇩🇪", "1️⃣"]) assert.ok(onlyEmoji(text), text);
   for (const text of ["12", "👍 yes", "", "👍".repeat(20)]) assert.ok(!onlyEmoji(text), text);
 });

@@ -25,7 +25,7 @@ const PEOPLE: u32 = 1000;
 const ROOMS: u32 = 20;
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "a measurement of some minutes"]
+#[ignore = "measures for some minutes and prints; tests/cluster/RESULTS.md has the command"]
 async fn what_changes_of_redis_and_of_gateways_cost_people() -> Result<()> {
     let stage = Stage::set("measured", 38).await?;
     let began = Instant::now();

@@ -25,7 +25,7 @@ pub(super) struct Opening {
 pub(super) struct EpochHints {
     /// The newest of each partition.
     heard: Vec<watch::Sender<Opening>>,
-    /// Not published yet; the newest of a partition stands for all.
+    /// Not published yet. Of a partition, only the newest is kept: it makes the older ones useless.
     untold: Mutex<BTreeMap<Partition, Opening>>,
     arrived: Notify,
 }

@@ -244,7 +244,7 @@ fn reader(rig: &mut Rig, first: u64) -> Client {
     client
 }
 
-/// What its session was told at the end; the hub hears that it has left.
+/// The input that its session received at the end. The hub learns that the connection has left.
 fn ended(rig: &mut Rig, client: &Client) -> String {
     let told = client.events.recv_timeout(PATIENCE).unwrap();
     assert!(matches!(rig.next(), ToHub::Leave { .. }));
